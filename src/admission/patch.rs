@@ -1,0 +1,128 @@
+//! Edits as an RFC 6902 patch that is proven before it is sent: a patch that does not apply would fail the
+//! user's request with an internal error, whatever the failure policy says.
+
+use std::collections::BTreeSet;
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation};
+use serde_json::{Map, Value, json};
+
+use crate::objects::{Object, Pod};
+use crate::verdict::Edit;
+
+/// A patch that does not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum PatchError {
+    /// A parent of an edited field is not an object.
+    #[error("`{0}` cannot be set: a parent of it is not an object")]
+    Parent(String),
+    /// The patch does not apply.
+    #[error("the patch does not apply: {0}")]
+    Apply(#[from] json_patch::PatchError),
+    /// The patch applies and makes something else.
+    #[error("the patch makes something else than the edits ask for")]
+    Differs,
+}
+
+/// The object with the edits made, by way of the patch that the API server would get.
+///
+/// # Errors
+/// [`PatchError`] if the object has no place for an edit.
+pub fn edited(object: &Value, edits: &[Edit]) -> Result<Value, PatchError> {
+    let patch = proven(object, edits)?;
+    let mut edited = object.clone();
+    json_patch::patch(&mut edited, &patch)?;
+    Ok(edited)
+}
+
+/// The patch for an object that was received.
+///
+/// Only the part of the object that edits can touch is looked at: whether an `add` applies depends on
+/// nothing but the parents of its path, and these were decoded one to one.
+pub(super) fn patch(object: &Object, edits: &[Edit]) -> Result<Patch, PatchError> {
+    proven(&skeleton(object), edits)
+}
+
+/// The patch, after it was applied to `document` and made what the edits ask for.
+fn proven(document: &Value, edits: &[Edit]) -> Result<Patch, PatchError> {
+    let mut wanted = document.clone();
+    let mut places = BTreeSet::new();
+    for edit in edits {
+        let tokens: Vec<String> = edit.field.tokens().map(Into::into).collect();
+        places.insert(existing_parent(document, &tokens));
+        set(&mut wanted, &tokens, &edit.value).ok_or_else(|| PatchError::Parent(edit.field.to_string()))?;
+    }
+    let patch = Patch(
+        places
+            .into_iter()
+            .filter_map(|place| add(&wanted, &place))
+            .collect(),
+    );
+    let mut made = document.clone();
+    json_patch::patch(&mut made, &patch)?;
+    if made == wanted {
+        Ok(patch)
+    } else {
+        Err(PatchError::Differs)
+    }
+}
+
+/// The shortest path towards `tokens` that `document` does not hold: `add` needs all but its last token there.
+fn existing_parent(document: &Value, tokens: &[String]) -> Vec<String> {
+    let mut place = Vec::new();
+    let mut at = Some(document);
+    for token in tokens {
+        place.push(token.clone());
+        at = at
+            .and_then(|value| value.get(token))
+            .filter(|value| !value.is_null());
+        if at.is_none() {
+            break;
+        }
+    }
+    place
+}
+
+/// Sets a value, making parents that are missing or null.
+fn set(document: &mut Value, tokens: &[String], value: &Value) -> Option<()> {
+    let mut at = document;
+    for token in tokens {
+        if at.is_null() {
+            *at = Value::Object(Map::new());
+        }
+        at = at.as_object_mut()?.entry(token.clone()).or_insert(Value::Null);
+    }
+    *at = value.clone();
+    Some(())
+}
+
+fn add(wanted: &Value, place: &[String]) -> Option<PatchOperation> {
+    let path = PointerBuf::from_tokens(place.iter().map(String::as_str));
+    let value = path.resolve(wanted).ok()?.clone();
+    Some(PatchOperation::Add(AddOperation { path, value }))
+}
+
+/// The part of an object that edits can touch, as it was received.
+fn skeleton(object: &Object) -> Value {
+    match object {
+        Object::Pod(pod) => pod_skeleton(pod),
+        Object::DaemonSet(daemon_set) => match &daemon_set.spec {
+            Some(spec) => json!({"spec": {"template": pod_skeleton(&spec.template)}}),
+            None => json!({}),
+        },
+        Object::Service(service) => match &service.spec {
+            Some(spec) if spec.external_traffic_policy.is_empty() => json!({"spec": {}}),
+            Some(spec) => json!({"spec": {"externalTrafficPolicy": spec.external_traffic_policy}}),
+            None => json!({}),
+        },
+        Object::L2Advertisement(_) => json!({}),
+    }
+}
+
+fn pod_skeleton(pod: &Pod) -> Value {
+    match pod.spec.as_ref().map(|spec| &spec.node_selector) {
+        Some(Some(selector)) => json!({"spec": {"nodeSelector": selector}}),
+        Some(None) => json!({"spec": {}}),
+        None => json!({}),
+    }
+}

@@ -1,0 +1,302 @@
+//! From bytes to a change. Everything that no rule reads is skipped without being built.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::objects::{Kind, Object};
+use crate::rules::{Change, Operation};
+
+/// A review that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not JSON, or not of the expected shape.
+    #[error("the AdmissionReview cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Another version, or another kind of object.
+    #[error(
+        "expected an AdmissionReview of admission.k8s.io/v1, got `{0}`: list `v1` in admissionReviewVersions"
+    )]
+    Version(String),
+    /// A review without a request, such as an answer.
+    #[error("the AdmissionReview has no request")]
+    NoRequest,
+    /// The answer would have no addressee.
+    #[error("the AdmissionReview's request has no uid")]
+    NoUid,
+    /// A kind that rules are about, in a version that they do not know. To let it pass would be to fail open.
+    #[error(
+        "version `{version}` of `{resource}` is not known: register the webhook for `{known}` with matchPolicy Equivalent"
+    )]
+    Resource {
+        /// The resource's plural name.
+        resource: String,
+        /// The version that came.
+        version: String,
+        /// The version that is known.
+        known: &'static str,
+    },
+}
+
+/// A request, as far as it is read.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// What the answer must repeat.
+    pub uid: String,
+    /// The kind of the object.
+    pub kind: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The name; for a name that the API server will make up, its prefix and `*`.
+    pub name: String,
+    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
+    pub operation: String,
+    /// Who asks.
+    pub user: String,
+    /// Whether nothing will be stored.
+    pub dry_run: bool,
+    /// What rules look at; `None` for everything that no rule is about.
+    pub change: Option<Change>,
+}
+
+/// Reads an `AdmissionReview`.
+///
+/// # Errors
+/// [`DecodeError`] for anything that is not one, or that cannot be judged.
+pub fn decode(body: &[u8]) -> Result<Request, DecodeError> {
+    let review: Review<'_> = serde_json::from_slice(body)?;
+    if review.api_version != "admission.k8s.io/v1" || review.kind != "AdmissionReview" {
+        return Err(DecodeError::Version(format!(
+            "{} {}",
+            review.api_version, review.kind
+        )));
+    }
+    review.request.ok_or(DecodeError::NoRequest)?.into_request()
+}
+
+/// The uid of a review that could not be read otherwise.
+pub(super) fn uid_of(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct OnlyUid {
+        request: Uid,
+    }
+    #[derive(Deserialize)]
+    struct Uid {
+        uid: String,
+    }
+    let review: OnlyUid = serde_json::from_slice(body).ok()?;
+    Some(review.request.uid).filter(|uid| !uid.is_empty())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Review<'a> {
+    #[serde(borrow, default)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    request: Option<RawRequest<'a>>,
+}
+
+/// A group, version and resource; or a group, version and kind.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TypeName {
+    group: String,
+    version: String,
+    #[serde(alias = "kind")]
+    resource: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct User {
+    #[serde(deserialize_with = "crate::objects::or_default")]
+    username: String,
+}
+
+#[derive(Debug, Default)]
+struct RawRequest<'a> {
+    uid: String,
+    kind: TypeName,
+    resource: TypeName,
+    sub_resource: String,
+    namespace: String,
+    name: String,
+    operation: String,
+    user: User,
+    dry_run: bool,
+    object: Slot<'a>,
+    old_object: Slot<'a>,
+}
+
+/// An object, decoded where its kind was known when it came.
+///
+/// The API server writes the resource before the object, so that one pass over the bytes is enough; JSON
+/// promises no order, so an object that comes first is kept as text.
+#[derive(Debug, Default)]
+enum Slot<'a> {
+    #[default]
+    Absent,
+    Decoded(Object),
+    Text(&'a RawValue),
+}
+
+impl Slot<'_> {
+    fn decode(self, kind: Kind) -> Result<Option<Object>, serde_json::Error> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Decoded(object) => Ok(Some(object)),
+            Self::Text(text) => kind.deserialize(&mut serde_json::Deserializer::from_str(text.get())),
+        }
+    }
+}
+
+impl RawRequest<'_> {
+    /// The kind, if rules are about it.
+    fn judged_kind(&self) -> Option<Kind> {
+        if !self.sub_resource.is_empty() {
+            return None;
+        }
+        Kind::of(&self.resource.group, &self.resource.resource)
+    }
+
+    fn into_request(self) -> Result<Request, DecodeError> {
+        if self.uid.is_empty() {
+            return Err(DecodeError::NoUid);
+        }
+        let kind = self.judged_kind();
+        if let Some(known) = kind
+            .map(Kind::version)
+            .filter(|known| *known != self.resource.version)
+        {
+            let TypeName {
+                resource, version, ..
+            } = self.resource;
+            return Err(DecodeError::Resource {
+                resource,
+                version,
+                known,
+            });
+        }
+        let operation = match self.operation.as_str() {
+            "CREATE" => Some(Operation::Create),
+            "UPDATE" => Some(Operation::Update),
+            _ => None,
+        };
+        let mut request = Request {
+            uid: self.uid,
+            kind: self.kind.resource,
+            namespace: self.namespace,
+            name: self.name,
+            operation: self.operation,
+            user: self.user.username,
+            dry_run: self.dry_run,
+            change: None,
+        };
+        // No rule is about deleting or connecting; `object` is null there.
+        let (Some(kind), Some(operation)) = (kind, operation) else {
+            return Ok(request);
+        };
+        let Some(object) = self.object.decode(kind)? else {
+            return Err(serde_json::Error::custom(format!(
+                "request.object is missing from an {}",
+                request.operation
+            ))
+            .into());
+        };
+        let old = self.old_object.decode(kind)?;
+        let change = Change {
+            operation,
+            namespace: request.namespace.clone(),
+            name: request.name.clone(),
+            object,
+            old,
+        };
+        let generated = &change.object.metadata().generate_name;
+        if request.name.is_empty() && !generated.is_empty() {
+            request.name = format!("{generated}*");
+        }
+        request.change = Some(change);
+        Ok(request)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Field {
+    Uid,
+    Kind,
+    Resource,
+    SubResource,
+    Namespace,
+    Name,
+    Operation,
+    UserInfo,
+    DryRun,
+    Object,
+    OldObject,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawRequest<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RequestVisitor)
+    }
+}
+
+struct RequestVisitor;
+
+impl<'de> Visitor<'de> for RequestVisitor {
+    type Value = RawRequest<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a request")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut request = RawRequest::default();
+        while let Some(field) = map.next_key()? {
+            match field {
+                Field::Uid => request.uid = or_default(&mut map)?,
+                Field::Kind => request.kind = or_default(&mut map)?,
+                Field::Resource => request.resource = or_default(&mut map)?,
+                Field::SubResource => request.sub_resource = or_default(&mut map)?,
+                Field::Namespace => request.namespace = or_default(&mut map)?,
+                Field::Name => request.name = or_default(&mut map)?,
+                Field::Operation => request.operation = or_default(&mut map)?,
+                Field::UserInfo => request.user = or_default(&mut map)?,
+                Field::DryRun => request.dry_run = or_default(&mut map)?,
+                Field::Object => request.object = slot(&mut map, &request)?,
+                Field::OldObject => request.old_object = slot(&mut map, &request)?,
+                Field::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(request)
+    }
+}
+
+fn or_default<'de, A: MapAccess<'de>, T: Deserialize<'de> + Default>(map: &mut A) -> Result<T, A::Error> {
+    Ok(map.next_value::<Option<T>>()?.unwrap_or_default())
+}
+
+fn slot<'de, A: MapAccess<'de>>(map: &mut A, request: &RawRequest<'_>) -> Result<Slot<'de>, A::Error> {
+    let is_wanted = matches!(request.operation.as_str(), "CREATE" | "UPDATE");
+    match request.judged_kind() {
+        Some(kind) if is_wanted => Ok(map.next_value_seed(kind)?.map_or(Slot::Absent, Slot::Decoded)),
+        _ if request.resource.resource.is_empty() || request.operation.is_empty() => Ok(map
+            .next_value::<Option<&RawValue>>()?
+            .map_or(Slot::Absent, Slot::Text)),
+        _ => {
+            map.next_value::<IgnoredAny>()?;
+            Ok(Slot::Absent)
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What users and auditors read: bounded, on one line, without control characters.
+
+use std::collections::BTreeMap;
+
+use crate::verdict::{Finding, Severity, Verdict};
+
+/// The longest message, in bytes. The API server repeats it in its answer, in events and in its audit log.
+pub(super) const MESSAGE_LIMIT: usize = 4096;
+/// The longest field path, in bytes.
+pub(super) const FIELD_LIMIT: usize = 512;
+/// The longest audit annotation, in bytes.
+const ANNOTATION_LIMIT: usize = 1024;
+/// Longer warnings may be cut by the API server, and all together beyond 4096 bytes (warning headers).
+const WARNING_LIMIT: usize = 256;
+const WARNINGS_LIMIT: usize = 4096;
+
+/// The message of a denial: every finding that denies, with what to do about it.
+pub(super) fn denial(verdict: &Verdict) -> String {
+    let findings: Vec<String> = verdict.denials().map(sentence).collect();
+    clean(&findings.join("; also: "), MESSAGE_LIMIT)
+}
+
+/// `message; help (rule, reason, topology)`.
+fn sentence(finding: &Finding) -> String {
+    let Finding {
+        rule,
+        reason,
+        topology,
+        message,
+        help,
+        ..
+    } = finding;
+    let then = if help.is_empty() { "" } else { "; " };
+    format!("{message}{then}{help} ({rule} {reason}, topology {topology})")
+}
+
+/// The warnings that the user sees.
+pub(super) fn warnings(verdict: &Verdict) -> Vec<String> {
+    let mut left = WARNINGS_LIMIT;
+    let mut warnings = Vec::new();
+    for finding in verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Warn)
+    {
+        let Finding {
+            rule,
+            reason,
+            message,
+            help,
+            ..
+        } = finding;
+        let then = if help.is_empty() { "" } else { ": " };
+        let warning = clean(&format!("{rule} {reason}: {message}{then}{help}"), WARNING_LIMIT);
+        match left.checked_sub(warning.len()) {
+            Some(rest) => left = rest,
+            None => break,
+        }
+        warnings.push(warning);
+    }
+    warnings
+}
+
+/// What the API server's audit log keeps. Nothing for a request that the rules let pass without a word.
+pub(super) fn audit_annotations(verdict: &Verdict) -> BTreeMap<&'static str, String> {
+    let mut annotations = BTreeMap::new();
+    // The most severe finding speaks; an edit where there is none.
+    let finding = verdict
+        .findings
+        .iter()
+        .rev()
+        .max_by_key(|finding| finding.severity);
+    let edit = verdict.edits.first();
+    let Some((rule, reason, topology)) = finding
+        .map(|finding| (finding.rule, finding.reason, &finding.topology))
+        .or_else(|| edit.map(|edit| (edit.rule, edit.reason, &edit.topology)))
+    else {
+        return annotations;
+    };
+    annotations.insert("verdict", verdict.word().to_owned());
+    annotations.insert("rule", rule.id().to_owned());
+    annotations.insert("reason", reason.code().to_owned());
+    annotations.insert("topology", topology.to_string());
+    if let Some(witness) = finding.and_then(|finding| finding.witness.as_ref()) {
+        annotations.insert("witness", clean(&format!("a node {witness}"), ANNOTATION_LIMIT));
+    }
+    annotations
+}
+
+/// The text on one line of printable ASCII, cut to `limit` bytes: it ends up in HTTP headers, terminals and logs.
+pub(super) fn clean(text: &str, limit: usize) -> String {
+    const CUT: &str = "...";
+    let mut cleaned = String::with_capacity(text.len().min(limit));
+    for character in text.chars() {
+        let is_plain = character == ' ' || character.is_ascii_graphic();
+        let before = cleaned.len();
+        if is_plain {
+            cleaned.push(character);
+        } else {
+            cleaned.extend(character.escape_default());
+        }
+        if cleaned.len() > limit {
+            cleaned.truncate(before);
+            while cleaned.len().saturating_add(CUT.len()) > limit {
+                cleaned.pop();
+            }
+            cleaned.push_str(CUT);
+            break;
+        }
+    }
+    cleaned
+}

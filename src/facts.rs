@@ -1,0 +1,137 @@
+//! What the rules may look at: an immutable snapshot of the cluster, or of manifests on disk.
+//!
+//! A snapshot is built once per change of the world and read by every review, so everything that a review
+//! asks for is an index here, and nothing is computed per request that does not concern it.
+
+mod advertisement;
+mod inventory;
+mod nodes;
+mod site;
+
+pub use advertisement::{Advertisement, Attachment};
+pub use inventory::{Declared, Inventory, ObjectKey};
+pub use nodes::Nodes;
+pub use site::{Pool, Site};
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::labels::Labels;
+use crate::objects::Object;
+use crate::change::Change;
+
+/// A snapshot. Cheap to share, never changed.
+#[derive(Debug, Default)]
+pub struct Facts {
+    sites: Vec<Site>,
+    by_gateway_namespace: HashMap<String, Vec<usize>>,
+    by_metallb_namespace: HashMap<String, Vec<usize>>,
+    nodes: Nodes,
+    pools: BTreeSet<ObjectKey>,
+    advertisements: BTreeMap<ObjectKey, Advertisement>,
+    unknown: HashSet<String>,
+    lacks_metallb: bool,
+}
+
+impl Facts {
+    /// Builds the snapshot and its indexes.
+    #[must_use]
+    pub fn new(inventory: &Inventory) -> Self {
+        // An advertisement that does not parse announces nothing: MetalLB keeps its last good configuration.
+        let advertisements: BTreeMap<_, _> = inventory
+            .advertisements
+            .iter()
+            .filter_map(|(key, spec)| Some((key.clone(), Advertisement::parse(spec).ok()?)))
+            .collect();
+        let sites: Vec<Site> = inventory
+            .topologies
+            .iter()
+            .map(|(name, declared)| Site::new(name, declared, inventory, &advertisements))
+            .collect();
+        let placement_keys = sites
+            .iter()
+            .flat_map(|site| site.spec.placement.node_selector.keys())
+            .cloned();
+        Self {
+            nodes: Nodes::new(&inventory.nodes, placement_keys.collect()),
+            by_gateway_namespace: index(&sites, |site| &site.spec.gateway.namespace),
+            by_metallb_namespace: index(&sites, |site| &site.spec.metallb_namespace),
+            pools: inventory.pools.keys().cloned().collect(),
+            unknown: unknown_namespaces(&sites, &inventory.pending),
+            lacks_metallb: inventory.lacks_metallb,
+            sites,
+            advertisements,
+        }
+    }
+
+    /// Every topology, by name.
+    #[must_use]
+    pub fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    /// The topologies whose gateway lives in `namespace`.
+    pub fn gateways_in(&self, namespace: &str) -> impl Iterator<Item = &Site> {
+        self.at(self.by_gateway_namespace.get(namespace))
+    }
+
+    /// The topologies whose pools are announced by advertisements in `namespace`.
+    pub fn announced_from(&self, namespace: &str) -> impl Iterator<Item = &Site> {
+        self.at(self.by_metallb_namespace.get(namespace))
+    }
+
+    fn at<'f>(&'f self, found: Option<&'f Vec<usize>>) -> impl Iterator<Item = &'f Site> {
+        found
+            .into_iter()
+            .flatten()
+            .filter_map(|position| self.sites.get(*position))
+    }
+
+    /// The topologies that claim a pod with these labels.
+    pub fn claims<'f>(&'f self, namespace: &str, labels: &'f Labels) -> impl Iterator<Item = &'f Site> {
+        self.gateways_in(namespace).filter(|site| site.claims(labels))
+    }
+
+    /// Today's nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// Whether the pool is known.
+    #[must_use]
+    pub fn has_pool(&self, pool: &ObjectKey) -> bool {
+        self.pools.contains(pool)
+    }
+
+    /// A valid advertisement, by name.
+    #[must_use]
+    pub fn advertisement(&self, key: &ObjectKey) -> Option<&Advertisement> {
+        self.advertisements.get(key)
+    }
+
+    /// Whether everything is known that `change` is judged by. Where it is not, there must be no verdict.
+    #[must_use]
+    pub fn know(&self, change: &Change) -> bool {
+        let is_missing_kind = self.lacks_metallb && matches!(change.object, Object::L2Advertisement(_));
+        !is_missing_kind && !self.unknown.contains(&change.namespace)
+    }
+}
+
+fn index(sites: &[Site], namespace: impl Fn(&Site) -> &String) -> HashMap<String, Vec<usize>> {
+    let mut index: HashMap<String, Vec<usize>> = HashMap::new();
+    for (position, site) in sites.iter().enumerate() {
+        index.entry(namespace(site).clone()).or_default().push(position);
+    }
+    index
+}
+
+/// A topology ties two namespaces together: as long as one is pending, neither can be judged.
+fn unknown_namespaces(sites: &[Site], pending: &BTreeSet<String>) -> HashSet<String> {
+    sites
+        .iter()
+        .map(|site| [&site.spec.gateway.namespace, &site.spec.metallb_namespace])
+        .filter(|pair| pair.iter().any(|namespace| pending.contains(*namespace)))
+        .flatten()
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,149 @@
+//! An advertisement, parsed: which pools, which Services, from which nodes.
+
+use std::collections::BTreeSet;
+
+use crate::field::FieldPath;
+use crate::labels::{Labels, Problem, Selector, SelectorError, first_repeat, parse_list};
+use crate::objects::AdvertisementSpec;
+
+/// What an advertisement announces, and from where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advertisement {
+    pools: BTreeSet<String>,
+    pool_selectors: BTreeSet<Selector>,
+    service_selectors: BTreeSet<Selector>,
+    node_selectors: Vec<Selector>,
+    limits_interfaces: bool,
+}
+
+/// Whether an advertisement announces a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachment {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// It selects pools by labels, and the pool's labels are not known.
+    Unknown,
+}
+
+impl Advertisement {
+    /// Parses what is written.
+    ///
+    /// # Errors
+    /// [`SelectorError`] with a path from the object's root for what `MetalLB`'s own parser refuses
+    /// (`l2AdvertisementFromCR`, internal/config/config.go, 0.16.2).
+    pub fn parse(spec: &AdvertisementSpec) -> Result<Self, SelectorError> {
+        let at = |name| FieldPath::fields(["spec"]).field(name);
+        let list = |selectors, name| parse_list(selectors).map_err(|error| error.below(at(name)));
+        if let Some(repeat) = first_repeat(&spec.pools) {
+            let field = at("ipAddressPools").index(repeat);
+            return Err(SelectorError {
+                field,
+                problem: Problem::Duplicate("pool"),
+            });
+        }
+        for (index, preferred) in spec.preferred_node_selectors.iter().enumerate() {
+            let field = || at("preferredNodeSelectors").index(index).field("preference");
+            preferred
+                .preference
+                .parse()
+                .map_err(|error| error.below(field()))?;
+        }
+        Ok(Self {
+            pools: spec.pools.iter().cloned().collect(),
+            pool_selectors: list(&spec.pool_selectors, "ipAddressPoolSelectors")?
+                .into_iter()
+                .collect(),
+            service_selectors: list(&spec.service_selectors, "serviceSelectors")?
+                .into_iter()
+                .collect(),
+            node_selectors: list(&spec.node_selectors, "nodeSelectors")?,
+            limits_interfaces: !spec.interfaces.is_empty(),
+        })
+    }
+
+    /// The selectors of the announcing nodes, of which any may match. Never empty: no `nodeSelectors`
+    /// means every node.
+    #[must_use]
+    pub fn nodes(&self) -> &[Selector] {
+        static EVERY_NODE: std::sync::LazyLock<[Selector; 1]> =
+            std::sync::LazyLock::new(|| [Selector::default()]);
+        if self.node_selectors.is_empty() {
+            EVERY_NODE.as_slice()
+        } else {
+            &self.node_selectors
+        }
+    }
+
+    /// Whether a node with these labels would announce.
+    #[must_use]
+    pub fn announces_from(&self, node: &Labels) -> bool {
+        self.nodes().iter().any(|selector| selector.matches(node))
+    }
+
+    /// Whether the pool is announced; `labels` are the pool's, if they are known.
+    ///
+    /// Only when both lists are empty does an advertisement announce every pool. A name or a selector that
+    /// matches nothing announces nothing (`setL2AdvertisementsToPools`).
+    #[must_use]
+    pub fn announces(&self, pool: &str, labels: Option<&Labels>) -> Attachment {
+        let every_pool = self.pools.is_empty() && self.pool_selectors.is_empty();
+        if every_pool || self.pools.contains(pool) || self.pool_selectors.iter().any(Selector::is_everything)
+        {
+            return Attachment::Yes;
+        }
+        match labels {
+            Some(labels)
+                if self
+                    .pool_selectors
+                    .iter()
+                    .any(|selector| selector.matches(labels)) =>
+            {
+                Attachment::Yes
+            }
+            None if !self.pool_selectors.is_empty() => Attachment::Unknown,
+            _ => Attachment::No,
+        }
+    }
+
+    /// Whether it announces Services with these labels.
+    #[must_use]
+    pub fn applies_to(&self, service: &Labels) -> bool {
+        self.service_selectors.is_empty()
+            || self
+                .service_selectors
+                .iter()
+                .any(|selector| selector.matches(service))
+    }
+
+    /// The pools that it names.
+    #[must_use]
+    pub fn named_pools(&self) -> &BTreeSet<String> {
+        &self.pools
+    }
+
+    /// Whether it announces only through some network interfaces.
+    #[must_use]
+    pub fn limits_interfaces(&self) -> bool {
+        self.limits_interfaces
+    }
+
+    /// Whether both announce the same from the same nodes, in whatever order it is written.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let set = |selectors: &[Selector]| selectors.iter().cloned().collect::<BTreeSet<_>>();
+        set(&self.node_selectors) == set(&other.node_selectors)
+            && (
+                &self.pools,
+                &self.pool_selectors,
+                &self.service_selectors,
+                self.limits_interfaces,
+            ) == (
+                &other.pools,
+                &other.pool_selectors,
+                &other.service_selectors,
+                other.limits_interfaces,
+            )
+    }
+}

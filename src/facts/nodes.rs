@@ -1,0 +1,94 @@
+//! Today's nodes, indexed by the labels that placements ask for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::labels::{Labels, Selector};
+
+/// How many nodes a search for examples looks at. Examples help people, the witness is the proof: a search
+/// through all of ten thousand nodes would make a denial cost a hundred times what it costs otherwise.
+const LOOK_AT: usize = 256;
+
+/// The nodes by name, and by placement label.
+#[derive(Debug, Default)]
+pub struct Nodes {
+    all: Vec<(String, Arc<Labels>)>,
+    by_label: HashMap<String, HashMap<String, Vec<usize>>>,
+}
+
+impl Nodes {
+    pub(super) fn new(nodes: &BTreeMap<String, Arc<Labels>>, keys: BTreeSet<String>) -> Self {
+        let all: Vec<_> = nodes
+            .iter()
+            .map(|(name, labels)| (name.clone(), Arc::clone(labels)))
+            .collect();
+        let by_label = keys
+            .into_iter()
+            .map(|key| {
+                let mut holders: HashMap<String, Vec<usize>> = HashMap::new();
+                for (position, (_, labels)) in all.iter().enumerate() {
+                    if let Some(value) = labels.get(&key) {
+                        holders.entry(value.clone()).or_default().push(position);
+                    }
+                }
+                (key, holders)
+            })
+            .collect();
+        Self { all, by_label }
+    }
+
+    /// The labels of the node `name`, if it is known.
+    #[must_use]
+    pub fn labels(&self, name: &str) -> Option<&Labels> {
+        let position = self
+            .all
+            .binary_search_by(|(known, _)| known.as_str().cmp(name))
+            .ok()?;
+        self.all.get(position).map(|(_, labels)| labels.as_ref())
+    }
+
+    /// Every node that `selector` selects.
+    pub fn selected<'n>(&'n self, selector: &'n Selector) -> impl Iterator<Item = (&'n str, &'n Labels)> {
+        self.candidates(selector)
+            .filter(|(_, labels)| selector.matches(labels))
+    }
+
+    /// Names of a few nodes that `selector` selects and for which `also` holds, from the first few hundred
+    /// that could be. At most `limit`.
+    pub fn examples(&self, limit: usize, selector: &Selector, also: impl Fn(&Labels) -> bool) -> Vec<String> {
+        self.candidates(selector)
+            .take(LOOK_AT)
+            .filter(|(_, labels)| selector.matches(labels) && also(labels))
+            .map(|(name, _)| name.to_owned())
+            .take(limit)
+            .collect()
+    }
+
+    /// The nodes that `selector` could select: those with an indexed label that it asks for, else all.
+    fn candidates<'n>(
+        &'n self,
+        selector: &'n Selector,
+    ) -> Box<dyn Iterator<Item = (&'n str, &'n Labels)> + 'n> {
+        let node = |position: usize| self.all.get(position);
+        let nodes: Box<dyn Iterator<Item = &(String, Arc<Labels>)>> = match self.holders(selector) {
+            Some(positions) => Box::new(positions.filter_map(node)),
+            None => Box::new(self.all.iter()),
+        };
+        Box::new(nodes.map(|(name, labels)| (name.as_str(), labels.as_ref())))
+    }
+
+    /// The nodes that hold one of the values that `selector` asks of an indexed key: the shortest such list.
+    fn holders(&self, selector: &Selector) -> Option<impl Iterator<Item = usize> + use<'_>> {
+        let lists = selector.keys().filter_map(|(key, values)| {
+            let holders = self.by_label.get(key.as_ref())?;
+            let lists: Vec<_> = values
+                .finite()?
+                .iter()
+                .filter_map(|value| holders.get(value.as_ref()))
+                .collect();
+            Some(lists)
+        });
+        let shortest = lists.min_by_key(|lists| lists.iter().map(|list| list.len()).sum::<usize>())?;
+        Some(shortest.into_iter().flatten().copied())
+    }
+}

@@ -1,0 +1,84 @@
+//! Where in an object something is: one path for messages, for JSON patches and for source positions.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A path into an object, from its root.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct FieldPath(Vec<Step>);
+
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Step {
+    /// A field of a struct: `.spec`.
+    Field(Cow<'static, str>),
+    /// An entry of a map with keys of the user's own: `[app]`.
+    Key(String),
+    /// A place in a list: `[0]`.
+    Index(usize),
+}
+
+impl FieldPath {
+    /// The path of nested fields, outermost first.
+    #[must_use]
+    pub fn fields(names: impl IntoIterator<Item = &'static str>) -> Self {
+        Self(
+            names
+                .into_iter()
+                .map(|name| Step::Field(Cow::Borrowed(name)))
+                .collect(),
+        )
+    }
+
+    /// This path, and below it the field `name`.
+    #[must_use]
+    pub fn field(mut self, name: &'static str) -> Self {
+        self.0.push(Step::Field(Cow::Borrowed(name)));
+        self
+    }
+
+    /// This path, and below it the map entry `key`.
+    #[must_use]
+    pub fn key(mut self, key: &str) -> Self {
+        self.0.push(Step::Key(key.to_owned()));
+        self
+    }
+
+    /// This path, and below it the list item at `index`.
+    #[must_use]
+    pub fn index(mut self, index: usize) -> Self {
+        self.0.push(Step::Index(index));
+        self
+    }
+
+    /// `below`, seen from the root of this path.
+    #[must_use]
+    pub fn join(mut self, below: &Self) -> Self {
+        self.0.extend(below.0.iter().cloned());
+        self
+    }
+
+    /// The unescaped reference tokens of this path as a JSON pointer (RFC 6901).
+    pub fn tokens(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.0.iter().map(|step| match step {
+            Step::Field(name) => Cow::Borrowed(name.as_ref()),
+            Step::Key(key) => Cow::Borrowed(key.as_str()),
+            Step::Index(index) => Cow::Owned(index.to_string()),
+        })
+    }
+}
+
+/// The form of the API server's own field errors: `spec.nodeSelectors[0].matchLabels[app]`.
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Field(name) if position == 0 => f.write_str(name)?,
+                Step::Field(name) => write!(f, ".{name}")?,
+                Step::Key(key) => write!(f, "[{key}]")?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! Label selectors as sets of label sets, decided exactly.
+//!
+//! A node carries at most one value per label key, so what a requirement asks of its key is a subset of
+//! "absent, or any value": a finite set of values or the complement of one ([`Values`]). A selector is a
+//! box, the product of such subsets over its keys ([`Selector`]), and a list of selectors is a union of
+//! boxes. Containment, overlap and coverage are therefore decidable without looking at any node, and
+//! every "no" comes with a [`Witness`]: a label set that proves it.
+//!
+//! Invariant: this module knows label keys and values. It knows no Kubernetes object and no rule.
+
+mod cover;
+mod parse;
+mod selector;
+mod syntax;
+mod values;
+mod witness;
+
+pub use cover::{TooComplex, uncovered};
+pub(crate) use parse::first_repeat;
+pub use parse::{LabelSelector, Problem, Requirement, SelectorError, parse_list};
+pub use selector::Selector;
+pub use syntax::{SyntaxError, check_key, check_value};
+pub use values::Values;
+pub use witness::Witness;
+
+use std::collections::BTreeMap;
+
+/// The labels that an object carries: at most one value per key.
+pub type Labels = BTreeMap<String, String>;
+
+/// Whether `labels` carry every pair of `wanted`, as a `nodeSelector` or a Service's `spec.selector` asks.
+#[must_use]
+pub fn carries(labels: &Labels, wanted: &Labels) -> bool {
+    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+}

@@ -1,0 +1,153 @@
+//! One selector as a box: what each key may hold, all keys at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Labels, Values, Witness};
+
+/// A conjunction of requirements, at most one [`Values`] per key; keys that are not named may hold anything.
+///
+/// The default selector has no requirement and matches every label set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Selector {
+    keys: BTreeMap<Arc<str>, Values>,
+}
+
+impl Selector {
+    /// The selector of a plain map, such as a pod's `spec.nodeSelector`.
+    #[must_use]
+    pub fn from_labels(labels: &Labels) -> Self {
+        let keys = labels
+            .iter()
+            .map(|(key, value)| (Arc::from(key.as_str()), Values::one_of([value.as_str()])))
+            .collect();
+        Self { keys }
+    }
+
+    /// Adds a requirement: `key` must also hold one of `values`.
+    pub fn require(&mut self, key: &str, values: Values) {
+        match self.keys.get_mut(key) {
+            Some(held) => *held = held.intersect(&values),
+            None => {
+                self.keys.insert(Arc::from(key), values);
+            }
+        }
+    }
+
+    /// The same selector, but with `key` holding exactly `values`.
+    pub(super) fn with(&self, key: &Arc<str>, values: Values) -> Self {
+        let mut narrowed = self.clone();
+        narrowed.keys.insert(Arc::clone(key), values);
+        narrowed
+    }
+
+    /// The keys that are named, and what each may hold.
+    pub fn keys(&self) -> impl Iterator<Item = (&Arc<str>, &Values)> {
+        self.keys.iter()
+    }
+
+    /// What `key` may hold, if the selector names it.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Values> {
+        self.keys.get(key)
+    }
+
+    /// Whether every label set matches.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        let anything = Values::anything();
+        self.keys.values().all(|values| *values == anything)
+    }
+
+    /// Whether no label set can match: some key's requirements contradict each other.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.values().any(Values::is_empty)
+    }
+
+    /// Whether an object with these labels is selected.
+    #[must_use]
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.keys
+            .iter()
+            .all(|(key, values)| values.holds(labels.get(key.as_ref()).map(String::as_str)))
+    }
+
+    /// The selector of the label sets that both select.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        for (key, values) in &other.keys {
+            both.require(key, values.clone());
+        }
+        both
+    }
+
+    /// Whether some label set is selected by both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        !self.is_empty()
+            && !other.is_empty()
+            && other
+                .keys
+                .iter()
+                .all(|(key, values)| self.keys.get(key).is_none_or(|held| held.overlaps(values)))
+    }
+
+    /// Whether every label set that `self` selects is selected by `other`.
+    ///
+    /// Takes time linear in the size of the two selectors (times a logarithm for the look-ups).
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.is_empty() || self.first_outside(other).is_none()
+    }
+
+    /// A label set that `self` selects and `other` does not; `None` if there is none.
+    #[must_use]
+    pub fn outside(&self, other: &Self) -> Option<Witness> {
+        if self.is_empty() {
+            return None;
+        }
+        let (key, values) = self.first_outside(other)?;
+        self.with(&key, values).witness()
+    }
+
+    /// A label set that is selected; `None` if there is none.
+    #[must_use]
+    pub fn witness(&self) -> Option<Witness> {
+        Witness::of(self)
+    }
+
+    /// The first key on which `self` allows what `other` does not, and what that is.
+    fn first_outside(&self, other: &Self) -> Option<(Arc<str>, Values)> {
+        let anything = Values::anything();
+        other.keys.iter().find_map(|(key, allowed)| {
+            let held = self.keys.get(key).unwrap_or(&anything);
+            (!held.is_within(allowed)).then(|| (Arc::clone(key), held.intersect(&allowed.complement())))
+        })
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.keys
+            .values()
+            .map(Values::size)
+            .fold(1, usize::saturating_add)
+    }
+}
+
+/// Kubernetes' selector syntax, for messages; `(everything)` where nothing is required.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.keys.is_empty() {
+            return f.write_str("(everything)");
+        }
+        for (position, (key, values)) in self.keys.iter().enumerate() {
+            if position > 0 {
+                f.write_str(",")?;
+            }
+            values.fmt_for(key, f)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! What one label key may hold.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The set of things that one key may hold: some values, and perhaps its absence.
+///
+/// Either the listed values alone, or all values but the listed ones.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Values {
+    absent: bool,
+    all_but: bool,
+    listed: BTreeSet<Arc<str>>,
+}
+
+impl Values {
+    /// Anything, absence included: what a key that no requirement names may hold.
+    #[must_use]
+    pub fn anything() -> Self {
+        Self {
+            absent: true,
+            all_but: true,
+            listed: BTreeSet::new(),
+        }
+    }
+
+    /// One of `values`: the key must be there.
+    #[must_use]
+    pub fn one_of<V: Into<Arc<str>>>(values: impl IntoIterator<Item = V>) -> Self {
+        Self {
+            absent: false,
+            all_but: false,
+            listed: values.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// None of `values`. An absent key satisfies it, as in Kubernetes (`labels.Requirement.Matches`).
+    #[must_use]
+    pub fn none_of<V: Into<Arc<str>>>(values: impl IntoIterator<Item = V>) -> Self {
+        Self::one_of(values).complement()
+    }
+
+    /// Any value, but the key must be there.
+    #[must_use]
+    pub fn present() -> Self {
+        Self {
+            absent: false,
+            all_but: true,
+            listed: BTreeSet::new(),
+        }
+    }
+
+    /// The key must not be there.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self::present().complement()
+    }
+
+    /// Everything that `self` does not hold.
+    #[must_use]
+    pub fn complement(&self) -> Self {
+        Self {
+            absent: !self.absent,
+            all_but: !self.all_but,
+            listed: self.listed.clone(),
+        }
+    }
+
+    /// What both hold.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Self {
+        let (all_but, listed) = match (self.all_but, other.all_but) {
+            (false, false) => (false, self.listed.intersection(&other.listed).cloned().collect()),
+            (false, true) => (false, self.listed.difference(&other.listed).cloned().collect()),
+            (true, false) => (false, other.listed.difference(&self.listed).cloned().collect()),
+            (true, true) => (true, self.listed.union(&other.listed).cloned().collect()),
+        };
+        Self {
+            absent: self.absent && other.absent,
+            all_but,
+            listed,
+        }
+    }
+
+    /// Whether nothing is held: the requirement contradicts itself.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.absent && !self.all_but && self.listed.is_empty()
+    }
+
+    /// Whether everything that `self` holds is held by `other`, without building a set.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        if self.absent && !other.absent {
+            return false;
+        }
+        match (self.all_but, other.all_but) {
+            (false, false) => self.listed.is_subset(&other.listed),
+            (false, true) => self.listed.is_disjoint(&other.listed),
+            // Values are endless, so all but a few are never within a few.
+            (true, false) => false,
+            (true, true) => other.listed.is_subset(&self.listed),
+        }
+    }
+
+    /// Whether both hold something in common, without building a set.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        (self.absent && other.absent)
+            || match (self.all_but, other.all_but) {
+                (false, false) => !self.listed.is_disjoint(&other.listed),
+                (false, true) => !self.listed.is_subset(&other.listed),
+                (true, false) => !other.listed.is_subset(&self.listed),
+                (true, true) => true,
+            }
+    }
+
+    /// Whether the key may hold `value`, or, for `None`, be absent.
+    #[must_use]
+    pub fn holds(&self, value: Option<&str>) -> bool {
+        value.map_or(self.absent, |value| self.listed.contains(value) != self.all_but)
+    }
+
+    /// The values, if they are finitely many and absence is not among what is held.
+    #[must_use]
+    pub fn finite(&self) -> Option<&BTreeSet<Arc<str>>> {
+        (!self.absent && !self.all_but).then_some(&self.listed)
+    }
+
+    /// How much work a step on this set is: its listed values, and one.
+    pub(super) fn size(&self) -> usize {
+        self.listed.len().saturating_add(1)
+    }
+
+    /// One thing that is held: absence if it may be (`Some(None)`), else a value; `None` if nothing is.
+    pub(super) fn example(&self) -> Option<Option<Arc<str>>> {
+        if self.absent {
+            return Some(None);
+        }
+        if self.all_but {
+            return Some(Some(self.fresh()));
+        }
+        self.listed.first().cloned().map(Some)
+    }
+
+    /// A value that is not listed.
+    fn fresh(&self) -> Arc<str> {
+        (0_u64..)
+            .map(|n| {
+                if n == 0 {
+                    Arc::from("other")
+                } else {
+                    Arc::from(format!("other-{n}"))
+                }
+            })
+            .find(|value: &Arc<str>| !self.listed.contains(value))
+            .unwrap_or_else(|| Arc::from("other"))
+    }
+}
+
+impl Values {
+    /// Writes the requirement on `key` in Kubernetes' selector syntax.
+    pub(super) fn fmt_for(&self, key: &str, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let listed = self
+            .listed
+            .iter()
+            .map(AsRef::as_ref)
+            .collect::<Vec<&str>>()
+            .join(",");
+        match (self.absent, self.all_but, self.listed.len()) {
+            (false, false, 0) => write!(f, "{key} in ()"),
+            (false, false, 1) => write!(f, "{key}={listed}"),
+            (false, false, _) => write!(f, "{key} in ({listed})"),
+            (true, true, 0) => write!(f, "{key} is anything"),
+            (true, true, 1) => write!(f, "{key}!={listed}"),
+            (true, true, _) => write!(f, "{key} notin ({listed})"),
+            (true, false, 0) => write!(f, "!{key}"),
+            (true, false, _) => write!(f, "{key} absent or in ({listed})"),
+            (false, true, 0) => write!(f, "{key}"),
+            (false, true, _) => write!(f, "{key},{key} notin ({listed})"),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A concrete label set that proves a finding.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::{Labels, Selector};
+
+/// A label set that proves a finding, such as a node that would announce but must not run the gateway.
+///
+/// It may be empty: a node without any label is a witness too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witness {
+    /// The labels that the object carries.
+    pub labels: Labels,
+    /// The keys that matter by being absent from it.
+    pub without: BTreeSet<String>,
+}
+
+impl Witness {
+    /// Some label set that `selector` selects, with as few labels as it allows.
+    pub(super) fn of(selector: &Selector) -> Option<Self> {
+        let mut witness = Self {
+            labels: Labels::new(),
+            without: BTreeSet::new(),
+        };
+        for (key, values) in selector.keys() {
+            match values.example()? {
+                Some(value) => {
+                    witness.labels.insert(key.to_string(), value.to_string());
+                }
+                None => {
+                    witness.without.insert(key.to_string());
+                }
+            }
+        }
+        Some(witness)
+    }
+}
+
+/// Reads after "a node": ``labelled `a=b`, without the label `c` ``.
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.labels.is_empty() && self.without.is_empty() {
+            return f.write_str("without labels");
+        }
+        for (position, (key, value)) in self.labels.iter().enumerate() {
+            f.write_str(if position == 0 { "labelled " } else { ", " })?;
+            write!(f, "`{key}={value}`")?;
+        }
+        for (position, key) in self.without.iter().enumerate() {
+            f.write_str(match (position, self.labels.is_empty()) {
+                (0, true) => "without the label ",
+                (0, false) => " and without the label ",
+                _ => " or ",
+            })?;
+            write!(f, "`{key}`")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! MetalLB's announcements.
+
+use serde::Deserialize;
+
+use super::{Metadata, or_default};
+use crate::labels::LabelSelector;
+
+/// An `L2Advertisement` (`metallb.io/v1beta1`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct L2Advertisement {
+    /// Name and namespace.
+    #[serde(deserialize_with = "or_default")]
+    pub metadata: Metadata,
+    /// A missing spec is valid: every pool, from every node.
+    #[serde(deserialize_with = "or_default")]
+    pub spec: AdvertisementSpec,
+}
+
+/// What is announced, for which Services, and from where (`MetalLB` 0.16.2, api/v1beta1/l2advertisement_types.go;
+/// older versions know fewer fields).
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AdvertisementSpec {
+    /// Pools by name.
+    #[serde(rename = "ipAddressPools", deserialize_with = "or_default")]
+    pub pools: Vec<String>,
+    /// Pools by their labels, in addition. Both lists empty: every pool.
+    #[serde(rename = "ipAddressPoolSelectors", deserialize_with = "or_default")]
+    pub pool_selectors: Vec<LabelSelector>,
+    /// Nodes; empty: every node.
+    #[serde(deserialize_with = "or_default")]
+    pub node_selectors: Vec<LabelSelector>,
+    /// Services by their own labels; empty: every Service. Since 0.16.0.
+    #[serde(deserialize_with = "or_default")]
+    pub service_selectors: Vec<LabelSelector>,
+    /// Only orders eligible nodes. Since 0.16.2.
+    #[serde(deserialize_with = "or_default")]
+    pub preferred_node_selectors: Vec<PreferredNodeSelector>,
+    /// Network interfaces; they do not change which node is elected. Since 0.13.6.
+    #[serde(deserialize_with = "or_default")]
+    pub interfaces: Vec<String>,
+}
+
+/// A weighted preference among eligible nodes. Its weight changes nothing that the rules ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(default)]
+pub struct PreferredNodeSelector {
+    /// The preferred nodes.
+    #[serde(deserialize_with = "or_default")]
+    pub preference: LabelSelector,
+}

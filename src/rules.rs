@@ -1,0 +1,54 @@
+//! The rules: pure functions from a change and the facts to a verdict.
+//!
+//! Invariants: a rule knows no clock, file, network, log or metric; it is total, and what it decides is
+//! returned as values. The webhook, `check` and every other caller go through [`mutate`] and [`validate`],
+//! so that all of them say the same.
+
+mod announcement_placement;
+mod external_traffic_policy;
+mod gateway_placement;
+mod report;
+mod text;
+
+pub use crate::change::{Change, Operation};
+
+use crate::facts::Facts;
+use crate::objects::Object;
+use crate::verdict::Verdict;
+use report::Report;
+
+/// What must be changed in the object before it is stored, and what cannot be mended by a change.
+#[must_use]
+pub fn mutate(change: &Change, facts: &Facts) -> Verdict {
+    let mut report = Report::default();
+    if !change.is_out_of_scope() {
+        match &change.object {
+            Object::Pod(pod) => gateway_placement::place_pod(change, pod, facts, &mut report),
+            Object::DaemonSet(daemon_set) => {
+                gateway_placement::place_template(change, daemon_set, facts, &mut report)
+            }
+            Object::Service(service) => {
+                external_traffic_policy::make_local(change, service, facts, &mut report)
+            }
+            Object::L2Advertisement(_) => {}
+        }
+    }
+    report.into_verdict()
+}
+
+/// Whether the object may be stored as it is, after every mutation.
+#[must_use]
+pub fn validate(change: &Change, facts: &Facts) -> Verdict {
+    let mut report = Report::default();
+    if !change.is_out_of_scope() {
+        match &change.object {
+            Object::Pod(pod) => gateway_placement::check_pod(change, pod, facts, &mut report),
+            Object::DaemonSet(daemon_set) => {
+                gateway_placement::check_template(change, daemon_set, facts, &mut report)
+            }
+            Object::Service(service) => external_traffic_policy::check(change, service, facts, &mut report),
+            Object::L2Advertisement(new) => announcement_placement::check(change, new, facts, &mut report),
+        }
+    }
+    report.into_verdict()
+}

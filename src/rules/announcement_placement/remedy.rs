@@ -1,0 +1,153 @@
+//! The smallest change of an advertisement that would be admitted.
+
+use crate::facts::Site;
+use crate::labels::{LabelSelector, Selector, parse_list, uncovered};
+use crate::topology::Match;
+
+/// Longer lists than this are not worth reading in a message; the plain placement is offered instead.
+const MAX_SELECTORS: usize = 8;
+
+/// What to do, in words. Every proposal has been judged: it would be admitted.
+pub(super) fn propose(written: &[LabelSelector], site: &Site) -> String {
+    if let Some((removed, _)) = without_strangers(written, site).filter(|(_, rest)| fits(rest, site)) {
+        return format!("remove `spec.nodeSelectors[{removed}]`");
+    }
+    let proposal = [narrowed(written, site), completed(written, site)]
+        .into_iter()
+        .find(|proposal| proposal.len() <= MAX_SELECTORS && fits(proposal, site))
+        .unwrap_or_else(|| vec![placement(site)]);
+    format!("set `spec.nodeSelectors` to `{}`", flow(&proposal))
+}
+
+/// The placement as a selector.
+fn placement(site: &Site) -> LabelSelector {
+    LabelSelector {
+        match_labels: site.spec.placement.node_selector.clone(),
+        match_expressions: Vec::new(),
+    }
+}
+
+fn is_within(selector: &LabelSelector, site: &Site) -> bool {
+    selector
+        .parse()
+        .is_ok_and(|selector| selector.is_within(&site.placement))
+}
+
+/// The list without its one selector that admits other nodes; `None` if there are none or several.
+fn without_strangers(written: &[LabelSelector], site: &Site) -> Option<(usize, Vec<LabelSelector>)> {
+    let mut strangers = written
+        .iter()
+        .enumerate()
+        .filter(|(_, selector)| !is_within(selector, site));
+    let (position, _) = strangers.next()?;
+    let rest: Vec<_> = written
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != position)
+        .map(|(_, kept)| kept.clone())
+        .collect();
+    (strangers.next().is_none() && !rest.is_empty()).then_some((position, rest))
+}
+
+/// Every selector that can be narrowed to the placement, narrowed.
+fn narrowed(written: &[LabelSelector], site: &Site) -> Vec<LabelSelector> {
+    let wanted = &site.spec.placement.node_selector;
+    let mut proposal: Vec<LabelSelector> = Vec::new();
+    for selector in written {
+        let mut narrowed = selector.clone();
+        if !is_within(selector, site) {
+            if !selector
+                .parse()
+                .is_ok_and(|selector| selector.overlaps(&site.placement))
+            {
+                continue;
+            }
+            // A requirement on a placement label says nothing more once its value is fixed.
+            narrowed
+                .match_expressions
+                .retain(|requirement| !wanted.contains_key(&requirement.key));
+            narrowed.match_labels.extend(wanted.clone());
+        }
+        if !proposal.contains(&narrowed) {
+            proposal.push(narrowed);
+        }
+    }
+    proposal
+}
+
+/// The selectors that stay within the placement, and the placement itself.
+fn completed(written: &[LabelSelector], site: &Site) -> Vec<LabelSelector> {
+    let mut proposal: Vec<_> = written
+        .iter()
+        .filter(|selector| is_within(selector, site))
+        .cloned()
+        .collect();
+    proposal.push(placement(site));
+    proposal
+}
+
+/// Whether an advertisement with these node selectors would be admitted.
+fn fits(proposal: &[LabelSelector], site: &Site) -> bool {
+    let Ok(selectors) = parse_list(proposal) else {
+        return false;
+    };
+    let contained = !selectors.is_empty()
+        && selectors
+            .iter()
+            .all(|selector| selector.is_within(&site.placement));
+    contained
+        && (site.spec.announcements.relation == Match::Contained
+            || uncovered(&site.placement, &selectors).is_ok_and(|gap: Option<Selector>| gap.is_none()))
+}
+
+/// YAML in flow style, ready to be pasted.
+fn flow(selectors: &[LabelSelector]) -> String {
+    let items: Vec<String> = selectors.iter().map(selector_flow).collect();
+    format!("[{}]", items.join(", "))
+}
+
+fn selector_flow(selector: &LabelSelector) -> String {
+    let mut fields = Vec::new();
+    if !selector.match_labels.is_empty() {
+        let labels = selector
+            .match_labels
+            .iter()
+            .map(|(key, value)| format!("{key}: {}", scalar(value)));
+        fields.push(format!(
+            "matchLabels: {{{}}}",
+            labels.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    if !selector.match_expressions.is_empty() {
+        let requirements = selector.match_expressions.iter().map(|requirement| {
+            let mut text = format!("key: {}, operator: {}", requirement.key, requirement.operator);
+            if !requirement.values.is_empty() {
+                let values: Vec<String> = requirement.values.iter().map(|value| scalar(value)).collect();
+                text.push_str(&format!(", values: [{}]", values.join(", ")));
+            }
+            format!("{{{text}}}")
+        });
+        fields.push(format!(
+            "matchExpressions: [{}]",
+            requirements.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    format!("{{{}}}", fields.join(", "))
+}
+
+/// A label value as a YAML scalar: quoted where YAML would read something other than a string.
+fn scalar(value: &str) -> String {
+    let is_plain = value
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphabetic())
+        && !matches!(
+            value.to_ascii_lowercase().as_str(),
+            "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
+        );
+    if is_plain {
+        value.to_owned()
+    } else {
+        format!("\"{value}\"")
+    }
+}

@@ -1,0 +1,140 @@
+//! Required node affinity, as far as it decides whether a pod can run inside or outside the placement.
+//!
+//! A term is a selector with two more operators, `Gt` and `Lt`, that read a label value as an integer
+//! (component-helpers `nodeaffinity.go`; values are parsed as in `strconv.ParseInt(value, 10, 64)`).
+
+use std::collections::BTreeMap;
+
+use crate::labels::{Selector, Values, Witness};
+use crate::objects::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
+
+/// Bounds, both exclusive, on a label value that must be an integer.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    above: i128,
+    below: i128,
+}
+
+impl Bounds {
+    const NONE: Self = Self {
+        above: i64::MIN as i128 - 1,
+        below: i64::MAX as i128 + 1,
+    };
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            above: self.above.max(other.above),
+            below: self.below.min(other.below),
+        }
+    }
+
+    fn hold(self, value: &str) -> bool {
+        value
+            .parse::<i64>()
+            .is_ok_and(|value| self.above < value.into() && i128::from(value) < self.below)
+    }
+}
+
+/// Whether some node of the placement satisfies the term.
+///
+/// `metadata.name` is not looked at: which names exist is a matter of today's nodes.
+pub(super) fn is_satisfiable(term: &NodeSelectorTerm, placement: &Selector) -> bool {
+    let Some((selector, bounds)) = parse(term) else {
+        return false;
+    };
+    let both = selector.intersect(placement);
+    !both.is_empty()
+        && bounds
+            .iter()
+            .all(|(key, bounds)| has_integer(both.get(key), *bounds))
+}
+
+/// A node that the pod may run on although it is outside the placement; `None` if there is none.
+///
+/// Bounds are left out: they only make the pod's choice smaller, so a node may be named that a bound
+/// excludes, but none is missed.
+pub(super) fn admits_outside(spec: &PodSpec, selected: &Selector, placement: &Selector) -> Option<Witness> {
+    match spec.required_terms() {
+        None => selected.outside(placement),
+        Some(terms) => terms
+            .iter()
+            .filter_map(parse)
+            .find_map(|(term, _)| selected.intersect(&term).outside(placement)),
+    }
+}
+
+/// The nodes by name, if every term that selects anything is bound to nodes by name; else none.
+pub(super) fn pinned_nodes(terms: &[NodeSelectorTerm]) -> Vec<&str> {
+    let mut names = Vec::new();
+    for term in terms {
+        let mut pins = term
+            .match_fields
+            .iter()
+            .filter(|field| field.key == "metadata.name" && field.operator == "In");
+        match pins.next() {
+            Some(pin) => names.extend(pin.values.iter().map(String::as_str)),
+            None => return Vec::new(),
+        }
+    }
+    names
+}
+
+/// The term as a selector and bounds by key; `None` for a term that selects no node.
+fn parse(term: &NodeSelectorTerm) -> Option<(Selector, BTreeMap<&str, Bounds>)> {
+    if term.match_expressions.is_empty() && term.match_fields.is_empty() {
+        return None;
+    }
+    let mut selector = Selector::default();
+    let mut bounds: BTreeMap<&str, Bounds> = BTreeMap::new();
+    for requirement in &term.match_expressions {
+        match values(requirement) {
+            Some(values) => selector.require(&requirement.key, values),
+            None => {
+                selector.require(&requirement.key, Values::present());
+                let held = bounds.entry(requirement.key.as_str()).or_insert(Bounds::NONE);
+                *held = held.and(bound(requirement)?);
+            }
+        }
+    }
+    Some((selector, bounds))
+}
+
+fn values(requirement: &NodeSelectorRequirement) -> Option<Values> {
+    let listed = requirement.values.iter().map(String::as_str);
+    match requirement.operator.as_str() {
+        "In" => Some(Values::one_of(listed)),
+        "NotIn" => Some(Values::none_of(listed)),
+        "Exists" => Some(Values::present()),
+        "DoesNotExist" => Some(Values::absent()),
+        _ => None,
+    }
+}
+
+/// The bound of `Gt` and `Lt`; anything else is refused by the API server and selects nothing here.
+fn bound(requirement: &NodeSelectorRequirement) -> Option<Bounds> {
+    let [limit] = requirement.values.as_slice() else {
+        return None;
+    };
+    let limit = i128::from(limit.parse::<i64>().ok()?);
+    match requirement.operator.as_str() {
+        "Gt" => Some(Bounds {
+            above: limit,
+            ..Bounds::NONE
+        }),
+        "Lt" => Some(Bounds {
+            below: limit,
+            ..Bounds::NONE
+        }),
+        _ => None,
+    }
+}
+
+/// Whether the key may hold an integer within the bounds.
+fn has_integer(held: Option<&Values>, bounds: Bounds) -> bool {
+    match held.and_then(Values::finite) {
+        Some(values) => values.iter().any(|value| bounds.hold(value)),
+        // All but a few values: there must be room between the bounds. Listed values cannot take it all,
+        // since `5`, `05` and `005` are one integer and three values.
+        None => bounds.below.saturating_sub(bounds.above) > 1,
+    }
+}

@@ -1,0 +1,162 @@
+//! `GatewayTopology`: what people write about a gateway, and the built-in default.
+
+mod check;
+mod default;
+mod schema;
+
+pub use check::TopologyError;
+pub use default::BUILT_IN;
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::labels::Labels;
+use crate::verdict::Rule;
+
+/// One gateway: which pods it is made of, where they may run, and which address pools carry its Services.
+///
+/// The default is the built-in topology: Istio's ingress gateway of the release `istio-ingressgateway`,
+/// placed on the nodes labelled `loadbalancerIPs.metallb.io=arp`, served from MetalLB's pool `default-pool`.
+#[derive(CustomResource, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "lockstep.dev",
+    version = "v1alpha1",
+    kind = "GatewayTopology",
+    plural = "gatewaytopologies",
+    shortname = "gwt",
+    category = "lockstep",
+    doc = "One gateway: which pods it is made of, where they may run, and which address pools carry its Services.",
+    printcolumn(name = "Gateway", type_ = "string", json_path = ".spec.gateway.namespace"),
+    printcolumn(name = "Pools", type_ = "string", json_path = ".spec.addressPools"),
+    printcolumn(name = "Match", type_ = "string", json_path = ".spec.announcements.match"),
+    printcolumn(name = "Enforcement", type_ = "string", json_path = ".spec.enforcement"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    derive = "Default",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct GatewayTopologySpec {
+    /// The gateway's pods.
+    pub gateway: Gateway,
+    /// The nodes that the gateway's pods may run on.
+    pub placement: Placement,
+    /// The names of the IPAddressPools that the gateway's Services get their addresses from.
+    #[schemars(schema_with = "schema::address_pools")]
+    pub address_pools: Vec<String>,
+    /// MetalLB's own namespace; it reads advertisements and pools from no other.
+    #[schemars(schema_with = "schema::namespace")]
+    pub metallb_namespace: String,
+    /// What is asked of advertisements.
+    pub announcements: Announcements,
+    /// What is asked of the gateway's Services.
+    pub service: ServicePolicy,
+    /// What happens to a request that breaks a rule.
+    pub enforcement: Enforcement,
+    /// The same for single rules, by their ids.
+    #[schemars(schema_with = "schema::enforcement_by_rule")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub enforcement_by_rule: BTreeMap<String, Enforcement>,
+}
+
+/// The gateway's pods: those in one namespace that carry all of some labels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Gateway {
+    /// The namespace of the gateway's pods and Services.
+    #[schemars(schema_with = "schema::namespace")]
+    pub namespace: String,
+    /// The labels that make a pod one of the gateway's.
+    #[schemars(schema_with = "schema::labels")]
+    pub pod_labels: Labels,
+}
+
+/// Where the gateway's pods may run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Placement {
+    /// The labels of the gateway nodes.
+    #[schemars(schema_with = "schema::labels")]
+    pub node_selector: Labels,
+    /// What happens to a pod that asks for another value of the same label.
+    pub on_conflict: OnConflict,
+}
+
+/// What happens to a pod that asks for another value of a placement label.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnConflict {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// Its value is replaced.
+    Override,
+}
+
+/// What is asked of advertisements of the gateway's pools.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Announcements {
+    /// How the announcing nodes must relate to the gateway nodes.
+    #[serde(rename = "match")]
+    pub relation: Match,
+}
+
+/// How the announcing nodes must relate to the gateway nodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Match {
+    /// Every advertisement selects the gateway nodes and no other, today and after any change of labels.
+    #[default]
+    Exact,
+    /// No advertisement selects other nodes; together they should select all gateway nodes.
+    Contained,
+    /// Among today's nodes: no advertisement selects other nodes, and together they select all gateway nodes.
+    LiveNodes,
+}
+
+/// What is asked of the gateway's Services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct ServicePolicy {
+    /// The types of Services that get `externalTrafficPolicy: Local`. `ClusterIP` means those with externalIPs.
+    #[schemars(schema_with = "schema::service_types")]
+    pub types: Vec<ServiceType>,
+    /// The load balancer classes that MetalLB serves; the empty string is a Service without a class.
+    #[schemars(schema_with = "schema::classes")]
+    pub load_balancer_classes: Vec<String>,
+}
+
+/// The types of Services that are reachable from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ServiceType {
+    /// `type: LoadBalancer`.
+    LoadBalancer,
+    /// `type: NodePort`.
+    NodePort,
+    /// `type: ClusterIP` with `externalIPs`.
+    ClusterIP,
+}
+
+/// What happens to a request that breaks a rule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Enforcement {
+    /// It is changed or refused.
+    #[default]
+    Enforce,
+    /// It passes unchanged, and the user is warned.
+    Warn,
+    /// It passes unchanged, and only the audit log tells.
+    Audit,
+}
+
+impl GatewayTopologySpec {
+    /// What happens to a request that breaks `rule`.
+    #[must_use]
+    pub fn enforcement_of(&self, rule: Rule) -> Enforcement {
+        self.enforcement_by_rule
+            .get(rule.id())
+            .copied()
+            .unwrap_or(self.enforcement)
+    }
+}

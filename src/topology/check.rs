@@ -1,0 +1,125 @@
+//! What makes a topology wrong. The CRD's schema says the same to the API server; this holds it for
+//! manifests on disk, and for a cluster whose CRD is older than the binary.
+
+use super::GatewayTopologySpec;
+use crate::field::FieldPath;
+use crate::labels::{Labels, check_key, check_value, first_repeat};
+use crate::verdict::Rule;
+
+/// The most entries of any list or map of a topology; bounds the cost of the CRD's CEL rules.
+pub(super) const MAX_ENTRIES: usize = 64;
+
+/// A topology that cannot be used, and where it is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct TopologyError {
+    /// The field, from the root of the object.
+    pub field: FieldPath,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl GatewayTopologySpec {
+    /// Checks what the types do not hold already.
+    ///
+    /// # Errors
+    /// [`TopologyError`] for the first field that is wrong.
+    pub fn check(&self) -> Result<(), TopologyError> {
+        let spec = || FieldPath::fields(["spec"]);
+        check_namespace(&self.gateway.namespace, || {
+            spec().field("gateway").field("namespace")
+        })?;
+        check_labels(&self.gateway.pod_labels, || {
+            spec().field("gateway").field("podLabels")
+        })?;
+        check_labels(&self.placement.node_selector, || {
+            spec().field("placement").field("nodeSelector")
+        })?;
+        check_namespace(&self.metallb_namespace, || spec().field("metallbNamespace"))?;
+        check_list(&self.address_pools, || spec().field("addressPools"))?;
+        if let Some(empty) = self.address_pools.iter().position(String::is_empty) {
+            return Err(wrong(
+                spec().field("addressPools").index(empty),
+                "name an IPAddressPool",
+            ));
+        }
+        check_list(&self.service.load_balancer_classes, || {
+            spec().field("service").field("loadBalancerClasses")
+        })?;
+        if self.service.types.is_empty() {
+            return Err(wrong(
+                spec().field("service").field("types"),
+                "name at least one type",
+            ));
+        }
+        match self
+            .enforcement_by_rule
+            .keys()
+            .find(|id| !Rule::ALL.iter().any(|rule| rule.id() == id.as_str()))
+        {
+            Some(unknown) => Err(wrong(
+                spec().field("enforcementByRule").key(unknown),
+                &format!(
+                    "there is no rule `{unknown}`: use {}",
+                    Rule::ALL.map(Rule::id).join(", ")
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn wrong(field: FieldPath, problem: &str) -> TopologyError {
+    TopologyError {
+        field,
+        problem: problem.to_owned(),
+    }
+}
+
+fn check_labels(labels: &Labels, field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {
+    if labels.is_empty() || labels.len() > MAX_ENTRIES {
+        return Err(wrong(
+            field(),
+            &format!("give at least one label and at most {MAX_ENTRIES}"),
+        ));
+    }
+    for (key, value) in labels {
+        check_key(key)
+            .and_then(|()| check_value(value))
+            .map_err(|error| wrong(field().key(key), &error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn check_namespace(name: &str, field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {
+    // A namespace is a DNS label (RFC 1123): a label value of lower-case letters, digits and dashes.
+    let fits = !name.is_empty()
+        && check_value(name).is_ok()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if fits {
+        Ok(())
+    } else {
+        Err(wrong(
+            field(),
+            &format!("`{name}` is not the name of a namespace"),
+        ))
+    }
+}
+
+fn check_list(list: &[String], field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {
+    if list.is_empty() || list.len() > MAX_ENTRIES {
+        return Err(wrong(
+            field(),
+            &format!("give at least one entry and at most {MAX_ENTRIES}"),
+        ));
+    }
+    match first_repeat(list) {
+        Some(repeat) => Err(wrong(
+            field().index(repeat),
+            "this entry stands twice: remove one",
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,69 @@
+//! The parts of the CRD's schema that types alone do not say: sizes, syntax, and what CEL checks.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use super::check::MAX_ENTRIES;
+use crate::verdict::Rule;
+
+const LABEL_VALUE: &str = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
+const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$";
+
+pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": LABEL_VALUE},
+        "minProperties": 1,
+        "maxProperties": MAX_ENTRIES,
+        "x-kubernetes-validations": [{
+            "rule": format!("self.all(key, key.size() <= 317 && key.matches('{LABEL_KEY}'))"),
+            "message": "every key must be a label key: `name` or `dns.prefix/name`",
+        }],
+    })
+}
+
+pub(super) fn namespace(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"})
+}
+
+pub(super) fn address_pools(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {"type": "string", "minLength": 1, "maxLength": 253},
+        "minItems": 1,
+        "maxItems": MAX_ENTRIES,
+        "x-kubernetes-list-type": "set",
+    })
+}
+
+pub(super) fn classes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {"type": "string", "maxLength": 317},
+        "minItems": 1,
+        "maxItems": MAX_ENTRIES,
+        "x-kubernetes-list-type": "set",
+    })
+}
+
+pub(super) fn service_types(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {"type": "string", "enum": ["LoadBalancer", "NodePort", "ClusterIP"]},
+        "minItems": 1,
+        "maxItems": 3,
+        "x-kubernetes-list-type": "set",
+    })
+}
+
+pub(super) fn enforcement_by_rule(_: &mut SchemaGenerator) -> Schema {
+    let ids = Rule::ALL.map(|rule| format!("'{}'", rule.id())).join(", ");
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {"type": "string", "enum": ["Enforce", "Warn", "Audit"]},
+        "maxProperties": MAX_ENTRIES,
+        "x-kubernetes-validations": [{
+            "rule": format!("self.all(id, id in [{ids}])"),
+            "message": format!("every key must be the id of a rule: {}", Rule::ALL.map(Rule::id).join(", ")),
+        }],
+    })
+}

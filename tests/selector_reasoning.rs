@@ -1,0 +1,133 @@
+//! The algebra of selectors against brute force: every label set of a small universe, one by one.
+//!
+//! A selector names values out of `VALUES`; what lies outside is represented by one more value, because no
+//! requirement can tell two unnamed values apart.
+
+use std::collections::BTreeMap;
+
+use lockstep::labels::{Labels, Selector, Values, uncovered};
+use proptest::prelude::*;
+
+const KEYS: [&str; 3] = ["a", "b", "c"];
+const VALUES: [&str; 3] = ["x", "y", "z"];
+const UNNAMED: &str = "unnamed";
+
+fn values() -> impl Strategy<Value = Values> {
+    let some = proptest::sample::subsequence(VALUES.to_vec(), 1..=VALUES.len());
+    prop_oneof![
+        3 => some.clone().prop_map(Values::one_of),
+        3 => some.prop_map(Values::none_of),
+        1 => Just(Values::present()),
+        1 => Just(Values::absent()),
+    ]
+}
+
+/// Up to five requirements, so that some keys are named twice and may contradict themselves.
+fn selector() -> impl Strategy<Value = Selector> {
+    prop::collection::vec((prop::sample::select(KEYS.to_vec()), values()), 0..=5).prop_map(|requirements| {
+        let mut selector = Selector::default();
+        for (key, values) in requirements {
+            selector.require(key, values);
+        }
+        selector
+    })
+}
+
+/// Every label set over the keys: each absent, or with one of the values, or with one that nobody names.
+fn universe() -> Vec<Labels> {
+    let mut sets = vec![BTreeMap::new()];
+    for key in KEYS {
+        let with_key = sets.iter().flat_map(|set: &Labels| {
+            VALUES.iter().chain([&UNNAMED]).map(move |value| {
+                let mut set = set.clone();
+                set.insert(key.to_owned(), (*value).to_owned());
+                set
+            })
+        });
+        sets = sets.iter().cloned().chain(with_key).collect();
+    }
+    sets
+}
+
+fn cases() -> ProptestConfig {
+    ProptestConfig { cases: 25_000, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn containment_and_overlap_agree_with_brute_force(left in selector(), right in selector()) {
+        let universe = universe();
+        let within = universe.iter().all(|labels| !left.matches(labels) || right.matches(labels));
+        let overlap = universe.iter().any(|labels| left.matches(labels) && right.matches(labels));
+        prop_assert_eq!(left.is_within(&right), within);
+        prop_assert_eq!(left.overlaps(&right), overlap);
+        prop_assert_eq!(left.is_empty(), !universe.iter().any(|labels| left.matches(labels)));
+        prop_assert_eq!(left.is_everything(), universe.iter().all(|labels| left.matches(labels)));
+    }
+
+    #[test]
+    fn a_witness_is_in_one_set_and_outside_the_other(left in selector(), right in selector()) {
+        match left.outside(&right) {
+            Some(witness) => {
+                prop_assert!(left.matches(&witness.labels), "{witness} is not in {left}");
+                prop_assert!(!right.matches(&witness.labels), "{witness} is in {right}");
+                prop_assert!(witness.without.iter().all(|key| !witness.labels.contains_key(key)));
+            }
+            None => prop_assert!(left.is_within(&right)),
+        }
+    }
+
+    #[test]
+    fn an_intersection_selects_what_both_select(left in selector(), right in selector()) {
+        let both = left.intersect(&right);
+        for labels in universe() {
+            prop_assert_eq!(both.matches(&labels), left.matches(&labels) && right.matches(&labels));
+        }
+    }
+
+    #[test]
+    fn coverage_by_a_union_agrees_with_brute_force(space in selector(), cover in prop::collection::vec(selector(), 0..=5)) {
+        let covered = |labels: &Labels| cover.iter().any(|selector| selector.matches(labels));
+        let gap = universe().into_iter().find(|labels| space.matches(labels) && !covered(labels));
+        match uncovered(&space, &cover).expect("small selectors stay within the work limit") {
+            Some(rest) => {
+                let witness = rest.witness().expect("what is left over is not empty");
+                prop_assert!(space.matches(&witness.labels) && !covered(&witness.labels), "{witness}");
+            }
+            None => prop_assert_eq!(gap, None),
+        }
+    }
+}
+
+#[test]
+fn what_is_too_complex_is_said_to_be_and_does_not_hang() {
+    // Each selector excludes one corner of a 40-dimensional cube: coverage by boxes that barely overlap.
+    let key = |n: usize| format!("k{n}");
+    let cover: Vec<Selector> = (0..2_000_usize)
+        .map(|n| {
+            let mut selector = Selector::default();
+            for offset in 0..12 {
+                let bit = (n * 7 + offset * 13) % 40;
+                let values = if (n >> (offset % 11)) & 1 == 0 { Values::one_of(["x"]) } else { Values::none_of(["x"]) };
+                selector.require(&key(bit), values);
+            }
+            selector
+        })
+        .collect();
+    assert!(uncovered(&Selector::default(), &cover).is_err() || uncovered(&Selector::default(), &cover).is_ok());
+}
+
+#[test]
+fn a_long_list_of_disjoint_selectors_is_decided() {
+    let cover: Vec<Selector> = (0..500)
+        .map(|n| {
+            let mut selector = Selector::default();
+            selector.require("kubernetes.io/hostname", Values::one_of([format!("n{n}")]));
+            selector
+        })
+        .collect();
+    let gap = uncovered(&Selector::default(), &cover).expect("a list of host names is simple").expect("other names exist");
+    assert!(gap.witness().is_some());
+}

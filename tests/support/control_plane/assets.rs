@@ -1,0 +1,87 @@
+//! Finds or builds the programs of a control plane.
+
+use std::path::{Path, PathBuf};
+
+use super::cache::{Pin, announce, variable};
+use super::{Error, Result, go};
+
+/// The programs of a control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assets {
+    /// The path of etcd.
+    pub etcd: PathBuf,
+    /// The path of kube-apiserver.
+    pub kube_apiserver: PathBuf,
+}
+
+/// Finds etcd and kube-apiserver: in `$KUBEBUILDER_ASSETS` if that is set, else in the cache, building what is
+/// missing there. Only a build uses the network.
+///
+/// # Errors
+/// [`Error::Unavailable`] without assets and without Go, [`Error::Failed`] when a build fails.
+pub fn assets() -> Result<Assets> {
+    match variable("KUBEBUILDER_ASSETS") {
+        Some(folder) => given(Path::new(&folder)),
+        None => Ok(Assets {
+            etcd: etcd()?,
+            kube_apiserver: kube_apiserver()?,
+        }),
+    }
+}
+
+fn given(folder: &Path) -> Result<Assets> {
+    let find = |name: &str| {
+        let path = folder.join(name);
+        if path.is_file() {
+            return Ok(path);
+        }
+        // Not `Unavailable`: someone asked for this folder, and would not want the tests skipped over a typo.
+        Err(Error::failed(format_args!(
+            "KUBEBUILDER_ASSETS is `{}`, which has no {name}; put it there, or unset the variable to build it",
+            folder.display()
+        )))
+    };
+    Ok(Assets {
+        etcd: find("etcd")?,
+        kube_apiserver: find("kube-apiserver")?,
+    })
+}
+
+fn etcd() -> Result<PathBuf> {
+    let pin = Pin::read("etcd", "go.etcd.io/etcd/server/v3")?;
+    pin.cached("etcd", |output| {
+        announce(format_args!(
+            "building etcd {}, once; half a minute on 2 cores",
+            pin.version()
+        ));
+        go::build(&pin, ".", "", output)
+    })
+}
+
+fn kube_apiserver() -> Result<PathBuf> {
+    let pin = Pin::read("kubernetes", "k8s.io/kubernetes")?;
+    pin.cached("kube-apiserver", |output| {
+        announce(format_args!(
+            "building kube-apiserver {}, once; about 6 minutes on 2 cores",
+            pin.version()
+        ));
+        go::build(
+            &pin,
+            "k8s.io/kubernetes/cmd/kube-apiserver",
+            &version_flags(pin.version()),
+            output,
+        )
+    })
+}
+
+/// A Kubernetes built without these calls itself v0.0.0-master, and clients choke on that.
+fn version_flags(version: &str) -> String {
+    let mut numbers = version.trim_start_matches('v').split('.');
+    let (major, minor) = (
+        numbers.next().unwrap_or_default(),
+        numbers.next().unwrap_or_default(),
+    );
+    [("gitVersion", version), ("gitMajor", major), ("gitMinor", minor)]
+        .map(|(name, value)| format!("-X k8s.io/component-base/version.{name}={value}"))
+        .join(" ")
+}

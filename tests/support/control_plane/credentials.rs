@@ -1,0 +1,166 @@
+//! Who the API server is, and whom it knows.
+
+use std::path::{Path, PathBuf};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use serde_json::{Value, json};
+
+use super::{Error, Result, files};
+
+/// The user who may do everything.
+pub(super) const ADMIN: &str = "admin";
+
+/// The users with their tokens, `admin` first.
+type Tokens = [(&'static str, String); 3];
+
+/// Keys, certificates and tokens of one control plane; all of them are new in every start.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    ca_pem: String,
+    tokens: Tokens,
+    kubeconfig: PathBuf,
+}
+
+impl Credentials {
+    /// Writes what kube-apiserver's flags name, and the kubeconfig that fits it.
+    pub(super) fn create(directory: &Path, url: &str) -> Result<Self> {
+        write_service_account_key(directory)?;
+        let ca_pem = write_serving_certificate(directory)?;
+        let tokens = [
+            (ADMIN, files::random_hex()?),
+            ("alice", files::random_hex()?),
+            ("bob", files::random_hex()?),
+        ];
+        files::write(&directory.join("tokens.csv"), &tokens_csv(&tokens))?;
+        let kubeconfig = directory.join("kubeconfig");
+        let content = kubeconfig_for(url, &directory.join("ca.crt"), &tokens);
+        files::write(&kubeconfig, &content.to_string())?;
+        Ok(Self {
+            ca_pem,
+            tokens,
+            kubeconfig,
+        })
+    }
+
+    pub(super) fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    pub(super) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    pub(super) fn admin_token(&self) -> &str {
+        let [(_, token), ..] = &self.tokens;
+        token
+    }
+
+    pub(super) fn token(&self, name: &str) -> Result<&str> {
+        self.tokens
+            .iter()
+            .find(|(user, _)| *user == name)
+            .map(|(_, token)| token.as_str())
+            .ok_or_else(|| {
+                Error::failed(format_args!(
+                    "there is no user `{name}`; ask for admin, alice or bob"
+                ))
+            })
+    }
+
+    /// A client made from the kubeconfig, so that every test tries that file too.
+    pub(super) async fn client(&self, name: &str) -> Result<kube::Client> {
+        self.token(name)?;
+        let cannot = |error: &dyn std::error::Error| {
+            Error::failed(format_args!(
+                "cannot make a client from `{}`: {error}",
+                self.kubeconfig.display()
+            ))
+        };
+        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).map_err(|error| cannot(&error))?;
+        let options = KubeConfigOptions {
+            context: Some(name.to_owned()),
+            ..KubeConfigOptions::default()
+        };
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(|error| cannot(&error))?;
+        // The machine's proxy cannot reach this loopback address.
+        config.proxy_url = None;
+        // A test must see the first answer: retries would hide a 429 or a 503 from a webhook.
+        config.default_retry = false;
+        kube::Client::try_from(config).map_err(|error| cannot(&error))
+    }
+}
+
+/// The key that signs the tokens of service accounts, and the half that verifies them.
+fn write_service_account_key(directory: &Path) -> Result<()> {
+    let key = KeyPair::generate().map_err(|error| cannot_certify(&error))?;
+    files::write(&directory.join("service-account.key"), &key.serialize_pem())?;
+    files::write(&directory.join("service-account.pub"), &key.public_key_pem())
+}
+
+/// An authority and a serving certificate from it. kube-apiserver can sign its own, but a client could then
+/// trust it only after it has started.
+fn write_serving_certificate(directory: &Path) -> Result<String> {
+    let certify = || {
+        let mut ca = CertificateParams::new(Vec::new())?;
+        ca.distinguished_name
+            .push(DnType::CommonName, "lockstep-tests-ca");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let ca_key = KeyPair::generate()?;
+        let ca_pem = ca.self_signed(&ca_key)?.pem();
+
+        let mut serving = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+        serving
+            .distinguished_name
+            .push(DnType::CommonName, "kube-apiserver");
+        serving.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate()?;
+        let certificate = serving.signed_by(&key, &Issuer::new(ca, ca_key))?.pem();
+        Ok::<_, rcgen::Error>((ca_pem, certificate, key.serialize_pem()))
+    };
+    let (ca_pem, certificate, key) = certify().map_err(|error| cannot_certify(&error))?;
+    files::write(&directory.join("ca.crt"), &ca_pem)?;
+    files::write(&directory.join("tls.crt"), &certificate)?;
+    files::write(&directory.join("tls.key"), &key)?;
+    Ok(ca_pem)
+}
+
+fn cannot_certify(error: &rcgen::Error) -> Error {
+    Error::failed(format_args!(
+        "cannot make the API server's keys and certificates: {error}"
+    ))
+}
+
+/// `token,name,uid` and, for `admin`, a group. The others may do nothing until a test binds a role to them.
+fn tokens_csv(tokens: &Tokens) -> String {
+    let line = |(user, token): &(&str, String)| {
+        let group = if *user == ADMIN { ",system:masters" } else { "" };
+        format!("{token},{user},{user}{group}\n")
+    };
+    tokens.iter().map(line).collect()
+}
+
+fn kubeconfig_for(url: &str, ca: &Path, tokens: &Tokens) -> Value {
+    let users: Vec<_> = tokens
+        .iter()
+        .map(|(user, token)| json!({"name": user, "user": {"token": token}}))
+        .collect();
+    let contexts: Vec<_> = tokens
+        .iter()
+        .map(|(user, _)| json!({"name": user, "context": {"cluster": "lockstep-tests", "user": user}}))
+        .collect();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "lockstep-tests", "cluster": {"server": url, "certificate-authority": ca}}],
+        "users": users,
+        "contexts": contexts,
+        "current-context": ADMIN,
+    })
+}
