@@ -15,9 +15,9 @@ pub use site::{Pool, Site};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use crate::change::Change;
 use crate::labels::Labels;
 use crate::objects::Object;
-use crate::change::Change;
 
 /// A snapshot. Cheap to share, never changed.
 #[derive(Debug, Default)]

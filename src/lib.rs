@@ -13,5 +13,6 @@ pub mod field;
 pub mod labels;
 pub mod objects;
 pub mod rules;
+mod text;
 pub mod topology;
 pub mod verdict;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Selector, SyntaxError, Values, check_key, check_value};
 use crate::field::FieldPath;
+use crate::text::excerpt;
 
 /// A `metav1.LabelSelector` as it is written: all of its requirements must hold, and none means everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,7 +56,7 @@ pub struct SelectorError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// apimachinery `LabelSelectorAsSelector`: the operator is none of the four.
-    #[error("`{0}` is not a label selector operator: use In, NotIn, Exists or DoesNotExist")]
+    #[error("`{}` is not a label selector operator: use In, NotIn, Exists or DoesNotExist", excerpt(.0))]
     Operator(String),
     /// apimachinery `labels.NewRequirement`.
     #[error("operator `{0}` needs at least one value")]

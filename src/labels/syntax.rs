@@ -1,5 +1,7 @@
 //! The syntax of label keys and values, as the API server holds it.
 
+use crate::text::excerpt;
+
 /// The longest label value, and the longest name part of a key (apimachinery `validation.LabelValueMaxLength`).
 const NAME_LIMIT: usize = 63;
 /// The longest prefix of a key: a DNS subdomain (RFC 1123).
@@ -14,16 +16,6 @@ pub enum SyntaxError {
     /// The value does not have the form of one.
     #[error("`{}` is not a label value: use at most 63 letters, digits, `-`, `_` or `.`, with a letter or digit at both ends", excerpt(.0))]
     Value(String),
-}
-
-/// Enough of the user's input to recognise it; the rest may be megabytes.
-fn excerpt(input: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String = input.chars().take(SHOWN).collect();
-    if shown.len() < input.len() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// Checks a label key (apimachinery `validation.IsQualifiedName`).

@@ -9,6 +9,7 @@ use super::{Change, Operation};
 use crate::facts::{Facts, Site};
 use crate::field::FieldPath;
 use crate::objects::{Object, Service, ServiceSpec};
+use crate::text::excerpt;
 use crate::topology::ServiceType;
 use crate::verdict::{Reason, Rule};
 
@@ -78,7 +79,7 @@ fn field() -> FieldPath {
 fn remark(site: &Site, spec: &ServiceSpec) -> Remark {
     let found = match spec.external_traffic_policy.as_str() {
         "" => "is not set".to_owned(),
-        other => format!("is `{other}`"),
+        other => format!("is `{}`", excerpt(other)),
     };
     Remark {
         field: field(),
@@ -96,10 +97,11 @@ fn set_remark(site: &Site) -> Remark {
     Remark {
         field: field(),
         message: format!(
-            "externalTrafficPolicy was set to `Local`, so that the gateway of topology `{}` sees the client's source IP",
+            "externalTrafficPolicy was set to `Local` for the gateway of topology `{}`",
             site.name
         ),
-        help: "write `externalTrafficPolicy: Local` in the manifest or in the chart's value `service.externalTrafficPolicy`"
+        // Short enough for one warning header, with the value's name in it.
+        help: "write it in the manifest, or in the Istio chart's value `service.externalTrafficPolicy`"
             .to_owned(),
         ..Remark::default()
     }

@@ -7,6 +7,7 @@ use crate::field::FieldPath;
 use crate::labels::{SelectorError, Witness};
 use crate::objects::AdvertisementSpec;
 use crate::rules::report::Remark;
+use crate::text::excerpt;
 
 /// How many of today's nodes a message names.
 const NAMED_NODES: usize = 3;
@@ -190,7 +191,10 @@ pub(super) fn unknown_pool(name: &str, index: Option<usize>) -> Remark {
     let field = FieldPath::fields(["spec", "ipAddressPools"]);
     Remark {
         field: index.map_or_else(|| field.clone(), |index| field.clone().index(index)),
-        message: format!("there is no IPAddressPool `{name}`: the name selects nothing"),
+        message: format!(
+            "there is no IPAddressPool `{}`: the name selects nothing",
+            excerpt(name)
+        ),
         help: "check the name, or create the pool".to_owned(),
         ..Remark::default()
     }

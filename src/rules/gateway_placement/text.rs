@@ -5,6 +5,7 @@ use crate::facts::Site;
 use crate::field::FieldPath;
 use crate::labels::Witness;
 use crate::rules::report::Remark;
+use crate::text::excerpt;
 
 /// The placement as a person would write it: `` `a=b`, `c=d` ``.
 fn placement(site: &Site) -> String {
@@ -15,7 +16,8 @@ pub(super) fn conflict(site: &Site, field: FieldPath, held: &str, wanted: &str) 
     remark(
         field,
         format!(
-            "the pod asks for nodes with the value `{held}`, but topology `{}` places the gateway on nodes labelled {}",
+            "the pod asks for nodes with the value `{}`, but topology `{}` places the gateway on nodes labelled {}",
+            excerpt(held),
             site.name,
             placement(site)
         ),
@@ -62,7 +64,8 @@ pub(super) fn unsatisfiable(site: &Site, field: FieldPath) -> Remark {
 
 pub(super) fn pinned(site: &Site, field: FieldPath, node: &str, by_daemon_set: bool) -> Remark {
     let message = format!(
-        "the pod is bound to node `{node}`, which is outside the placement of topology `{}`: it lacks {}",
+        "the pod is bound to node `{}`, which is outside the placement of topology `{}`: it lacks {}",
+        excerpt(node),
         site.name,
         placement(site)
     );

@@ -1,0 +1,40 @@
+# Every command that a developer or CI runs. `just` lists them.
+
+default:
+    @just --list
+
+# Everything that CI runs.
+ci: format lint docs deny test bench-smoke
+
+# Is everything formatted?
+format:
+    cargo fmt --all --check
+
+# Clippy, with warnings as errors.
+lint:
+    cargo clippy --locked --all-targets -- -D warnings
+
+# The API documentation, with warnings as errors.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# Licences, advisories and sources of the dependencies.
+deny:
+    cargo deny --locked check
+
+# All tests, the real API server included. It is built on the first run, which needs Go.
+test:
+    cargo test --locked
+
+# The tests that need no server: seconds.
+quick:
+    cargo test --locked --lib --test selector_reasoning
+    cargo test --locked --test cases by_the_rules
+
+# Instruction counts of the engine, and the webhook against a no-op webhook.
+bench:
+    cargo bench --locked
+
+# The benchmarks, just long enough to see that they work.
+bench-smoke:
+    cargo bench --locked --bench webhook -- --smoke

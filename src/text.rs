@@ -1,0 +1,47 @@
+//! User input in messages: enough of it to recognise it, and nothing that breaks a terminal or a log.
+
+/// The longest piece of user input that a message repeats, in characters.
+const SHOWN: usize = 80;
+
+/// The input on one line, without control characters, cut where it is long: it may be megabytes.
+pub(crate) fn excerpt(input: &str) -> String {
+    let mut characters = input.chars();
+    let mut shown: String = characters.by_ref().take(SHOWN).flat_map(printable).collect();
+    if characters.next().is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+fn printable(character: char) -> impl Iterator<Item = char> {
+    let is_control = character.is_control();
+    character
+        .escape_default()
+        .filter(move |_| is_control)
+        .chain((!is_control).then_some(character))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::excerpt;
+
+    #[test]
+    fn what_is_short_and_plain_stays_as_it_is() {
+        assert_eq!(
+            excerpt("loadbalancerIPs.metallb.io"),
+            "loadbalancerIPs.metallb.io"
+        );
+        assert_eq!(excerpt("naïve"), "naïve");
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(excerpt("a\u{1b}[31m\nb"), "a\\u{1b}[31m\\nb");
+    }
+
+    #[test]
+    fn what_is_long_is_cut() {
+        let cut = excerpt(&"x".repeat(1_000_000));
+        assert_eq!(cut, format!("{}...", "x".repeat(80)));
+    }
+}

@@ -1,0 +1,213 @@
+//! The wire format: what comes in, whatever it is, and what goes out.
+
+use lockstep::admission::{DecodeError, Outcome, Phase, decode, review};
+use lockstep::facts::{Facts, Inventory};
+use serde_json::{Value, json};
+
+const POD: &[u8] = include_bytes!("../benches/reviews/pod.json");
+const SERVICE: &[u8] = include_bytes!("../benches/reviews/service.json");
+
+fn facts() -> Facts {
+    Facts::new(&Inventory::default().or_built_in())
+}
+
+fn recorded(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+fn answer(body: &[u8], phase: Phase) -> Value {
+    let (Outcome::Judged { body, .. } | Outcome::Unreadable { body, .. }) = review(body, phase, &facts()) else {
+        panic!("no answer to {}", String::from_utf8_lossy(body));
+    };
+    recorded(&body)
+}
+
+fn answer_to(review: &Value, phase: Phase) -> Value {
+    answer(review.to_string().as_bytes(), phase)["response"].take()
+}
+
+#[test]
+fn the_uid_comes_back_and_the_type_is_v1() {
+    let answer = answer(POD, Phase::Mutate);
+    assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
+    assert_eq!(answer["kind"], "AdmissionReview");
+    assert_eq!(answer["response"]["uid"], recorded(POD)["request"]["uid"]);
+    assert_eq!(answer["response"]["allowed"], true);
+}
+
+#[test]
+fn a_denial_is_403_forbidden_with_causes_and_annotations() {
+    let denial = answer_to(&recorded(POD), Phase::Validate);
+    assert_eq!(denial["allowed"], false);
+    assert_eq!((&denial["status"]["code"], &denial["status"]["reason"]), (&json!(403), &json!("Forbidden")));
+    assert!(denial["status"]["message"].as_str().unwrap().contains("could run on a node"), "{denial}");
+    assert_eq!(denial["status"]["details"]["causes"][0]["field"], "spec.nodeSelector");
+    let annotations = &denial["auditAnnotations"];
+    for (key, value) in [("rule", "gateway-placement"), ("verdict", "deny"), ("topology", "istio-ingressgateway")] {
+        assert_eq!(annotations[key], value);
+    }
+    assert!(annotations["witness"].as_str().unwrap().contains("loadbalancerIPs.metallb.io"));
+}
+
+#[test]
+fn a_patch_is_base64_and_comes_with_its_type_and_only_while_mutating() {
+    let patched = answer_to(&recorded(SERVICE), Phase::Mutate);
+    assert_eq!(patched["patchType"], "JSONPatch");
+    assert!(patched["patch"].is_string());
+    let denied = answer_to(&recorded(SERVICE), Phase::Validate);
+    assert!(denied.get("patch").is_none() && denied.get("patchType").is_none());
+}
+
+#[test]
+fn warnings_fit_into_the_api_servers_headers() {
+    let warnings = answer_to(&recorded(SERVICE), Phase::Mutate)["warnings"].take();
+    let warning = warnings[0].as_str().unwrap();
+    assert!(warning.len() <= 256 && warning.is_ascii(), "{warning}");
+    assert!(warning.contains("service.externalTrafficPolicy"), "the chart's value is named: {warning}");
+}
+
+#[test]
+fn hostile_text_is_bounded_and_escaped() {
+    let mut hostile = recorded(SERVICE);
+    hostile["request"]["object"]["spec"]["externalTrafficPolicy"] = format!("\u{1b}[31m\n{}", "x".repeat(1_000_000)).into();
+    let answer = answer_to(&hostile, Phase::Validate);
+    let message = answer["status"]["message"].as_str().unwrap();
+    assert!(message.len() < 4096 && message.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{message}");
+}
+
+#[test]
+fn fields_in_any_order_mean_the_same() {
+    let review = recorded(POD);
+    let request = review["request"].as_object().unwrap();
+    let reversed: Vec<String> =
+        request.iter().rev().map(|(key, value)| format!("{}:{value}", Value::from(key.as_str()))).collect();
+    let reversed = format!(
+        "{{\"request\":{{{}}},\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\"}}",
+        reversed.join(",")
+    );
+    assert_eq!(answer(reversed.as_bytes(), Phase::Mutate), answer(POD, Phase::Mutate));
+}
+
+#[test]
+fn what_no_rule_is_about_passes_untouched() {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut review = recorded(POD);
+        change(&mut review["request"]);
+        review
+    };
+    let untouched = [
+        with(&|request| request["resource"]["resource"] = "configmaps".into()),
+        with(&|request| request["resource"]["group"] = "example.com".into()),
+        with(&|request| request["subResource"] = "ephemeralcontainers".into()),
+        with(&|request| request["operation"] = "CONNECT".into()),
+        with(&|request| {
+            request["operation"] = "DELETE".into();
+            request["oldObject"] = request["object"].take();
+        }),
+        with(&|request| request["namespace"] = "elsewhere".into()),
+    ];
+    for review in untouched {
+        for phase in [Phase::Mutate, Phase::Validate] {
+            let uid = &review["request"]["uid"];
+            assert_eq!(answer_to(&review, phase), json!({"uid": uid, "allowed": true}), "{review}");
+        }
+    }
+}
+
+#[test]
+fn nulls_everywhere_are_read_as_nothing() {
+    let mut review = recorded(POD);
+    let request = &mut review["request"];
+    for field in ["name", "userInfo", "dryRun", "subResource", "oldObject", "options"] {
+        request[field] = Value::Null;
+    }
+    let object = &mut request["object"];
+    object["metadata"]["annotations"] = Value::Null;
+    object["metadata"]["deletionTimestamp"] = Value::Null;
+    for field in ["nodeSelector", "nodeName", "affinity"] {
+        object["spec"][field] = Value::Null;
+    }
+    assert!(answer_to(&review, Phase::Mutate)["patch"].is_string());
+    review["request"]["object"]["metadata"]["labels"] = Value::Null;
+    assert_eq!(answer_to(&review, Phase::Mutate)["allowed"], true);
+}
+
+#[test]
+fn a_pod_without_a_spec_gets_one() {
+    let mut review = recorded(POD);
+    review["request"]["object"].as_object_mut().unwrap().remove("spec");
+    let answer = answer_to(&review, Phase::Mutate);
+    let patch = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, answer["patch"].as_str().unwrap());
+    let patch: Value = serde_json::from_slice(&patch.unwrap()).unwrap();
+    assert_eq!(
+        patch,
+        json!([{"op": "add", "path": "/spec", "value": {"nodeSelector": {"loadbalancerIPs.metallb.io": "arp"}}}])
+    );
+}
+
+#[test]
+fn what_has_no_uid_has_no_answer() {
+    let unanswerable: [&[u8]; 7] = [
+        b"",
+        b"{",
+        &POD[..POD.len() / 2],
+        b"\xff\xfe",
+        b"[]",
+        br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"1"}}"#,
+        br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":""}}"#,
+    ];
+    for body in unanswerable {
+        let outcome = review(body, Phase::Validate, &facts());
+        assert!(matches!(outcome, Outcome::Malformed(_)), "{outcome:?}");
+    }
+    assert!(matches!(decode(unanswerable[5]), Err(DecodeError::NoRequest)));
+    assert!(matches!(decode(unanswerable[6]), Err(DecodeError::NoUid)));
+}
+
+#[test]
+fn what_cannot_be_read_but_has_a_uid_is_denied_with_the_reason() {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut review = recorded(POD);
+        change(&mut review);
+        review
+    };
+    let unreadable = [
+        (with(&|review| review["apiVersion"] = "admission.k8s.io/v1beta1".into()), "admissionReviewVersions"),
+        (with(&|review| review["kind"] = "Pod".into()), "expected an AdmissionReview"),
+        (with(&|review| review["request"]["object"] = Value::Null), "request.object is missing"),
+        (with(&|review| review["request"]["object"]["metadata"]["labels"] = json!([1])), "cannot be read"),
+        (with(&|review| review["request"]["object"]["spec"]["nodeSelector"] = json!({"a": 1})), "cannot be read"),
+        (with(&|review| review["request"]["resource"]["version"] = "v2".into()), "matchPolicy Equivalent"),
+    ];
+    for (review, text) in unreadable {
+        let answer = answer_to(&review, Phase::Validate);
+        assert_eq!(answer["uid"], review["request"]["uid"]);
+        assert_eq!(answer["allowed"], false);
+        assert_eq!(answer["status"]["code"], 400);
+        assert!(answer["status"]["message"].as_str().unwrap().contains(text), "{answer}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_answered() {
+    let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    // Where no rule looks, depth does not matter; where one looks, it is a shape that is refused.
+    let ignored = format!(
+        r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","x":{}}}}}"#,
+        deep(100_000)
+    );
+    assert!(matches!(review(ignored.as_bytes(), Phase::Validate, &facts()), Outcome::Judged { .. }));
+    let read = String::from_utf8(POD.to_vec()).unwrap().replacen("\"labels\":{", &format!("\"labels\":{},\"x\":{{", deep(100_000)), 1);
+    assert!(matches!(review(read.as_bytes(), Phase::Validate, &facts()), Outcome::Unreadable { .. }));
+}
+
+#[test]
+fn where_the_facts_are_not_known_there_is_no_verdict() {
+    let mut inventory = Inventory::default().or_built_in();
+    inventory.pending.insert("metallb-system".to_owned());
+    let facts = Facts::new(&inventory);
+    // The pod's namespace is tied to MetalLB's by the topology.
+    assert!(matches!(review(POD, Phase::Mutate, &facts), Outcome::Unknown(_)));
+    let elsewhere = String::from_utf8(POD.to_vec()).unwrap().replace("istio-system", "elsewhere");
+    assert!(matches!(review(elsewhere.as_bytes(), Phase::Mutate, &facts), Outcome::Judged { .. }));
+}

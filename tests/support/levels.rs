@@ -1,0 +1,47 @@
+//! The levels at which every case is run. Each turns a case into an outcome by other means.
+
+pub mod api_server;
+pub mod check;
+pub mod https;
+pub mod rules;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::case::{Case, Outcome};
+
+/// What differs, in words; empty if the case holds.
+pub fn difference(case: &Case, expected: &Outcome, seen: &Outcome) -> Option<String> {
+    (expected != seen).then(|| format!("{}\n  expected {expected:?}\n  seen     {seen:?}", case.name))
+}
+
+/// Fails with everything that differs.
+pub fn settle(level: &str, cases: usize, differences: &[String]) {
+    let wrong = differences.len();
+    assert!(
+        differences.is_empty(),
+        "{level}: {wrong} of {cases} cases differ:\n{}",
+        differences.join("\n")
+    );
+}
+
+/// Every value that is new or other in `after`, by its JSON pointer.
+pub fn edits_between(before: &Value, after: &Value) -> BTreeMap<String, Value> {
+    let mut edits = BTreeMap::new();
+    walk(Some(before), after, String::new(), &mut edits);
+    edits
+}
+
+fn walk(before: Option<&Value>, after: &Value, at: String, edits: &mut BTreeMap<String, Value>) {
+    match (before, after) {
+        (Some(before), after) if before == after => {}
+        (Some(Value::Object(before)), Value::Object(after)) => {
+            for (key, value) in after {
+                let token = key.replace('~', "~0").replace('/', "~1");
+                walk(before.get(key), value, format!("{at}/{token}"), edits);
+            }
+        }
+        _ => drop(edits.insert(at, after.clone())),
+    }
+}

@@ -1,0 +1,103 @@
+//! The rules by themselves: no process, no socket.
+
+use std::sync::Arc;
+
+use lockstep::admission::{self, Outcome as Review, Phase};
+use lockstep::facts::{Declared, Facts, Inventory, ObjectKey};
+use lockstep::topology::GatewayTopologySpec;
+use lockstep::verdict::{Severity, Verdict};
+use serde_json::{Value, json};
+
+use super::super::case::{Case, Outcome};
+
+/// Judges the case the way the API server would: mutate, then validate what came of it.
+pub fn judge(case: &Case) -> Outcome {
+    let facts = Facts::new(&inventory(case));
+    let mutated = review(case, &case.object, Phase::Mutate, &facts);
+    let mut outcome = Outcome {
+        verdict: mutated.word().to_owned(),
+        ..Outcome::default()
+    };
+    add(&mut outcome, &mutated);
+    if mutated.is_denied() {
+        return outcome;
+    }
+    let edited = admission::edited(&case.object, &mutated.edits).unwrap();
+    let again = review(case, &edited, Phase::Mutate, &facts);
+    assert!(
+        again.edits.is_empty(),
+        "`{}`: what was mutated is mutated again: {:?}",
+        case.name,
+        again.edits
+    );
+    let validated = review(case, &edited, Phase::Validate, &facts);
+    add(&mut outcome, &validated);
+    if validated.is_denied() {
+        outcome.verdict = "deny".to_owned();
+    } else {
+        outcome.edits = super::edits_between(&case.object, &edited);
+    }
+    outcome
+}
+
+fn review(case: &Case, object: &Value, phase: Phase, facts: &Facts) -> Verdict {
+    let body = serde_json::to_vec(&case.review(object)).unwrap();
+    match admission::review(&body, phase, facts) {
+        Review::Judged { verdict, .. } => verdict,
+        other => panic!("`{}`: {other:?}", case.name),
+    }
+}
+
+fn add(outcome: &mut Outcome, verdict: &Verdict) {
+    for finding in &verdict.findings {
+        let code = finding.reason.code().to_owned();
+        match finding.severity {
+            Severity::Deny => drop(outcome.denials.insert(code)),
+            Severity::Warn => drop(outcome.warnings.insert(code)),
+            Severity::Audit => {}
+        }
+    }
+}
+
+fn inventory(case: &Case) -> Inventory {
+    let mut inventory = Inventory::default();
+    for topology in &case.topologies {
+        let spec: GatewayTopologySpec = serde_json::from_value(topology["spec"].clone()).unwrap();
+        spec.check().unwrap();
+        let name = topology["metadata"]["name"].as_str().unwrap();
+        inventory
+            .topologies
+            .insert(name.to_owned(), Declared { generation: 1, spec });
+    }
+    for object in &case.objects {
+        put(&mut inventory, object);
+    }
+    inventory
+}
+
+fn put(inventory: &mut Inventory, object: &Value) {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let key = ObjectKey {
+        namespace: text("namespace"),
+        name: text("name"),
+    };
+    let labels = || serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default();
+    match object["kind"].as_str().unwrap() {
+        "Node" => drop(inventory.nodes.insert(key.name, Arc::new(labels()))),
+        "IPAddressPool" => drop(inventory.pools.insert(key, labels())),
+        "L2Advertisement" => {
+            let spec = object.get("spec").cloned().unwrap_or_else(|| json!({}));
+            inventory
+                .advertisements
+                .insert(key, serde_json::from_value(spec).unwrap());
+        }
+        "Service" => drop(
+            inventory
+                .services
+                .insert(key, serde_json::from_value(object.clone()).unwrap()),
+        ),
+        "Pod" => drop(inventory.pods.insert(key, labels())),
+        "DaemonSet" => {}
+        other => panic!("unexpected kind {other}"),
+    }
+}
