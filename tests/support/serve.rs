@@ -5,8 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// A running server. It is killed when dropped.
 #[derive(Debug)]
@@ -17,10 +18,10 @@ pub struct Serve {
     pub webhook: String,
     /// `host:port` of probes and metrics.
     pub admin: String,
-    /// The certificate that signs what it serves.
+    /// The certificate that signs what it serves; empty where it serves one that was given to it.
     pub ca_pem: String,
-    log: Lines<BufReader<ChildStderr>>,
-    folder: tempfile::TempDir,
+    log: Log,
+    _folder: tempfile::TempDir,
 }
 
 impl Serve {
@@ -34,75 +35,78 @@ impl Serve {
         Self::start(&[], Some(kubeconfig)).await
     }
 
-    /// Starts with further arguments, on free ports, with a certificate of its own making.
+    /// Starts with further arguments, on free ports.
     pub async fn start(arguments: &[&str], kubeconfig: Option<&Path>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
         command
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--admin-listen",
-                "127.0.0.1:0",
-                "--log-format",
-                "json",
-            ])
-            .arg("--write-ca")
-            .arg(&ca)
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"])
             .args(arguments)
             .env("KUBECONFIG", kubeconfig.unwrap_or(Path::new("/nonexistent")))
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        if !arguments.contains(&"--tls-cert") {
+            command.arg("--write-ca").arg(&ca);
+        }
         let mut child = command.spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let serving = event(&mut log, "serving").await;
+        let mut log = Log::read(child.stderr.take().unwrap());
+        let serving = log.event("serving").await;
         let address = |field: &str| serving[field].as_str().unwrap().to_owned();
         Self {
             webhook: address("webhook"),
             admin: address("admin"),
-            ca_pem: std::fs::read_to_string(&ca).unwrap(),
+            ca_pem: std::fs::read_to_string(&ca).unwrap_or_default(),
             child,
             log,
-            folder,
+            _folder: folder,
         }
     }
 
-    /// Waits for the log event with this message.
+    /// Waits for the next log event with this message.
     pub async fn event(&mut self, message: &str) -> Value {
-        event(&mut self.log, message).await
+        self.log.event(message).await
     }
 
-    /// Reads the log to the end in the background, so that a full pipe never holds the server up.
-    pub fn drain_log(self) -> (Child, tempfile::TempDir) {
-        let Self {
-            child,
-            mut log,
-            folder,
-            ..
-        } = self;
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        (child, folder)
+    /// Sends a signal, as `kill` does.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 }
 
-async fn event(log: &mut Lines<BufReader<ChildStderr>>, message: &str) -> Value {
-    let mut seen = Vec::new();
-    let found = async {
-        while let Some(line) = log.next_line().await.unwrap() {
-            match serde_json::from_str::<Value>(&line) {
-                Ok(event) if event["message"] == message => return Some(event),
-                _ => seen.push(line),
+/// The log, read to the end whether or not anybody waits for it: a full pipe would hold the server up.
+#[derive(Debug)]
+struct Log {
+    lines: UnboundedReceiver<String>,
+}
+
+impl Log {
+    fn read(stderr: ChildStderr) -> Self {
+        let (sender, lines) = unbounded_channel();
+        tokio::spawn(async move {
+            let mut read = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = read.next_line().await {
+                let _ = sender.send(line);
             }
+        });
+        Self { lines }
+    }
+
+    async fn event(&mut self, message: &str) -> Value {
+        let mut seen = Vec::new();
+        let found = async {
+            while let Some(line) = self.lines.recv().await {
+                match serde_json::from_str::<Value>(&line) {
+                    Ok(event) if event["message"] == message => return Some(event),
+                    _ => seen.push(line),
+                }
+            }
+            None
+        };
+        match tokio::time::timeout(Duration::from_secs(30), found).await {
+            Ok(Some(event)) => event,
+            _ => panic!("lockstep serve never said `{message}`; it said:\n{}", seen.join("\n")),
         }
-        None
-    };
-    match tokio::time::timeout(Duration::from_secs(30), found).await {
-        Ok(Some(event)) => event,
-        _ => panic!(
-            "lockstep serve never said `{message}`; it said:\n{}",
-            seen.join("\n")
-        ),
     }
 }

@@ -50,7 +50,6 @@ pub async fn judge_all(cases: &[Case], metallb: MetalLb) -> Vec<Outcome> {
     wait::until_enforced(&serve.admin, topologies).await;
 
     let outcomes = each(&worlds, |world| world.judge(&client)).await;
-    drop(serve.drain_log());
     outcomes
 }
 
@@ -215,8 +214,8 @@ fn ruled(object: &Value) -> Value {
             spec[field] = value.clone();
         }
     }
-    if let Some(selector) = object["spec"]["template"]["spec"].get("nodeSelector") {
-        spec["template"]["spec"]["nodeSelector"] = selector.clone();
+    if let Some(template) = object["spec"]["template"].get("spec") {
+        spec["template"] = ruled(&json!({"spec": template}));
     }
     json!({ "spec": spec })
 }

@@ -1,0 +1,122 @@
+//! The webhook over HTTPS, side by side with a no-op webhook on the same server stack.
+//!
+//! The no-op webhook reads the body, finds the uid and allows: the limit of what any webhook on this stack
+//! can do. Both run as processes of their own, in turns, under the same load: 16 requests in flight over
+//! HTTP/1.1 keep-alive, which is what the API server speaks, each with the recorded review of a gateway pod.
+//! Printed are medians and the ratios between the two, then memory and start-up. `--smoke` runs everything
+//! briefly.
+
+#[path = "../tests/support/https.rs"]
+mod https;
+#[path = "webhook/load.rs"]
+mod load;
+#[path = "webhook/memory.rs"]
+mod memory;
+#[path = "webhook/process.rs"]
+mod process;
+#[path = "webhook/noop.rs"]
+mod noop;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use load::Load;
+use process::Server;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+struct Effort {
+    rounds: usize,
+    round: Duration,
+    starts: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.iter().any(|argument| argument == noop::ARGUMENT) {
+        return noop::serve();
+    }
+    let effort = if arguments.iter().any(|argument| argument == "--smoke") {
+        Effort { rounds: 1, round: Duration::from_millis(500), starts: 2 }
+    } else {
+        Effort { rounds: 4, round: Duration::from_secs(6), starts: 9 }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        throughput(effort).await;
+        starts(effort).await;
+        memory::print(effort.round).await;
+    });
+    ExitCode::SUCCESS
+}
+
+/// One way to call a webhook.
+struct Contestant {
+    name: &'static str,
+    start: fn() -> Server,
+    path: &'static str,
+    body: fn() -> Vec<u8>,
+    /// What every answer must contain.
+    marker: &'static str,
+}
+
+const POD: &[u8] = include_bytes!("reviews/pod.json");
+
+fn pod() -> Vec<u8> {
+    POD.to_vec()
+}
+
+/// The same pod after it was placed, as the validating webhook sees it.
+fn placed_pod() -> Vec<u8> {
+    let mut review: serde_json::Value = serde_json::from_slice(POD).expect("the recorded review is JSON");
+    review["request"]["object"]["spec"]["nodeSelector"]["loadbalancerIPs.metallb.io"] = "arp".into();
+    serde_json::to_vec(&review).expect("JSON can be written")
+}
+
+const CONTESTANTS: [Contestant; 3] = [
+    Contestant { name: "no-op", start: Server::noop, path: "/mutate", body: pod, marker: "\"allowed\":true" },
+    Contestant { name: "lockstep /mutate, patched", start: Server::lockstep, path: "/mutate", body: pod, marker: "\"patch\":" },
+    Contestant { name: "lockstep /validate, allowed", start: Server::lockstep, path: "/validate", body: placed_pod, marker: "\"allowed\":true" },
+];
+
+async fn throughput(effort: Effort) {
+    let mut loads: Vec<Vec<Load>> = CONTESTANTS.iter().map(|_| Vec::new()).collect();
+    for _ in 0..effort.rounds {
+        for (contestant, loads) in CONTESTANTS.iter().zip(&mut loads) {
+            let mut server = (contestant.start)();
+            let address = server.ready().await;
+            loads.push(load::run(&server, &address, contestant.path, (contestant.body)(), contestant.marker, effort.round).await);
+        }
+    }
+    println!("{:<28} {:>10} {:>9} {:>9} {:>16} {:>9} {:>9}", "17 KB review, 16 in flight", "reviews/s", "p50 ms", "p99 ms", "CPU s per 10,000", "rate", "CPU");
+    let medians: Vec<Load> = loads.iter().map(|loads| Load::median(loads)).collect();
+    for (contestant, load) in CONTESTANTS.iter().zip(&medians) {
+        let base = &medians[0];
+        println!(
+            "{:<28} {:>10.0} {:>9.2} {:>9.2} {:>16.3} {:>8.2}x {:>8.2}x",
+            contestant.name,
+            load.rate,
+            load.p50 * 1e3,
+            load.p99 * 1e3,
+            load.cpu,
+            load.rate / base.rate,
+            load.cpu / base.cpu
+        );
+    }
+}
+
+/// Time from the start of the process to its first right answer.
+async fn starts(effort: Effort) {
+    for contestant in &CONTESTANTS[..2] {
+        let mut times = Vec::new();
+        for _ in 0..effort.starts {
+            let start = std::time::Instant::now();
+            let mut server = (contestant.start)();
+            let address = server.ready().await;
+            load::once(&address, contestant.path, (contestant.body)(), contestant.marker).await;
+            times.push(start.elapsed());
+        }
+        times.sort_unstable();
+        println!("{:<28} first right answer after {:.0} ms (median of {})", contestant.name, times[times.len() / 2].as_secs_f64() * 1e3, times.len());
+    }
+}

@@ -1,0 +1,13 @@
+//! Key pairs, made ready to serve TLS.
+//!
+//! Where a pair comes from is one submodule each: [`files`] for one that somebody else renews on disk, and
+//! [`self_made`] for trying the product out. Whatever the source, it ends in an `Arc<ServerConfig>`, which
+//! swaps leaf, chain and key together.
+
+pub mod files;
+mod metrics;
+mod pair;
+pub mod self_made;
+
+pub use metrics::Metrics;
+pub use pair::{KeyPair, PairError};

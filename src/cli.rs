@@ -1,0 +1,184 @@
+//! What people type: the commands, their arguments and their exit codes.
+//!
+//! Each command is a file: its arguments, and a function that takes its streams and returns its exit code.
+//!
+//! Invariant: nothing outside this module reads arguments or writes to the terminal.
+
+pub mod check;
+mod completions;
+mod crd;
+mod man;
+mod render;
+pub mod serve;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anstream::{AutoStream, ColorChoice};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+const ABOUT: &str = "Keeps a gateway's pods, its Services and MetalLB's announcements in lockstep";
+
+const LONG_ABOUT: &str = "\
+Lockstep keeps an ingress gateway's pods, its Services and MetalLB's announcements in lockstep, so that the \
+client's source IP survives to the gateway and to the audit log.
+
+As a webhook (`serve`) it changes or refuses what would break that. Offline (`check`) it gives the same verdicts \
+on manifests.";
+
+const EXAMPLES: &str = "\
+Examples:
+  Check what a chart would install:
+    helm template istio-ingressgateway istio/gateway -n istio-system | lockstep check -n istio-system -
+
+  Check a directory against the nodes and pools of the cluster:
+    kubectl get nodes,ipaddresspools,l2advertisements -A -o yaml > cluster.yaml
+    lockstep check --facts cluster.yaml manifests/
+
+  Install the GatewayTopology kind:
+    lockstep crd | kubectl apply -f -
+
+Exit codes:
+  0  nothing was refused
+  1  something was refused
+  2  the input or the command line could not be understood";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "lockstep", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// When to use colours; `auto` means on a terminal, unless `NO_COLOR` is set
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    color: Color,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Check(check::Args),
+    Crd(crd::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Nowhere
+    Never,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing to complain about.
+    Fine,
+    /// Something was refused.
+    Denied,
+    /// The input or the command line could not be understood.
+    Unusable,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Fine => 0,
+            Exit::Denied => 1,
+            Exit::Unusable => 2,
+        })
+    }
+}
+
+/// Reads the arguments of the process, runs the command and says how it ended.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let mut command = command(arguments.first().map(OsString::as_os_str));
+    let parsed = command
+        .try_get_matches_from_mut(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
+        Ok(cli) => cli.run(),
+        Err(error) => {
+            // Nothing can be done where not even the terminal can be written to.
+            let _ = error.print();
+            if error.use_stderr() {
+                Exit::Unusable.into()
+            } else {
+                Exit::Fine.into()
+            }
+        }
+    }
+}
+
+impl Cli {
+    fn run(self) -> ExitCode {
+        let Self { color, command } = self;
+        match command {
+            // It writes its log from many threads, so it must not find the streams locked.
+            Command::Serve(args) => serve::run(args),
+            Command::Check(args) => finish(check_on_terminal(&args, color)),
+            Command::Crd(args) => finish(crd::run(&args, &mut io::stdout().lock())),
+            Command::Completions(args) => finish(completions::run(&args, &mut io::stdout().lock())),
+            Command::Man(args) => finish(man::run(&args, &mut io::stdout().lock())),
+        }
+    }
+}
+
+fn check_on_terminal(args: &check::Args, color: Color) -> io::Result<Exit> {
+    let has_color = color.is_wanted();
+    let mut streams = check::Streams {
+        stdin: &mut io::stdin().lock(),
+        stdout: &mut io::stdout().lock(),
+        stderr: &mut io::stderr().lock(),
+        has_color,
+    };
+    check::run(args, &mut streams)
+}
+
+fn finish(done: io::Result<Exit>) -> ExitCode {
+    let exit = done.unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "lockstep: the output cannot be written: {error}");
+        Exit::Unusable
+    });
+    exit.into()
+}
+
+impl Color {
+    fn is_wanted(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+        }
+    }
+}
+
+/// The command by the name it was called: kubectl finds it as `kubectl-lockstep` and shows it as its own.
+fn command(called: Option<&OsStr>) -> clap::Command {
+    let command = Cli::command();
+    match called
+        .map(Path::new)
+        .and_then(Path::file_stem)
+        .and_then(OsStr::to_str)
+    {
+        Some("kubectl-lockstep") => command.bin_name("kubectl lockstep"),
+        _ => command,
+    }
+}
+
+/// Writes all of a text. A reader that has seen enough, such as `head`, is no error.
+fn print(stdout: &mut dyn Write, text: &[u8]) -> io::Result<()> {
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}

@@ -1,0 +1,51 @@
+//! Recorded requests.
+
+use serde_json::Value;
+
+use crate::admission;
+use crate::field::FieldPath;
+use crate::manifests::{Candidate, Document, ManifestError, Problem};
+use crate::objects::{Kind, Object};
+
+/// What a recorded request asks.
+pub(super) enum Request {
+    /// Something that the rules are about.
+    Judged(Box<Candidate>),
+    /// Something that they are not: its kind, namespace and name.
+    Untouched([String; 3]),
+}
+
+/// Reads a recorded `AdmissionReview` through the webhook's own door.
+pub(super) fn request(document: &Document, review: &Value) -> Result<Request, Problem> {
+    let refused = |error: String| {
+        let at = document.place(&FieldPath::fields(["request"]));
+        Problem::at(&document.source, at.mark, ManifestError::Review(error))
+    };
+    let bytes = serde_json::to_vec(review).map_err(|error| refused(error.to_string()))?;
+    let request = admission::decode(&bytes).map_err(|error| refused(error.to_string()))?;
+    let Some(change) = request.change else {
+        return Ok(Request::Untouched([
+            request.kind,
+            request.namespace,
+            request.name,
+        ]));
+    };
+    Ok(Request::Judged(Box::new(Candidate {
+        kind: request.kind,
+        namespace: request.namespace,
+        name: request.name,
+        judged: kind(&change.object),
+        change,
+        value: review.pointer("/request/object").cloned().unwrap_or_default(),
+        path: FieldPath::fields(["request", "object"]),
+    })))
+}
+
+fn kind(object: &Object) -> Kind {
+    match object {
+        Object::Pod(_) => Kind::Pod,
+        Object::DaemonSet(_) => Kind::DaemonSet,
+        Object::Service(_) => Kind::Service,
+        Object::L2Advertisement(_) => Kind::L2Advertisement,
+    }
+}

@@ -1,0 +1,46 @@
+//! Verdicts as people and programs want them.
+
+mod human;
+mod json;
+mod junit;
+mod printable;
+mod sarif;
+
+pub(super) use human::human;
+pub(super) use json::json;
+pub(super) use junit::junit;
+pub(super) use printable::printable;
+pub(super) use sarif::sarif;
+
+use serde_json::Value;
+
+use crate::verdict::Edit;
+
+/// How to write.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Options {
+    /// Whether a would-be edit is refused.
+    pub(super) is_strict: bool,
+    /// Whether only what is refused is told.
+    pub(super) is_quiet: bool,
+    /// Whether text for people is coloured.
+    pub(super) has_color: bool,
+}
+
+/// `` `spec.nodeSelector[a]` would be set to `b` ``.
+fn edit_sentence(edit: &Edit) -> String {
+    let value = match &edit.value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    format!("`{}` would be set to `{value}`", edit.field)
+}
+
+/// The text, and what to do about it.
+fn with_help(message: &str, help: &str) -> String {
+    if help.is_empty() {
+        message.to_owned()
+    } else {
+        format!("{message}; {help}")
+    }
+}

@@ -1,0 +1,281 @@
+//! Verdicts for people: each finding at its line, then what was judged, then the sum.
+
+use std::fmt::Write;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::renderer::{AnsiColor, Style};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Message, Origin, Renderer, Snippet};
+
+use super::{Options, edit_sentence, printable};
+use crate::cli::check::{Judged, Placed, Report};
+use crate::labels::Witness;
+use crate::manifests::{Place, Problem, Source, Span};
+use crate::verdict::{Edit, Finding, Severity};
+
+/// Up to this many judged objects, those that pass untouched are listed too: a person who checks one file
+/// wants to see that it was looked at.
+const LISTED: usize = 20;
+
+/// A list or map up to this long is shown as a whole, since what is wrong with it may be on any line.
+const SHOWN_LINES: usize = 6;
+
+/// Writes the verdicts.
+pub(in crate::cli) fn human(report: &Report, options: Options) -> String {
+    let style = if options.has_color {
+        Renderer::styled().hyperlink(false)
+    } else {
+        Renderer::plain()
+    };
+    let mut page = Page {
+        text: String::new(),
+        renderer: style,
+        options,
+    };
+    for problem in &report.problems {
+        page.problem(problem);
+    }
+    for judged in &report.judged {
+        page.object(judged);
+    }
+    if !options.is_quiet {
+        page.list(report);
+        page.sum(report);
+    }
+    page.text
+}
+
+/// The output in the making.
+struct Page {
+    text: String,
+    renderer: Renderer,
+    options: Options,
+}
+
+impl Page {
+    fn problem(&mut self, problem: &Problem) {
+        let text = problem.error.to_string();
+        let title = Level::ERROR.primary_title(printable(&text));
+        let group = match &problem.at {
+            Some((source, span)) => title.element(snippet(source, *span)),
+            None => title.element(Origin::path(printable(&problem.file))),
+        };
+        self.render(group);
+    }
+
+    fn object(&mut self, judged: &Judged) {
+        for finding in &judged.findings {
+            self.finding(judged, finding);
+        }
+        for edit in judged.untold_edits() {
+            if !self.options.is_quiet || self.options.is_strict {
+                self.edit(judged, edit);
+            }
+        }
+    }
+
+    fn finding(&mut self, judged: &Judged, placed: &Placed<Finding>) {
+        let finding = &placed.what;
+        let edit = judged.edit_of(finding);
+        let level = match finding.severity {
+            Severity::Deny => Level::ERROR,
+            _ if self.options.is_strict && edit.is_some() => Level::ERROR,
+            Severity::Warn => Level::WARNING,
+            Severity::Audit => Level::NOTE,
+        };
+        if self.options.is_quiet && level != Level::ERROR {
+            return;
+        }
+        let id = format!("{}/{}", finding.rule, finding.reason);
+        let message = printable(&finding.message);
+        let absent = (!placed.place.is_exact).then(|| format!("`{}` is not set", finding.field));
+        let mut group = level
+            .primary_title(message.as_ref())
+            .id(id)
+            .element(snippet_of(&judged.source, &placed.place, absent))
+            .element(note("object", &judged.title()));
+        // What the message says already is not said twice.
+        let is_new = |text: &str| !finding.message.contains(text);
+        if is_new(&format!("`{}`", finding.topology)) {
+            group = group.element(note("topology", &finding.topology));
+        }
+        if let Some(witness) = finding
+            .witness
+            .as_ref()
+            .map(Witness::to_string)
+            .filter(|witness| is_new(witness))
+        {
+            group = group.element(note("proof", &format!("a node {witness}")));
+        }
+        if finding.nodes.iter().any(|node| is_new(node)) {
+            group = group.element(note("nodes today", &finding.nodes.join(", ")));
+        }
+        if let Some(edit) = edit {
+            group = group.element(note("change", &edit_sentence(&edit.what)));
+        }
+        if !finding.help.is_empty() {
+            group = group.element(note("help", &finding.help));
+        }
+        self.render(group);
+    }
+
+    fn edit(&mut self, judged: &Judged, placed: &Placed<Edit>) {
+        let edit = &placed.what;
+        let level = if self.options.is_strict {
+            Level::ERROR
+        } else {
+            Level::HELP
+        };
+        let text = edit_sentence(edit);
+        let group = level
+            .primary_title(printable(&text))
+            .id(format!("{}/{}", edit.rule, edit.reason))
+            .element(snippet_of(&judged.source, &placed.place, None))
+            .element(note("object", &judged.title()))
+            .element(note("topology", &edit.topology));
+        self.render(group);
+    }
+
+    fn render(&mut self, group: Group<'_>) {
+        self.text.push_str(&self.renderer.render(&[group]));
+        self.text.push_str("\n\n");
+    }
+
+    /// One line for each object: the verdict, its name, and where it stands.
+    fn list(&mut self, report: &Report) {
+        let is_listed = |judged: &&Judged| judged.word != "allow" || report.judged.len() <= LISTED;
+        let titles: Vec<_> = report
+            .judged
+            .iter()
+            .filter(is_listed)
+            .map(|judged| (judged, printable(&judged.title()).into_owned()))
+            .collect();
+        let width = titles
+            .iter()
+            .map(|(_, title)| title.chars().count())
+            .max()
+            .unwrap_or_default();
+        for (judged, title) in &titles {
+            let word = self.word(judged);
+            let file = printable(judged.source.name());
+            self.line(format_args!(
+                "{word}  {title:width$}  {file}:{}",
+                judged.start.line
+            ));
+        }
+        if !titles.is_empty() {
+            self.text.push('\n');
+        }
+    }
+
+    fn word(&self, judged: &Judged) -> String {
+        let color = match judged.word {
+            "deny" => AnsiColor::BrightRed,
+            "edit" => AnsiColor::BrightCyan,
+            _ => AnsiColor::BrightGreen,
+        };
+        let style = if self.options.has_color {
+            color.on_default().bold()
+        } else {
+            Style::new()
+        };
+        format!("{style}{:5}{style:#}", judged.word)
+    }
+
+    fn sum(&mut self, report: &Report) {
+        if !report.judged.is_empty() && report.is_built_in {
+            let names: Vec<_> = report.topologies.iter().map(Arc::as_ref).collect();
+            self.line(format_args!(
+                "no topology in the input: using the built-in `{}`",
+                names.join("`, `")
+            ));
+        }
+        if report.problems.iter().any(Problem::hides_a_topology) {
+            self.line(format_args!(
+                "nothing was judged: every verdict depends on the topology that cannot be used"
+            ));
+        }
+        if report.judged.is_empty() && report.problems.is_empty() {
+            self.line(format_args!("the input holds nothing that the rules are about"));
+        }
+        let counts = report.counts();
+        let strictly = if self.options.is_strict && counts.edited > 0 {
+            " (which --strict refuses)"
+        } else {
+            ""
+        };
+        let objects = number(counts.judged, "object");
+        let problems = match counts.problems {
+            0 => String::new(),
+            some => format!(", {}", number(some, "problem")),
+        };
+        self.line(format_args!(
+            "{objects} judged: {} denied, {} would be changed{strictly}, {}{problems}",
+            counts.denied,
+            counts.edited,
+            number(counts.warnings, "warning")
+        ));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+}
+
+/// A value that is there, with all of its lines if they are few; else where it would have to stand.
+fn snippet_of(
+    source: &Source,
+    place: &Place,
+    label: Option<String>,
+) -> Snippet<'static, Annotation<'static>> {
+    let first = source.line_of(place.mark.start);
+    let last = source.line_of(place.whole.end);
+    let lines = Span {
+        start: first.start,
+        end: last.end,
+    };
+    let is_short = source.slice(lines).lines().count() <= SHOWN_LINES;
+    snippet_in(
+        source,
+        if place.is_exact && is_short { lines } else { first },
+        place.mark,
+        label,
+    )
+}
+
+/// The line that a place is in, with the place underlined.
+fn snippet(source: &Source, mark: Span) -> Snippet<'static, Annotation<'static>> {
+    snippet_in(source, source.line_of(mark.start), mark, None)
+}
+
+fn snippet_in(
+    source: &Source,
+    lines: Span,
+    mark: Span,
+    label: Option<String>,
+) -> Snippet<'static, Annotation<'static>> {
+    // An underline over several lines hides more than it shows.
+    let line = source.line_of(mark.start);
+    let within = |offset: usize| offset.clamp(line.start, line.end).saturating_sub(lines.start);
+    let marked: Range<usize> = within(mark.start)..within(mark.end);
+    let annotation = AnnotationKind::Primary
+        .span(marked)
+        .label(label.map(|label| printable(&label).into_owned()));
+    Snippet::source(source.slice(lines).to_owned())
+        .line_start(source.line_column(lines.start).line)
+        .path(printable(source.name()).into_owned())
+        .fold(false)
+        .annotation(annotation)
+}
+
+/// `= name: text`.
+fn note(name: &'static str, text: &str) -> Message<'static> {
+    let level = if name == "help" { Level::HELP } else { Level::NOTE };
+    level.with_name(name).message(printable(text).into_owned())
+}
+
+fn number(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}

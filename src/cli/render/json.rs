@@ -1,0 +1,183 @@
+//! Verdicts as one JSON document. Its fields keep their meaning as long as `version` stays the same; new
+//! ones may come.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::check::{Judged, Placed, Report};
+use crate::field::FieldPath;
+use crate::labels::Witness;
+use crate::manifests::Problem;
+use crate::verdict::{Edit, Finding};
+
+/// The version of the document's form.
+const VERSION: u32 = 1;
+
+/// Writes the verdicts.
+pub(in crate::cli) fn json(report: &Report) -> serde_json::Result<String> {
+    let document = Document {
+        version: VERSION,
+        topologies: report
+            .topologies
+            .iter()
+            .map(|name| Topology {
+                name,
+                built_in: report.is_built_in,
+            })
+            .collect(),
+        objects: report.judged.iter().map(object).collect(),
+        problems: report.problems.iter().map(problem).collect(),
+        summary: report.counts(),
+    };
+    let mut text = serde_json::to_string_pretty(&document)?;
+    text.push('\n');
+    Ok(text)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'r, S> {
+    version: u32,
+    topologies: Vec<Topology<'r>>,
+    objects: Vec<Object<'r>>,
+    problems: Vec<Unusable<'r>>,
+    summary: S,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Topology<'r> {
+    name: &'r str,
+    built_in: bool,
+}
+
+#[derive(Serialize)]
+struct Object<'r> {
+    file: &'r str,
+    line: usize,
+    column: usize,
+    kind: &'r str,
+    namespace: &'r str,
+    name: &'r str,
+    verdict: &'static str,
+    findings: Vec<Seen<'r>>,
+    edits: Vec<Set<'r>>,
+}
+
+#[derive(Serialize)]
+struct Seen<'r> {
+    rule: &'static str,
+    reason: &'static str,
+    severity: &'static str,
+    topology: &'r str,
+    field: String,
+    line: usize,
+    column: usize,
+    message: &'r str,
+    help: &'r str,
+    witness: Option<Proof<'r>>,
+    nodes: &'r [String],
+}
+
+#[derive(Serialize)]
+struct Proof<'r> {
+    labels: &'r BTreeMap<String, String>,
+    without: &'r BTreeSet<String>,
+}
+
+#[derive(Serialize)]
+struct Set<'r> {
+    rule: &'static str,
+    reason: &'static str,
+    topology: &'r str,
+    field: String,
+    pointer: String,
+    value: &'r Value,
+    line: usize,
+    column: usize,
+}
+
+#[derive(Serialize)]
+struct Unusable<'r> {
+    file: &'r str,
+    line: Option<usize>,
+    column: Option<usize>,
+    message: String,
+}
+
+fn object(judged: &Judged) -> Object<'_> {
+    Object {
+        file: judged.source.name(),
+        line: judged.start.line,
+        column: judged.start.column,
+        kind: &judged.kind,
+        namespace: &judged.namespace,
+        name: &judged.name,
+        verdict: judged.word,
+        findings: judged.findings.iter().map(seen).collect(),
+        edits: judged.edits.iter().map(set).collect(),
+    }
+}
+
+fn seen(Placed { what, at, .. }: &Placed<Finding>) -> Seen<'_> {
+    Seen {
+        rule: what.rule.id(),
+        reason: what.reason.code(),
+        severity: what.severity.word(),
+        topology: &what.topology,
+        field: what.field.to_string(),
+        line: at.line,
+        column: at.column,
+        message: &what.message,
+        help: &what.help,
+        witness: what
+            .witness
+            .as_ref()
+            .map(|Witness { labels, without }| Proof { labels, without }),
+        nodes: &what.nodes,
+    }
+}
+
+fn set(Placed { what, at, .. }: &Placed<Edit>) -> Set<'_> {
+    Set {
+        rule: what.rule.id(),
+        reason: what.reason.code(),
+        topology: &what.topology,
+        field: what.field.to_string(),
+        pointer: pointer(&what.field),
+        value: &what.value,
+        line: at.line,
+        column: at.column,
+    }
+}
+
+fn problem(problem: &Problem) -> Unusable<'_> {
+    let at = problem.line_column();
+    Unusable {
+        file: &problem.file,
+        line: at.map(|at| at.line),
+        column: at.map(|at| at.column),
+        message: problem.error.to_string(),
+    }
+}
+
+/// The path as a JSON pointer (RFC 6901).
+fn pointer(field: &FieldPath) -> String {
+    field
+        .tokens()
+        .map(|token| format!("/{}", token.replace('~', "~0").replace('/', "~1")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_are_escaped() {
+        let field = FieldPath::fields(["spec", "nodeSelector"]).key("a.b/c~d");
+        assert_eq!(pointer(&field), "/spec/nodeSelector/a.b~1c~0d");
+    }
+}

@@ -1,0 +1,145 @@
+//! Verdicts as SARIF 2.1.0 (OASIS), which code scanners show at the lines of a pull request.
+
+use serde_json::{Value, json};
+
+use super::{Options, edit_sentence, with_help};
+use crate::cli::check::{Judged, Placed, Report};
+use crate::field::FieldPath;
+use crate::manifests::{Place, Problem, STDIN, Source, Span};
+use crate::verdict::{Reason, Rule, Severity};
+
+const SCHEMA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
+/// Writes the verdicts.
+pub(in crate::cli) fn sarif(report: &Report, options: Options) -> serde_json::Result<String> {
+    let log = json!({
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": env!("CARGO_PKG_NAME"),
+                "version": env!("CARGO_PKG_VERSION"),
+                "informationUri": env!("CARGO_PKG_REPOSITORY"),
+                "rules": Rule::ALL.map(rule),
+            }},
+            "columnKind": "unicodeCodePoints",
+            "invocations": [{
+                "executionSuccessful": report.problems.is_empty(),
+                "toolExecutionNotifications": report.problems.iter().map(notification).collect::<Vec<_>>(),
+            }],
+            "results": report.judged.iter().flat_map(|judged| results(judged, options)).collect::<Vec<_>>(),
+        }],
+    });
+    let mut text = serde_json::to_string_pretty(&log)?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn rule(rule: Rule) -> Value {
+    json!({
+        "id": rule.id(),
+        "shortDescription": {"text": rule.summary()},
+        "defaultConfiguration": {"level": "error"},
+    })
+}
+
+/// Findings, then the edits that no finding speaks of.
+fn results(judged: &Judged, options: Options) -> Vec<Value> {
+    let findings = judged.findings.iter().map(|Placed { what, place, .. }| {
+        let level = match what.severity {
+            Severity::Deny => "error",
+            _ if options.is_strict && judged.edit_of(what).is_some() => "error",
+            Severity::Warn => "warning",
+            Severity::Audit => "note",
+        };
+        let about = (what.rule, what.reason, &*what.topology, &what.field);
+        result(judged, level, &with_help(&what.message, &what.help), about, place)
+    });
+    let edits = judged.untold_edits().map(|Placed { what, place, .. }| {
+        let level = if options.is_strict { "error" } else { "note" };
+        result(
+            judged,
+            level,
+            &edit_sentence(what),
+            (what.rule, what.reason, &*what.topology, &what.field),
+            place,
+        )
+    });
+    findings.chain(edits).collect()
+}
+
+fn result(
+    judged: &Judged,
+    level: &str,
+    text: &str,
+    (rule, reason, topology, field): (Rule, Reason, &str, &FieldPath),
+    place: &Place,
+) -> Value {
+    json!({
+        "ruleId": rule.id(),
+        "ruleIndex": Rule::ALL.iter().position(|known| *known == rule),
+        "level": level,
+        "message": {"text": text},
+        "locations": [{
+            "physicalLocation": physical(&judged.source, place.mark),
+            "logicalLocations": [{"fullyQualifiedName": judged.title()}],
+        }],
+        "properties": {"reason": reason.code(), "topology": topology, "field": field.to_string()},
+    })
+}
+
+fn notification(problem: &Problem) -> Value {
+    let place = match &problem.at {
+        Some((source, span)) => physical(source, *span),
+        None => json!({"artifactLocation": {"uri": uri(&problem.file)}}),
+    };
+    json!({
+        "level": "error",
+        "message": {"text": problem.error.to_string()},
+        "locations": [{"physicalLocation": place}],
+    })
+}
+
+fn physical(source: &Source, span: Span) -> Value {
+    let start = source.line_column(span.start);
+    let end = source.line_column(span.end.max(span.start));
+    json!({
+        "artifactLocation": {"uri": uri(source.name())},
+        "region": {
+            "startLine": start.line,
+            "startColumn": start.column,
+            "endLine": end.line,
+            "endColumn": end.column,
+        },
+    })
+}
+
+/// A path as a relative reference (RFC 3986): what scanners match against the files of a repository.
+fn uri(path: &str) -> String {
+    if path == STDIN {
+        return "stdin".to_owned();
+    }
+    let mut uri = String::with_capacity(path.len());
+    let path = path.strip_prefix("./").unwrap_or(path);
+    // A colon in the first segment would make a scheme of it.
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_references() {
+        assert_eq!(uri("./a b/ü:1.yaml"), "a%20b/%C3%BC%3A1.yaml");
+        assert_eq!(uri(STDIN), "stdin");
+    }
+}

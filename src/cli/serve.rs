@@ -1,0 +1,144 @@
+//! `lockstep serve`: the webhook.
+
+mod facts;
+mod signals;
+mod tls;
+
+use std::error::Error;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use super::Exit;
+use crate::facts::Facts;
+use crate::server::{Admin, Bound, Config, Limits, Metrics};
+use crate::telemetry::{self, LogFormat};
+use crate::webhook::{self, Webhook};
+use facts::Source;
+use signals::Stop;
+
+/// Run the webhook
+///
+/// Verdicts come from the cluster's live state, found as kubectl finds it (`KUBECONFIG`, `~/.kube/config`, or
+/// the pod's own service account), or with `--facts` from manifests on disk, without any cluster.
+///
+/// It answers `POST /mutate` and `POST /validate` over HTTPS, and `/livez`, `/readyz` and `/metrics` over
+/// plain HTTP on the admin port. Until it knows the cluster's state it answers no review at all.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Where reviews are taken
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443", env = "LOCKSTEP_LISTEN")]
+    listen: SocketAddr,
+    /// Where probes and metrics are answered
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080", env = "LOCKSTEP_ADMIN_LISTEN")]
+    admin_listen: SocketAddr,
+    /// Take the facts from these manifests, files or directories, instead of from a cluster
+    #[arg(long, value_name = "PATH")]
+    facts: Vec<PathBuf>,
+    #[command(flatten)]
+    tls: tls::TlsArgs,
+    /// For how many seconds reviews are still answered after SIGTERM, while callers turn to other replicas
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, env = "LOCKSTEP_DRAIN")]
+    drain: u64,
+    /// The form of the log on standard error: `auto` is text on a terminal and JSON otherwise
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto, env = "LOCKSTEP_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// The least level that is logged, or directives such as `info,lockstep::cluster=debug`
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "LOCKSTEP_LOG")]
+    log_level: String,
+}
+
+/// Why the webhook could not start or go on.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Runs the webhook until it is told to stop.
+pub(super) fn run(args: Args) -> ExitCode {
+    if let Err(error) = telemetry::start_log(args.log_format, &args.log_level) {
+        let _ = writeln!(std::io::stderr(), "lockstep: --log-level: {error}");
+        return Exit::Unusable.into();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(serve(args)));
+    match outcome {
+        Ok(()) => Exit::Fine.into(),
+        Err(failure) => {
+            error!(error = chain(&*failure), "lockstep ends");
+            Exit::Unusable.into()
+        }
+    }
+}
+
+async fn serve(args: Args) -> Result<(), Failure> {
+    let Args { listen, admin_listen, facts, tls, drain, log_format: _, log_level: _ } = args;
+    let mut registry = telemetry::registry();
+    let stop = Stop::on_signals()?;
+    let pair = tls.start(&mut registry).await?;
+    let source = if facts.is_empty() { Source::cluster(&mut registry).await? } else { Source::manifests(&facts)? };
+    let bound = bind(Ports { listen, admin_listen }, drain, pair.config(), source.facts(), registry).await?;
+    info!(webhook = %bound.local_addr(), admin = %bound.admin_addr(), "serving");
+    let shutdown = stop.shutdown();
+    tokio::select! {
+        // Facts must outlive the last answer, so the server's end decides.
+        ended = bound.run(shutdown) => ended.map_err(Failure::from),
+        failure = source.keep() => Err(failure),
+        failure = pair.keep() => Err(failure),
+    }
+}
+
+struct Ports {
+    listen: SocketAddr,
+    admin_listen: SocketAddr,
+}
+
+/// Everything that can be wrong with the configuration is found here, before a connection is accepted.
+async fn bind(
+    ports: Ports,
+    drain: u64,
+    tls: watch::Receiver<Arc<rustls::ServerConfig>>,
+    facts: watch::Receiver<Option<Arc<Facts>>>,
+    mut registry: Registry,
+) -> Result<Bound, Failure> {
+    let (server_metrics, webhook_metrics) = (Metrics::default(), webhook::Metrics::default());
+    server_metrics.register(&mut registry);
+    webhook_metrics.register(&mut registry);
+    let ready = facts.clone();
+    let config = Config {
+        listen: ports.listen,
+        tls,
+        handler: Arc::new(Webhook::new(facts, webhook_metrics)),
+        admin: Admin {
+            listen: ports.admin_listen,
+            ready: Box::new(move || readiness(&ready)),
+            metrics: Box::new(move || telemetry::render(&registry)),
+        },
+        limits: Limits { drain: Duration::from_secs(drain), ..Limits::default() },
+        metrics: server_metrics,
+    };
+    Ok(config.bind().await?)
+}
+
+fn readiness(facts: &watch::Receiver<Option<Arc<Facts>>>) -> Result<(), String> {
+    match &*facts.borrow() {
+        Some(_) => Ok(()),
+        None => Err("the cluster's state has not been read yet".to_owned()),
+    }
+}
+
+/// The error and what caused it, outermost first.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

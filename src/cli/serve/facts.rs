@@ -1,0 +1,69 @@
+//! Where facts come from: a cluster, or manifests.
+
+use std::future::pending;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kube::Client;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::Failure;
+use crate::cluster;
+use crate::facts::Facts;
+use crate::manifests;
+
+/// The namespace of manifests that name none, as kubectl has it.
+const NAMESPACE: &str = "default";
+
+/// A source of facts.
+pub(super) struct Source {
+    publish: watch::Sender<Option<Arc<Facts>>>,
+    facts: watch::Receiver<Option<Arc<Facts>>>,
+    cluster: Option<(Client, cluster::Metrics)>,
+}
+
+impl Source {
+    /// The cluster's live state. There are no facts before it was read.
+    pub(super) async fn cluster(registry: &mut Registry) -> Result<Self, Failure> {
+        let metrics = cluster::Metrics::default();
+        metrics.register(registry);
+        let client = cluster::connect().await?;
+        let (publish, facts) = watch::channel(None);
+        Ok(Self { publish, facts, cluster: Some((client, metrics)) })
+    }
+
+    /// Manifests, read once. All of them must be readable: facts with a hole would be wrong.
+    pub(super) fn manifests(paths: &[PathBuf]) -> Result<Self, Failure> {
+        let loaded = manifests::load(paths, &mut std::io::empty());
+        let (inventory, mut problems) = manifests::inventory(&loaded.documents, NAMESPACE);
+        problems.extend(loaded.problems);
+        if !problems.is_empty() {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            return Err(format!("`--facts` cannot be used: {}", problems.join("; ")).into());
+        }
+        let inventory = inventory.or_built_in();
+        let topologies: Vec<&str> = inventory.topologies.keys().map(String::as_str).collect();
+        info!(nodes = inventory.nodes.len(), topologies = topologies.join(","), "facts were read from manifests");
+        let (publish, facts) = watch::channel(Some(Arc::new(Facts::new(&inventory))));
+        Ok(Self { publish, facts, cluster: None })
+    }
+
+    pub(super) fn facts(&self) -> watch::Receiver<Option<Arc<Facts>>> {
+        self.facts.clone()
+    }
+
+    /// Keeps the facts fresh; comes back only if it no longer can.
+    pub(super) async fn keep(self) -> Failure {
+        let Some((client, metrics)) = self.cluster else {
+            let _publish = self.publish;
+            return pending().await;
+        };
+        match cluster::run(client, self.publish, metrics, CancellationToken::new()).await {
+            Ok(()) => "the watches ended without being asked to".into(),
+            Err(error) => error.into(),
+        }
+    }
+}

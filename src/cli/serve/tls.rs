@@ -1,0 +1,93 @@
+//! Where the served certificate comes from.
+
+use std::future::pending;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use rustls::ServerConfig;
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::Failure;
+use crate::certs::files::{KeyPairFiles, Reloader};
+use crate::certs::self_made::self_made;
+use crate::certs::{KeyPair, Metrics};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct TlsArgs {
+    /// The certificate chain to serve, as PEM; without it one is made for trying out
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "LOCKSTEP_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, as PEM; both files are read again when they change
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "LOCKSTEP_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+    /// Every how many seconds the files are looked at
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    tls_reload: u64,
+    /// A further DNS name or IP address for a certificate that is made for trying out
+    #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
+    tls_name: Vec<String>,
+    /// Where to write the CA certificate that clients must trust, if it is made for trying out
+    #[arg(long, value_name = "FILE", conflicts_with = "tls_cert")]
+    write_ca: Option<PathBuf>,
+}
+
+/// A pair that is served, and what keeps it fresh.
+pub(super) struct Pair {
+    config: watch::Receiver<Arc<ServerConfig>>,
+    from: From,
+}
+
+enum From {
+    Files(Reloader),
+    Memory(watch::Sender<Arc<ServerConfig>>),
+}
+
+impl TlsArgs {
+    /// Loads or makes the first pair.
+    pub(super) async fn start(self, registry: &mut Registry) -> Result<Pair, Failure> {
+        let metrics = Metrics::default();
+        metrics.register(registry);
+        let Self { tls_cert, tls_key, tls_reload, tls_name, write_ca } = self;
+        if let (Some(cert), Some(key)) = (tls_cert, tls_key) {
+            let files = KeyPairFiles { cert, key };
+            let (reloader, config) = Reloader::start(files, Duration::from_secs(tls_reload), metrics).await?;
+            return Ok(Pair { config, from: From::Files(reloader) });
+        }
+        let made = self_made(&tls_name)?;
+        warn!("serving a certificate of its own making: only for trying out, it is gone with this process");
+        if let Some(path) = write_ca {
+            let failed = |error| format!("`--write-ca` `{}` cannot be written: {error}", path.display());
+            tokio::fs::write(&path, &made.ca_pem).await.map_err(failed)?;
+        }
+        Ok(Pair::in_memory(made.pair, &metrics))
+    }
+}
+
+impl Pair {
+    fn in_memory(pair: KeyPair, metrics: &Metrics) -> Self {
+        metrics.serves(&pair);
+        let (sender, config) = watch::channel(pair.config);
+        Self { config, from: From::Memory(sender) }
+    }
+
+    pub(super) fn config(&self) -> watch::Receiver<Arc<ServerConfig>> {
+        self.config.clone()
+    }
+
+    /// Keeps the pair fresh; comes back only if it no longer can.
+    pub(super) async fn keep(self) -> Failure {
+        match self.from {
+            From::Files(reloader) => {
+                reloader.run().await;
+                "the certificate files are no longer looked at".into()
+            }
+            From::Memory(sender) => {
+                let _sender = sender;
+                pending().await
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! From a cluster to facts: watches, what they hold, and the snapshots that come of it.
+//!
+//! Every watch is a task that turns what the API server sends into reports. One loop applies them to the
+//! holdings, starts and stops watches as topologies come and go, and publishes a snapshot when something
+//! changed that a rule could see.
+//!
+//! Invariants:
+//! * Nothing is published until the nodes and the topologies are known, and a namespace that a topology names
+//!   is pending in every snapshot until all of its watches have delivered their first list.
+//! * Which namespaces are pending is derived from the topologies anew for each snapshot, never kept in step by
+//!   hand.
+//! * The end of a watch task is the end of [`run`]: stale facts must not look like fresh ones for long.
+//! * This module knows no request and no verdict.
+
+mod contact;
+mod follow;
+mod holdings;
+mod inbox;
+mod item;
+mod listing;
+mod metrics;
+mod overlap;
+mod publish;
+mod target;
+mod trouble;
+mod watched;
+mod watches;
+
+pub use metrics::Metrics;
+pub use watched::Watched;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::config::InferConfigError;
+use kube::{Client, Config};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+
+use crate::facts::Facts;
+use holdings::Holdings;
+use inbox::Inbox;
+use overlap::Overlaps;
+use publish::Publisher;
+use watches::Watches;
+
+/// Longer than a watch is ever silent (`follow::WATCH_SECONDS`), so that only a dead connection is cut. kube
+/// sets no limit, and a list on a connection that lost its peer would hang for as long as TCP tries.
+const READ_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Reports that wait while a snapshot is built. A list is one report, so this is a burst of single changes.
+const WAITING_REPORTS: usize = 1024;
+
+/// Why there are no facts, or no more.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is neither a kubeconfig nor a service account.
+    #[error(
+        "no cluster is configured: set KUBECONFIG, write ~/.kube/config, run in a pod, or use `--facts DIR`, which needs no cluster"
+    )]
+    NoCluster(#[source] Box<InferConfigError>),
+    /// What is configured cannot be used.
+    #[error(
+        "the configured cluster cannot be used: correct the kubeconfig, or use `--facts DIR`, which needs no cluster"
+    )]
+    Client(#[source] Box<kube::Error>),
+    /// A watch task returned, which none does by itself.
+    #[error("the watch of `{0:?}` ended, so facts would grow stale: start again")]
+    WatchEnded(Watched),
+    /// A task broke off.
+    #[error("a task of the watches broke off, so facts would grow stale: start again, and report this bug")]
+    Broken(#[source] JoinError),
+}
+
+/// A client for the cluster of `KUBECONFIG`, of `~/.kube/config`, or of the pod this runs in.
+///
+/// It does not connect yet: a cluster that cannot be reached is tried again by [`run`].
+///
+/// # Errors
+/// [`Error::NoCluster`] and [`Error::Client`].
+pub async fn connect() -> Result<Client, Error> {
+    let mut config = Config::infer()
+        .await
+        .map_err(|error| Error::NoCluster(Box::new(error)))?;
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.reset_reader_on_write = true;
+    Client::try_from(config).map_err(|error| Error::Client(Box::new(error)))
+}
+
+/// Watches the cluster and publishes a snapshot of facts whenever they change, until `shutdown`.
+///
+/// `None` means that there must be no answer. A snapshot stays published after `shutdown`, for the requests
+/// that are still served; after an error nothing is.
+///
+/// # Errors
+/// [`Error::WatchEnded`] and [`Error::Broken`]. An API server that cannot be reached or that refuses is no
+/// error: it is logged, counted and tried again.
+pub async fn run(
+    client: Client,
+    publish: watch::Sender<Option<Arc<Facts>>>,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let (reports, inbox) = mpsc::channel(WAITING_REPORTS);
+    let mut watches = Watches::new(client, reports, metrics.clone());
+    let mut publisher = Publisher::new(publish, metrics);
+    let outcome = keep(&mut watches, Inbox::new(inbox), &mut publisher, &shutdown).await;
+    if outcome.is_err() {
+        publisher.withdraw();
+    }
+    watches.stop().await;
+    outcome
+}
+
+async fn keep(
+    watches: &mut Watches,
+    mut inbox: Inbox,
+    publisher: &mut Publisher,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let mut holdings = Holdings::default();
+    let mut overlaps = Overlaps::default();
+    watches.follow(&mut holdings);
+    loop {
+        let batch = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            error = watches.ended() => return Err(error),
+            batch = inbox.next() => batch,
+        };
+        let mut changed = false;
+        for (watch, report) in batch {
+            changed |= holdings.apply(watch, report);
+        }
+        if changed {
+            // Before the snapshot: a namespace that nothing watches yet must be pending in it.
+            watches.follow(&mut holdings);
+            overlaps.warn(holdings.topologies());
+            holdings = publisher.publish(holdings).await?;
+            inbox.rest(publisher.cost());
+        }
+    }
+}

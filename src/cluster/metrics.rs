@@ -1,0 +1,147 @@
+//! What the watches tell about themselves.
+
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use super::Watched;
+
+/// Seconds since 1970.
+type Timestamp = Gauge<f64, AtomicU64>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    kind: Watched,
+}
+
+/// The metrics of the watches. Clones count together.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    watch_events: Family<Of, Counter>,
+    watch_errors: Family<Of, Counter>,
+    watch_last_contact: Family<Of, Timestamp>,
+    objects: Family<Of, Gauge>,
+    topologies_enforced: Gauge,
+    topologies_invalid: Gauge,
+    snapshots_published: Counter,
+    snapshot_build: Histogram,
+    snapshot_published_at: Timestamp,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            watch_events: Family::default(),
+            watch_errors: Family::default(),
+            watch_last_contact: Family::default(),
+            objects: Family::default(),
+            topologies_enforced: Gauge::default(),
+            topologies_invalid: Gauge::default(),
+            snapshots_published: Counter::default(),
+            // 0.1 ms for a handful of objects, to 1.6 s.
+            snapshot_build: Histogram::new(exponential_buckets(0.0001, 4.0, 8)),
+            snapshot_published_at: Timestamp::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Adds the metrics to `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "watch_events",
+            "Events that watches received, by kind",
+            self.watch_events.clone(),
+        );
+        registry.register(
+            "watch_errors",
+            "Failures of watches, by kind",
+            self.watch_errors.clone(),
+        );
+        registry.register(
+            "watch_last_contact_timestamp_seconds",
+            "When a watch of the kind last heard from the API server",
+            self.watch_last_contact.clone(),
+        );
+        registry.register(
+            "objects",
+            "Objects that watches hold, by kind",
+            self.objects.clone(),
+        );
+        registry.register(
+            "topologies_enforced",
+            "Topologies of which everything is known that they depend on",
+            self.topologies_enforced.clone(),
+        );
+        registry.register(
+            "topologies_invalid",
+            "Topologies that are left out because they cannot be used",
+            self.topologies_invalid.clone(),
+        );
+        registry.register(
+            "snapshots_published",
+            "Snapshots of facts that were published",
+            self.snapshots_published.clone(),
+        );
+        registry.register(
+            "snapshot_build_seconds",
+            "How long it took to build a snapshot of facts",
+            self.snapshot_build.clone(),
+        );
+        registry.register(
+            "snapshot_published_timestamp_seconds",
+            "When the current snapshot of facts was published",
+            self.snapshot_published_at.clone(),
+        );
+    }
+
+    pub(super) fn count_event(&self, kind: Watched) {
+        self.watch_events.get_or_create(&Of { kind }).inc();
+    }
+
+    pub(super) fn count_error(&self, kind: Watched) {
+        self.watch_errors.get_or_create(&Of { kind }).inc();
+    }
+
+    /// What to call when a watch of the kind hears from the API server.
+    pub(super) fn contact(&self, kind: Watched) -> impl Fn() + Clone + Send + Sync + 'static {
+        let last_contact = self.watch_last_contact.get_or_create(&Of { kind }).clone();
+        move || {
+            last_contact.set(now());
+        }
+    }
+
+    pub(super) fn set_objects(&self, kind: Watched, all: usize, unusable: usize) {
+        self.objects.get_or_create(&Of { kind }).set(gauge(all));
+        if kind == Watched::GatewayTopology {
+            self.topologies_invalid.set(gauge(unusable));
+        }
+    }
+
+    pub(super) fn set_enforced(&self, topologies: usize) {
+        self.topologies_enforced.set(gauge(topologies));
+    }
+
+    pub(super) fn count_snapshot(&self, cost: Duration) {
+        self.snapshots_published.inc();
+        self.snapshot_build.observe(cost.as_secs_f64());
+        self.snapshot_published_at.set(now());
+    }
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn now() -> f64 {
+    // A clock before 1970 is broken, and the metric says so.
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
+}

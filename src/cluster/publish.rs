@@ -1,0 +1,97 @@
+//! From what is held to a published snapshot.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tracing::{debug, info};
+
+use super::holdings::Holdings;
+use super::{Error, Metrics, Watched};
+use crate::facts::{Declared, Facts, Inventory};
+
+/// Builds snapshots and hands them to the readers.
+pub(super) struct Publisher {
+    readers: watch::Sender<Option<Arc<Facts>>>,
+    metrics: Metrics,
+    cost: Duration,
+}
+
+impl Publisher {
+    pub(super) fn new(readers: watch::Sender<Option<Arc<Facts>>>, metrics: Metrics) -> Self {
+        Self {
+            readers,
+            metrics,
+            cost: Duration::ZERO,
+        }
+    }
+
+    /// Publishes a snapshot of `holdings`, and returns them.
+    ///
+    /// They move to a thread of their own and back, which costs nothing and keeps requests going: a large
+    /// cluster's snapshot takes tens of milliseconds to build, and the one before takes some to free.
+    pub(super) async fn publish(&mut self, holdings: Holdings) -> Result<Holdings, Error> {
+        self.count_objects(&holdings);
+        let readers = self.readers.clone();
+        let build = move || {
+            let start = Instant::now();
+            let inventory = holdings.inventory();
+            let facts = inventory
+                .as_ref()
+                .map(|inventory| Arc::new(Facts::new(inventory)));
+            let was_known = readers.send_replace(facts).is_some();
+            (
+                holdings,
+                inventory.as_ref().map(enforced),
+                was_known,
+                start.elapsed(),
+            )
+        };
+        let (holdings, enforced, was_known, cost) = spawn_blocking(build).await.map_err(Error::Broken)?;
+        self.cost = cost;
+        self.metrics.set_enforced(enforced.unwrap_or_default());
+        if enforced.is_some() {
+            self.metrics.count_snapshot(cost);
+            debug!(?cost, enforced, "a snapshot is published");
+        }
+        if enforced.is_some() != was_known {
+            info!(
+                is_known = enforced.is_some(),
+                "whether nodes and topologies are known has changed"
+            );
+        }
+        Ok(holdings)
+    }
+
+    /// What the last snapshot took to build.
+    pub(super) const fn cost(&self) -> Duration {
+        self.cost
+    }
+
+    /// Takes back what is published: nobody would keep it up to date.
+    pub(super) fn withdraw(&self) {
+        self.readers.send_replace(None);
+    }
+
+    fn count_objects(&self, holdings: &Holdings) {
+        for kind in Watched::ALL {
+            let (all, unusable) = holdings.count(kind);
+            self.metrics.set_objects(kind, all, unusable);
+        }
+    }
+}
+
+/// The topologies of which everything is known.
+fn enforced(inventory: &Inventory) -> usize {
+    let is_known = |declared: &&Declared| {
+        let spec = &declared.spec;
+        [&spec.gateway.namespace, &spec.metallb_namespace]
+            .into_iter()
+            .all(|namespace| !inventory.pending.contains(namespace))
+    };
+    match inventory.lacks_metallb {
+        true => 0,
+        false => inventory.topologies.values().filter(is_known).count(),
+    }
+}

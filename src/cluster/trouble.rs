@@ -1,0 +1,151 @@
+//! What to do when a watch fails: wait longer each time, and say it once.
+
+use std::time::Duration;
+
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::Watched;
+use super::target::Target;
+
+/// How soon a kind that is not installed is asked for again. A person who installs it waits that long, and
+/// requests about it are turned away meanwhile; the API server repeats those for about as long.
+const MISSING_PAUSE: Duration = Duration::from_secs(2);
+
+/// A failure that comes later than this after the last one is news again. kube's backoff starts over then, too.
+const FORGET_AFTER: Duration = Duration::from_secs(120);
+
+/// The failures of one watch, from the first to the next success.
+#[derive(Default)]
+pub(super) struct Trouble {
+    backoff: DefaultBackoff,
+    last: Option<(Instant, Failure)>,
+}
+
+/// Why a watch does not deliver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The API server does not know the kind.
+    Missing,
+    /// Anything else, in the words of the client.
+    Other(String),
+}
+
+impl From<&watcher::Error> for Failure {
+    fn from(error: &watcher::Error) -> Self {
+        let status = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            | watcher::Error::WatchFailed(kube::Error::Api(status))
+            | watcher::Error::WatchError(status) => Some(status),
+            _ => None,
+        };
+        match status {
+            Some(status) if status.code == 404 => Self::Missing,
+            // The text of the client's own errors repeats its source, and `{:?}` of it.
+            Some(status) => Self::Other(format!("{} ({})", status.message, status.code)),
+            None => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl Trouble {
+    /// Notes a failure and says how long to wait.
+    pub(super) fn note(&mut self, failure: &Failure, target: &Target) -> Duration {
+        let now = Instant::now();
+        let is_news = self.last.as_ref().is_none_or(|(when, last)| {
+            last != failure || now.saturating_duration_since(*when) > FORGET_AFTER
+        });
+        // The watcher reports the start of every list as a success, which would reset kube's own adapter
+        // before every failure: the delay would never grow.
+        let pause = match failure {
+            Failure::Missing => MISSING_PAUSE,
+            Failure::Other(_) => self.backoff.next().unwrap_or(FORGET_AFTER),
+        };
+        if is_news {
+            failure.announce(target);
+        } else {
+            debug!(kind = ?target.kind, namespace = target.namespace, ?failure, "the watch still fails");
+        }
+        self.last = Some((now, failure.clone()));
+        pause
+    }
+
+    /// Notes a success.
+    pub(super) fn over(&mut self, target: &Target) {
+        if self.last.take().is_some() {
+            self.backoff.reset();
+            info!(kind = ?target.kind, namespace = target.namespace, "the watch works again");
+        }
+    }
+}
+
+impl Failure {
+    fn announce(&self, target: &Target) {
+        let (kind, namespace) = (target.kind, target.namespace.as_deref());
+        match self {
+            Self::Missing if kind == Watched::GatewayTopology => error!(
+                ?kind,
+                "the kind is not installed, so nothing can be answered: apply the output of `lockstep crd`"
+            ),
+            Self::Missing => warn!(?kind, namespace, "the kind is not installed; waiting for it"),
+            Self::Other(failure) => warn!(
+                ?kind,
+                namespace,
+                error = failure,
+                "the watch failed; trying again until it works"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+    use crate::topology::GatewayTopologySpec;
+
+    fn target() -> Target {
+        super::super::target::targets([&GatewayTopologySpec::default()].into_iter())
+            .pop_last()
+            .unwrap()
+    }
+
+    fn api_error(code: u16, message: &str) -> watcher::Error {
+        let status = Status::failure(message, "").with_code(code);
+        watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn only_a_404_is_a_missing_kind() {
+        let missing = Failure::from(&api_error(404, "404 page not found"));
+        assert_eq!(missing, Failure::Missing);
+        let forbidden = Failure::from(&api_error(403, "alice may not"));
+        assert_eq!(forbidden, Failure::Other("alice may not (403)".to_owned()));
+        let odd = Failure::from(&watcher::Error::NoResourceVersion);
+        assert_eq!(odd, Failure::Other(watcher::Error::NoResourceVersion.to_string()));
+    }
+
+    #[tokio::test]
+    async fn pauses_grow_until_a_success() {
+        let mut trouble = Trouble::default();
+        let target = target();
+        let fail = |trouble: &mut Trouble| trouble.note(&Failure::Other("no".to_owned()), &target);
+        let first = fail(&mut trouble);
+        let third = (fail(&mut trouble), fail(&mut trouble)).1;
+        assert!(third > first, "{first:?}, then {third:?}");
+        trouble.over(&target);
+        assert!(fail(&mut trouble) < third);
+    }
+
+    #[tokio::test]
+    async fn a_missing_kind_is_asked_for_at_the_same_pace_for_ever() {
+        let mut trouble = Trouble::default();
+        for _ in 0..50 {
+            assert_eq!(trouble.note(&Failure::Missing, &target()), MISSING_PAUSE);
+        }
+    }
+}

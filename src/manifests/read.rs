@@ -1,0 +1,221 @@
+//! From paths to documents.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Document, ManifestError, Problem, STDIN, Source, parse};
+
+/// The largest input, in MiB: a dump of a very large cluster. What has no end must not fill the memory.
+const LIMIT_MIB: usize = 128;
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Every object, in the order of the input.
+    pub documents: Vec<Document>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads files, directories and, for `-`, `stdin`.
+///
+/// Of a directory, every file below it whose name ends in `.yaml`, `.yml` or `.json` is read, in the order of
+/// their paths; what is hidden is skipped. What cannot be read or parsed is a problem, and the rest is read.
+pub fn load(paths: &[PathBuf], stdin: &mut dyn Read) -> Loaded {
+    let mut loaded = Loaded::default();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            loaded.add(STDIN, stdin);
+        } else if path.is_dir() {
+            loaded.add_directory(path);
+        } else {
+            loaded.add_file(path);
+        }
+    }
+    loaded
+}
+
+impl Loaded {
+    fn add_directory(&mut self, directory: &Path) {
+        let mut files = Vec::new();
+        if let Err((path, error)) = collect(directory, &mut files) {
+            self.problems.push(unreadable(&path, &error));
+        } else if files.is_empty() {
+            self.problems.push(Problem::of_file(
+                directory.display().to_string(),
+                ManifestError::Empty,
+            ));
+        }
+        files.sort_unstable();
+        for file in files {
+            self.add_file(&file);
+        }
+    }
+
+    fn add_file(&mut self, path: &Path) {
+        match File::open(path) {
+            Ok(mut file) => self.add(&path.display().to_string(), &mut file),
+            Err(error) => self.problems.push(unreadable(path, &error)),
+        }
+    }
+
+    fn add(&mut self, name: &str, input: &mut dyn Read) {
+        match read_text(input).map(|text| Arc::new(Source::new(name, text))) {
+            Ok(source) => match parse::parse(&source) {
+                Ok(documents) => self.documents.extend(documents),
+                Err(problem) => self.problems.push(problem),
+            },
+            Err(error) => self.problems.push(Problem::of_file(name, error)),
+        }
+    }
+}
+
+fn read_text(input: &mut dyn Read) -> Result<String, ManifestError> {
+    let limit = LIMIT_MIB.saturating_mul(1 << 20);
+    let mut bytes = Vec::new();
+    let up_to = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    input
+        .take(up_to)
+        .read_to_end(&mut bytes)
+        .map_err(|error| ManifestError::Unreadable(reason(&error)))?;
+    if bytes.len() > limit {
+        return Err(ManifestError::TooLarge(LIMIT_MIB));
+    }
+    String::from_utf8(bytes).map_err(|_| ManifestError::NotText)
+}
+
+/// The manifests below a directory. Links to directories are not followed, as they may lead back up; links to
+/// files are, because that is how the kubelet mounts a `ConfigMap`.
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
+    let failed = |error| (directory.to_owned(), error);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if entry.file_type().map_err(failed)?.is_dir() {
+            collect(&path, files)?;
+        } else if is_manifest(&path) && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    ["yaml", "yml", "json"]
+        .iter()
+        .any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    Problem::of_file(
+        path.display().to_string(),
+        ManifestError::Unreadable(reason(error)),
+    )
+}
+
+/// The system's words without its number: `No such file or directory (os error 2)`.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let (words, _) = text.split_once(" (os error").unwrap_or((&text, ""));
+    let mut letters = words.chars();
+    letters
+        .next()
+        .map(|first| first.to_lowercase().chain(letters).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(paths: &[&Path], stdin: &str) -> (Vec<String>, Vec<String>) {
+        let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
+        let loaded = load(&paths, &mut stdin.as_bytes());
+        let names = loaded
+            .documents
+            .iter()
+            .map(|document| document.value["name"].to_string())
+            .collect();
+        (names, loaded.problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_directory_is_read_in_the_order_of_its_paths() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::create_dir_all(root.join("sub/.hidden")).unwrap();
+        for (file, name) in [
+            ("b.yaml", 2),
+            ("a.YML", 1),
+            ("sub/c.json", 3),
+            ("z.yaml", 4),
+            (".d.yaml", 9),
+            ("sub/.hidden/e.yaml", 9),
+            ("notes.txt", 9),
+        ] {
+            fs::write(root.join(file), format!("{{\"name\": {name}}}")).unwrap();
+        }
+        let (names, problems) = loaded(&[root], "");
+        assert_eq!(names, ["1", "2", "3", "4"]);
+        assert!(problems.is_empty(), "{problems:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_mounted_config_map_is_read_once() {
+        use std::os::unix::fs::symlink;
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::create_dir(root.join("..2026")).unwrap();
+        fs::write(root.join("..2026/a.yaml"), "name: 1").unwrap();
+        symlink("..2026", root.join("..data")).unwrap();
+        symlink("..data/a.yaml", root.join("a.yaml")).unwrap();
+        symlink(".", root.join("loop.yaml")).unwrap();
+        assert_eq!(loaded(&[root], ""), (vec!["1".to_owned()], Vec::new()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_does_not_stop_the_rest() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let empty = root.join("empty");
+        fs::create_dir(&empty).unwrap();
+        let (missing, binary, broken) = (root.join("missing"), root.join("binary"), root.join("broken"));
+        fs::write(&binary, [0xff, 0xfe]).unwrap();
+        fs::write(&broken, "a: [").unwrap();
+        let (names, problems) = loaded(&[&missing, &empty, &binary, &broken, Path::new("-")], "name: 1");
+        assert_eq!(names, ["1"]);
+        let expected = [
+            (&missing, "the file cannot be read: no such file or directory"),
+            (&empty, "the directory holds no manifest"),
+            (&binary, "the text is not UTF-8"),
+            (&broken, "this is not valid YAML"),
+        ];
+        assert_eq!(problems.len(), expected.len());
+        for (problem, (path, text)) in problems.iter().zip(expected) {
+            assert!(
+                problem.starts_with(&path.display().to_string()) && problem.contains(text),
+                "{problem}"
+            );
+        }
+    }
+
+    #[test]
+    fn input_without_end_is_refused() {
+        let loaded = load(&["-".into()], &mut io::repeat(b' '));
+        assert!(
+            matches!(loaded.problems[0].error, ManifestError::TooLarge(_)),
+            "{:?}",
+            loaded.problems
+        );
+    }
+}

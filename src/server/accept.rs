@@ -1,0 +1,96 @@
+//! The accept loop.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::phase::{Follow, Phase};
+
+/// The pause after an error that the next `accept` would most likely meet again, such as a lack of file
+/// descriptors: without it the loop would take a core for itself.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A listening socket, and how many connections of it may be open.
+#[derive(Debug)]
+pub(super) struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+}
+
+/// A connection's place; the next one may come in when it is dropped.
+pub(super) type Place = OwnedSemaphorePermit;
+
+impl Door {
+    pub(super) fn new(listener: TcpListener, connections: usize) -> Self {
+        Self {
+            listener,
+            places: Arc::new(Semaphore::new(connections)),
+        }
+    }
+
+    /// Accepts connections until `phase` is closing, and has each served by a task of its own.
+    pub(super) async fn admit<F>(
+        self,
+        mut phase: Follow,
+        tasks: TaskTracker,
+        serve: impl Fn(TcpStream, Place) -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = phase.reached(Phase::Closing) => return,
+                next = self.next() => next,
+            };
+            // The semaphore is never closed.
+            let Ok((stream, place)) = next else { return };
+            drop(tasks.spawn(serve(stream, place)));
+        }
+    }
+
+    /// The place comes first: a connection that has none waits in the kernel's queue, where it costs nothing.
+    async fn next(&self) -> Result<(TcpStream, Place), AcquireError> {
+        let place = Arc::clone(&self.places).acquire_owned().await?;
+        Ok((self.accept().await, place))
+    }
+
+    async fn accept(&self) -> TcpStream {
+        let mut failed = false;
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _peer)) => {
+                    // Answers are written at once and whole; there is nothing to wait for.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        debug!(%error, "connection keeps its delay");
+                    }
+                    return stream;
+                }
+                Err(error) if concerns_the_peer(&error) => {
+                    debug!(%error, "connection lost before it was accepted");
+                }
+                Err(error) => {
+                    if !failed {
+                        warn!(%error, "connections cannot be accepted; trying on");
+                    }
+                    failed = true;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn concerns_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}

@@ -1,0 +1,84 @@
+//! One connection, from its first byte of HTTP to its end.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::phase::{Follow, Phase};
+
+/// How long a connection that has expired may take to say good-bye.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Counts a connection's requests, so that one without any can be told.
+#[derive(Debug, Default)]
+pub(super) struct Activity(AtomicU64);
+
+/// How long a connection may go without a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// From its start to the first one.
+    pub(super) first_request: Duration,
+    /// After that; a connection is idle for at most twice as long.
+    pub(super) idle: Duration,
+}
+
+impl Activity {
+    pub(super) fn request(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn requests(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Waits until patience with this connection is at its end.
+    ///
+    /// hyper limits the idle time of HTTP/1.1 only, and not at all the time a client takes to read its
+    /// answers; this holds for both protocols and needs one timer per connection, none per request.
+    async fn ceases(&self, patience: Patience) {
+        let mut seen = 0;
+        sleep(patience.first_request).await;
+        while self.requests() != seen {
+            seen = self.requests();
+            sleep(patience.idle).await;
+        }
+    }
+}
+
+/// Runs a connection to its end: its own, that of patience with it, or that of the server.
+///
+/// `close` asks it to finish what it has begun and nothing more.
+pub(super) async fn drive<C>(
+    connection: C,
+    close: impl FnOnce(Pin<&mut C>),
+    activity: &Activity,
+    patience: Patience,
+    mut phase: Follow,
+) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    let expired = tokio::select! {
+        biased;
+        ended = connection.as_mut() => return ended,
+        
+        () = phase.reached(Phase::Closing) => false,
+    };
+    close(connection.as_mut());
+    let last = async {
+        tokio::select! {
+            biased;
+            ended = connection => ended,
+            () = phase.reached(Phase::Cut) => Ok(()),
+        }
+    };
+    if expired {
+        timeout(FAREWELL, last).await.unwrap_or(Ok(()))
+    } else {
+        last.await
+    }
+}

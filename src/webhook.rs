@@ -1,0 +1,85 @@
+//! The webhook: where the server's calls meet the facts and the rules, and where what was decided is
+//! recorded.
+
+mod metrics;
+mod record;
+
+pub use metrics::Metrics;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use crate::admission::{self, Outcome, Phase};
+use crate::facts::Facts;
+use crate::server::{Call, Endpoint, Handler, Reply, StatusCode};
+use metrics::Unanswered;
+
+/// Answers the API server's calls from the latest facts.
+#[derive(Debug)]
+pub struct Webhook {
+    facts: watch::Receiver<Option<Arc<Facts>>>,
+    metrics: Metrics,
+}
+
+impl Webhook {
+    /// A webhook that answers once there are facts, and from then on by the latest ones.
+    #[must_use]
+    pub fn new(facts: watch::Receiver<Option<Arc<Facts>>>, metrics: Metrics) -> Self {
+        Self { facts, metrics }
+    }
+
+    /// No verdict: the API server tries again, and as long as it gets none, its failure policy decides.
+    fn unanswered(&self, reason: Unanswered, sentence: &str) -> Reply {
+        self.metrics.unanswered(reason);
+        Reply::not_now(sentence)
+    }
+
+    fn answer(&self, phase: Phase, body: &[u8]) -> Reply {
+        let Some(facts) = self.facts.borrow().clone() else {
+            return self.unanswered(Unanswered::NotSynced, "lockstep has not read the cluster's state yet");
+        };
+        match admission::review(body, phase, &facts) {
+            Outcome::Judged { request, verdict, body } => {
+                self.metrics.judged(phase, &request, &verdict);
+                record::judged(phase, &request, &verdict);
+                Reply::json(body)
+            }
+            Outcome::Unreadable { error, body } => {
+                self.metrics.unanswered(Unanswered::Malformed);
+                tracing::warn!(error = %error, "a review could not be read and was denied");
+                Reply::json(body)
+            }
+            Outcome::Malformed(error) => {
+                self.metrics.unanswered(Unanswered::Malformed);
+                Reply::sentence(StatusCode::BAD_REQUEST, error.to_string())
+            }
+            Outcome::Unknown(request) => {
+                tracing::info!(
+                    uid = request.uid,
+                    namespace = request.namespace,
+                    "a review waits for the state of its namespace"
+                );
+                self.unanswered(Unanswered::NotKnown, "lockstep has not read the state of this namespace yet")
+            }
+            Outcome::Unprovable(error) => {
+                tracing::error!(error = %error, "a patch could not be proven and was not sent");
+                self.unanswered(Unanswered::Unprovable, "lockstep made a patch that does not apply: this is a defect")
+            }
+        }
+    }
+}
+
+impl Handler for Webhook {
+    fn handle(&self, call: Call<'_>) -> Reply {
+        let start = Instant::now();
+        let phase = match call.endpoint {
+            Endpoint::Mutate => Phase::Mutate,
+            Endpoint::Validate => Phase::Validate,
+        };
+        let reply = self.answer(phase, call.body);
+        self.metrics.took(phase, start.elapsed());
+        reply
+    }
+}
