@@ -182,3 +182,27 @@ fn print(stdout: &mut dyn Write, text: &[u8]) -> io::Result<()> {
         done => done,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn kubectl_calls_it_by_another_name() {
+        let name = |called| {
+            command(Some(OsStr::new(called)))
+                .get_bin_name()
+                .map(ToOwned::to_owned)
+        };
+        assert_eq!(
+            name("/usr/local/bin/kubectl-lockstep").as_deref(),
+            Some("kubectl lockstep")
+        );
+        assert_eq!(name("./lockstep"), None);
+    }
+}

@@ -98,3 +98,92 @@ pub fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
     print(streams.stdout, text.as_bytes())?;
     Ok(report.exit(args.strict))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    const ADVERTISEMENT: &str = "apiVersion: metallb.io/v1beta1\nkind: L2Advertisement\n\
+        metadata: {name: a, namespace: metallb-system}\nspec: {ipAddressPools: [default-pool]}\n";
+
+    fn checked(arguments: &[&str], stdin: &str) -> (Exit, String, String) {
+        let all = ["lockstep", "check"].iter().chain(arguments);
+        let Command::Check(args) = Cli::parse_from(all).command else {
+            panic!("another command")
+        };
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut streams = Streams {
+            stdin: &mut stdin.as_bytes(),
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+            has_color: false,
+        };
+        let exit = run(&args, &mut streams).unwrap();
+        (
+            exit,
+            String::from_utf8(stdout).unwrap(),
+            String::from_utf8(stderr).unwrap(),
+        )
+    }
+
+    #[test]
+    fn the_exit_code_tells_the_worst() {
+        assert_eq!(checked(&["-"], "").0, Exit::Fine);
+        assert_eq!(checked(&["-"], ADVERTISEMENT).0, Exit::Denied);
+        assert_eq!(checked(&["-", "/no/such/file"], ADVERTISEMENT).0, Exit::Unusable);
+    }
+
+    #[test]
+    fn input_without_anything_to_judge_is_told() {
+        let (_, stdout, _) = checked(&["-"], "kind: Kustomization\n");
+        assert!(
+            stdout.starts_with("the input holds nothing that the rules are about\n0 objects judged"),
+            "{stdout}"
+        );
+    }
+
+    #[test]
+    fn people_learn_of_problems_whatever_the_format() {
+        for format in ["json", "sarif", "junit"] {
+            let (_, stdout, stderr) = checked(&["--format", format, "-"], "a: [");
+            assert_eq!(
+                stderr,
+                "lockstep: <stdin>:1:4: this is not valid YAML: unclosed bracket '['\n"
+            );
+            assert!(stdout.contains("unclosed bracket"), "{stdout}");
+        }
+        let (_, stdout, stderr) = checked(&["-"], "a: [");
+        assert_eq!(stderr, "");
+        assert!(stdout.contains("error: this is not valid YAML"), "{stdout}");
+    }
+
+    #[test]
+    fn an_output_that_cannot_be_written_is_an_error() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let Command::Check(args) = Cli::parse_from(["lockstep", "check", "-"]).command else {
+            panic!()
+        };
+        let mut streams = Streams {
+            stdin: &mut io::empty(),
+            stdout: &mut Full,
+            stderr: &mut io::sink(),
+            has_color: false,
+        };
+        assert_eq!(
+            run(&args, &mut streams).unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
+    }
+}

@@ -35,23 +35,20 @@ pub(super) fn run(args: &Args, stdout: &mut dyn Write) -> io::Result<Exit> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::cli::Command;
 
     #[test]
     fn every_command_has_a_page() {
-        let names: Vec<String> = Cli::command()
-            .get_subcommands()
-            .map(|command| command.get_name().to_owned())
-            .collect();
-        for name in names {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let Command::Man(args) = Cli::parse_from(["lockstep", "man", name]).command else {
+                panic!("another command")
+            };
             let mut text = Vec::new();
-            run(
-                &Args {
-                    command: Some(name.clone()),
-                },
-                &mut text,
-            )
-            .unwrap();
+            run(&args, &mut text).unwrap();
             let text = String::from_utf8(text).unwrap();
             assert!(text.contains(&format!("lockstep\\-{name}")), "{name}: {text}");
         }

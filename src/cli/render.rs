@@ -1,5 +1,6 @@
 //! Verdicts as people and programs want them.
 
+mod excerpt;
 mod human;
 mod json;
 mod junit;

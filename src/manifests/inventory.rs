@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::decode::decode;
 use super::kinds::{Known, Template, known};
-use super::subject::{head, name_of, place_in, templated, whole};
+use super::subject::{head, name_of, place_in, refused, templated, whole};
 use super::{Document, ManifestError, Problem};
 use crate::facts::{Declared, Inventory, ObjectKey};
 use crate::field::FieldPath;
@@ -123,15 +123,8 @@ fn topology(document: &Document) -> Result<(String, Declared), Problem> {
         let text = "`spec` is missing: write `spec: {}` for the built-in defaults".to_owned();
         return Err(wrong(document, &FieldPath::fields(["spec"]), text));
     };
-    let spec: GatewayTopologySpec = decode(value).map_err(|error| {
-        let error = error.under(["spec"]);
-        let at = document.positions.find(&error.tokens);
-        Problem::at(
-            &document.source,
-            at.mark,
-            ManifestError::Topology(error.to_string()),
-        )
-    })?;
+    let spec: GatewayTopologySpec =
+        decode(value).map_err(|error| hidden(refused(document, error.under(["spec"]))))?;
     spec.check().map_err(|error| {
         wrong(
             document,

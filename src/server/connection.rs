@@ -65,7 +65,7 @@ where
     let expired = tokio::select! {
         biased;
         ended = connection.as_mut() => return ended,
-        
+        () = activity.ceases(patience) => true,
         () = phase.reached(Phase::Closing) => false,
     };
     close(connection.as_mut());

@@ -17,12 +17,14 @@ pub(super) fn judge(args: &Args, stdin: &mut dyn Read) -> Report {
     let facts = load(&args.facts, stdin);
     let input = load(&args.files, stdin);
     let mut report = Report {
-        problems: [facts.problems, input.problems].concat(),
+        problems: facts.problems,
         ..Report::default()
     };
+    report.problems.extend(input.problems);
     // What is judged counts over what is given as facts: it is the newer state of the same object.
-    let first_judged = facts.documents.len();
-    let documents = [facts.documents, input.documents].concat();
+    let mut documents = facts.documents;
+    let first_judged = documents.len();
+    documents.extend(input.documents);
     let (inventory, problems) = inventory(&documents, &args.namespace);
     let hides_a_topology = problems.iter().any(Problem::hides_a_topology);
     report.problems.extend(problems);

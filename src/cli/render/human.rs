@@ -1,24 +1,21 @@
 //! Verdicts for people: each finding at its line, then what was judged, then the sum.
 
 use std::fmt::Write;
-use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::renderer::{AnsiColor, Style};
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Message, Origin, Renderer, Snippet};
+use annotate_snippets::{Group, Level, Message, Origin, Renderer};
 
+use super::excerpt::{excerpt, excerpt_of};
 use super::{Options, edit_sentence, printable};
 use crate::cli::check::{Judged, Placed, Report};
 use crate::labels::Witness;
-use crate::manifests::{Place, Problem, Source, Span};
+use crate::manifests::Problem;
 use crate::verdict::{Edit, Finding, Severity};
 
 /// Up to this many judged objects, those that pass untouched are listed too: a person who checks one file
 /// wants to see that it was looked at.
 const LISTED: usize = 20;
-
-/// A list or map up to this long is shown as a whole, since what is wrong with it may be on any line.
-const SHOWN_LINES: usize = 6;
 
 /// Writes the verdicts.
 pub(in crate::cli) fn human(report: &Report, options: Options) -> String {
@@ -57,7 +54,7 @@ impl Page {
         let text = problem.error.to_string();
         let title = Level::ERROR.primary_title(printable(&text));
         let group = match &problem.at {
-            Some((source, span)) => title.element(snippet(source, *span)),
+            Some((source, span)) => title.element(excerpt(source, *span)),
             None => title.element(Origin::path(printable(&problem.file))),
         };
         self.render(group);
@@ -86,36 +83,14 @@ impl Page {
         if self.options.is_quiet && level != Level::ERROR {
             return;
         }
-        let id = format!("{}/{}", finding.rule, finding.reason);
         let message = printable(&finding.message);
         let absent = (!placed.place.is_exact).then(|| format!("`{}` is not set", finding.field));
-        let mut group = level
+        let group = level
             .primary_title(message.as_ref())
-            .id(id)
-            .element(snippet_of(&judged.source, &placed.place, absent))
-            .element(note("object", &judged.title()));
-        // What the message says already is not said twice.
-        let is_new = |text: &str| !finding.message.contains(text);
-        if is_new(&format!("`{}`", finding.topology)) {
-            group = group.element(note("topology", &finding.topology));
-        }
-        if let Some(witness) = finding
-            .witness
-            .as_ref()
-            .map(Witness::to_string)
-            .filter(|witness| is_new(witness))
-        {
-            group = group.element(note("proof", &format!("a node {witness}")));
-        }
-        if finding.nodes.iter().any(|node| is_new(node)) {
-            group = group.element(note("nodes today", &finding.nodes.join(", ")));
-        }
-        if let Some(edit) = edit {
-            group = group.element(note("change", &edit_sentence(&edit.what)));
-        }
-        if !finding.help.is_empty() {
-            group = group.element(note("help", &finding.help));
-        }
+            .id(format!("{}/{}", finding.rule, finding.reason))
+            .element(excerpt_of(&judged.source, &placed.place, absent))
+            .element(note("object", &judged.title()))
+            .elements(notes(finding, edit.map(|edit| &edit.what)));
         self.render(group);
     }
 
@@ -130,7 +105,7 @@ impl Page {
         let group = level
             .primary_title(printable(&text))
             .id(format!("{}/{}", edit.rule, edit.reason))
-            .element(snippet_of(&judged.source, &placed.place, None))
+            .element(excerpt_of(&judged.source, &placed.place, None))
             .element(note("object", &judged.title()))
             .element(note("topology", &edit.topology));
         self.render(group);
@@ -223,50 +198,29 @@ impl Page {
     }
 }
 
-/// A value that is there, with all of its lines if they are few; else where it would have to stand.
-fn snippet_of(
-    source: &Source,
-    place: &Place,
-    label: Option<String>,
-) -> Snippet<'static, Annotation<'static>> {
-    let first = source.line_of(place.mark.start);
-    let last = source.line_of(place.whole.end);
-    let lines = Span {
-        start: first.start,
-        end: last.end,
-    };
-    let is_short = source.slice(lines).lines().count() <= SHOWN_LINES;
-    snippet_in(
-        source,
-        if place.is_exact && is_short { lines } else { first },
-        place.mark,
-        label,
-    )
-}
-
-/// The line that a place is in, with the place underlined.
-fn snippet(source: &Source, mark: Span) -> Snippet<'static, Annotation<'static>> {
-    snippet_in(source, source.line_of(mark.start), mark, None)
-}
-
-fn snippet_in(
-    source: &Source,
-    lines: Span,
-    mark: Span,
-    label: Option<String>,
-) -> Snippet<'static, Annotation<'static>> {
-    // An underline over several lines hides more than it shows.
-    let line = source.line_of(mark.start);
-    let within = |offset: usize| offset.clamp(line.start, line.end).saturating_sub(lines.start);
-    let marked: Range<usize> = within(mark.start)..within(mark.end);
-    let annotation = AnnotationKind::Primary
-        .span(marked)
-        .label(label.map(|label| printable(&label).into_owned()));
-    Snippet::source(source.slice(lines).to_owned())
-        .line_start(source.line_column(lines.start).line)
-        .path(printable(source.name()).into_owned())
-        .fold(false)
-        .annotation(annotation)
+/// What there is to know beyond the message. What it says already is not said twice.
+fn notes(finding: &Finding, edit: Option<&Edit>) -> Vec<Message<'static>> {
+    let is_new = |text: &str| !finding.message.contains(text);
+    let topology = Some(&*finding.topology).filter(|name| is_new(&format!("`{name}`")));
+    let witness = finding
+        .witness
+        .as_ref()
+        .map(Witness::to_string)
+        .filter(|witness| is_new(witness));
+    let nodes = finding
+        .nodes
+        .iter()
+        .any(|node| is_new(node))
+        .then(|| finding.nodes.join(", "));
+    let help = Some(finding.help.as_str()).filter(|help| !help.is_empty());
+    let all = [
+        topology.map(|name| note("topology", name)),
+        witness.map(|witness| note("proof", &format!("a node {witness}"))),
+        nodes.map(|nodes| note("nodes today", &nodes)),
+        edit.map(|edit| note("change", &edit_sentence(edit))),
+        help.map(|help| note("help", help)),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// `= name: text`.
