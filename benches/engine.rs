@@ -4,6 +4,18 @@
 //! cachegrind. Instructions are the same on a busy machine; times are what people ask for. With
 //! `--smoke` everything runs once, briefly.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::needless_pass_by_value,
+    reason = "a benchmark that cannot go on panics"
+)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -42,28 +54,68 @@ fn subjects() -> Vec<Subject> {
         "ipAddressPools": ["default-pool"],
         "nodeSelectors": [{"matchLabels": {"loadbalancerIPs.metallb.io": "arp"}}],
     }));
-    let subject = |name, phase, body: &[u8], world, verdict| Subject { name, phase, body: body.to_vec(), world, verdict };
+    let subject = |name, phase, body: &[u8], world, verdict| Subject {
+        name,
+        phase,
+        body: body.to_vec(),
+        world,
+        verdict,
+    };
     vec![
         subject("pod, 17 KB, placed", Phase::Mutate, pod, World::Small, "edit"),
         subject("pod, 17 KB, refused", Phase::Validate, pod, World::Small, "deny"),
-        subject("service, made Local", Phase::Mutate, service, World::Small, "edit"),
-        subject("advertisement, right, small world", Phase::Validate, &right, World::Small, "allow"),
-        subject("advertisement, right, large world", Phase::Validate, &right, World::Large, "allow"),
-        subject("advertisement, wide, small world", Phase::Validate, &wide, World::Small, "deny"),
-        subject("advertisement, wide, large world", Phase::Validate, &wide, World::Large, "deny"),
+        subject(
+            "service, made Local",
+            Phase::Mutate,
+            service,
+            World::Small,
+            "edit",
+        ),
+        subject(
+            "advertisement, right, small world",
+            Phase::Validate,
+            &right,
+            World::Small,
+            "allow",
+        ),
+        subject(
+            "advertisement, right, large world",
+            Phase::Validate,
+            &right,
+            World::Large,
+            "allow",
+        ),
+        subject(
+            "advertisement, wide, small world",
+            Phase::Validate,
+            &wide,
+            World::Small,
+            "deny",
+        ),
+        subject(
+            "advertisement, wide, large world",
+            Phase::Validate,
+            &wide,
+            World::Large,
+            "deny",
+        ),
     ]
 }
 
 /// The recorded review of an advertisement, with another spec.
 fn advertisement(spec: &serde_json::Value) -> Vec<u8> {
     let recorded = include_bytes!("reviews/l2advertisement.json");
-    let mut review: serde_json::Value = serde_json::from_slice(recorded).expect("the recorded review is JSON");
+    let mut review: serde_json::Value =
+        serde_json::from_slice(recorded).expect("the recorded review is JSON");
     review["request"]["object"]["spec"] = spec.clone();
     serde_json::to_vec(&review).expect("JSON can be written")
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// Facts of the world: one node in ten is a gateway node, as many advertisements as asked for.
@@ -84,7 +136,10 @@ fn facts(world: World) -> Facts {
         ];
         (name.clone(), Arc::new(labels(&carried)))
     };
-    let key = |namespace: &str, name: String| ObjectKey { namespace: namespace.to_owned(), name };
+    let key = |namespace: &str, name: String| ObjectKey {
+        namespace: namespace.to_owned(),
+        name,
+    };
     let right = json!({
         "ipAddressPools": ["default-pool"],
         "nodeSelectors": [{"matchLabels": {"loadbalancerIPs.metallb.io": "arp"}}],
@@ -93,7 +148,9 @@ fn facts(world: World) -> Facts {
     let inventory = Inventory {
         nodes: (0..nodes).map(node).collect(),
         pools: BTreeMap::from([(key("metallb-system", "default-pool".to_owned()), Labels::new())]),
-        services: (0..services).map(|n| (key("istio-system", format!("service-{n}")), Service::default())).collect(),
+        services: (0..services)
+            .map(|n| (key("istio-system", format!("service-{n}")), Service::default()))
+            .collect(),
         advertisements: (0..advertisements)
             .map(|n| (key("metallb-system", format!("advertisement-{n}")), right.clone()))
             .collect(),
@@ -134,13 +191,19 @@ fn instructions(index: usize, reviews: usize) -> Option<u64> {
 fn count(index: usize, reviews: usize) -> Option<u64> {
     let program = std::env::current_exe().ok()?;
     let output = Command::new("valgrind")
-        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        .args([
+            "--tool=cachegrind",
+            "--cache-sim=no",
+            "--cachegrind-out-file=/dev/null",
+        ])
         .arg(program)
         .args(["--only", &index.to_string(), &reviews.to_string()])
         .output()
         .ok()?;
     let report = String::from_utf8_lossy(&output.stderr).into_owned();
-    let line = report.lines().find(|line| line.contains("I refs:") || line.contains("I   refs:"))?;
+    let line = report
+        .lines()
+        .find(|line| line.contains("I refs:") || line.contains("I   refs:"))?;
     line.split(':').nth(1)?.trim().replace(',', "").parse().ok()
 }
 
@@ -159,8 +222,14 @@ fn main() -> ExitCode {
     let mut table = format!("{:<36} {:>12} {:>14}\n", "one review", "median", "instructions");
     for (index, subject) in subjects().iter().enumerate() {
         let median = subject.median(rounds);
-        let counted = instructions(index, reviews).map_or("no valgrind".to_owned(), |count| count.to_string());
-        let _ = writeln!(table, "{:<36} {:>9.1} us {counted:>14}", subject.name, median.as_nanos() as f64 / 1e3);
+        let counted =
+            instructions(index, reviews).map_or("no valgrind".to_owned(), |count| count.to_string());
+        let _ = writeln!(
+            table,
+            "{:<36} {:>9.1} us {counted:>14}",
+            subject.name,
+            median.as_nanos() as f64 / 1e3
+        );
     }
     print!("{table}");
     ExitCode::SUCCESS

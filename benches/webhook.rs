@@ -6,16 +6,30 @@
 //! Printed are medians and the ratios between the two, then memory and start-up. `--smoke` runs everything
 //! briefly.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::needless_pass_by_value,
+    reason = "a benchmark that cannot go on panics, and the client is shared with the tests"
+)]
+
 #[path = "../tests/support/https.rs"]
 mod https;
 #[path = "webhook/load.rs"]
 mod load;
 #[path = "webhook/memory.rs"]
 mod memory;
-#[path = "webhook/process.rs"]
-mod process;
 #[path = "webhook/noop.rs"]
 mod noop;
+#[path = "webhook/process.rs"]
+mod process;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -37,11 +51,22 @@ fn main() -> ExitCode {
         return noop::serve();
     }
     let effort = if arguments.iter().any(|argument| argument == "--smoke") {
-        Effort { rounds: 1, round: Duration::from_millis(500), starts: 2 }
+        Effort {
+            rounds: 1,
+            round: Duration::from_millis(500),
+            starts: 2,
+        }
     } else {
-        Effort { rounds: 4, round: Duration::from_secs(6), starts: 9 }
+        Effort {
+            rounds: 4,
+            round: Duration::from_secs(6),
+            starts: 9,
+        }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     runtime.expect("a runtime").block_on(async {
         throughput(effort).await;
         starts(effort).await;
@@ -74,9 +99,27 @@ fn placed_pod() -> Vec<u8> {
 }
 
 const CONTESTANTS: [Contestant; 3] = [
-    Contestant { name: "no-op", start: Server::noop, path: "/mutate", body: pod, marker: "\"allowed\":true" },
-    Contestant { name: "lockstep /mutate, patched", start: Server::lockstep, path: "/mutate", body: pod, marker: "\"patch\":" },
-    Contestant { name: "lockstep /validate, allowed", start: Server::lockstep, path: "/validate", body: placed_pod, marker: "\"allowed\":true" },
+    Contestant {
+        name: "no-op",
+        start: Server::noop,
+        path: "/mutate",
+        body: pod,
+        marker: "\"allowed\":true",
+    },
+    Contestant {
+        name: "lockstep /mutate, patched",
+        start: Server::lockstep,
+        path: "/mutate",
+        body: pod,
+        marker: "\"patch\":",
+    },
+    Contestant {
+        name: "lockstep /validate, allowed",
+        start: Server::lockstep,
+        path: "/validate",
+        body: placed_pod,
+        marker: "\"allowed\":true",
+    },
 ];
 
 async fn throughput(effort: Effort) {
@@ -85,10 +128,23 @@ async fn throughput(effort: Effort) {
         for (contestant, loads) in CONTESTANTS.iter().zip(&mut loads) {
             let mut server = (contestant.start)();
             let address = server.ready().await;
-            loads.push(load::run(&server, &address, contestant.path, (contestant.body)(), contestant.marker, effort.round).await);
+            loads.push(
+                load::run(
+                    &server,
+                    &address,
+                    contestant.path,
+                    (contestant.body)(),
+                    contestant.marker,
+                    effort.round,
+                )
+                .await,
+            );
         }
     }
-    println!("{:<28} {:>10} {:>9} {:>9} {:>16} {:>9} {:>9}", "17 KB review, 16 in flight", "reviews/s", "p50 ms", "p99 ms", "CPU s per 10,000", "rate", "CPU");
+    println!(
+        "{:<28} {:>10} {:>9} {:>9} {:>16} {:>9} {:>9}",
+        "17 KB review, 16 in flight", "reviews/s", "p50 ms", "p99 ms", "CPU s per 10,000", "rate", "CPU"
+    );
     let medians: Vec<Load> = loads.iter().map(|loads| Load::median(loads)).collect();
     for (contestant, load) in CONTESTANTS.iter().zip(&medians) {
         let base = &medians[0];
@@ -117,6 +173,11 @@ async fn starts(effort: Effort) {
             times.push(start.elapsed());
         }
         times.sort_unstable();
-        println!("{:<28} first right answer after {:.0} ms (median of {})", contestant.name, times[times.len() / 2].as_secs_f64() * 1e3, times.len());
+        println!(
+            "{:<28} first right answer after {:.0} ms (median of {})",
+            contestant.name,
+            times[times.len() / 2].as_secs_f64() * 1e3,
+            times.len()
+        );
     }
 }

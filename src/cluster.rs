@@ -104,8 +104,8 @@ pub async fn run(
 ) -> Result<(), Error> {
     let (reports, inbox) = mpsc::channel(WAITING_REPORTS);
     let mut watches = Watches::new(client, reports, metrics.clone());
-    let mut publisher = Publisher::new(publish, metrics);
-    let outcome = keep(&mut watches, Inbox::new(inbox), &mut publisher, &shutdown).await;
+    let publisher = Publisher::new(publish, metrics);
+    let outcome = keep(&mut watches, Inbox::new(inbox), &publisher, &shutdown).await;
     if outcome.is_err() {
         publisher.withdraw();
     }
@@ -116,7 +116,7 @@ pub async fn run(
 async fn keep(
     watches: &mut Watches,
     mut inbox: Inbox,
-    publisher: &mut Publisher,
+    publisher: &Publisher,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let mut holdings = Holdings::default();
@@ -136,8 +136,11 @@ async fn keep(
             // Before the snapshot: a namespace that nothing watches yet must be pending in it.
             watches.follow(&mut holdings);
             overlaps.warn(holdings.topologies());
-            holdings = publisher.publish(holdings).await?;
-            inbox.rest(publisher.cost());
+            let (kept, cost) = publisher.publish(holdings).await?;
+            holdings = kept;
+            if let Some(cost) = cost {
+                inbox.rest(cost);
+            }
         }
     }
 }

@@ -25,10 +25,10 @@ pub fn mutate(change: &Change, facts: &Facts) -> Verdict {
         match &change.object {
             Object::Pod(pod) => gateway_placement::place_pod(change, pod, facts, &mut report),
             Object::DaemonSet(daemon_set) => {
-                gateway_placement::place_template(change, daemon_set, facts, &mut report)
+                gateway_placement::place_template(change, daemon_set, facts, &mut report);
             }
             Object::Service(service) => {
-                external_traffic_policy::make_local(change, service, facts, &mut report)
+                external_traffic_policy::make_local(change, service, facts, &mut report);
             }
             Object::L2Advertisement(_) => {}
         }
@@ -44,7 +44,7 @@ pub fn validate(change: &Change, facts: &Facts) -> Verdict {
         match &change.object {
             Object::Pod(pod) => gateway_placement::check_pod(change, pod, facts, &mut report),
             Object::DaemonSet(daemon_set) => {
-                gateway_placement::check_template(change, daemon_set, facts, &mut report)
+                gateway_placement::check_template(change, daemon_set, facts, &mut report);
             }
             Object::Service(service) => external_traffic_policy::check(change, service, facts, &mut report),
             Object::L2Advertisement(new) => announcement_placement::check(change, new, facts, &mut report),

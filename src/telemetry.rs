@@ -22,7 +22,9 @@ pub enum LogFormat {
 
 /// A log filter that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("`{filter}` is not a log level: use error, warn, info, debug or trace, or directives such as `info,lockstep::cluster=debug`")]
+#[error(
+    "`{filter}` is not a log level: use error, warn, info, debug or trace, or directives such as `info,lockstep::cluster=debug`"
+)]
 pub struct LogError {
     filter: String,
 }
@@ -32,10 +34,15 @@ pub struct LogError {
 /// # Errors
 /// [`LogError`] if `filter` is neither a level nor a list of directives.
 pub fn start_log(format: LogFormat, filter: &str) -> Result<(), LogError> {
-    let wrong = || LogError { filter: filter.to_owned() };
+    let wrong = || LogError {
+        filter: filter.to_owned(),
+    };
     let env_filter = EnvFilter::builder().parse(filter).map_err(|_| wrong())?;
     let is_terminal = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(env_filter).with_writer(std::io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(env_filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     // A second subscriber in one process is a test's; the first one stays.
     let started = match format {
         LogFormat::Json => log.json().flatten_event(true).finish().try_init(),
@@ -58,7 +65,7 @@ pub fn registry() -> Registry {
     registry
 }
 
-/// The metrics in OpenMetrics' text format.
+/// The metrics in `OpenMetrics`' text format.
 #[must_use]
 pub fn render(registry: &Registry) -> String {
     let mut text = String::new();

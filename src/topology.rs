@@ -43,7 +43,7 @@ pub struct GatewayTopologySpec {
     pub gateway: Gateway,
     /// The nodes that the gateway's pods may run on.
     pub placement: Placement,
-    /// The names of the IPAddressPools that the gateway's Services get their addresses from.
+    /// The names of the `IPAddressPools` that the gateway's Services get their addresses from.
     #[schemars(schema_with = "schema::address_pools")]
     pub address_pools: Vec<String>,
     /// MetalLB's own namespace; it reads advertisements and pools from no other.
@@ -128,7 +128,7 @@ pub struct ServicePolicy {
 }
 
 /// The types of Services that are reachable from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ServiceType {
     /// `type: LoadBalancer`.
     LoadBalancer,

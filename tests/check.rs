@@ -1,5 +1,16 @@
 //! `lockstep check` as people and programs use it: the built binary, its output and its exit code.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::needless_pass_by_value,
+    reason = "a test fails by panicking"
+)]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

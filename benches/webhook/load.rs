@@ -29,14 +29,30 @@ impl Load {
             let mut figures: Vec<f64> = loads.iter().map(figure).collect();
             figures.sort_by(f64::total_cmp);
             let middle = figures.len() / 2;
-            if figures.len() % 2 == 0 { (figures[middle - 1] + figures[middle]) / 2.0 } else { figures[middle] }
+            if figures.len().is_multiple_of(2) {
+                (figures[middle - 1] + figures[middle]) / 2.0
+            } else {
+                figures[middle]
+            }
         };
-        Self { rate: of(|load| load.rate), p50: of(|load| load.p50), p99: of(|load| load.p99), cpu: of(|load| load.cpu) }
+        Self {
+            rate: of(|load| load.rate),
+            p50: of(|load| load.p50),
+            p99: of(|load| load.p99),
+            cpu: of(|load| load.cpu),
+        }
     }
 }
 
 /// Loads a server for a while. Every answer must contain `marker`.
-pub async fn run(server: &Server, address: &Address, path: &'static str, body: Vec<u8>, marker: &'static str, time: Duration) -> Load {
+pub async fn run(
+    server: &Server,
+    address: &Address,
+    path: &'static str,
+    body: Vec<u8>,
+    marker: &'static str,
+    time: Duration,
+) -> Load {
     // Not measured: the first requests pay for pages and branches that later ones find warm.
     burst(address, path, body.clone(), marker, time / 5).await;
     let (cpu, start) = (server.cpu(), Instant::now());
@@ -45,7 +61,12 @@ pub async fn run(server: &Server, address: &Address, path: &'static str, body: V
     latencies.sort_unstable();
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64();
     let count = latencies.len() as f64;
-    Load { rate: count / elapsed, p50: at(0.5), p99: at(0.99), cpu: cpu * 10_000.0 / count }
+    Load {
+        rate: count / elapsed,
+        p50: at(0.5),
+        p99: at(0.99),
+        cpu: cpu * 10_000.0 / count,
+    }
 }
 
 /// One request, on a connection of its own.
@@ -54,7 +75,13 @@ pub async fn once(address: &Address, path: &'static str, body: Vec<u8>, marker: 
     ask(&mut connection, path, body.into(), marker).await;
 }
 
-async fn burst(address: &Address, path: &'static str, body: Vec<u8>, marker: &'static str, time: Duration) -> Vec<Duration> {
+async fn burst(
+    address: &Address,
+    path: &'static str,
+    body: Vec<u8>,
+    marker: &'static str,
+    time: Duration,
+) -> Vec<Duration> {
     let tls = trusting(&address.ca_pem);
     let body = Bytes::from(body);
     let mut clients = tokio::task::JoinSet::new();
@@ -75,6 +102,10 @@ async fn burst(address: &Address, path: &'static str, body: Vec<u8>, marker: &'s
 
 async fn ask(connection: &mut Connection, path: &str, body: Bytes, marker: &str) {
     let answer = connection.post(path, body).await;
-    let is_right = answer.status.is_success() && answer.body.windows(marker.len()).any(|part| part == marker.as_bytes());
+    let is_right = answer.status.is_success()
+        && answer
+            .body
+            .windows(marker.len())
+            .any(|part| part == marker.as_bytes());
     assert!(is_right, "{}: {:?}", answer.status, answer.body);
 }

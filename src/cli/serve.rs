@@ -34,10 +34,20 @@ use signals::Stop;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Where reviews are taken
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443", env = "LOCKSTEP_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "0.0.0.0:8443",
+        env = "LOCKSTEP_LISTEN"
+    )]
     listen: SocketAddr,
     /// Where probes and metrics are answered
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080", env = "LOCKSTEP_ADMIN_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "0.0.0.0:8080",
+        env = "LOCKSTEP_ADMIN_LISTEN"
+    )]
     admin_listen: SocketAddr,
     /// Take the facts from these manifests, files or directories, instead of from a cluster
     #[arg(long, value_name = "PATH")]
@@ -65,7 +75,9 @@ pub(super) fn run(args: Args) -> ExitCode {
         return Exit::Unusable.into();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(serve(args)));
+    let outcome = runtime
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(serve(args)));
     match outcome {
         Ok(()) => Exit::Fine.into(),
         Err(failure) => {
@@ -76,12 +88,31 @@ pub(super) fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(args: Args) -> Result<(), Failure> {
-    let Args { listen, admin_listen, facts, tls, drain, log_format: _, log_level: _ } = args;
+    let Args {
+        listen,
+        admin_listen,
+        facts,
+        tls,
+        drain,
+        log_format: _,
+        log_level: _,
+    } = args;
     let mut registry = telemetry::registry();
     let stop = Stop::on_signals()?;
     let pair = tls.start(&mut registry).await?;
-    let source = if facts.is_empty() { Source::cluster(&mut registry).await? } else { Source::manifests(&facts)? };
-    let bound = bind(Ports { listen, admin_listen }, drain, pair.config(), source.facts(), registry).await?;
+    let source = if facts.is_empty() {
+        Source::cluster(&mut registry).await?
+    } else {
+        Source::manifests(&facts)?
+    };
+    let bound = bind(
+        Ports { listen, admin_listen },
+        drain,
+        pair.config(),
+        source.facts(),
+        registry,
+    )
+    .await?;
     info!(webhook = %bound.local_addr(), admin = %bound.admin_addr(), "serving");
     let shutdown = stop.shutdown();
     tokio::select! {
@@ -118,7 +149,10 @@ async fn bind(
             ready: Box::new(move || readiness(&ready)),
             metrics: Box::new(move || telemetry::render(&registry)),
         },
-        limits: Limits { drain: Duration::from_secs(drain), ..Limits::default() },
+        limits: Limits {
+            drain: Duration::from_secs(drain),
+            ..Limits::default()
+        },
         metrics: server_metrics,
     };
     Ok(config.bind().await?)

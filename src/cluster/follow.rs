@@ -128,3 +128,81 @@ impl Watch {
         self.reports.send((self.id, report)).await.map_err(|_| Unheard)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use axum::http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use tower::service_fn;
+
+    use super::super::target::targets;
+    use super::*;
+
+    /// An API server that gives these answers, one after the other, and then none.
+    fn server(answers: Vec<(u16, String)>) -> Client {
+        let answers = std::sync::Arc::new(Mutex::new(answers.into_iter()));
+        let service = service_fn(move |_: Request<Body>| {
+            let answer = answers.lock().unwrap().next();
+            async move {
+                let Some((status, body)) = answer else {
+                    std::future::pending().await
+                };
+                let response = Response::builder().status(status);
+                Ok::<_, kube::Error>(response.body(Body::from(body.into_bytes())).unwrap())
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    fn list(names: &[&str]) -> (u16, String) {
+        let node = |name: &&str| json!({"metadata": {"name": name, "resourceVersion": "1"}});
+        let items: Vec<_> = names.iter().map(node).collect();
+        let list = json!({"metadata": {"resourceVersion": "1"}, "items": items});
+        (200, list.to_string())
+    }
+
+    fn gone() -> (u16, String) {
+        let object = json!({"kind": "Status", "code": 410, "message": "too old", "reason": "Expired"});
+        (200, format!("{}\n", json!({"type": "ERROR", "object": object})))
+    }
+
+    async fn reports(answers: Vec<(u16, String)>, count: usize) -> Vec<Vec<String>> {
+        let (reports, mut inbox) = mpsc::channel(1);
+        let watch = Watch {
+            id: WatchId(1),
+            target: targets(std::iter::empty()).pop_first().unwrap(),
+            client: server(answers),
+            reports,
+            metrics: Metrics::default(),
+        };
+        let task = tokio::spawn(watch.follow());
+        let mut seen = Vec::new();
+        while seen.len() < count {
+            seen.push(match inbox.recv().await.unwrap().1 {
+                Report::Listed(items) => items.into_keys().map(|key| key.name).collect(),
+                report => vec![format!("{report:?}")],
+            });
+        }
+        task.abort();
+        seen
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_is_too_old_is_listed_anew() {
+        let answers = vec![list(&["a", "b"]), gone(), list(&["b", "c"])];
+        assert_eq!(reports(answers, 2).await, [["a", "b"], ["b", "c"]]);
+    }
+
+    #[tokio::test]
+    async fn a_kind_that_vanishes_is_reported_and_listed_again() {
+        let missing = (404, "404 page not found".to_owned());
+        let answers = vec![list(&["a"]), missing.clone(), missing, list(&["b"])];
+        assert_eq!(
+            reports(answers, 4).await,
+            [["a"], ["Missing"], ["Missing"], ["b"]]
+        );
+    }
+}

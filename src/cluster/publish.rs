@@ -15,23 +15,18 @@ use crate::facts::{Declared, Facts, Inventory};
 pub(super) struct Publisher {
     readers: watch::Sender<Option<Arc<Facts>>>,
     metrics: Metrics,
-    cost: Duration,
 }
 
 impl Publisher {
-    pub(super) fn new(readers: watch::Sender<Option<Arc<Facts>>>, metrics: Metrics) -> Self {
-        Self {
-            readers,
-            metrics,
-            cost: Duration::ZERO,
-        }
+    pub(super) const fn new(readers: watch::Sender<Option<Arc<Facts>>>, metrics: Metrics) -> Self {
+        Self { readers, metrics }
     }
 
-    /// Publishes a snapshot of `holdings`, and returns them.
+    /// Publishes a snapshot of `holdings`, and returns them with what it took; without, if too little is known.
     ///
     /// They move to a thread of their own and back, which costs nothing and keeps requests going: a large
     /// cluster's snapshot takes tens of milliseconds to build, and the one before takes some to free.
-    pub(super) async fn publish(&mut self, holdings: Holdings) -> Result<Holdings, Error> {
+    pub(super) async fn publish(&self, holdings: Holdings) -> Result<(Holdings, Option<Duration>), Error> {
         self.count_objects(&holdings);
         let readers = self.readers.clone();
         let build = move || {
@@ -49,24 +44,19 @@ impl Publisher {
             )
         };
         let (holdings, enforced, was_known, cost) = spawn_blocking(build).await.map_err(Error::Broken)?;
-        self.cost = cost;
         self.metrics.set_enforced(enforced.unwrap_or_default());
-        if enforced.is_some() {
-            self.metrics.count_snapshot(cost);
-            debug!(?cost, enforced, "a snapshot is published");
-        }
         if enforced.is_some() != was_known {
             info!(
-                is_known = enforced.is_some(),
+                is_known = !was_known,
                 "whether nodes and topologies are known has changed"
             );
         }
-        Ok(holdings)
-    }
-
-    /// What the last snapshot took to build.
-    pub(super) const fn cost(&self) -> Duration {
-        self.cost
+        let cost = enforced.is_some().then_some(cost);
+        if let Some(cost) = cost {
+            self.metrics.count_snapshot(cost);
+            debug!(?cost, enforced, "a snapshot is published");
+        }
+        Ok((holdings, cost))
     }
 
     /// Takes back what is published: nobody would keep it up to date.

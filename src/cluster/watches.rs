@@ -88,3 +88,40 @@ impl Watches {
         self.tasks.shutdown().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Response;
+    use kube::client::Body;
+    use tower::service_fn;
+
+    use super::*;
+
+    fn watches() -> Watches {
+        let unused = service_fn(async |_| Ok::<_, kube::Error>(Response::new(Body::empty())));
+        let (reports, _) = mpsc::channel(1);
+        Watches::new(Client::new(unused, "default"), reports, Metrics::default())
+    }
+
+    #[tokio::test]
+    async fn a_task_that_returns_is_a_dead_watch() {
+        let mut watches = watches();
+        watches.tasks.spawn(async { Watched::Node });
+        assert!(matches!(watches.ended().await, Error::WatchEnded(Watched::Node)));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_a_dead_watch() {
+        let mut watches = watches();
+        watches.tasks.spawn(async { panic!("a bug") });
+        assert!(matches!(watches.ended().await, Error::Broken(_)));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_was_stopped_is_none() {
+        let mut watches = watches();
+        watches.tasks.spawn(std::future::pending()).abort();
+        let ended = tokio::time::timeout(std::time::Duration::from_millis(50), watches.ended());
+        assert!(ended.await.is_err());
+    }
+}

@@ -106,7 +106,7 @@ impl Site {
     }
 
     /// Whether MetalLB gives the Service an address: it serves Services of type `LoadBalancer` and of its own
-    /// class (`filterByLoadBalancerClass`, internal/k8s/controllers/service_controller.go, 0.16.2).
+    /// class (`filterByLoadBalancerClass`, `internal/k8s/controllers/service_controller.go`, 0.16.2).
     #[must_use]
     pub fn is_announced(&self, service: &ServiceSpec) -> bool {
         service.kind == "LoadBalancer"

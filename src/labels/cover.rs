@@ -81,12 +81,7 @@ impl<'a> Piece<'a> {
     }
 
     /// Pushes the parts of this piece that `taken` does not select: disjoint boxes, one per key to split on.
-    fn without(
-        self,
-        taken: &'a Selector,
-        open: &mut Vec<Piece<'a>>,
-        work: &mut Work,
-    ) -> Result<(), TooComplex> {
+    fn without(self, taken: &'a Selector, open: &mut Vec<Self>, work: &mut Work) -> Result<(), TooComplex> {
         let mut rest = self.part;
         let keys: Vec<(Arc<str>, Values)> = splits(&rest, taken)
             .map(|(key, values)| (Arc::clone(key), values.clone()))

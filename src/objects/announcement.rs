@@ -17,7 +17,7 @@ pub struct L2Advertisement {
     pub spec: AdvertisementSpec,
 }
 
-/// What is announced, for which Services, and from where (`MetalLB` 0.16.2, api/v1beta1/l2advertisement_types.go;
+/// What is announced, for which Services, and from where (`MetalLB` 0.16.2, `api/v1beta1/l2advertisement_types.go`;
 /// older versions know fewer fields).
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

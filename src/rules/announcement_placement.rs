@@ -110,11 +110,11 @@ impl Judged<'_> {
         match relation {
             Relation::Matches => {}
             Relation::NoGatewayNode => {
-                report.deny(site, RULE, Reason::NoGatewayNode, text::no_gateway_node(site))
+                report.deny(site, RULE, Reason::NoGatewayNode, text::no_gateway_node(site));
             }
             Relation::SelectsNothing => report.deny(site, RULE, Reason::Narrower, subject.selects_nothing()),
             Relation::Disjoint(outside) => {
-                report.deny(site, RULE, Reason::Disjoint, subject.disjoint(outside))
+                report.deny(site, RULE, Reason::Disjoint, subject.disjoint(outside));
             }
             Relation::Differs { wider, narrower } => {
                 if let Some(outside) = wider {
@@ -144,9 +144,8 @@ impl Judged<'_> {
                 continue;
             }
             let gap = |own| coverage::gap(site, pool, &key, own, self.facts);
-            let (now, then) = match (gap(Some(self.parsed)), gap(self.before)) {
-                (Ok(now), Ok(then)) => (now, then),
-                _ => return report.deny(site, RULE, Reason::TooComplex, text::too_complex(site)),
+            let (Ok(now), Ok(then)) = (gap(Some(self.parsed)), gap(self.before)) else {
+                return report.deny(site, RULE, Reason::TooComplex, text::too_complex(site));
             };
             let Some(now) = now else { continue };
             let is_lost = self.before.is_some() && then.is_none();

@@ -170,7 +170,7 @@ impl Side {
     /// Waits for the wish to end, and ends in order.
     async fn retire(&self, wish: &CancellationToken, limits: &Limits) {
         wish.cancelled().await;
-        
+
         info!(drain = ?limits.drain, "draining; calls are still served");
         sleep(limits.drain).await;
         self.lead.enter(Phase::Closing);

@@ -1,6 +1,8 @@
 //! What makes a topology wrong. The CRD's schema says the same to the API server; this holds it for
 //! manifests on disk, and for a cluster whose CRD is older than the binary.
 
+use std::ops::RangeInclusive;
+
 use super::GatewayTopologySpec;
 use crate::field::FieldPath;
 use crate::labels::{Labels, check_key, check_value, first_repeat};
@@ -8,6 +10,12 @@ use crate::verdict::Rule;
 
 /// The most entries of any list or map of a topology; bounds the cost of the CRD's CEL rules.
 pub(super) const MAX_ENTRIES: usize = 64;
+
+/// The longest name of a custom resource: a DNS subdomain (RFC 1123).
+pub(super) const MAX_POOL: usize = 253;
+
+/// The longest load balancer class: it has the form of a label key, a prefix of 253 characters and a name of 63.
+pub(super) const MAX_CLASS: usize = 317;
 
 /// A topology that cannot be used, and where it is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,33 +45,23 @@ impl GatewayTopologySpec {
         })?;
         check_namespace(&self.metallb_namespace, || spec().field("metallbNamespace"))?;
         check_list(&self.address_pools, || spec().field("addressPools"))?;
-        if let Some(empty) = self.address_pools.iter().position(String::is_empty) {
-            return Err(wrong(
-                spec().field("addressPools").index(empty),
-                "name an IPAddressPool",
-            ));
-        }
-        check_list(&self.service.load_balancer_classes, || {
-            spec().field("service").field("loadBalancerClasses")
-        })?;
-        if self.service.types.is_empty() {
-            return Err(wrong(
-                spec().field("service").field("types"),
-                "name at least one type",
-            ));
-        }
-        match self
-            .enforcement_by_rule
-            .keys()
-            .find(|id| !Rule::ALL.iter().any(|rule| rule.id() == id.as_str()))
-        {
-            Some(unknown) => Err(wrong(
-                spec().field("enforcementByRule").key(unknown),
-                &format!(
-                    "there is no rule `{unknown}`: use {}",
-                    Rule::ALL.map(Rule::id).join(", ")
-                ),
-            )),
+        check_items(&self.address_pools, 1..=MAX_POOL, || spec().field("addressPools"))?;
+        let service = || spec().field("service");
+        check_list(&self.service.types, || service().field("types"))?;
+        let classes = || service().field("loadBalancerClasses");
+        check_list(&self.service.load_balancer_classes, classes)?;
+        check_items(&self.service.load_balancer_classes, 0..=MAX_CLASS, classes)?;
+        self.check_rule_ids(|| spec().field("enforcementByRule"))
+    }
+
+    fn check_rule_ids(&self, field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {
+        let is_known = |id: &str| Rule::ALL.iter().any(|rule| rule.id() == id);
+        match self.enforcement_by_rule.keys().find(|id| !is_known(id)) {
+            Some(unknown) => {
+                let ids = Rule::ALL.map(Rule::id).join(", ");
+                let problem = format!("there is no rule `{unknown}`: use {ids}");
+                Err(wrong(field().key(unknown), &problem))
+            }
             None => Ok(()),
         }
     }
@@ -108,7 +106,7 @@ fn check_namespace(name: &str, field: impl Fn() -> FieldPath) -> Result<(), Topo
     }
 }
 
-fn check_list(list: &[String], field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {
+fn check_list<T: Ord>(list: &[T], field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {
     if list.is_empty() || list.len() > MAX_ENTRIES {
         return Err(wrong(
             field(),
@@ -120,6 +118,20 @@ fn check_list(list: &[String], field: impl Fn() -> FieldPath) -> Result<(), Topo
             field().index(repeat),
             "this entry stands twice: remove one",
         )),
+        None => Ok(()),
+    }
+}
+
+fn check_items(
+    list: &[String],
+    length: RangeInclusive<usize>,
+    field: impl Fn() -> FieldPath,
+) -> Result<(), TopologyError> {
+    match list.iter().position(|item| !length.contains(&item.len())) {
+        Some(index) => {
+            let problem = format!("give {} to {} characters", length.start(), length.end());
+            Err(wrong(field().index(index), &problem))
+        }
         None => Ok(()),
     }
 }

@@ -2,11 +2,11 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::check::MAX_ENTRIES;
+use super::check::{MAX_CLASS, MAX_ENTRIES, MAX_POOL};
 use crate::verdict::Rule;
 
 const LABEL_VALUE: &str = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
-const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$";
+const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$";
 
 pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -15,8 +15,8 @@ pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
         "minProperties": 1,
         "maxProperties": MAX_ENTRIES,
         "x-kubernetes-validations": [{
-            "rule": format!("self.all(key, key.size() <= 317 && key.matches('{LABEL_KEY}'))"),
-            "message": "every key must be a label key: `name` or `dns.prefix/name`",
+            "rule": format!("self.all(key, key.indexOf('/') <= 253 && key.matches('{LABEL_KEY}'))"),
+            "message": "every key must be a label key: `name` or `dns.prefix/name`, at most 63 characters after the slash",
         }],
     })
 }
@@ -28,7 +28,7 @@ pub(super) fn namespace(_: &mut SchemaGenerator) -> Schema {
 pub(super) fn address_pools(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "items": {"type": "string", "minLength": 1, "maxLength": 253},
+        "items": {"type": "string", "minLength": 1, "maxLength": MAX_POOL},
         "minItems": 1,
         "maxItems": MAX_ENTRIES,
         "x-kubernetes-list-type": "set",
@@ -38,7 +38,7 @@ pub(super) fn address_pools(_: &mut SchemaGenerator) -> Schema {
 pub(super) fn classes(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "items": {"type": "string", "maxLength": 317},
+        "items": {"type": "string", "maxLength": MAX_CLASS},
         "minItems": 1,
         "maxItems": MAX_ENTRIES,
         "x-kubernetes-list-type": "set",

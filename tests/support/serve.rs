@@ -41,7 +41,15 @@ impl Serve {
         let ca = folder.path().join("ca.pem");
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+                "--log-format",
+                "json",
+            ])
             .args(arguments)
             .env("KUBECONFIG", kubeconfig.unwrap_or(Path::new("/nonexistent")))
             .stderr(Stdio::piped())
@@ -71,7 +79,13 @@ impl Serve {
     /// Sends a signal, as `kill` does.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
-        assert!(std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill")
+                .args([&format!("-{name}"), &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
@@ -106,7 +120,10 @@ impl Log {
         };
         match tokio::time::timeout(Duration::from_secs(30), found).await {
             Ok(Some(event)) => event,
-            _ => panic!("lockstep serve never said `{message}`; it said:\n{}", seen.join("\n")),
+            _ => panic!(
+                "lockstep serve never said `{message}`; it said:\n{}",
+                seen.join("\n")
+            ),
         }
     }
 }

@@ -32,7 +32,11 @@ impl Source {
         metrics.register(registry);
         let client = cluster::connect().await?;
         let (publish, facts) = watch::channel(None);
-        Ok(Self { publish, facts, cluster: Some((client, metrics)) })
+        Ok(Self {
+            publish,
+            facts,
+            cluster: Some((client, metrics)),
+        })
     }
 
     /// Manifests, read once. All of them must be readable: facts with a hole would be wrong.
@@ -46,9 +50,17 @@ impl Source {
         }
         let inventory = inventory.or_built_in();
         let topologies: Vec<&str> = inventory.topologies.keys().map(String::as_str).collect();
-        info!(nodes = inventory.nodes.len(), topologies = topologies.join(","), "facts were read from manifests");
+        info!(
+            nodes = inventory.nodes.len(),
+            topologies = topologies.join(","),
+            "facts were read from manifests"
+        );
         let (publish, facts) = watch::channel(Some(Arc::new(Facts::new(&inventory))));
-        Ok(Self { publish, facts, cluster: None })
+        Ok(Self {
+            publish,
+            facts,
+            cluster: None,
+        })
     }
 
     pub(super) fn facts(&self) -> watch::Receiver<Option<Arc<Facts>>> {

@@ -14,7 +14,10 @@ pub(super) struct Stop {
 impl Stop {
     /// Listens from now on.
     pub(super) fn on_signals() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// What the signals do from now on.

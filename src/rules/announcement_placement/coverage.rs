@@ -1,6 +1,6 @@
 //! Whether all advertisements of a pool together announce it from every gateway node.
 //!
-//! They are a union (MetalLB 0.16.2, speaker/layer2_controller.go `adsMatchNodeL2`), one per Service:
+//! They are a union (MetalLB 0.16.2, `speaker/layer2_controller.go` `adsMatchNodeL2`), one per Service:
 //! an advertisement with `serviceSelectors` counts only for the Services that it selects.
 
 use crate::facts::{Advertisement, Attachment, Facts, ObjectKey, Pool, Site};

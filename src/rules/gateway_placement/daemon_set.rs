@@ -1,4 +1,4 @@
-//! DaemonSets: their controller plans from the template and pins every pod to its node before the pod is
+//! `DaemonSets`: their controller plans from the template and pins every pod to its node before the pod is
 //! admitted, so a placement that only the pods had would leave pods pending on every other node.
 
 use super::{PodAt, claiming};
