@@ -105,11 +105,13 @@ struct Review<'a> {
 /// A group, version and resource; or a group, version and kind.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct TypeName {
-    group: String,
-    version: String,
-    #[serde(alias = "kind")]
-    resource: String,
+struct TypeName<'a> {
+    #[serde(borrow)]
+    group: Cow<'a, str>,
+    #[serde(borrow)]
+    version: Cow<'a, str>,
+    #[serde(alias = "kind", borrow)]
+    resource: Cow<'a, str>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -122,12 +124,12 @@ struct User {
 #[derive(Debug, Default)]
 struct RawRequest<'a> {
     uid: String,
-    kind: TypeName,
-    resource: TypeName,
-    sub_resource: String,
+    kind: TypeName<'a>,
+    resource: TypeName<'a>,
+    sub_resource: Cow<'a, str>,
     namespace: String,
     name: String,
-    operation: String,
+    operation: Cow<'a, str>,
     user: User,
     dry_run: bool,
     object: Slot<'a>,
@@ -178,26 +180,23 @@ impl RawRequest<'_> {
             .map(Kind::version)
             .filter(|known| *known != self.resource.version)
         {
-            let TypeName {
-                resource, version, ..
-            } = self.resource;
             return Err(DecodeError::Resource {
-                resource,
-                version,
+                resource: self.resource.resource.into_owned(),
+                version: self.resource.version.into_owned(),
                 known,
             });
         }
-        let operation = match self.operation.as_str() {
+        let operation = match self.operation.as_ref() {
             "CREATE" => Some(Operation::Create),
             "UPDATE" => Some(Operation::Update),
             _ => None,
         };
         let mut request = Request {
             uid: self.uid,
-            kind: self.kind.resource,
+            kind: self.kind.resource.into_owned(),
             namespace: self.namespace,
             name: self.name,
-            operation: self.operation,
+            operation: self.operation.into_owned(),
             user: self.user.username,
             dry_run: self.dry_run,
             change: None,
@@ -292,7 +291,7 @@ fn or_default<'de, A: MapAccess<'de>, T: Deserialize<'de> + Default>(map: &mut A
 }
 
 fn slot<'de, A: MapAccess<'de>>(map: &mut A, request: &RawRequest<'_>) -> Result<Slot<'de>, A::Error> {
-    let is_wanted = matches!(request.operation.as_str(), "CREATE" | "UPDATE");
+    let is_wanted = matches!(request.operation.as_ref(), "CREATE" | "UPDATE");
     match request.judged_kind() {
         Some(kind) if is_wanted => Ok(map.next_value_seed(kind)?.map_or(Slot::Absent, Slot::Decoded)),
         _ if request.resource.resource.is_empty() || request.operation.is_empty() => Ok(map

@@ -1,6 +1,5 @@
 //! Nulls and maps, read the way the API server reads them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -22,11 +21,8 @@ where
 /// A map of a custom resource: entries that are `null` are pruned (apiextensions `PruneNonNullableNullsWithoutDefaults`),
 /// so that `matchLabels: {key: null}` selects everything.
 pub(crate) fn pruned<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
-    let map = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?.unwrap_or_default();
-    Ok(map
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect())
+    let map = deserializer.deserialize_option(Strings { null: None })?;
+    Ok(map.unwrap_or_default())
 }
 
 /// A map of a built-in kind: Go reads a `null` entry as the empty string.
@@ -38,12 +34,43 @@ pub(super) fn strings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labe
 pub(super) fn optional_strings<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Labels>, D::Error> {
-    let map = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?;
-    Ok(map.map(|map| {
-        map.into_iter()
-            .map(|(key, value)| (key, value.unwrap_or_default()))
-            .collect()
-    }))
+    deserializer.deserialize_option(Strings { null: Some("") })
+}
+
+/// A map of strings, built in one go: every review decodes several. `null` is what becomes of an entry
+/// without a value.
+struct Strings {
+    null: Option<&'static str>,
+}
+
+impl<'de> Visitor<'de> for Strings {
+    type Value = Option<Labels>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of strings")
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<Labels>, E> {
+        Ok(None)
+    }
+
+    fn visit_none<E>(self) -> Result<Option<Labels>, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Labels>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Labels>, A::Error> {
+        let mut labels = Labels::new();
+        while let Some((key, value)) = map.next_entry::<String, Option<String>>()? {
+            if let Some(value) = value.or_else(|| self.null.map(str::to_owned)) {
+                labels.insert(key, value);
+            }
+        }
+        Ok(Some(labels))
+    }
 }
 
 /// Whether there is anything but `null`.

@@ -1,0 +1,139 @@
+//! Every refusal teaches how to fix it, and what it teaches works: each proposal, done as it is written, is admitted.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use lockstep::facts::{Facts, Inventory};
+use lockstep::labels::{LabelSelector, Requirement};
+use lockstep::objects::{AdvertisementSpec, L2Advertisement, Object};
+use lockstep::rules::{Change, Operation, validate};
+use lockstep::topology::{GatewayTopologySpec, Match};
+use lockstep::verdict::{Finding, Reason, Verdict};
+use proptest::prelude::*;
+
+const KEYS: [&str; 3] = ["loadbalancerIPs.metallb.io", "zone", "example.com/rack"];
+const VALUES: [&str; 3] = ["arp", "ndp", "1"];
+
+fn facts(relation: Match) -> Facts {
+    let mut inventory = Inventory::default().or_built_in();
+    for declared in inventory.topologies.values_mut() {
+        let mut spec = GatewayTopologySpec::default();
+        spec.announcements.relation = relation;
+        declared.spec = spec;
+    }
+    Facts::new(&inventory)
+}
+
+fn judge(selectors: Vec<LabelSelector>, facts: &Facts) -> Verdict {
+    let mut advertisement = L2Advertisement::default();
+    advertisement.spec = AdvertisementSpec {
+        pools: vec!["default-pool".to_owned()],
+        node_selectors: selectors,
+        ..Default::default()
+    };
+    let change = Change {
+        operation: Operation::Create,
+        namespace: "metallb-system".to_owned(),
+        name: "judged".to_owned(),
+        object: Object::L2Advertisement(advertisement),
+        old: None,
+    };
+    validate(&change, facts)
+}
+
+/// Does what the help says.
+fn follow(finding: &Finding, written: &[LabelSelector]) -> Vec<LabelSelector> {
+    if let Some(index) = finding.help.strip_prefix("remove `spec.nodeSelectors[") {
+        let index: usize = index.trim_end_matches("]`").parse().unwrap();
+        return written
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != index)
+            .map(|(_, kept)| kept.clone())
+            .collect();
+    }
+    let list = finding
+        .help
+        .strip_prefix("set `spec.nodeSelectors` to `")
+        .unwrap_or_else(|| panic!("{}", finding.help));
+    serde_saphyr::from_str(list.trim_end_matches('`')).unwrap_or_else(|error| panic!("`{list}`: {error}"))
+}
+
+fn requirement() -> impl Strategy<Value = Requirement> {
+    let values = proptest::sample::subsequence(VALUES.to_vec(), 1..=VALUES.len());
+    (
+        prop::sample::select(KEYS.to_vec()),
+        prop::sample::select(vec!["In", "NotIn", "Exists", "DoesNotExist"]),
+        values,
+    )
+        .prop_map(|(key, operator, values)| Requirement {
+            key: key.to_owned(),
+            operator: operator.to_owned(),
+            values: if operator.ends_with("In") {
+                values.into_iter().map(str::to_owned).collect()
+            } else {
+                Vec::new()
+            },
+        })
+}
+
+fn selector() -> impl Strategy<Value = LabelSelector> {
+    let labels = prop::collection::btree_map(
+        prop::sample::select(KEYS.to_vec()),
+        prop::sample::select(VALUES.to_vec()),
+        0..=2,
+    );
+    (labels, prop::collection::vec(requirement(), 0..=2)).prop_map(|(labels, match_expressions)| {
+        LabelSelector {
+            match_labels: labels
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+            match_expressions,
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_proposed_is_admitted(
+        written in prop::collection::vec(selector(), 0..=4),
+        relation in prop::sample::select(vec![Match::Exact, Match::Contained]),
+    ) {
+        let facts = facts(relation);
+        let verdict = judge(written.clone(), &facts);
+        let finding = verdict.denials().next();
+        // What MetalLB refuses is told by place; there is nothing to propose.
+        if let Some(finding) = finding.filter(|finding| finding.reason != Reason::Invalid) {
+            let followed = follow(finding, &written);
+            let again = judge(followed.clone(), &facts);
+            prop_assert!(!again.is_denied(), "{}\nof {written:?}\nled to {again:?}", finding.help);
+        }
+    }
+}
+
+#[test]
+fn the_smallest_change_is_proposed() {
+    let facts = facts(Match::Exact);
+    let parse = |text: &str| -> Vec<LabelSelector> { serde_saphyr::from_str(text).unwrap() };
+    let arp = "{matchLabels: {loadbalancerIPs.metallb.io: arp}}";
+    let help = |text: &str| judge(parse(text), &facts).denials().next().unwrap().help.clone();
+    assert_eq!(help("[]"), format!("set `spec.nodeSelectors` to `[{arp}]`"));
+    assert_eq!(
+        help(&format!("[{arp}, {{matchLabels: {{kubernetes.io/os: linux}}}}]")),
+        "remove `spec.nodeSelectors[1]`"
+    );
+    assert_eq!(
+        help("[{matchLabels: {loadbalancerIPs.metallb.io: arp, zone: a}}]"),
+        format!(
+            "set `spec.nodeSelectors` to `[{{matchLabels: {{loadbalancerIPs.metallb.io: arp, zone: a}}}}, {arp}]`"
+        )
+    );
+}
