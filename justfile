@@ -8,7 +8,7 @@ ci: format lint docs deny test bench-smoke
 
 # Is everything formatted?
 format:
-    cargo fmt --all --check
+    cargo fmt --check
 
 # Clippy, with warnings as errors.
 lint:
@@ -16,11 +16,15 @@ lint:
 
 # The API documentation, with warnings as errors.
 docs:
-    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-# Licences, advisories and sources of the dependencies.
+# Licences, bans and sources of the dependencies.
 deny:
-    cargo deny --locked check
+    cargo deny --locked check bans licenses sources
+
+# Known vulnerabilities of the dependencies; fetches the advisory database.
+advisories:
+    cargo deny --locked check advisories
 
 # All tests, the real API server included. It is built on the first run, which needs Go.
 test:
@@ -37,4 +41,5 @@ bench:
 
 # The benchmarks, just long enough to see that they work.
 bench-smoke:
+    cargo bench --locked --bench engine -- --smoke
     cargo bench --locked --bench webhook -- --smoke

@@ -12,6 +12,8 @@ mod cover;
 mod parse;
 mod selector;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod values;
 mod witness;
 

@@ -19,7 +19,7 @@ use tracing::{error, info};
 use super::Exit;
 use crate::facts::Facts;
 use crate::server::{Admin, Bound, Config, Limits, Metrics};
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::{self, Log, LogFormat};
 use crate::webhook::{self, Webhook};
 use facts::Source;
 use signals::Stop;
@@ -61,7 +61,7 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto, env = "LOCKSTEP_LOG_FORMAT")]
     log_format: LogFormat,
     /// The least level that is logged, or directives such as `info,lockstep::cluster=debug`
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "LOCKSTEP_LOG")]
+    #[arg(long, value_name = "LEVEL", default_value = "info,kube_runtime::watcher=error", env = "LOCKSTEP_LOG")]
     log_level: String,
 }
 
@@ -70,14 +70,17 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// Runs the webhook until it is told to stop.
 pub(super) fn run(args: Args) -> ExitCode {
-    if let Err(error) = telemetry::start_log(args.log_format, &args.log_level) {
-        let _ = writeln!(std::io::stderr(), "lockstep: --log-level: {error}");
-        return Exit::Unusable.into();
-    }
+    let log = match telemetry::start_log(args.log_format, &args.log_level) {
+        Ok(log) => log,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "lockstep: --log-level: {error}");
+            return Exit::Unusable.into();
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = runtime
         .map_err(Failure::from)
-        .and_then(|runtime| runtime.block_on(serve(args)));
+        .and_then(|runtime| runtime.block_on(serve(args, &log)));
     match outcome {
         Ok(()) => Exit::Fine.into(),
         Err(failure) => {
@@ -87,7 +90,7 @@ pub(super) fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn serve(args: Args) -> Result<(), Failure> {
+async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     let Args {
         listen,
         admin_listen,
@@ -98,12 +101,13 @@ async fn serve(args: Args) -> Result<(), Failure> {
         log_level: _,
     } = args;
     let mut registry = telemetry::registry();
+    log.register(&mut registry);
     let stop = Stop::on_signals()?;
     let pair = tls.start(&mut registry).await?;
     let source = if facts.is_empty() {
         Source::cluster(&mut registry).await?
     } else {
-        Source::manifests(&facts)?
+        Source::manifests(facts)?
     };
     let bound = bind(
         Ports { listen, admin_listen },

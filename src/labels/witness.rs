@@ -37,17 +37,21 @@ impl Witness {
     }
 }
 
-/// Reads after "a node": ``labelled `a=b`, without the label `c` ``.
+/// Enough to understand a message; a hostile selector may name thousands of keys.
+const SHOWN: usize = 6;
+
+/// Reads after "a node": ``labelled `a=b` and without the label `c` ``.
 impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.labels.is_empty() && self.without.is_empty() {
             return f.write_str("without labels");
         }
-        for (position, (key, value)) in self.labels.iter().enumerate() {
+        for (position, (key, value)) in self.labels.iter().take(SHOWN).enumerate() {
             f.write_str(if position == 0 { "labelled " } else { ", " })?;
             write!(f, "`{key}={value}`")?;
         }
-        for (position, key) in self.without.iter().enumerate() {
+        more(self.labels.len(), f)?;
+        for (position, key) in self.without.iter().take(SHOWN).enumerate() {
             f.write_str(match (position, self.labels.is_empty()) {
                 (0, true) => "without the label ",
                 (0, false) => " and without the label ",
@@ -55,6 +59,13 @@ impl fmt::Display for Witness {
             })?;
             write!(f, "`{key}`")?;
         }
-        Ok(())
+        more(self.without.len(), f)
+    }
+}
+
+fn more(all: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match all.saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +24,14 @@ pub(super) struct Door {
     places: Arc<Semaphore>,
 }
 
-/// A connection's place; the next one may come in when it is dropped.
-pub(super) type Place = OwnedSemaphorePermit;
+/// A connection that came in.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Its place; the next connection may come in when it is dropped.
+    pub(super) place: OwnedSemaphorePermit,
+}
 
 impl Door {
     pub(super) fn new(listener: TcpListener, connections: usize) -> Self {
@@ -35,12 +42,8 @@ impl Door {
     }
 
     /// Accepts connections until `phase` is closing, and has each served by a task of its own.
-    pub(super) async fn admit<F>(
-        self,
-        mut phase: Follow,
-        tasks: TaskTracker,
-        serve: impl Fn(TcpStream, Place) -> F,
-    ) where
+    pub(super) async fn admit<F>(self, mut phase: Follow, tasks: TaskTracker, serve: impl Fn(Arrival) -> F)
+    where
         F: Future<Output = ()> + Send + 'static,
     {
         loop {
@@ -50,27 +53,28 @@ impl Door {
                 next = self.next() => next,
             };
             // The semaphore is never closed.
-            let Ok((stream, place)) = next else { return };
-            drop(tasks.spawn(serve(stream, place)));
+            let Ok(arrival) = next else { return };
+            drop(tasks.spawn(serve(arrival)));
         }
     }
 
     /// The place comes first: a connection that has none waits in the kernel's queue, where it costs nothing.
-    async fn next(&self) -> Result<(TcpStream, Place), AcquireError> {
+    async fn next(&self) -> Result<Arrival, AcquireError> {
         let place = Arc::clone(&self.places).acquire_owned().await?;
-        Ok((self.accept().await, place))
+        let (stream, peer) = self.accept().await;
+        Ok(Arrival { stream, peer, place })
     }
 
-    async fn accept(&self) -> TcpStream {
+    async fn accept(&self) -> (TcpStream, SocketAddr) {
         let mut failed = false;
         loop {
             match self.listener.accept().await {
-                Ok((stream, _peer)) => {
+                Ok((stream, peer)) => {
                     // Answers are written at once and whole; there is nothing to wait for.
                     if let Err(error) = stream.set_nodelay(true) {
-                        debug!(%error, "connection keeps its delay");
+                        debug!(%peer, %error, "connection keeps its delay");
                     }
-                    return stream;
+                    return (stream, peer);
                 }
                 Err(error) if concerns_the_peer(&error) => {
                     debug!(%error, "connection lost before it was accepted");
@@ -93,4 +97,26 @@ fn concerns_the_peer(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn a_connection_without_a_place_stays_in_the_kernels_queue() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let door = Door::new(listener, 1);
+        let _clients = [
+            TcpStream::connect(address).await.unwrap(),
+            TcpStream::connect(address).await.unwrap(),
+        ];
+        let _first = door.next().await.unwrap();
+        assert!(timeout(Duration::from_millis(50), door.next()).await.is_err());
+        timeout(Duration::from_secs(10), door.accept())
+            .await
+            .expect("nobody has taken it out of the queue");
+    }
 }

@@ -16,11 +16,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tower::Service;
 use tracing::debug;
 
-use super::accept::Place;
+use super::accept::Arrival;
 use super::answer::TEXT;
 use super::connection::{Activity, Patience, drive};
 use super::phase::{Follow, Phase};
@@ -83,8 +82,16 @@ impl Office {
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, _place: Place) {
-        let activity = Activity::default();
+    pub(super) async fn serve(self: Arc<Self>, arrival: Arrival) {
+        let Arrival {
+            stream,
+            peer,
+            place: _place,
+        } = arrival;
+        let activity = Activity::new(Patience {
+            first_request: IDLE,
+            idle: IDLE,
+        });
         let service = service_fn(|request: Request<Incoming>| {
             activity.request();
             self.router.clone().call(request)
@@ -95,21 +102,10 @@ impl Office {
             .header_read_timeout(IDLE)
             .max_buf_size(HEADER_BYTES);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let patience = Patience {
-            first_request: IDLE,
-            idle: IDLE,
-        };
         let phase = self.phase.clone();
-        let outcome = drive(
-            connection,
-            http1::Connection::graceful_shutdown,
-            &activity,
-            patience,
-            phase,
-        )
-        .await;
+        let outcome = drive(connection, http1::Connection::graceful_shutdown, &activity, phase).await;
         if let Err(error) = outcome {
-            debug!(%error, "admin connection ended early");
+            debug!(%peer, %error, "admin connection ended early");
         }
     }
 }

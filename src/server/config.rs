@@ -75,23 +75,20 @@ impl Config {
     /// Limits that cannot be kept, or a port that cannot be had.
     pub async fn bind(self) -> Result<Bound, BindError> {
         self.limits.check()?;
-        let (webhook, address) = listen(self.listen).await.map_err(|source| BindError::Listen {
-            address: self.listen,
-            source,
-        })?;
-        let (admin, admin_address) =
-            listen(self.admin.listen)
-                .await
-                .map_err(|source| BindError::AdminListen {
-                    address: self.admin.listen,
-                    source,
-                })?;
+        let address = self.listen;
+        let (webhook, bound) = listen(address)
+            .await
+            .map_err(|source| BindError::Listen { address, source })?;
+        let address = self.admin.listen;
+        let (admin, admin_bound) = listen(address)
+            .await
+            .map_err(|source| BindError::AdminListen { address, source })?;
         Ok(Bound {
             config: self,
             webhook,
             admin,
-            address,
-            admin_address,
+            address: bound,
+            admin_address: admin_bound,
         })
     }
 }
@@ -131,5 +128,69 @@ impl fmt::Debug for Config {
             .field("admin", admin)
             .field("limits", limits)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certs::self_made::self_made;
+    use crate::server::{Call, Reply};
+
+    struct Nobody;
+
+    impl Handler for Nobody {
+        fn handle(&self, _call: Call<'_>) -> Reply {
+            Reply::not_now("nobody is here")
+        }
+    }
+
+    fn config(listen: SocketAddr, admin: SocketAddr) -> Config {
+        let (_, tls) = watch::channel(self_made(&[]).unwrap().pair.config);
+        Config {
+            listen,
+            tls,
+            handler: Arc::new(Nobody),
+            admin: Admin {
+                listen: admin,
+                ready: Box::new(|| Ok(())),
+                metrics: Box::new(String::new),
+            },
+            limits: Limits::default(),
+            metrics: Metrics::default(),
+        }
+    }
+
+    fn any_port() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }
+
+    #[tokio::test]
+    async fn a_free_port_is_told() {
+        let bound = config(any_port(), any_port()).bind().await.unwrap();
+        assert!(bound.local_addr().port() > 0 && bound.admin_addr().port() > 0);
+        assert_ne!(bound.local_addr(), bound.admin_addr());
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_its_flag() {
+        let holder = TcpListener::bind(any_port()).await.unwrap();
+        let taken = holder.local_addr().unwrap();
+        for (config, flag) in [
+            (config(taken, any_port()), "--listen"),
+            (config(any_port(), taken), "--admin-listen"),
+        ] {
+            let error = config.bind().await.unwrap_err().to_string();
+            let rest = "cannot be bound; choose an address and a free port of this machine";
+            assert_eq!(error, format!("`{flag}` `{taken}` {rest}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn limits_are_checked_before_a_port_is_taken() {
+        let holder = TcpListener::bind(any_port()).await.unwrap();
+        let mut config = config(holder.local_addr().unwrap(), any_port());
+        config.limits.connections = 0;
+        assert!(matches!(config.bind().await, Err(BindError::Limits(_))));
     }
 }

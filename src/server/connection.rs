@@ -12,38 +12,46 @@ use super::phase::{Follow, Phase};
 /// How long a connection that has expired may take to say good-bye.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Counts a connection's requests, so that one without any can be told.
-#[derive(Debug, Default)]
-pub(super) struct Activity(AtomicU64);
-
 /// How long a connection may go without a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     /// From its start to the first one.
     pub(super) first_request: Duration,
-    /// After that; a connection is idle for at most twice as long.
+    /// From the start of one to the start of the next, give or take as much again.
     pub(super) idle: Duration,
 }
 
+/// Counts a connection's requests, so that one without any can be told.
+#[derive(Debug)]
+pub(super) struct Activity {
+    requests: AtomicU64,
+    patience: Patience,
+}
+
 impl Activity {
-    pub(super) fn request(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    pub(super) const fn new(patience: Patience) -> Self {
+        let requests = AtomicU64::new(0);
+        Self { requests, patience }
     }
 
-    fn requests(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    pub(super) fn request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Waits until patience with this connection is at its end.
     ///
     /// hyper limits the idle time of HTTP/1.1 only, and not at all the time a client takes to read its
     /// answers; this holds for both protocols and needs one timer per connection, none per request.
-    async fn ceases(&self, patience: Patience) {
+    async fn ceases(&self) {
         let mut seen = 0;
-        sleep(patience.first_request).await;
-        while self.requests() != seen {
-            seen = self.requests();
-            sleep(patience.idle).await;
+        sleep(self.patience.first_request).await;
+        loop {
+            let requests = self.requests.load(Ordering::Relaxed);
+            if requests == seen {
+                return;
+            }
+            seen = requests;
+            sleep(self.patience.idle).await;
         }
     }
 }
@@ -55,7 +63,6 @@ pub(super) async fn drive<C>(
     connection: C,
     close: impl FnOnce(Pin<&mut C>),
     activity: &Activity,
-    patience: Patience,
     mut phase: Follow,
 ) -> hyper::Result<()>
 where
@@ -65,7 +72,7 @@ where
     let expired = tokio::select! {
         biased;
         ended = connection.as_mut() => return ended,
-        () = activity.ceases(patience) => true,
+        () = activity.ceases() => true,
         () = phase.reached(Phase::Closing) => false,
     };
     close(connection.as_mut());

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::accept::Door;
+use super::accept::{Arrival, Door};
 use super::admin::{self, Office};
 use super::config::{Bound, Config};
 use super::limits::Limits;
@@ -86,10 +86,12 @@ impl Bound {
             error = death(listeners, webhook) => Err(error),
             () = webhook.retire(&shutdown.drain, &limits) => Ok(()),
         };
-        webhook.cut().await;
-        // The admin port comes last: whoever looks can see the webhook end.
-        admin.cut().await;
+        webhook.lead.enter(Phase::Cut);
+        admin.lead.enter(Phase::Cut);
+        // The listeners first: it is they who start the tasks.
         listeners.shutdown().await;
+        webhook.gone().await;
+        admin.gone().await;
         outcome
     }
 }
@@ -122,34 +124,15 @@ impl Running {
 
         let office = Arc::new(Office::new(desk, webhook.lead.follow(), admin.lead.follow()));
         let door = Door::new(bound.admin, admin::CONNECTIONS);
-        let admit = door.admit(admin.lead.follow(), admin.tasks.clone(), move |stream, place| {
-            Arc::clone(&office).serve(stream, place)
-        });
-        listeners.spawn(async {
-            admit.await;
-            Listener::Admin
-        });
+        let serve = move |arrival| Arc::clone(&office).serve(arrival);
+        listeners.spawn(admin.listen(Listener::Admin, door, serve));
 
         let router = reviews::router(handler, &limits, &metrics);
         let door = Door::new(bound.webhook, limits.connections);
-        let service = Webhook::new(
-            tls,
-            router,
-            limits,
-            metrics,
-            webhook.lead.follow(),
-            webhook.tasks.clone(),
-        );
-        let service = Arc::new(service);
-        let admit = door.admit(
-            webhook.lead.follow(),
-            webhook.tasks.clone(),
-            move |stream, place| Arc::clone(&service).serve(stream, place),
-        );
-        listeners.spawn(async {
-            admit.await;
-            Listener::Webhook
-        });
+        let (phase, tasks) = (webhook.lead.follow(), webhook.tasks.clone());
+        let service = Arc::new(Webhook::new(tls, router, limits, metrics, phase, tasks));
+        let serve = move |arrival| Arc::clone(&service).serve(arrival);
+        listeners.spawn(webhook.listen(Listener::Webhook, door, serve));
 
         Self {
             webhook,
@@ -167,10 +150,27 @@ impl Side {
         }
     }
 
+    /// Accepts connections until this side closes.
+    fn listen<F>(
+        &self,
+        listener: Listener,
+        door: Door,
+        serve: impl Fn(Arrival) -> F + Send + 'static,
+    ) -> impl Future<Output = Listener> + Send + 'static
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let admit = door.admit(self.lead.follow(), self.tasks.clone(), serve);
+        async move {
+            admit.await;
+            listener
+        }
+    }
+
     /// Waits for the wish to end, and ends in order.
     async fn retire(&self, wish: &CancellationToken, limits: &Limits) {
         wish.cancelled().await;
-
+        self.lead.enter(Phase::Draining);
         info!(drain = ?limits.drain, "draining; calls are still served");
         sleep(limits.drain).await;
         self.lead.enter(Phase::Closing);
@@ -183,9 +183,8 @@ impl Side {
         }
     }
 
-    /// Ends whatever is left.
-    async fn cut(&self) {
-        self.lead.enter(Phase::Cut);
+    /// Waits for the last connection to end.
+    async fn gone(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }

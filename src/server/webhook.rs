@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Version;
 use axum::http::header::CONNECTION;
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -25,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::debug;
 
-use super::accept::Place;
+use super::accept::Arrival;
 use super::answer::CLOSE;
 use super::connection::{Activity, Patience, drive};
 use super::limits::Limits;
@@ -73,87 +72,80 @@ impl Webhook {
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, _place: Place) {
+    pub(super) async fn serve(self: Arc<Self>, arrival: Arrival) {
+        let Arrival {
+            stream,
+            peer,
+            place: _place,
+        } = arrival;
         let _open = self.metrics.connection();
-        let Some(stream) = self.handshake(stream).await else {
-            return;
+        let outcome = match self.handshake(stream).await {
+            Some(Ok(stream)) => self.converse(stream).await,
+            Some(Err(error)) => {
+                self.metrics.handshake_failed(classify(&error));
+                debug!(%peer, %error, "tls handshake failed");
+                return;
+            }
+            None => return,
         };
-        if let Err(error) = self.converse(stream).await {
-            debug!(%error, "connection ended early");
+        if let Err(error) = outcome {
+            debug!(%peer, %error, "connection ended early");
         }
     }
 
-    /// `None` if there is nobody to talk to.
-    async fn handshake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    /// `None` if the server closes meanwhile.
+    async fn handshake(&self, stream: TcpStream) -> Option<io::Result<TlsStream<TcpStream>>> {
         // Read anew for each connection, so that a reload reaches all new ones and no open one.
         let config = Arc::clone(&self.tls.borrow());
         let accept = TlsAcceptor::from(config).accept(stream);
         let mut phase = self.phase.clone();
-        let outcome = tokio::select! {
+        tokio::select! {
             biased;
-            outcome = timeout(self.limits.handshake, accept) => outcome,
-            () = phase.reached(Phase::Closing) => return None,
-        };
-        let failure = match outcome {
-            Ok(Ok(stream)) => return Some(stream),
-            Ok(Err(error)) => {
-                debug!(%error, "tls handshake failed");
-                classify(&error)
+            outcome = timeout(self.limits.handshake, accept) => {
+                Some(outcome.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())))
             }
-            Err(_elapsed) => {
-                debug!("tls handshake took too long");
-                HandshakeFailure::Timeout
-            }
-        };
-        self.metrics.handshake_failed(failure);
-        None
+            () = phase.reached(Phase::Closing) => None,
+        }
     }
 
     /// Speaks the protocol that ALPN settled on. Nothing is sniffed: a client without ALPN gets HTTP/1.1.
     async fn converse(self: &Arc<Self>, stream: TlsStream<TcpStream>) -> hyper::Result<()> {
-        let patience = Patience {
-            first_request: self.limits.first_request,
-            idle: self.limits.idle,
-        };
+        let activity = Activity::new(self.patience());
         let phase = self.phase.clone();
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let io = TokioIo::new(stream);
-        let activity = Arc::<Activity>::default();
         let service = service_fn(|request| {
             activity.request();
             Arc::clone(self).answer(request)
         });
         if is_http2 {
             let connection = self.http2.serve_connection(io, service);
-            drive(
-                connection,
-                http2::Connection::graceful_shutdown,
-                &activity,
-                patience,
-                phase,
-            )
-            .await
+            drive(connection, http2::Connection::graceful_shutdown, &activity, phase).await
         } else {
             let connection = self.http1.serve_connection(io, service);
-            drive(
-                connection,
-                http1::Connection::graceful_shutdown,
-                &activity,
-                patience,
-                phase,
-            )
-            .await
+            drive(connection, http1::Connection::graceful_shutdown, &activity, phase).await
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        let Limits {
+            first_request,
+            idle,
+            body,
+            ..
+        } = self.limits;
+        // A connection with a request under way starts no other one, and is not idle for that.
+        Patience {
+            first_request,
+            idle: idle.saturating_add(body),
         }
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response, Infallible> {
         let _in_flight = self.metrics.request();
-        let version = request.version();
         let mut response = self.router.clone().call(request).await?;
-        if version >= Version::HTTP_2 {
-            // HTTP/2 knows no such header; it ends connections by a frame of its own.
-            response.headers_mut().remove(CONNECTION);
-        } else if self.phase.has_reached(Phase::Draining) {
+        if self.phase.has_reached(Phase::Draining) {
+            // hyper leaves it out of HTTP/2, which ends connections by a frame of its own.
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
         Ok(response)
@@ -195,12 +187,10 @@ where
 }
 
 fn classify(error: &io::Error) -> HandshakeFailure {
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(rustls::Error::AlertReceived(_)) => HandshakeFailure::Alert,
         Some(_) => HandshakeFailure::Protocol,
+        None if error.kind() == io::ErrorKind::TimedOut => HandshakeFailure::Timeout,
         None => HandshakeFailure::Disconnect,
     }
 }

@@ -41,8 +41,8 @@ impl fmt::Debug for Reloader {
 }
 
 impl Reloader {
-    /// Loads the pair for the first time. It is looked for a new one every `interval`, which must not be zero:
-    /// the files would be read without a pause.
+    /// Loads the pair for the first time; [`Reloader::run`] will look for another one every `interval`, which
+    /// must not be zero: the files would be read without a pause.
     ///
     /// # Errors
     /// Files that hold no pair: there is nothing yet that could be served instead.
@@ -55,6 +55,7 @@ impl Reloader {
         let pair = files.parse(&served)?;
         metrics.serves(&pair);
         let (current, follow) = watch::channel(pair.config);
+        let complaint = None;
         Ok((
             Self {
                 files,
@@ -62,7 +63,7 @@ impl Reloader {
                 metrics,
                 served,
                 current,
-                complaint: None,
+                complaint,
             },
             follow,
         ))
@@ -108,13 +109,18 @@ impl Reloader {
     fn complain(&mut self, error: &FilesError) {
         self.metrics.reload_failed();
         let complaint = chain(error);
-        if self.complaint.as_ref() != Some(&complaint) {
+        if self.is_news(&complaint) {
             warn!(
                 error = complaint,
                 "key pair not reloaded; the last good one is still served"
             );
-            self.complaint = Some(complaint);
         }
+    }
+
+    fn is_news(&mut self, complaint: &str) -> bool {
+        self.complaint
+            .replace(complaint.to_owned())
+            .is_none_or(|last| last != complaint)
     }
 }
 
@@ -200,6 +206,8 @@ mod tests {
         desk.write("tls.key", &key);
         desk.reloader.look().await.unwrap();
         assert!(desk.has_changed());
+        desk.reloader.look().await.unwrap();
+        assert!(!desk.has_changed(), "it is taken over once");
         assert!(desk.shows("tls_certificate_expiry_timestamp_seconds 2240611200"));
         assert!(desk.shows("tls_reloads_total{result=\"ok\"} 1"));
     }
@@ -227,6 +235,29 @@ mod tests {
         desk.write("tls.key", &key);
         desk.reloader.look().await.unwrap();
         assert!(desk.has_changed());
+    }
+
+    #[tokio::test]
+    async fn files_that_still_change_are_waited_for() {
+        let mut desk = Desk::start().await;
+        let (cert, key) = pem(2041);
+        let key_file = desk.directory.path().join("tls.key");
+        desk.write("tls.crt", &cert);
+        let other_half = async {
+            sleep(REST / 4).await;
+            fs::write(key_file, key).unwrap();
+        };
+        let (outcome, ()) = tokio::join!(desk.reloader.look(), other_half);
+        outcome.unwrap();
+        assert!(desk.has_changed());
+    }
+
+    #[tokio::test]
+    async fn an_error_is_news_once() {
+        let mut desk = Desk::start().await;
+        for (complaint, news) in [("one", true), ("one", false), ("other", true), ("one", true)] {
+            assert_eq!(desk.reloader.is_news(complaint), news);
+        }
     }
 
     #[tokio::test]

@@ -12,7 +12,8 @@ use tracing::info;
 
 use super::Failure;
 use crate::cluster;
-use crate::facts::Facts;
+use crate::facts::{Facts, Inventory};
+use crate::labels::Labels;
 use crate::manifests;
 
 /// The namespace of manifests that name none, as kubectl has it.
@@ -40,27 +41,12 @@ impl Source {
     }
 
     /// Manifests, read once. All of them must be readable: facts with a hole would be wrong.
-    pub(super) fn manifests(paths: &[PathBuf]) -> Result<Self, Failure> {
-        let loaded = manifests::load(paths, &mut std::io::empty());
-        let (inventory, mut problems) = manifests::inventory(&loaded.documents, NAMESPACE);
-        problems.extend(loaded.problems);
-        if !problems.is_empty() {
-            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            return Err(format!("`--facts` cannot be used: {}", problems.join("; ")).into());
-        }
-        let inventory = inventory.or_built_in();
+    pub(super) fn manifests(paths: Vec<PathBuf>) -> Result<Self, Failure> {
+        let inventory = read(paths)?;
         let topologies: Vec<&str> = inventory.topologies.keys().map(String::as_str).collect();
-        info!(
-            nodes = inventory.nodes.len(),
-            topologies = topologies.join(","),
-            "facts were read from manifests"
-        );
+        info!(nodes = inventory.nodes.len(), topologies = topologies.join(","), "facts were read from manifests");
         let (publish, facts) = watch::channel(Some(Arc::new(Facts::new(&inventory))));
-        Ok(Self {
-            publish,
-            facts,
-            cluster: None,
-        })
+        Ok(Self { publish, facts, cluster: None })
     }
 
     pub(super) fn facts(&self) -> watch::Receiver<Option<Arc<Facts>>> {
@@ -78,4 +64,23 @@ impl Source {
             Err(error) => error.into(),
         }
     }
+}
+
+/// Reads the manifests on a thread of its own, and takes only the inventory over into this one.
+///
+/// The text, values and positions of a large cluster are several times its inventory. The allocator keeps
+/// memory by thread, and gives a thread's back as a whole: what is copied here is all that stays resident.
+fn read(paths: Vec<PathBuf>) -> Result<Inventory, Failure> {
+    let reader = std::thread::spawn(move || {
+        let loaded = manifests::load(&paths, &mut std::io::empty());
+        let (inventory, mut problems) = manifests::inventory(&loaded.documents, NAMESPACE);
+        problems.extend(loaded.problems);
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        if problems.is_empty() { Ok(inventory) } else { Err(problems.join("; ")) }
+    });
+    let read = reader.join().map_err(|_| "the manifests could not be read: this is a defect")?;
+    let inventory = read.map_err(|problems| format!("`--facts` cannot be used: {problems}"))?;
+    let nodes = inventory.nodes.iter().map(|(name, labels)| (name.clone(), Arc::new(Labels::clone(labels))));
+    let copied = Inventory { nodes: nodes.collect(), ..inventory.clone() };
+    Ok(copied.or_built_in())
 }

@@ -1,0 +1,14 @@
+//! The HTTPS server as its clients meet it: real sockets, real TLS, deadlines cut to fractions of a second.
+
+#[cfg(test)]
+mod server {
+    mod admin;
+    mod bodies;
+    mod client;
+    mod connections;
+    mod drain;
+    mod load;
+    mod protocols;
+    mod reload;
+    mod rig;
+}

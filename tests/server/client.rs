@@ -1,0 +1,183 @@
+//! A client that speaks HTTP/1.1 by hand, so that it can also speak it badly or slowly.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// No test waits longer than this for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Fails the test if `event` takes for ever.
+pub(super) async fn soon<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, event)
+        .await
+        .expect("it happens within the test's patience")
+}
+
+/// How a client speaks TLS.
+#[derive(Clone)]
+pub(super) struct Trust {
+    roots: Arc<RootCertStore>,
+}
+
+impl Trust {
+    pub(super) fn in_authorities(authorities: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots.add(authority).unwrap();
+        }
+        Self {
+            roots: Arc::new(roots),
+        }
+    }
+
+    pub(super) fn config(&self, alpn: &str, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(Arc::clone(&self.roots))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        config
+    }
+}
+
+/// Shakes hands over TLS.
+pub(super) async fn handshake(address: SocketAddr, config: ClientConfig) -> io::Result<TlsStream<TcpStream>> {
+    soon(async {
+        let stream = TcpStream::connect(address).await?;
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    })
+    .await
+}
+
+/// One connection.
+pub(super) struct Client<S> {
+    stream: BufReader<S>,
+}
+
+impl Client<TlsStream<TcpStream>> {
+    pub(super) async fn connect(address: SocketAddr, trust: &Trust) -> io::Result<Self> {
+        let stream = handshake(address, trust.config("http/1.1", rustls::ALL_VERSIONS)).await?;
+        Ok(Self::over(stream))
+    }
+
+    /// The certificate that the server showed.
+    pub(super) fn leaf(&self) -> CertificateDer<'static> {
+        self.stream.get_ref().get_ref().1.peer_certificates().unwrap()[0]
+            .clone()
+            .into_owned()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(super) fn over(stream: S) -> Self {
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    pub(super) async fn post(&mut self, path: &str, body: &str) -> io::Result<Answer> {
+        self.send(&request(path, body)).await?;
+        self.answer().await
+    }
+
+    pub(super) async fn get(&mut self, path: &str) -> io::Result<Answer> {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
+            .await?;
+        self.answer().await
+    }
+
+    pub(super) async fn send(&mut self, text: &str) -> io::Result<()> {
+        soon(async {
+            self.stream.write_all(text.as_bytes()).await?;
+            self.stream.flush().await
+        })
+        .await
+    }
+
+    pub(super) async fn answer(&mut self) -> io::Result<Answer> {
+        soon(self.read_answer()).await
+    }
+
+    /// Waits for the server to end the connection; whatever it still says is thrown away.
+    pub(super) async fn end(&mut self) {
+        let mut rest = Vec::new();
+        // A connection may also end by a reset.
+        let _ = soon(self.stream.read_to_end(&mut rest)).await;
+    }
+
+    async fn read_answer(&mut self) -> io::Result<Answer> {
+        let status_line = self.line().await?;
+        let status = status_line.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line().await?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(": ").unwrap();
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        let mut answer = Answer {
+            status,
+            headers,
+            body: String::new(),
+        };
+        let length = answer
+            .header("content-length")
+            .map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).await?;
+        answer.body = String::from_utf8(body).unwrap();
+        Ok(answer)
+    }
+
+    async fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).await?;
+        match line.strip_suffix("\r\n") {
+            Some(line) => Ok(line.to_owned()),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// A POST of JSON.
+pub(super) fn request(path: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(header, _)| header == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn closes(&self) -> bool {
+        self.header("connection") == Some("close")
+    }
+}

@@ -1,0 +1,192 @@
+//! Versions of TLS and HTTP, paths, methods, media types.
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http2;
+use hyper::{Request, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ProtocolVersion, SupportedProtocolVersion};
+
+use super::client::{Client, handshake, soon};
+use super::rig::{Rig, limits};
+
+async fn over_http1(version: &'static SupportedProtocolVersion, expected: ProtocolVersion) {
+    let rig = Rig::start(limits()).await;
+    let stream = handshake(rig.address, rig.trust.config("http/1.1", &[version]))
+        .await
+        .unwrap();
+    assert_eq!(stream.get_ref().1.protocol_version(), Some(expected));
+    let answer = Client::over(stream)
+        .post("/mutate?timeout=5s", "x")
+        .await
+        .unwrap();
+    assert_eq!((answer.status, answer.body.as_str()), (200, "/mutate x"));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert!(!answer.closes());
+    rig.stop().await;
+}
+
+async fn over_http2(version: &'static SupportedProtocolVersion) {
+    let rig = Rig::start(limits()).await;
+    let stream = handshake(rig.address, rig.trust.config("h2", &[version]))
+        .await
+        .unwrap();
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    let driver = tokio::spawn(connection);
+    for (body, status, expected) in [("x", 200, "/validate x"), ("not now", 503, "as the call asked")] {
+        let request = Request::post("https://localhost/validate")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .unwrap();
+        let answer = soon(client.send_request(request)).await.unwrap();
+        assert_eq!(
+            (answer.version(), answer.status().as_u16()),
+            (Version::HTTP_2, status)
+        );
+        assert!(!answer.headers().contains_key("connection"));
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, expected.as_bytes());
+    }
+    rig.stop().await;
+    soon(driver).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn http1_over_tls_1_2() {
+    over_http1(&TLS12, ProtocolVersion::TLSv1_2).await;
+}
+
+#[tokio::test]
+async fn http1_over_tls_1_3() {
+    over_http1(&TLS13, ProtocolVersion::TLSv1_3).await;
+}
+
+#[tokio::test]
+async fn http2_over_tls_1_2() {
+    over_http2(&TLS12).await;
+}
+
+#[tokio::test]
+async fn http2_over_tls_1_3() {
+    over_http2(&TLS13).await;
+}
+
+#[tokio::test]
+async fn a_client_without_alpn_gets_http1() {
+    let rig = Rig::start(limits()).await;
+    let mut config = rig.trust.config("", rustls::ALL_VERSIONS);
+    config.alpn_protocols.clear();
+    let stream = handshake(rig.address, config).await.unwrap();
+    assert_eq!(
+        Client::over(stream).post("/mutate", "x").await.unwrap().body,
+        "/mutate x"
+    );
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_of_another_protocol_is_refused() {
+    let rig = Rig::start(limits()).await;
+    let config = rig.trust.config("spdy/3", rustls::ALL_VERSIONS);
+    assert!(handshake(rig.address, config).await.is_err());
+    rig.shows("tls_handshakes_failed_total{reason=\"protocol\"} 1")
+        .await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn many_calls_on_one_connection() {
+    let rig = Rig::start(limits()).await;
+    let mut client = rig.connect().await;
+    for body in ["one", "two", "three"] {
+        assert_eq!(
+            client.post("/validate", body).await.unwrap().body,
+            format!("/validate {body}")
+        );
+    }
+    rig.shows("connections_total 1").await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn no_session_is_resumed() {
+    let rig = Rig::start(limits()).await;
+    for version in [&TLS12, &TLS13] {
+        let config = rig.trust.config("http/1.1", &[version]);
+        for _ in 0..2 {
+            let stream = handshake(rig.address, config.clone()).await.unwrap();
+            assert_eq!(
+                stream.get_ref().1.handshake_kind(),
+                Some(rustls::HandshakeKind::Full)
+            );
+            assert_eq!(stream.get_ref().1.tls13_tickets_received(), 0);
+            Client::over(stream).post("/mutate", "x").await.unwrap();
+        }
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn another_path_is_not_found() {
+    let rig = Rig::start(limits()).await;
+    let mut client = rig.connect().await;
+    for path in ["/", "/mutate/", "/mutate/x", "/metrics", "/readyz"] {
+        let answer = client.post(path, "x").await.unwrap();
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(
+            answer.body,
+            "nothing is served at this path; reviews are posted to `/mutate` or `/validate`"
+        );
+    }
+    assert_eq!(client.post("/mutate", "x").await.unwrap().status, 200);
+    rig.shows("requests_refused_total{reason=\"not_found\"} 5").await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn another_method_is_not_allowed() {
+    let rig = Rig::start(limits()).await;
+    let mut client = rig.connect().await;
+    let answer = client.get("/mutate").await.unwrap();
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (405, "reviews are sent by POST")
+    );
+    assert_eq!(answer.header("allow"), Some("POST"));
+    assert_eq!(client.post("/mutate", "x").await.unwrap().status, 200);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn another_media_type_is_not_supported() {
+    let rig = Rig::start(limits()).await;
+    let mut client = rig.connect().await;
+    for content_type in ["", "content-type: text/plain\r\n"] {
+        let request = format!("POST /mutate HTTP/1.1\r\nhost: x\r\n{content_type}content-length: 1\r\n\r\nx");
+        client.send(&request).await.unwrap();
+        let answer = client.answer().await.unwrap();
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (415, "the content type must be `application/json`")
+        );
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    }
+    assert_eq!(client.post("/mutate", "x").await.unwrap().status, 200);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn the_handlers_status_is_kept() {
+    let rig = Rig::start(limits()).await;
+    let answer = rig.post("/mutate", "teapot").await;
+    assert_eq!((answer.status, answer.body.as_str()), (418, "short and stout"));
+    let answer = rig.post("/mutate", "not now").await;
+    assert_eq!(
+        (answer.status, answer.header("retry-after"), answer.closes()),
+        (503, Some("1"), true)
+    );
+    rig.stop().await;
+}

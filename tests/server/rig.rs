@@ -1,0 +1,193 @@
+//! A server to test, with a handler that does as its body says.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockstep::certs;
+use lockstep::certs::self_made::self_made;
+use lockstep::server::{
+    Admin, Call, Config, Handler, Limits, Metrics, Reply, RunError, Shutdown, StatusCode,
+};
+use prometheus_client::registry::Registry;
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, block_in_place};
+use tokio_rustls::client::TlsStream;
+
+use super::client::{Answer, Client, Trust, soon};
+
+/// Answers what it was sent, waits, panics, or asks for patience, as the body says.
+#[derive(Debug)]
+pub(super) struct Toy {
+    entered: Semaphore,
+    leave: Semaphore,
+}
+
+impl Toy {
+    /// Waits until a call with the body `wait` has reached the handler.
+    pub(super) async fn entered(&self) {
+        soon(self.entered.acquire()).await.unwrap().forget();
+    }
+
+    /// Lets one such call go on.
+    pub(super) fn let_go(&self) {
+        self.leave.add_permits(1);
+    }
+}
+
+impl Handler for Toy {
+    fn handle(&self, call: Call<'_>) -> Reply {
+        match call.body {
+            b"wait" => {
+                self.entered.add_permits(1);
+                block_in_place(|| Handle::current().block_on(soon(self.leave.acquire())))
+                    .unwrap()
+                    .forget();
+                Reply::json(b"waited".to_vec())
+            }
+            b"panic" => panic!("as the call asked"),
+            b"not now" => Reply::not_now("as the call asked"),
+            b"teapot" => Reply::sentence(StatusCode::IM_A_TEAPOT, "short and stout"),
+            body => Reply::json([call.endpoint.path().as_bytes(), b" ", body].concat()),
+        }
+    }
+}
+
+/// A running server.
+pub(super) struct Rig {
+    pub(super) address: SocketAddr,
+    pub(super) admin: SocketAddr,
+    pub(super) trust: Trust,
+    pub(super) toy: Arc<Toy>,
+    pub(super) shutdown: Shutdown,
+    pub(super) readiness: watch::Sender<Result<(), String>>,
+    registry: Arc<Registry>,
+    run: JoinHandle<Result<(), RunError>>,
+}
+
+/// Deadlines that no test of something else runs into, and an end without delay.
+pub(super) fn limits() -> Limits {
+    Limits {
+        drain: Duration::ZERO,
+        ..Limits::default()
+    }
+}
+
+impl Rig {
+    pub(super) async fn start(limits: Limits) -> Self {
+        let made = self_made(&[]).unwrap();
+        let (_, tls) = watch::channel(made.pair.config);
+        let authority = CertificateDer::from_pem_slice(made.ca_pem.as_bytes()).unwrap();
+        let trust = Trust::in_authorities([authority]);
+        Self::with(limits, tls, trust, &certs::Metrics::default()).await
+    }
+
+    pub(super) async fn with(
+        limits: Limits,
+        tls: watch::Receiver<Arc<ServerConfig>>,
+        trust: Trust,
+        certs: &certs::Metrics,
+    ) -> Self {
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        certs.register(&mut registry);
+        let registry = Arc::new(registry);
+        let exposed = Arc::clone(&registry);
+        let (readiness, ready) = watch::channel(Ok(()));
+        let toy = Arc::new(Toy {
+            entered: Semaphore::new(0),
+            leave: Semaphore::new(0),
+        });
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let admin = Admin {
+            listen,
+            ready: Box::new(move || ready.borrow().clone()),
+            metrics: Box::new(move || expose(&exposed)),
+        };
+        let config = Config {
+            listen,
+            tls,
+            handler: Arc::<Toy>::clone(&toy),
+            admin,
+            limits,
+            metrics,
+        };
+        let bound = config.bind().await.unwrap();
+        let (address, admin) = (bound.local_addr(), bound.admin_addr());
+        let shutdown = Shutdown::default();
+        let run = tokio::spawn(bound.run(shutdown.clone()));
+        Self {
+            address,
+            admin,
+            trust,
+            toy,
+            shutdown,
+            readiness,
+            registry,
+            run,
+        }
+    }
+
+    pub(super) async fn connect(&self) -> Client<TlsStream<TcpStream>> {
+        self.try_connect().await.unwrap()
+    }
+
+    pub(super) async fn try_connect(&self) -> io::Result<Client<TlsStream<TcpStream>>> {
+        Client::connect(self.address, &self.trust).await
+    }
+
+    /// One call over a connection of its own.
+    pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.connect().await.post(path, body).await.unwrap()
+    }
+
+    /// One question to the admin port.
+    pub(super) async fn ask(&self, path: &str) -> Answer {
+        let stream = TcpStream::connect(self.admin).await.unwrap();
+        Client::over(stream).get(path).await.unwrap()
+    }
+
+    /// Waits until `/metrics` would show `line`.
+    pub(super) async fn shows(&self, line: &str) {
+        soon(async {
+            while !self.metrics().lines().any(|shown| shown == line) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
+    pub(super) fn metrics(&self) -> String {
+        expose(&self.registry)
+    }
+
+    /// Waits for the server's end.
+    pub(super) async fn ended(self) -> Result<(), RunError> {
+        soon(self.run).await.unwrap()
+    }
+
+    /// Drops the future that runs the server.
+    pub(super) async fn drop_server(&mut self) {
+        self.run.abort();
+        assert!(soon(&mut self.run).await.unwrap_err().is_cancelled());
+    }
+
+    /// Ends the server, which has to go in order.
+    pub(super) async fn stop(self) {
+        self.shutdown.drain.cancel();
+        self.ended().await.unwrap();
+    }
+}
+
+fn expose(registry: &Registry) -> String {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+    text
+}
