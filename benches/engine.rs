@@ -64,41 +64,11 @@ fn subjects() -> Vec<Subject> {
     vec![
         subject("pod, 17 KB, placed", Phase::Mutate, pod, World::Small, "edit"),
         subject("pod, 17 KB, refused", Phase::Validate, pod, World::Small, "deny"),
-        subject(
-            "service, made Local",
-            Phase::Mutate,
-            service,
-            World::Small,
-            "edit",
-        ),
-        subject(
-            "advertisement, right, small world",
-            Phase::Validate,
-            &right,
-            World::Small,
-            "allow",
-        ),
-        subject(
-            "advertisement, right, large world",
-            Phase::Validate,
-            &right,
-            World::Large,
-            "allow",
-        ),
-        subject(
-            "advertisement, wide, small world",
-            Phase::Validate,
-            &wide,
-            World::Small,
-            "deny",
-        ),
-        subject(
-            "advertisement, wide, large world",
-            Phase::Validate,
-            &wide,
-            World::Large,
-            "deny",
-        ),
+        subject("service, made Local", Phase::Mutate, service, World::Small, "edit"),
+        subject("advertisement, right, small world", Phase::Validate, &right, World::Small, "allow"),
+        subject("advertisement, right, large world", Phase::Validate, &right, World::Large, "allow"),
+        subject("advertisement, wide, small world", Phase::Validate, &wide, World::Small, "deny"),
+        subject("advertisement, wide, large world", Phase::Validate, &wide, World::Large, "deny"),
     ]
 }
 
@@ -112,10 +82,7 @@ fn advertisement(spec: &serde_json::Value) -> Vec<u8> {
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 /// Facts of the world: one node in ten is a gateway node, as many advertisements as asked for.
@@ -126,7 +93,7 @@ fn facts(world: World) -> Facts {
     };
     let node = |n: usize| {
         let name = format!("node-{n}");
-        let placement = if n % 10 == 0 { "arp" } else { "none" };
+        let placement = if n.is_multiple_of(10) { "arp" } else { "none" };
         let carried = [
             ("kubernetes.io/hostname", name.as_str()),
             ("kubernetes.io/os", "linux"),
@@ -136,10 +103,7 @@ fn facts(world: World) -> Facts {
         ];
         (name.clone(), Arc::new(labels(&carried)))
     };
-    let key = |namespace: &str, name: String| ObjectKey {
-        namespace: namespace.to_owned(),
-        name,
-    };
+    let key = |namespace: &str, name: String| ObjectKey { namespace: namespace.to_owned(), name };
     let right = json!({
         "ipAddressPools": ["default-pool"],
         "nodeSelectors": [{"matchLabels": {"loadbalancerIPs.metallb.io": "arp"}}],
@@ -191,19 +155,13 @@ fn instructions(index: usize, reviews: usize) -> Option<u64> {
 fn count(index: usize, reviews: usize) -> Option<u64> {
     let program = std::env::current_exe().ok()?;
     let output = Command::new("valgrind")
-        .args([
-            "--tool=cachegrind",
-            "--cache-sim=no",
-            "--cachegrind-out-file=/dev/null",
-        ])
+        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
         .arg(program)
         .args(["--only", &index.to_string(), &reviews.to_string()])
         .output()
         .ok()?;
     let report = String::from_utf8_lossy(&output.stderr).into_owned();
-    let line = report
-        .lines()
-        .find(|line| line.contains("I refs:") || line.contains("I   refs:"))?;
+    let line = report.lines().find(|line| line.contains("I refs:") || line.contains("I   refs:"))?;
     line.split(':').nth(1)?.trim().replace(',', "").parse().ok()
 }
 
@@ -224,12 +182,8 @@ fn main() -> ExitCode {
         let median = subject.median(rounds);
         let counted =
             instructions(index, reviews).map_or("no valgrind".to_owned(), |count| count.to_string());
-        let _ = writeln!(
-            table,
-            "{:<36} {:>9.1} us {counted:>14}",
-            subject.name,
-            median.as_nanos() as f64 / 1e3
-        );
+        let _ =
+            writeln!(table, "{:<36} {:>9.1} us {counted:>14}", subject.name, median.as_nanos() as f64 / 1e3);
     }
     print!("{table}");
     ExitCode::SUCCESS

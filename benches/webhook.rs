@@ -51,17 +51,9 @@ fn main() -> ExitCode {
         return noop::serve();
     }
     let effort = if arguments.iter().any(|argument| argument == "--smoke") {
-        Effort {
-            rounds: 1,
-            round: Duration::from_millis(500),
-            starts: 2,
-        }
+        Effort { rounds: 1, round: Duration::from_millis(500), starts: 2 }
     } else {
-        Effort {
-            rounds: 4,
-            round: Duration::from_secs(6),
-            starts: 9,
-        }
+        Effort { rounds: 4, round: Duration::from_secs(6), starts: 9 }
     };
     // One thread makes the load, so that on two cores the server has one to itself.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -103,13 +95,7 @@ fn placed_pod() -> Vec<u8> {
 }
 
 const CONTESTANTS: [Contestant; 3] = [
-    Contestant {
-        name: "no-op",
-        start: Server::noop,
-        path: "/mutate",
-        body: pod,
-        marker: "\"allowed\":true",
-    },
+    Contestant { name: "no-op", start: Server::noop, path: "/mutate", body: pod, marker: "\"allowed\":true" },
     Contestant {
         name: "lockstep /mutate, patched",
         start: Server::lockstep,

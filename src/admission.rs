@@ -68,32 +68,21 @@ pub fn review(body: &[u8], phase: Phase, facts: &Facts) -> Outcome {
         Ok(request) => request,
         Err(error) => {
             return match request::uid_of(body) {
-                Some(uid) => Outcome::Unreadable {
-                    body: response::unreadable(&uid, &error),
-                    error,
-                },
+                Some(uid) => Outcome::Unreadable { body: response::unreadable(&uid, &error), error },
                 None => Outcome::Malformed(error),
             };
         }
     };
     let Some(change) = &request.change else {
         let verdict = Verdict::default();
-        return Outcome::Judged {
-            body: response::untouched(&request.uid),
-            request,
-            verdict,
-        };
+        return Outcome::Judged { body: response::untouched(&request.uid), request, verdict };
     };
     if !facts.know(change) {
         return Outcome::Unknown(request);
     }
     let verdict = judge(change, phase, facts);
     match response::judged(&request, change, &verdict) {
-        Ok(body) => Outcome::Judged {
-            request,
-            verdict,
-            body,
-        },
+        Ok(body) => Outcome::Judged { request, verdict, body },
         Err(error) => Outcome::Unprovable(error),
     }
 }

@@ -102,19 +102,14 @@ impl From<Exit> for ExitCode {
 pub fn run() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let mut command = command(arguments.first().map(OsString::as_os_str));
-    let parsed = command
-        .try_get_matches_from_mut(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed =
+        command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => cli.run(),
         Err(error) => {
             // Nothing can be done where not even the terminal can be written to.
             let _ = error.print();
-            if error.use_stderr() {
-                Exit::Unusable.into()
-            } else {
-                Exit::Fine.into()
-            }
+            if error.use_stderr() { Exit::Unusable.into() } else { Exit::Fine.into() }
         }
     }
 }
@@ -165,11 +160,7 @@ impl Color {
 /// The command by the name it was called: kubectl finds it as `kubectl-lockstep` and shows it as its own.
 fn command(called: Option<&OsStr>) -> clap::Command {
     let command = Cli::command();
-    match called
-        .map(Path::new)
-        .and_then(Path::file_stem)
-        .and_then(OsStr::to_str)
-    {
+    match called.map(Path::new).and_then(Path::file_stem).and_then(OsStr::to_str) {
         Some("kubectl-lockstep") => command.bin_name("kubectl lockstep"),
         _ => command,
     }
@@ -194,15 +185,8 @@ mod tests {
 
     #[test]
     fn kubectl_calls_it_by_another_name() {
-        let name = |called| {
-            command(Some(OsStr::new(called)))
-                .get_bin_name()
-                .map(ToOwned::to_owned)
-        };
-        assert_eq!(
-            name("/usr/local/bin/kubectl-lockstep").as_deref(),
-            Some("kubectl lockstep")
-        );
+        let name = |called| command(Some(OsStr::new(called))).get_bin_name().map(ToOwned::to_owned);
+        assert_eq!(name("/usr/local/bin/kubectl-lockstep").as_deref(), Some("kubectl lockstep"));
         assert_eq!(name("./lockstep"), None);
     }
 }

@@ -80,9 +80,7 @@ pub enum Error {
 /// # Errors
 /// [`Error::NoCluster`] and [`Error::Client`].
 pub async fn connect() -> Result<Client, Error> {
-    let mut config = Config::infer()
-        .await
-        .map_err(|error| Error::NoCluster(Box::new(error)))?;
+    let mut config = Config::infer().await.map_err(|error| Error::NoCluster(Box::new(error)))?;
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     Client::try_from(config).map_err(|error| Error::Client(Box::new(error)))

@@ -47,10 +47,7 @@ impl Facts {
             .iter()
             .map(|(name, declared)| Site::new(name, declared, inventory, &advertisements))
             .collect();
-        let placement_keys = sites
-            .iter()
-            .flat_map(|site| site.spec.placement.node_selector.keys())
-            .cloned();
+        let placement_keys = sites.iter().flat_map(|site| site.spec.placement.node_selector.keys()).cloned();
         Self {
             nodes: Nodes::new(&inventory.nodes, placement_keys.collect()),
             by_gateway_namespace: index(&sites, |site| &site.spec.gateway.namespace),
@@ -80,10 +77,7 @@ impl Facts {
     }
 
     fn at<'f>(&'f self, found: Option<&'f Vec<usize>>) -> impl Iterator<Item = &'f Site> {
-        found
-            .into_iter()
-            .flatten()
-            .filter_map(|position| self.sites.get(*position))
+        found.into_iter().flatten().filter_map(|position| self.sites.get(*position))
     }
 
     /// The topologies that claim a pod with these labels.

@@ -22,12 +22,7 @@ impl FieldPath {
     /// The path of nested fields, outermost first.
     #[must_use]
     pub fn fields(names: impl IntoIterator<Item = &'static str>) -> Self {
-        Self(
-            names
-                .into_iter()
-                .map(|name| Step::Field(Cow::Borrowed(name)))
-                .collect(),
-        )
+        Self(names.into_iter().map(|name| Step::Field(Cow::Borrowed(name))).collect())
     }
 
     /// This path, and below it the field `name`.

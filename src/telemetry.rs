@@ -1,7 +1,10 @@
 //! What operators see of a running process: its log and its metrics.
 
+mod json;
+
 use std::io::{BufWriter, IsTerminal};
 
+use json::JsonLine;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -68,8 +71,8 @@ pub fn start_log(format: LogFormat, filter: &str) -> Result<Log, LogError> {
     let log = tracing_subscriber::fmt().with_env_filter(env_filter).with_writer(writer).with_target(false);
     // A second subscriber in one process is a test's; the first one stays.
     let started = match format {
-        LogFormat::Json => log.json().flatten_event(true).finish().try_init(),
-        LogFormat::Auto if !is_terminal => log.json().flatten_event(true).finish().try_init(),
+        LogFormat::Json => log.event_format(JsonLine).finish().try_init(),
+        LogFormat::Auto if !is_terminal => log.event_format(JsonLine).finish().try_init(),
         LogFormat::Auto | LogFormat::Text => {
             let has_colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
             log.with_ansi(has_colour).finish().try_init()

@@ -15,10 +15,7 @@ pub(crate) fn excerpt(input: &str) -> String {
 
 fn printable(character: char) -> impl Iterator<Item = char> {
     let is_control = character.is_control();
-    character
-        .escape_default()
-        .filter(move |_| is_control)
-        .chain((!is_control).then_some(character))
+    character.escape_default().filter(move |_| is_control).chain((!is_control).then_some(character))
 }
 
 #[cfg(test)]
@@ -27,10 +24,7 @@ mod tests {
 
     #[test]
     fn what_is_short_and_plain_stays_as_it_is() {
-        assert_eq!(
-            excerpt("loadbalancerIPs.metallb.io"),
-            "loadbalancerIPs.metallb.io"
-        );
+        assert_eq!(excerpt("loadbalancerIPs.metallb.io"), "loadbalancerIPs.metallb.io");
         assert_eq!(excerpt("naïve"), "naïve");
     }
 

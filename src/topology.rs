@@ -154,9 +154,6 @@ impl GatewayTopologySpec {
     /// What happens to a request that breaks `rule`.
     #[must_use]
     pub fn enforcement_of(&self, rule: Rule) -> Enforcement {
-        self.enforcement_by_rule
-            .get(rule.id())
-            .copied()
-            .unwrap_or(self.enforcement)
+        self.enforcement_by_rule.get(rule.id()).copied().unwrap_or(self.enforcement)
     }
 }

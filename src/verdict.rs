@@ -21,11 +21,8 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in the order in which documents list them.
-    pub const ALL: [Self; 3] = [
-        Self::GatewayPlacement,
-        Self::ExternalTrafficPolicy,
-        Self::AnnouncementPlacement,
-    ];
+    pub const ALL: [Self; 3] =
+        [Self::GatewayPlacement, Self::ExternalTrafficPolicy, Self::AnnouncementPlacement];
 
     /// The stable id.
     #[must_use]
@@ -200,9 +197,7 @@ pub struct Verdict {
 impl Verdict {
     /// The findings for which the change is refused.
     pub fn denials(&self) -> impl Iterator<Item = &Finding> {
-        self.findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Deny)
+        self.findings.iter().filter(|finding| finding.severity == Severity::Deny)
     }
 
     /// Whether the change is refused.

@@ -38,17 +38,10 @@ impl Webhook {
 
     fn answer(&self, phase: Phase, body: &[u8]) -> Reply {
         let Some(facts) = self.facts.borrow().clone() else {
-            return self.unanswered(
-                Unanswered::NotSynced,
-                "lockstep has not read the cluster's state yet",
-            );
+            return self.unanswered(Unanswered::NotSynced, "lockstep has not read the cluster's state yet");
         };
         match admission::review(body, phase, &facts) {
-            Outcome::Judged {
-                request,
-                verdict,
-                body,
-            } => {
+            Outcome::Judged { request, verdict, body } => {
                 self.metrics.judged(phase, &request, &verdict);
                 record::judged(phase, &request, &verdict);
                 Reply::json(body)
@@ -68,10 +61,7 @@ impl Webhook {
                     namespace = request.namespace,
                     "a review waits for the state of its namespace"
                 );
-                self.unanswered(
-                    Unanswered::NotKnown,
-                    "lockstep has not read the state of this namespace yet",
-                )
+                self.unanswered(Unanswered::NotKnown, "lockstep has not read the state of this namespace yet")
             }
             Outcome::Unprovable(error) => {
                 tracing::error!(error = %error, "a patch could not be proven and was not sent");

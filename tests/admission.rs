@@ -52,35 +52,16 @@ fn the_uid_comes_back_and_the_type_is_v1() {
 fn a_denial_is_403_forbidden_with_causes_and_annotations() {
     let denial = answer_to(&recorded(POD), Phase::Validate);
     assert_eq!(denial["allowed"], false);
-    assert_eq!(
-        (&denial["status"]["code"], &denial["status"]["reason"]),
-        (&json!(403), &json!("Forbidden"))
-    );
-    assert!(
-        denial["status"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("could run on a node"),
-        "{denial}"
-    );
-    assert_eq!(
-        denial["status"]["details"]["causes"][0]["field"],
-        "spec.nodeSelector"
-    );
+    assert_eq!((&denial["status"]["code"], &denial["status"]["reason"]), (&json!(403), &json!("Forbidden")));
+    assert!(denial["status"]["message"].as_str().unwrap().contains("could run on a node"), "{denial}");
+    assert_eq!(denial["status"]["details"]["causes"][0]["field"], "spec.nodeSelector");
     let annotations = &denial["auditAnnotations"];
-    for (key, value) in [
-        ("rule", "gateway-placement"),
-        ("verdict", "deny"),
-        ("topology", "istio-ingressgateway"),
-    ] {
+    for (key, value) in
+        [("rule", "gateway-placement"), ("verdict", "deny"), ("topology", "istio-ingressgateway")]
+    {
         assert_eq!(annotations[key], value);
     }
-    assert!(
-        annotations["witness"]
-            .as_str()
-            .unwrap()
-            .contains("loadbalancerIPs.metallb.io")
-    );
+    assert!(annotations["witness"].as_str().unwrap().contains("loadbalancerIPs.metallb.io"));
 }
 
 #[test]
@@ -97,10 +78,7 @@ fn warnings_fit_into_the_api_servers_headers() {
     let warnings = answer_to(&recorded(SERVICE), Phase::Mutate)["warnings"].take();
     let warning = warnings[0].as_str().unwrap();
     assert!(warning.len() <= 256 && warning.is_ascii(), "{warning}");
-    assert!(
-        warning.contains("service.externalTrafficPolicy"),
-        "the chart's value is named: {warning}"
-    );
+    assert!(warning.contains("service.externalTrafficPolicy"), "the chart's value is named: {warning}");
 }
 
 #[test]
@@ -110,29 +88,20 @@ fn hostile_text_is_bounded_and_escaped() {
         format!("\u{1b}[31m\n{}", "x".repeat(1_000_000)).into();
     let answer = answer_to(&hostile, Phase::Validate);
     let message = answer["status"]["message"].as_str().unwrap();
-    assert!(
-        message.len() < 4096 && message.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
-        "{message}"
-    );
+    assert!(message.len() < 4096 && message.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{message}");
 }
 
 #[test]
 fn fields_in_any_order_mean_the_same() {
     let review = recorded(POD);
     let request = review["request"].as_object().unwrap();
-    let reversed: Vec<String> = request
-        .iter()
-        .rev()
-        .map(|(key, value)| format!("{}:{value}", Value::from(key.as_str())))
-        .collect();
+    let reversed: Vec<String> =
+        request.iter().rev().map(|(key, value)| format!("{}:{value}", Value::from(key.as_str()))).collect();
     let reversed = format!(
         "{{\"request\":{{{}}},\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\"}}",
         reversed.join(",")
     );
-    assert_eq!(
-        answer(reversed.as_bytes(), Phase::Mutate),
-        answer(POD, Phase::Mutate)
-    );
+    assert_eq!(answer(reversed.as_bytes(), Phase::Mutate), answer(POD, Phase::Mutate));
 }
 
 #[test]
@@ -156,11 +125,7 @@ fn what_no_rule_is_about_passes_untouched() {
     for review in untouched {
         for phase in [Phase::Mutate, Phase::Validate] {
             let uid = &review["request"]["uid"];
-            assert_eq!(
-                answer_to(&review, phase),
-                json!({"uid": uid, "allowed": true}),
-                "{review}"
-            );
+            assert_eq!(answer_to(&review, phase), json!({"uid": uid, "allowed": true}), "{review}");
         }
     }
 }
@@ -169,14 +134,7 @@ fn what_no_rule_is_about_passes_untouched() {
 fn nulls_everywhere_are_read_as_nothing() {
     let mut review = recorded(POD);
     let request = &mut review["request"];
-    for field in [
-        "name",
-        "userInfo",
-        "dryRun",
-        "subResource",
-        "oldObject",
-        "options",
-    ] {
+    for field in ["name", "userInfo", "dryRun", "subResource", "oldObject", "options"] {
         request[field] = Value::Null;
     }
     let object = &mut request["object"];
@@ -193,15 +151,10 @@ fn nulls_everywhere_are_read_as_nothing() {
 #[test]
 fn a_pod_without_a_spec_gets_one() {
     let mut review = recorded(POD);
-    review["request"]["object"]
-        .as_object_mut()
-        .unwrap()
-        .remove("spec");
+    review["request"]["object"].as_object_mut().unwrap().remove("spec");
     let answer = answer_to(&review, Phase::Mutate);
-    let patch = base64::Engine::decode(
-        &base64::engine::general_purpose::STANDARD,
-        answer["patch"].as_str().unwrap(),
-    );
+    let patch =
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, answer["patch"].as_str().unwrap());
     let patch: Value = serde_json::from_slice(&patch.unwrap()).unwrap();
     assert_eq!(
         patch,
@@ -236,40 +189,22 @@ fn what_cannot_be_read_but_has_a_uid_is_denied_with_the_reason() {
         review
     };
     let unreadable = [
-        (
-            with(&|review| review["apiVersion"] = "admission.k8s.io/v1beta1".into()),
-            "admissionReviewVersions",
-        ),
-        (
-            with(&|review| review["kind"] = "Pod".into()),
-            "expected an AdmissionReview",
-        ),
-        (
-            with(&|review| review["request"]["object"] = Value::Null),
-            "request.object is missing",
-        ),
-        (
-            with(&|review| review["request"]["object"]["metadata"]["labels"] = json!([1])),
-            "cannot be read",
-        ),
+        (with(&|review| review["apiVersion"] = "admission.k8s.io/v1beta1".into()), "admissionReviewVersions"),
+        (with(&|review| review["kind"] = "Pod".into()), "expected an AdmissionReview"),
+        (with(&|review| review["request"]["object"] = Value::Null), "request.object is missing"),
+        (with(&|review| review["request"]["object"]["metadata"]["labels"] = json!([1])), "cannot be read"),
         (
             with(&|review| review["request"]["object"]["spec"]["nodeSelector"] = json!({"a": 1})),
             "cannot be read",
         ),
-        (
-            with(&|review| review["request"]["resource"]["version"] = "v2".into()),
-            "matchPolicy Equivalent",
-        ),
+        (with(&|review| review["request"]["resource"]["version"] = "v2".into()), "matchPolicy Equivalent"),
     ];
     for (review, text) in unreadable {
         let answer = answer_to(&review, Phase::Validate);
         assert_eq!(answer["uid"], review["request"]["uid"]);
         assert_eq!(answer["allowed"], false);
         assert_eq!(answer["status"]["code"], 400);
-        assert!(
-            answer["status"]["message"].as_str().unwrap().contains(text),
-            "{answer}"
-        );
+        assert!(answer["status"]["message"].as_str().unwrap().contains(text), "{answer}");
     }
 }
 
@@ -281,19 +216,13 @@ fn deep_nesting_is_answered() {
         r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","x":{}}}}}"#,
         deep(100_000)
     );
-    assert!(matches!(
-        review(ignored.as_bytes(), Phase::Validate, &facts()),
-        Outcome::Judged { .. }
-    ));
+    assert!(matches!(review(ignored.as_bytes(), Phase::Validate, &facts()), Outcome::Judged { .. }));
     let read = String::from_utf8(POD.to_vec()).unwrap().replacen(
         "\"labels\":{",
         &format!("\"labels\":{},\"x\":{{", deep(100_000)),
         1,
     );
-    assert!(matches!(
-        review(read.as_bytes(), Phase::Validate, &facts()),
-        Outcome::Unreadable { .. }
-    ));
+    assert!(matches!(review(read.as_bytes(), Phase::Validate, &facts()), Outcome::Unreadable { .. }));
 }
 
 #[test]
@@ -303,11 +232,6 @@ fn where_the_facts_are_not_known_there_is_no_verdict() {
     let facts = Facts::new(&inventory);
     // The pod's namespace is tied to MetalLB's by the topology.
     assert!(matches!(review(POD, Phase::Mutate, &facts), Outcome::Unknown(_)));
-    let elsewhere = String::from_utf8(POD.to_vec())
-        .unwrap()
-        .replace("istio-system", "elsewhere");
-    assert!(matches!(
-        review(elsewhere.as_bytes(), Phase::Mutate, &facts),
-        Outcome::Judged { .. }
-    ));
+    let elsewhere = String::from_utf8(POD.to_vec()).unwrap().replace("istio-system", "elsewhere");
+    assert!(matches!(review(elsewhere.as_bytes(), Phase::Mutate, &facts), Outcome::Judged { .. }));
 }

@@ -19,10 +19,8 @@ use support::control_plane::MetalLb;
 use support::levels::{api_server, check, difference, https, rules, settle};
 
 fn run(level: &str, cases: &[Case], judge: impl Fn(&Case) -> Outcome) {
-    let differences: Vec<String> = cases
-        .iter()
-        .filter_map(|case| difference(case, &case.expected, &judge(case)))
-        .collect();
+    let differences: Vec<String> =
+        cases.iter().filter_map(|case| difference(case, &case.expected, &judge(case))).collect();
     settle(level, cases.len(), &differences);
 }
 
@@ -38,10 +36,7 @@ fn by_check_as_recorded_requests() {
 
 #[test]
 fn by_check_as_manifests() {
-    let creations: Vec<Case> = case::all()
-        .into_iter()
-        .filter(|case| case.operation == "CREATE")
-        .collect();
+    let creations: Vec<Case> = case::all().into_iter().filter(|case| case.operation == "CREATE").collect();
     run("check", &creations, check::judge_manifest);
 }
 
@@ -69,8 +64,7 @@ async fn by_the_api_server(metallb: MetalLb, expected: impl Fn(&Case) -> &Outcom
     let cases = case::all();
     let outcomes = api_server::judge_all(&cases, metallb).await;
     let pairs = cases.iter().zip(&outcomes);
-    let differences: Vec<String> = pairs
-        .filter_map(|(case, outcome)| difference(case, expected(case), outcome))
-        .collect();
+    let differences: Vec<String> =
+        pairs.filter_map(|(case, outcome)| difference(case, expected(case), outcome)).collect();
     settle("API server", cases.len(), &differences);
 }

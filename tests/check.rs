@@ -33,10 +33,7 @@ struct Run {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
-    command
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_remove("NO_COLOR");
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("NO_COLOR");
     command
 }
 
@@ -72,19 +69,11 @@ fn as_json(arguments: &[&str], stdin: &str) -> (i32, Value) {
 #[track_caller]
 fn object<'r>(report: &'r Value, kind: &str, name: &str) -> &'r Value {
     let objects = report["objects"].as_array().unwrap();
-    objects
-        .iter()
-        .find(|object| object["kind"] == kind && object["name"] == name)
-        .unwrap()
+    objects.iter().find(|object| object["kind"] == kind && object["name"] == name).unwrap()
 }
 
 fn reasons(object: &Value) -> Vec<&str> {
-    object["findings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|finding| finding["reason"].as_str().unwrap())
-        .collect()
+    object["findings"].as_array().unwrap().iter().map(|finding| finding["reason"].as_str().unwrap()).collect()
 }
 
 /// The line of the file that a finding, an edit or an object points at.
@@ -92,12 +81,7 @@ fn line_at(file: &str, place: &Value) -> String {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
     let line = usize::try_from(place["line"].as_u64().unwrap()).unwrap();
     let column = usize::try_from(place["column"].as_u64().unwrap()).unwrap();
-    text.lines()
-        .nth(line - 1)
-        .unwrap()
-        .chars()
-        .skip(column - 1)
-        .collect()
+    text.lines().nth(line - 1).unwrap().chars().skip(column - 1).collect()
 }
 
 const ADVERTISEMENT: &str = "
@@ -115,10 +99,7 @@ mod examples {
     fn the_seed_is_admitted_and_completed() {
         let (code, report) = as_json(&["examples/seed"], "");
         assert_eq!(code, 0);
-        assert_eq!(
-            report["topologies"],
-            json!([{"name": "istio-ingressgateway", "builtIn": true}])
-        );
+        assert_eq!(report["topologies"], json!([{"name": "istio-ingressgateway", "builtIn": true}]));
         assert_eq!(report["problems"], json!([]));
         assert_eq!(report["summary"]["judged"], 3);
         assert_eq!(report["summary"]["edited"], 2);
@@ -133,14 +114,8 @@ mod examples {
         assert_eq!(deployment["verdict"], "edit");
         assert_eq!(edit["rule"], "gateway-placement");
         assert_eq!(edit["reason"], "PLACED");
-        assert_eq!(
-            edit["field"],
-            "spec.template.spec.nodeSelector[loadbalancerIPs.metallb.io]"
-        );
-        assert_eq!(
-            edit["pointer"],
-            "/spec/template/spec/nodeSelector/loadbalancerIPs.metallb.io"
-        );
+        assert_eq!(edit["field"], "spec.template.spec.nodeSelector[loadbalancerIPs.metallb.io]");
+        assert_eq!(edit["pointer"], "/spec/template/spec/nodeSelector/loadbalancerIPs.metallb.io");
         assert_eq!(edit["value"], "arp");
         assert_eq!(line_at("examples/seed/gateway.yaml", edit), "spec:");
 
@@ -157,21 +132,10 @@ mod examples {
         assert_eq!((run.code, run.err.as_str()), (0, ""));
         let listed = "allow  L2Advertisement metallb-system/default-l2advertisement  examples/seed/advertisement.yaml:";
         assert!(run.out.contains(listed), "{}", run.out);
-        assert!(
-            run.out
-                .contains("`spec.externalTrafficPolicy` would be set to `Local`"),
-            "{}",
-            run.out
-        );
-        assert!(
-            run.out
-                .contains("no topology in the input: using the built-in `istio-ingressgateway`\n")
-        );
+        assert!(run.out.contains("`spec.externalTrafficPolicy` would be set to `Local`"), "{}", run.out);
+        assert!(run.out.contains("no topology in the input: using the built-in `istio-ingressgateway`\n"));
         let sum = run.out.lines().last().unwrap();
-        assert!(
-            sum.starts_with("3 objects judged: 0 denied, 2 would be changed, "),
-            "{sum}"
-        );
+        assert!(sum.starts_with("3 objects judged: 0 denied, 2 would be changed, "), "{sum}");
         assert!(!run.out.contains('\u{1b}'));
     }
 
@@ -198,16 +162,10 @@ mod examples {
             assert_eq!(object["verdict"], "deny");
             assert_eq!(object["edits"], json!([]));
             assert_eq!(reasons(object), [reason]);
-            assert_eq!(
-                line_at(&format!("examples/broken/{file}.yaml"), &object["findings"][0]),
-                line
-            );
+            assert_eq!(line_at(&format!("examples/broken/{file}.yaml"), &object["findings"][0]), line);
             assert!(!object["findings"][0]["help"].as_str().unwrap().is_empty());
         }
-        assert_eq!(
-            wider["findings"][0]["witness"]["without"],
-            json!(["loadbalancerIPs.metallb.io"])
-        );
+        assert_eq!(wider["findings"][0]["witness"]["without"], json!(["loadbalancerIPs.metallb.io"]));
         assert_eq!(wider["findings"][0]["nodes"][0], "demo-dev-master-01");
     }
 
@@ -215,27 +173,13 @@ mod examples {
     fn a_person_sees_the_line_and_the_way_out() {
         let run = run(&["check", "examples/broken"]);
         assert_eq!(run.code, 1);
-        assert!(
-            run.out.contains("error[gateway-placement/CONFLICT]: "),
-            "{}",
-            run.out
-        );
-        assert!(
-            run.out.contains(" |         loadbalancerIPs.metallb.io: ndp\n"),
-            "{}",
-            run.out
-        );
-        assert!(
-            run.out
-                .contains("= object: Deployment istio-system/istio-ingressgateway\n"),
-            "{}",
-            run.out
-        );
+        assert!(run.out.contains("error[gateway-placement/CONFLICT]: "), "{}", run.out);
+        assert!(run.out.contains(" |         loadbalancerIPs.metallb.io: ndp\n"), "{}", run.out);
+        assert!(run.out.contains("= object: Deployment istio-system/istio-ingressgateway\n"), "{}", run.out);
         assert!(run.out.contains("= help: "), "{}", run.out);
         assert!(run.out.contains("`spec.nodeSelectors` is not set"), "{}", run.out);
         assert!(
-            run.out
-                .ends_with("3 objects judged: 3 denied, 0 would be changed, 0 warnings\n"),
+            run.out.ends_with("3 objects judged: 3 denied, 0 would be changed, 0 warnings\n"),
             "{}",
             run.out
         );
@@ -260,10 +204,7 @@ mod input {
         assert_eq!(code, 1);
         assert_eq!(report["summary"]["judged"], 1);
         assert_eq!(report["objects"][0]["file"], "<stdin>");
-        assert_eq!(
-            report["objects"][0]["findings"][0]["nodes"][0],
-            "demo-dev-master-01"
-        );
+        assert_eq!(report["objects"][0]["findings"][0]["nodes"][0], "demo-dev-master-01");
     }
 
     #[test]
@@ -319,11 +260,7 @@ spec: {{placement: {{nodeSelector: {{edge: \"true\"}}}}}}
         let (code, report) = as_json(&["-"], &text);
         assert_eq!((code, &report["objects"]), (2, &json!([])));
         assert_eq!(report["problems"][0]["line"], 11);
-        assert!(
-            run_with(&["check", "-"], &text)
-                .out
-                .contains("nothing was judged")
-        );
+        assert!(run_with(&["check", "-"], &text).out.contains("nothing was judged"));
     }
 
     #[test]
@@ -331,12 +268,8 @@ spec: {{placement: {{nodeSelector: {{edge: \"true\"}}}}}}
         let (code, report) = as_json(&["no-such-file.yaml", "Cargo.toml", "-"], ADVERTISEMENT);
         assert_eq!(code, 2);
         assert_eq!(report["objects"][0]["verdict"], "deny");
-        let files: Vec<_> = report["problems"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|problem| &problem["file"])
-            .collect();
+        let files: Vec<_> =
+            report["problems"].as_array().unwrap().iter().map(|problem| &problem["file"]).collect();
         assert_eq!(files, ["no-such-file.yaml", "Cargo.toml"]);
     }
 
@@ -346,11 +279,7 @@ spec: {{placement: {{nodeSelector: {{edge: \"true\"}}}}}}
         let run = run_with(&["check", "-"], text);
         assert_eq!(run.code, 2);
         assert_eq!(run.out.matches("error:").count(), 1, "{}", run.out);
-        assert!(
-            run.out.contains("<stdin>:6:10\n") && run.out.contains("put it in quotes"),
-            "{}",
-            run.out
-        );
+        assert!(run.out.contains("<stdin>:6:10\n") && run.out.contains("put it in quotes"), "{}", run.out);
     }
 
     #[test]
@@ -383,10 +312,7 @@ spec: {{placement: {{nodeSelector: {{edge: \"true\"}}}}}}
         let created = review.to_string().replace("UPDATE", "CREATE");
         let (code, report) = as_json(&["-"], &created);
         assert_eq!((code, reasons(&report["objects"][0])), (1, vec!["WIDER"]));
-        let (code, report) = as_json(
-            &["-"],
-            &review.to_string().replace("\"uid\":\"1\"", "\"uid\":\"\""),
-        );
+        let (code, report) = as_json(&["-"], &review.to_string().replace("\"uid\":\"1\"", "\"uid\":\"\""));
         assert_eq!((code, report["problems"].as_array().unwrap().len()), (2, 1));
     }
 }
@@ -407,18 +333,10 @@ mod formats {
             let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
             assert_eq!(driver["rules"][index]["id"], result["ruleId"]);
             let place = &result["locations"][0]["physicalLocation"];
-            assert!(
-                place["artifactLocation"]["uri"]
-                    .as_str()
-                    .unwrap()
-                    .starts_with("examples/")
-            );
+            assert!(place["artifactLocation"]["uri"].as_str().unwrap().starts_with("examples/"));
             assert!(place["region"]["startLine"].as_u64().unwrap() > 0);
         }
-        let levels: Vec<_> = results
-            .iter()
-            .map(|result| result["level"].as_str().unwrap())
-            .collect();
+        let levels: Vec<_> = results.iter().map(|result| result["level"].as_str().unwrap()).collect();
         assert_eq!(levels.iter().filter(|level| **level == "error").count(), 3);
         assert!(levels.contains(&"note"), "the edits: {levels:?}");
         assert_eq!(log["runs"][0]["invocations"][0]["executionSuccessful"], true);
@@ -426,34 +344,17 @@ mod formats {
 
     #[test]
     fn junit_has_a_case_for_each_object() {
-        let run = run(&[
-            "check",
-            "--format",
-            "junit",
-            "examples/broken",
-            "examples/seed",
-            "no-such-file",
-        ]);
+        let run = run(&["check", "--format", "junit", "examples/broken", "examples/seed", "no-such-file"]);
         assert_eq!(run.code, 2);
+        assert!(run.out.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"));
         assert!(
-            run.out
-                .starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n")
-        );
-        assert!(
-            run.out
-                .contains("<testsuites name=\"lockstep\" tests=\"7\" failures=\"3\" errors=\"1\">"),
+            run.out.contains("<testsuites name=\"lockstep\" tests=\"7\" failures=\"3\" errors=\"1\">"),
             "{}",
             run.out
         );
         assert!(run.out.contains("<failure type=\"announcement-placement/WIDER\""));
-        assert_eq!(
-            run.out.matches("<testsuite ").count(),
-            run.out.matches("</testsuite>").count()
-        );
-        assert_eq!(
-            run.err,
-            "lockstep: no-such-file: the file cannot be read: no such file or directory\n"
-        );
+        assert_eq!(run.out.matches("<testsuite ").count(), run.out.matches("</testsuite>").count());
+        assert_eq!(run.err, "lockstep: no-such-file: the file cannot be read: no such file or directory\n");
     }
 
     #[test]
@@ -472,11 +373,7 @@ mod formats {
         let (_, report) = as_json(&["-"], &object.to_string());
         assert_eq!(report["objects"][0]["name"], name);
         let junit = run_with(&["check", "--format", "junit", "-"], &object.to_string());
-        assert!(
-            junit.out.contains("]0;title&lt;&amp;&quot;&apos;"),
-            "{}",
-            junit.out
-        );
+        assert!(junit.out.contains("]0;title&lt;&amp;&quot;&apos;"), "{}", junit.out);
         assert!(!junit.out.contains('\u{1b}') && !junit.out.contains('\u{7}'));
     }
 
@@ -490,11 +387,7 @@ mod formats {
         });
         let run = run_with(&["check", "-"], &object.to_string());
         assert_eq!(run.code, 1);
-        assert!(
-            run.out.contains("--> <stdin>:1:1") && !run.out.contains("xxxx"),
-            "{}",
-            run.out
-        );
+        assert!(run.out.contains("--> <stdin>:1:1") && !run.out.contains("xxxx"), "{}", run.out);
     }
 
     #[test]
@@ -503,14 +396,7 @@ mod formats {
         assert!(!colored(&["check", "examples/seed"]));
         assert!(colored(&["check", "--color", "always", "examples/seed"]));
         assert!(!colored(&["check", "--color", "never", "examples/seed"]));
-        assert!(!colored(&[
-            "check",
-            "--color",
-            "always",
-            "--format",
-            "json",
-            "examples/seed"
-        ]));
+        assert!(!colored(&["check", "--color", "always", "--format", "json", "examples/seed"]));
     }
 }
 
@@ -519,12 +405,7 @@ mod process {
 
     #[test]
     fn usage_errors_end_with_2_and_help_with_0() {
-        for arguments in [
-            &["check"][..],
-            &[],
-            &["no-such-command"],
-            &["check", "--format", "xml", "-"],
-        ] {
+        for arguments in [&["check"][..], &[], &["no-such-command"], &["check", "--format", "xml", "-"]] {
             let run = run(arguments);
             assert_eq!((run.code, run.out.as_str()), (2, ""), "{arguments:?}");
             assert!(run.err.contains("--help"), "{}", run.err);
@@ -539,19 +420,12 @@ mod process {
     #[test]
     fn a_reader_that_has_seen_enough_is_no_error() {
         for (arguments, code) in [(vec!["crd"], 0), (vec!["check", "examples/broken"], 1)] {
-            let mut child = command(&arguments)
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
+            let mut child =
+                command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             drop(child.stdout.take());
             let mut err = String::new();
             child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-            assert_eq!(
-                (child.wait().unwrap().code(), err.as_str()),
-                (Some(code), ""),
-                "{arguments:?}"
-            );
+            assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(code), ""), "{arguments:?}");
         }
     }
 
@@ -559,29 +433,14 @@ mod process {
     #[test]
     fn the_plugin_of_kubectl_shows_itself_as_one() {
         use std::os::unix::process::CommandExt;
-        let output = command(&["check", "--help"])
-            .arg0("/usr/bin/kubectl-lockstep")
-            .output()
-            .unwrap();
-        assert!(
-            String::from_utf8(output.stdout)
-                .unwrap()
-                .contains("Usage: kubectl lockstep check")
-        );
+        let output = command(&["check", "--help"]).arg0("/usr/bin/kubectl-lockstep").output().unwrap();
+        assert!(String::from_utf8(output.stdout).unwrap().contains("Usage: kubectl lockstep check"));
     }
 
     #[test]
     fn the_kind_the_completions_and_the_manual_are_printed() {
-        assert!(
-            run(&["crd"])
-                .out
-                .contains("name: gatewaytopologies.lockstep.dev\n")
-        );
-        assert!(
-            run(&["completions", "bash"])
-                .out
-                .contains("complete -F _lockstep")
-        );
+        assert!(run(&["crd"]).out.contains("name: gatewaytopologies.lockstep.dev\n"));
+        assert!(run(&["completions", "bash"]).out.contains("complete -F _lockstep"));
         assert!(run(&["man", "check"]).out.contains(".SH SYNOPSIS"));
     }
 }

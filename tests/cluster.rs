@@ -49,12 +49,7 @@ impl Watches {
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let task = tokio::spawn(cluster::run(client, publish, metrics, shutdown.clone()));
-        Self {
-            facts,
-            registry,
-            shutdown,
-            task,
-        }
+        Self { facts, registry, shutdown, task }
     }
 
     /// Waits for facts of which `wanted` holds.
@@ -94,10 +89,7 @@ impl Watches {
 
 async fn install_topologies(control_plane: &ControlPlane) {
     let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
-    control_plane
-        .install_crd(GatewayTopology::crd_name(), &crd)
-        .await
-        .unwrap();
+    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
 }
 
 async fn create_namespaces(client: &Client) {
@@ -180,10 +172,7 @@ fn knows_advertisements(facts: &Facts) -> bool {
 }
 
 fn is_announced_by(facts: &Facts, name: &str) -> bool {
-    let key = ObjectKey {
-        namespace: "metallb-system".to_owned(),
-        name: name.to_owned(),
-    };
+    let key = ObjectKey { namespace: "metallb-system".to_owned(), name: name.to_owned() };
     let mut pools = facts.sites().iter().flat_map(|site| &site.pools);
     pools.any(|pool| pool.advertisements.contains(&key))
 }
@@ -201,13 +190,7 @@ async fn facts_follow_the_cluster() {
     let client = control_plane.client().await.unwrap();
     create_namespaces(&client).await;
     let gateway = pod("gateway", "istio-ingressgateway");
-    for object in [
-        node("a", "arp"),
-        pool(),
-        service(),
-        gateway,
-        pod("other", "other"),
-    ] {
+    for object in [node("a", "arp"), pool(), service(), gateway, pod("other", "other")] {
         create(&client, &object).await;
     }
 
@@ -218,9 +201,7 @@ async fn facts_follow_the_cluster() {
 
     create(&client, &topology(&json!({}))).await;
     watches.until_counted("topologies_enforced 1").await;
-    let facts = watches
-        .until("the topology", |facts| !facts.sites().is_empty())
-        .await;
+    let facts = watches.until("the topology", |facts| !facts.sites().is_empty()).await;
     assert!(knows_pods(&facts, "istio-system") && knows_advertisements(&facts));
     // The Service is the gateway's only because of a label that the live pod carries.
     let services: Vec<_> = facts.sites()[0].services.iter().collect();
@@ -237,31 +218,17 @@ async fn facts_follow_the_cluster() {
     }
 
     create(&client, &advertisement("edge")).await;
-    watches
-        .until("a new advertisement", |facts| is_announced_by(facts, "edge"))
-        .await;
+    watches.until("a new advertisement", |facts| is_announced_by(facts, "edge")).await;
     api::change(&client, &node("a", "arp"), &node("a", "bgp")).await;
-    watches
-        .until("a changed label", |facts| node_value(facts, "a") == Some("bgp"))
-        .await;
+    watches.until("a changed label", |facts| node_value(facts, "a") == Some("bgp")).await;
     create(&client, &node("b", "arp")).await;
-    watches
-        .until("a new node", |facts| node_value(facts, "b").is_some())
-        .await;
+    watches.until("a new node", |facts| node_value(facts, "b").is_some()).await;
     delete(&client, &node("a", "bgp")).await;
-    watches
-        .until("a node that went", |facts| node_value(facts, "a").is_none())
-        .await;
+    watches.until("a node that went", |facts| node_value(facts, "a").is_none()).await;
     delete(&client, &advertisement("edge")).await;
-    watches
-        .until("an advertisement that went", |facts| {
-            !is_announced_by(facts, "edge")
-        })
-        .await;
+    watches.until("an advertisement that went", |facts| !is_announced_by(facts, "edge")).await;
     delete(&client, &topology(&json!({}))).await;
-    watches
-        .until("a topology that went", |facts| facts.sites().is_empty())
-        .await;
+    watches.until("a topology that went", |facts| facts.sites().is_empty()).await;
     watches.until_counted("objects{kind=\"Pod\"} 0").await;
     watches.stop().await;
 }
@@ -272,17 +239,13 @@ async fn kinds_may_be_installed_later_and_removed_again() {
     let client = control_plane.client().await.unwrap();
     create_namespaces(&client).await;
     let mut watches = Watches::start(client.clone());
-    watches
-        .until_counted("watch_errors_total{kind=\"GatewayTopology\"} 1")
-        .await;
+    watches.until_counted("watch_errors_total{kind=\"GatewayTopology\"} 1").await;
     assert!(watches.facts.borrow().is_none());
 
     install_topologies(&control_plane).await;
     create(&client, &topology(&json!({}))).await;
     let facts = watches
-        .until("pods without MetalLB", |facts| {
-            !facts.sites().is_empty() && knows_pods(facts, "istio-system")
-        })
+        .until("pods without MetalLB", |facts| !facts.sites().is_empty() && knows_pods(facts, "istio-system"))
         .await;
     // A request about an advertisement would prove these facts wrong.
     assert!(!knows_advertisements(&facts));
@@ -291,18 +254,14 @@ async fn kinds_may_be_installed_later_and_removed_again() {
     watches.until("MetalLB", knows_advertisements).await;
     create(&client, &pool()).await;
     create(&client, &advertisement("edge")).await;
-    watches
-        .until("an advertisement", |facts| is_announced_by(facts, "edge"))
-        .await;
+    watches.until("an advertisement", |facts| is_announced_by(facts, "edge")).await;
 
     let name = "l2advertisements.metallb.io";
     let definition = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name},
     });
     delete(&client, &definition).await;
-    watches
-        .until("that MetalLB went", |facts| !knows_advertisements(facts))
-        .await;
+    watches.until("that MetalLB went", |facts| !knows_advertisements(facts)).await;
     watches.stop().await;
 }
 
@@ -321,9 +280,7 @@ async fn a_namespace_is_pending_until_its_roles_allow_its_watches() {
     grant(&client, None, &[nodes, topologies]).await;
 
     let mut watches = Watches::start(control_plane.client_as("alice").await.unwrap());
-    let facts = watches
-        .until("the topology", |facts| !facts.sites().is_empty())
-        .await;
+    let facts = watches.until("the topology", |facts| !facts.sites().is_empty()).await;
     assert!(knows_pods(&facts, "elsewhere"));
     assert!(!knows_pods(&facts, "istio-system") && !knows_pods(&facts, "metallb-system"));
     assert!(watches.counts("topologies_enforced 0"));
@@ -332,9 +289,7 @@ async fn a_namespace_is_pending_until_its_roles_allow_its_watches() {
     grant(&client, Some("istio-system"), &[gateway]).await;
     let metallb = may_watch("metallb.io", &["ipaddresspools", "l2advertisements"]);
     grant(&client, Some("metallb-system"), &[metallb]).await;
-    watches
-        .until("gateway pods", |facts| knows_pods(facts, "istio-system"))
-        .await;
+    watches.until("gateway pods", |facts| knows_pods(facts, "istio-system")).await;
     watches.until("advertisements", knows_advertisements).await;
     watches.until_counted("objects{kind=\"Pod\"} 1").await;
     watches.stop().await;
@@ -353,10 +308,7 @@ async fn grant(client: &Client, namespace: Option<&str>, rules: &[Value]) {
             "kind": format!("{scope}{kind}"),
             "metadata": {"name": "lockstep", "namespace": namespace},
         });
-        object
-            .as_object_mut()
-            .unwrap()
-            .extend(rest.as_object().unwrap().clone());
+        object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         object
     };
     create(client, &object("Role", json!({"rules": rules}))).await;

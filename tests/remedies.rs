@@ -30,12 +30,12 @@ fn facts(relation: Match) -> Facts {
 }
 
 fn judge(selectors: Vec<LabelSelector>, facts: &Facts) -> Verdict {
-    let mut advertisement = L2Advertisement::default();
-    advertisement.spec = AdvertisementSpec {
+    let spec = AdvertisementSpec {
         pools: vec!["default-pool".to_owned()],
         node_selectors: selectors,
         ..Default::default()
     };
+    let advertisement = L2Advertisement { spec, ..L2Advertisement::default() };
     let change = Change {
         operation: Operation::Create,
         namespace: "metallb-system".to_owned(),
@@ -90,10 +90,7 @@ fn selector() -> impl Strategy<Value = LabelSelector> {
     );
     (labels, prop::collection::vec(requirement(), 0..=2)).prop_map(|(labels, match_expressions)| {
         LabelSelector {
-            match_labels: labels
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
+            match_labels: labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             match_expressions,
         }
     })
@@ -113,7 +110,7 @@ proptest! {
         // What MetalLB refuses is told by place; there is nothing to propose.
         if let Some(finding) = finding.filter(|finding| finding.reason != Reason::Invalid) {
             let followed = follow(finding, &written);
-            let again = judge(followed.clone(), &facts);
+            let again = judge(followed, &facts);
             prop_assert!(!again.is_denied(), "{}\nof {written:?}\nled to {again:?}", finding.help);
         }
     }

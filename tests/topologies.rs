@@ -20,10 +20,7 @@ use support::control_plane::ControlPlane;
 async fn start() -> (ControlPlane, kube::Client) {
     let control_plane = ControlPlane::start().await.unwrap();
     let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
-    control_plane
-        .install_crd(GatewayTopology::crd_name(), &crd)
-        .await
-        .unwrap();
+    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
     let client = control_plane.client().await.unwrap();
     (control_plane, client)
 }
@@ -57,130 +54,35 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
     const KEY: &str = "every key must be a label key: `name` or `dns.prefix/name`";
     let entries: Vec<String> = (0..65).map(|index| format!("entry-{index}")).collect();
     let labels: Map<String, Value> = entries.iter().map(|key| (key.clone(), json!("x"))).collect();
-    let keys = [
-        "",
-        "/a",
-        "a b",
-        "a/b/c",
-        "Ex.com/a",
-        "ex..com/a",
-        "ex_com/a",
-        "a\n",
-    ];
+    let keys = ["", "/a", "a b", "a/b/c", "Ex.com/a", "ex..com/a", "ex_com/a", "a\n"];
     let keys = keys.map(str::to_owned).into_iter();
     let long_keys = [long(64), format!("{}/a", long(254)), format!("a/{}", long(64))];
-    let mut wrong: Vec<_> = keys
-        .chain(long_keys)
-        .map(|key| (pod_labels(&key, &json!("x")), LABELS, KEY))
-        .collect();
+    let mut wrong: Vec<_> =
+        keys.chain(long_keys).map(|key| (pod_labels(&key, &json!("x")), LABELS, KEY)).collect();
     wrong.extend([
-        (
-            pod_labels("a", &json!("-x")),
-            "spec.gateway.podLabels.a",
-            "should match",
-        ),
-        (
-            pod_labels("a", &json!("x\n")),
-            "spec.gateway.podLabels.a",
-            "should match",
-        ),
-        (
-            pod_labels("a", &json!(long(64))),
-            "spec.gateway.podLabels.a",
-            "63 bytes",
-        ),
-        (
-            pod_labels("a", &json!(7)),
-            "spec.gateway.podLabels.a",
-            "of type string",
-        ),
+        (pod_labels("a", &json!("-x")), "spec.gateway.podLabels.a", "should match"),
+        (pod_labels("a", &json!("x\n")), "spec.gateway.podLabels.a", "should match"),
+        (pod_labels("a", &json!(long(64))), "spec.gateway.podLabels.a", "63 bytes"),
+        (pod_labels("a", &json!(7)), "spec.gateway.podLabels.a", "of type string"),
         (pod_labels("a", &Value::Null), LABELS, "at least 1 properties"),
-        (
-            json!({"gateway": {"podLabels": {}}}),
-            LABELS,
-            "at least 1 properties",
-        ),
+        (json!({"gateway": {"podLabels": {}}}), LABELS, "at least 1 properties"),
         (json!({"gateway": {"podLabels": labels}}), LABELS, "at most 64"),
-        (
-            json!({"gateway": {"namespace": ""}}),
-            "spec.gateway.namespace",
-            "should match",
-        ),
-        (
-            json!({"gateway": {"namespace": "a.b"}}),
-            "spec.gateway.namespace",
-            "should match",
-        ),
-        (
-            json!({"gateway": {"namespace": long(64)}}),
-            "spec.gateway.namespace",
-            "63 bytes",
-        ),
-        (
-            json!({"metallbNamespace": "MetalLB"}),
-            "spec.metallbNamespace",
-            "should match",
-        ),
-        (
-            json!({"placement": {"nodeSelector": {}}}),
-            "spec.placement.nodeSelector",
-            "at least 1",
-        ),
-        (
-            json!({"placement": {"onConflict": "deny"}}),
-            "spec.placement.onConflict",
-            "\"Deny\", \"Override\"",
-        ),
-        (
-            json!({"addressPools": []}),
-            "spec.addressPools",
-            "at least 1 items",
-        ),
-        (
-            json!({"addressPools": entries}),
-            "spec.addressPools",
-            "at most 64 items",
-        ),
-        (
-            json!({"addressPools": ["a", "a"]}),
-            "spec.addressPools[1]",
-            "Duplicate value",
-        ),
-        (
-            json!({"addressPools": [""]}),
-            "spec.addressPools[0]",
-            "at least 1 chars",
-        ),
-        (
-            json!({"addressPools": [long(254)]}),
-            "spec.addressPools[0]",
-            "253 bytes",
-        ),
-        (
-            json!({"announcements": {"match": "exact"}}),
-            "spec.announcements.match",
-            "\"LiveNodes\"",
-        ),
-        (
-            json!({"service": {"types": []}}),
-            "spec.service.types",
-            "at least 1 items",
-        ),
-        (
-            json!({"service": {"types": ["ExternalName"]}}),
-            "spec.service.types[0]",
-            "\"NodePort\"",
-        ),
-        (
-            json!({"service": {"types": ["NodePort", "NodePort"]}}),
-            "spec.service.types[1]",
-            "Duplicate value",
-        ),
-        (
-            json!({"service": {"loadBalancerClasses": []}}),
-            "spec.service.loadBalancerClasses",
-            "at least 1",
-        ),
+        (json!({"gateway": {"namespace": ""}}), "spec.gateway.namespace", "should match"),
+        (json!({"gateway": {"namespace": "a.b"}}), "spec.gateway.namespace", "should match"),
+        (json!({"gateway": {"namespace": long(64)}}), "spec.gateway.namespace", "63 bytes"),
+        (json!({"metallbNamespace": "MetalLB"}), "spec.metallbNamespace", "should match"),
+        (json!({"placement": {"nodeSelector": {}}}), "spec.placement.nodeSelector", "at least 1"),
+        (json!({"placement": {"onConflict": "deny"}}), "spec.placement.onConflict", "\"Deny\", \"Override\""),
+        (json!({"addressPools": []}), "spec.addressPools", "at least 1 items"),
+        (json!({"addressPools": entries}), "spec.addressPools", "at most 64 items"),
+        (json!({"addressPools": ["a", "a"]}), "spec.addressPools[1]", "Duplicate value"),
+        (json!({"addressPools": [""]}), "spec.addressPools[0]", "at least 1 chars"),
+        (json!({"addressPools": [long(254)]}), "spec.addressPools[0]", "253 bytes"),
+        (json!({"announcements": {"match": "exact"}}), "spec.announcements.match", "\"LiveNodes\""),
+        (json!({"service": {"types": []}}), "spec.service.types", "at least 1 items"),
+        (json!({"service": {"types": ["ExternalName"]}}), "spec.service.types[0]", "\"NodePort\""),
+        (json!({"service": {"types": ["NodePort", "NodePort"]}}), "spec.service.types[1]", "Duplicate value"),
+        (json!({"service": {"loadBalancerClasses": []}}), "spec.service.loadBalancerClasses", "at least 1"),
         (
             json!({"service": {"loadBalancerClasses": ["a", "a"]}}),
             "spec.service.loadBalancerClasses[1]",
@@ -191,11 +93,7 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
             "spec.service.loadBalancerClasses[0]",
             "317 bytes",
         ),
-        (
-            json!({"enforcement": "Off"}),
-            "spec.enforcement",
-            "\"Enforce\", \"Warn\", \"Audit\"",
-        ),
+        (json!({"enforcement": "Off"}), "spec.enforcement", "\"Enforce\", \"Warn\", \"Audit\""),
         (
             json!({"enforcementByRule": {"placement": "Warn"}}),
             "spec.enforcementByRule",
@@ -217,20 +115,11 @@ async fn what_is_wrong_is_refused_by_both() {
     for (index, (spec, field, words)) in wrong().into_iter().enumerate() {
         assert!(read(&spec).is_err(), "Rust takes {spec}");
         let answer = api::post(&client, &topology(index, &spec), true).await;
-        assert_eq!(
-            answer.status,
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "{spec}: {}",
-            answer.body
-        );
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{spec}: {}", answer.body);
         let causes = answer.body["details"]["causes"].as_array().unwrap();
         let is_expected =
             |cause: &Value| cause["field"] == field && cause["message"].as_str().unwrap().contains(words);
-        assert!(
-            causes.iter().any(is_expected),
-            "{spec} at {field}: {}",
-            answer.body
-        );
+        assert!(causes.iter().any(is_expected), "{spec} at {field}: {}", answer.body);
     }
 }
 

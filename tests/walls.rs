@@ -1,11 +1,6 @@
 //! What ARCHITECTURE.md says about the house holds in the house.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::string_slice,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::string_slice, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,11 +10,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
     let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(path) = open.pop() {
         if path.is_dir() {
-            open.extend(
-                std::fs::read_dir(path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
+            open.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }
@@ -34,32 +25,15 @@ fn text(path: &Path) -> String {
 
 /// The room that a file belongs to: `rules` for `src/rules.rs` and everything in `src/rules/`.
 fn room(path: &Path) -> String {
-    let inside = path
-        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
-        .unwrap();
-    inside
-        .components()
-        .next()
-        .unwrap()
-        .as_os_str()
-        .to_str()
-        .unwrap()
-        .trim_end_matches(".rs")
-        .to_owned()
+    let inside = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
 fn assert_unknown_in(rooms: &[&str], words: &[&str]) {
-    for path in sources("src")
-        .iter()
-        .filter(|path| rooms.contains(&room(path).as_str()))
-    {
+    for path in sources("src").iter().filter(|path| rooms.contains(&room(path).as_str())) {
         let text = text(path);
         for word in words {
-            assert!(
-                !text.contains(word),
-                "`{}` must not know of `{word}`",
-                path.display()
-            );
+            assert!(!text.contains(word), "`{}` must not know of `{word}`", path.display());
         }
     }
 }
@@ -81,20 +55,10 @@ const IO: [&str; 12] = [
 
 #[test]
 fn rules_and_labels_do_no_io() {
-    assert_unknown_in(
-        &[
-            "labels", "objects", "facts", "rules", "change", "verdict", "field",
-        ],
-        &IO,
-    );
+    assert_unknown_in(&["labels", "objects", "facts", "rules", "change", "verdict", "field"], &IO);
     assert_unknown_in(
         &["labels"],
-        &[
-            "crate::objects::Pod",
-            "crate::facts",
-            "crate::rules",
-            "crate::topology",
-        ],
+        &["crate::objects::Pod", "crate::facts", "crate::rules", "crate::topology"],
     );
 }
 
@@ -102,41 +66,20 @@ fn rules_and_labels_do_no_io() {
 fn admission_knows_no_http_and_no_cluster() {
     assert_unknown_in(
         &["admission"],
-        &[
-            "hyper",
-            "axum",
-            "http::",
-            "tokio",
-            "crate::server",
-            "crate::cluster",
-        ],
+        &["hyper", "axum", "http::", "tokio", "crate::server", "crate::cluster"],
     );
 }
 
 #[test]
 fn the_server_knows_no_kinds_and_no_rules() {
-    let others = [
-        "crate::objects",
-        "crate::rules",
-        "crate::admission",
-        "crate::facts",
-        "crate::topology",
-        "kube::",
-    ];
+    let others =
+        ["crate::objects", "crate::rules", "crate::admission", "crate::facts", "crate::topology", "kube::"];
     assert_unknown_in(&["server", "certs"], &others);
 }
 
 #[test]
 fn the_cluster_knows_no_requests() {
-    assert_unknown_in(
-        &["cluster"],
-        &[
-            "crate::admission",
-            "crate::server",
-            "crate::webhook",
-            "crate::rules",
-        ],
-    );
+    assert_unknown_in(&["cluster"], &["crate::admission", "crate::server", "crate::webhook", "crate::rules"]);
 }
 
 #[test]
@@ -147,11 +90,8 @@ fn every_file_is_in_the_module_tree() {
             continue;
         }
         let folder = path.parent().unwrap();
-        let parent = if folder.ends_with("src") {
-            folder.join("lib.rs")
-        } else {
-            folder.with_extension("rs")
-        };
+        let parent =
+            if folder.ends_with("src") { folder.join("lib.rs") } else { folder.with_extension("rs") };
         let declared = format!("mod {name};");
         assert!(
             text(&parent).contains(&declared),
@@ -164,40 +104,23 @@ fn every_file_is_in_the_module_tree() {
 
 #[test]
 fn no_file_is_over_400_lines() {
-    for path in sources("src")
-        .into_iter()
-        .chain(sources("tests"))
-        .chain(sources("benches"))
-    {
+    for path in sources("src").into_iter().chain(sources("tests")).chain(sources("benches")) {
         let lines = text(&path).lines().count();
-        assert!(
-            lines <= 400 || path.ends_with("tests/check.rs"),
-            "`{}` has {lines} lines",
-            path.display()
-        );
+        assert!(lines <= 400 || path.ends_with("tests/check.rs"), "`{}` has {lines} lines", path.display());
     }
 }
 
 #[test]
 fn every_test_that_the_architecture_names_is_there() {
     let architecture = text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md"));
-    let all: String = sources("tests")
-        .iter()
-        .chain(&sources("src"))
-        .map(|path| text(path))
-        .collect();
+    let all: String = sources("tests").iter().chain(&sources("src")).map(|path| text(path)).collect();
     let quoted: BTreeSet<&str> = architecture.split('`').skip(1).step_by(2).collect();
     for quote in quoted {
         let is_path = quote.starts_with("tests/") || quote.starts_with("src/");
         if is_path {
-            assert!(
-                Path::new(env!("CARGO_MANIFEST_DIR")).join(quote).exists(),
-                "`{quote}` is not there"
-            );
+            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(quote).exists(), "`{quote}` is not there");
         } else if quote.contains('_')
-            && quote
-                .chars()
-                .all(|character| character.is_ascii_lowercase() || "_*".contains(character))
+            && quote.chars().all(|character| character.is_ascii_lowercase() || "_*".contains(character))
         {
             assert!(
                 all.contains(&format!("fn {}", quote.trim_end_matches('*'))),

@@ -61,12 +61,7 @@ pub async fn run(
     latencies.sort_unstable();
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64();
     let count = latencies.len() as f64;
-    Load {
-        rate: count / elapsed,
-        p50: at(0.5),
-        p99: at(0.99),
-        cpu: cpu * 10_000.0 / count,
-    }
+    Load { rate: count / elapsed, p50: at(0.5), p99: at(0.99), cpu: cpu * 10_000.0 / count }
 }
 
 /// One request, on a connection of its own.
@@ -102,10 +97,7 @@ async fn burst(
 
 async fn ask(connection: &mut Connection, path: &str, body: Bytes, marker: &str) {
     let answer = connection.post(path, body).await;
-    let is_right = answer.status.is_success()
-        && answer
-            .body
-            .windows(marker.len())
-            .any(|part| part == marker.as_bytes());
+    let is_right =
+        answer.status.is_success() && answer.body.windows(marker.len()).any(|part| part == marker.as_bytes());
     assert!(is_right, "{}: {:?}", answer.status, answer.body);
 }

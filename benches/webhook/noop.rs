@@ -37,10 +37,7 @@ impl Handler for Noop {
 
 /// Serves until it is killed.
 pub fn serve() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let made = self_made(&[]).expect("a certificate");
         let (_tls, tls) = watch::channel(made.pair.config);

@@ -33,13 +33,7 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
         Self::start(
             command
-                .args([
-                    "serve",
-                    "--listen",
-                    "127.0.0.1:0",
-                    "--admin-listen",
-                    "127.0.0.1:0",
-                ])
+                .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
                 .args(["--log-format", "json"])
                 .arg("--facts")
                 .arg(facts),
@@ -51,11 +45,7 @@ impl Server {
         if command.as_std().get_program() == env!("CARGO_BIN_EXE_lockstep") {
             command.arg("--write-ca").arg(ca_file.path());
         }
-        let child = command
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("a process");
+        let child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("a process");
         Self { child, ca_file }
     }
 
@@ -63,11 +53,7 @@ impl Server {
     pub async fn ready(&mut self) -> Address {
         let mut lines = BufReader::new(self.child.stderr.take().expect("a piped log")).lines();
         let serving = loop {
-            let line = lines
-                .next_line()
-                .await
-                .expect("a log")
-                .expect("it serves before it ends");
+            let line = lines.next_line().await.expect("a log").expect("it serves before it ends");
             match serde_json::from_str::<serde_json::Value>(&line) {
                 Ok(event) if event["message"] == "serving" => break event,
                 _ => {}
@@ -76,26 +62,15 @@ impl Server {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let text = |field: &str| serving[field].as_str().map(str::to_owned);
         let written = std::fs::read_to_string(self.ca_file.path()).unwrap_or_default();
-        Address {
-            webhook: text("webhook").expect("an address"),
-            ca_pem: text("ca").unwrap_or(written),
-        }
+        Address { webhook: text("webhook").expect("an address"), ca_pem: text("ca").unwrap_or(written) }
     }
 
     /// Seconds of CPU used so far, in user and kernel mode.
     pub fn cpu(&self) -> f64 {
         let stat = self.proc("stat");
         // After the command's name, which may hold anything, in parentheses.
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let ticks: f64 = [11, 12]
-            .iter()
-            .filter_map(|field| fields.get(*field)?.parse::<f64>().ok())
-            .sum();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks: f64 = [11, 12].iter().filter_map(|field| fields.get(*field)?.parse::<f64>().ok()).sum();
         // Linux counts in hundredths of a second on every architecture that is in use (USER_HZ).
         ticks / 100.0
     }
@@ -103,14 +78,8 @@ impl Server {
     /// Resident memory in MB.
     pub fn resident(&self) -> f64 {
         let status = self.proc("status");
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .unwrap_or_default();
-        line.split_whitespace()
-            .nth(1)
-            .and_then(|kilobytes| kilobytes.parse::<f64>().ok())
-            .unwrap_or(f64::NAN)
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<f64>().ok()).unwrap_or(f64::NAN)
             / 1024.0
     }
 

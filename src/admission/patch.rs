@@ -52,19 +52,10 @@ fn proven(document: &Value, edits: &[Edit]) -> Result<Patch, PatchError> {
         places.insert(existing_parent(document, &tokens));
         set(&mut wanted, &tokens, &edit.value).ok_or_else(|| PatchError::Parent(edit.field.to_string()))?;
     }
-    let patch = Patch(
-        places
-            .into_iter()
-            .filter_map(|place| add(&wanted, &place))
-            .collect(),
-    );
+    let patch = Patch(places.into_iter().filter_map(|place| add(&wanted, &place)).collect());
     let mut made = document.clone();
     json_patch::patch(&mut made, &patch)?;
-    if made == wanted {
-        Ok(patch)
-    } else {
-        Err(PatchError::Differs)
-    }
+    if made == wanted { Ok(patch) } else { Err(PatchError::Differs) }
 }
 
 /// The shortest path towards `tokens` that `document` does not hold: `add` needs all but its last token there.
@@ -73,9 +64,7 @@ fn existing_parent(document: &Value, tokens: &[String]) -> Vec<String> {
     let mut at = Some(document);
     for token in tokens {
         place.push(token.clone());
-        at = at
-            .and_then(|value| value.get(token))
-            .filter(|value| !value.is_null());
+        at = at.and_then(|value| value.get(token)).filter(|value| !value.is_null());
         if at.is_none() {
             break;
         }

@@ -69,10 +69,7 @@ pub struct Request {
 pub fn decode(body: &[u8]) -> Result<Request, DecodeError> {
     let review: Review<'_> = serde_json::from_slice(body)?;
     if review.api_version != "admission.k8s.io/v1" || review.kind != "AdmissionReview" {
-        return Err(DecodeError::Version(format!(
-            "{} {}",
-            review.api_version, review.kind
-        )));
+        return Err(DecodeError::Version(format!("{} {}", review.api_version, review.kind)));
     }
     review.request.ok_or(DecodeError::NoRequest)?.into_request()
 }
@@ -176,10 +173,7 @@ impl RawRequest<'_> {
             return Err(DecodeError::NoUid);
         }
         let kind = self.judged_kind();
-        if let Some(known) = kind
-            .map(Kind::version)
-            .filter(|known| *known != self.resource.version)
-        {
+        if let Some(known) = kind.map(Kind::version).filter(|known| *known != self.resource.version) {
             return Err(DecodeError::Resource {
                 resource: self.resource.resource.into_owned(),
                 version: self.resource.version.into_owned(),
@@ -294,9 +288,9 @@ fn slot<'de, A: MapAccess<'de>>(map: &mut A, request: &RawRequest<'_>) -> Result
     let is_wanted = matches!(request.operation.as_ref(), "CREATE" | "UPDATE");
     match request.judged_kind() {
         Some(kind) if is_wanted => Ok(map.next_value_seed(kind)?.map_or(Slot::Absent, Slot::Decoded)),
-        _ if request.resource.resource.is_empty() || request.operation.is_empty() => Ok(map
-            .next_value::<Option<&RawValue>>()?
-            .map_or(Slot::Absent, Slot::Text)),
+        _ if request.resource.resource.is_empty() || request.operation.is_empty() => {
+            Ok(map.next_value::<Option<&RawValue>>()?.map_or(Slot::Absent, Slot::Text))
+        }
         _ => {
             map.next_value::<IgnoredAny>()?;
             Ok(Slot::Absent)

@@ -66,28 +66,14 @@ struct Cause {
 
 /// The answer to a request that no rule is about.
 pub(super) fn untouched(uid: &str) -> Vec<u8> {
-    encode(Response {
-        uid,
-        allowed: true,
-        ..Response::default()
-    })
+    encode(Response { uid, allowed: true, ..Response::default() })
 }
 
 /// The denial of a request whose object cannot be read.
 pub(super) fn unreadable(uid: &str, error: &DecodeError) -> Vec<u8> {
     let message = wording::clean(&error.to_string(), wording::MESSAGE_LIMIT);
-    let status = Status {
-        code: 400,
-        reason: "BadRequest",
-        message,
-        details: None,
-    };
-    encode(Response {
-        uid,
-        allowed: false,
-        status: Some(status),
-        ..Response::default()
-    })
+    let status = Status { code: 400, reason: "BadRequest", message, details: None };
+    encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
 }
 
 /// The answer to a request that was judged.
@@ -116,11 +102,7 @@ fn denial<'a>(request: &'a Request, verdict: &Verdict) -> Status<'a> {
         code: 403,
         reason: "Forbidden",
         message: wording::denial(verdict),
-        details: Some(Details {
-            name: &request.name,
-            kind: &request.kind,
-            causes,
-        }),
+        details: Some(Details { name: &request.name, kind: &request.kind, causes }),
     }
 }
 
@@ -134,11 +116,7 @@ fn cause(finding: &Finding) -> Cause {
 }
 
 fn encode(response: Response<'_>) -> Vec<u8> {
-    let review = Review {
-        api_version: "admission.k8s.io/v1",
-        kind: "AdmissionReview",
-        response,
-    };
+    let review = Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response };
     // Strings, booleans and maps with string keys always serialise.
     serde_json::to_vec(&review).unwrap_or_default()
 }

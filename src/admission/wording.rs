@@ -22,14 +22,7 @@ pub(super) fn denial(verdict: &Verdict) -> String {
 
 /// `message; help (rule, reason, topology)`.
 fn sentence(finding: &Finding) -> String {
-    let Finding {
-        rule,
-        reason,
-        topology,
-        message,
-        help,
-        ..
-    } = finding;
+    let Finding { rule, reason, topology, message, help, .. } = finding;
     let then = if help.is_empty() { "" } else { "; " };
     format!("{message}{then}{help} ({rule} {reason}, topology {topology})")
 }
@@ -38,18 +31,8 @@ fn sentence(finding: &Finding) -> String {
 pub(super) fn warnings(verdict: &Verdict) -> Vec<String> {
     let mut left = WARNINGS_LIMIT;
     let mut warnings = Vec::new();
-    for finding in verdict
-        .findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Warn)
-    {
-        let Finding {
-            rule,
-            reason,
-            message,
-            help,
-            ..
-        } = finding;
+    for finding in verdict.findings.iter().filter(|finding| finding.severity == Severity::Warn) {
+        let Finding { rule, reason, message, help, .. } = finding;
         let then = if help.is_empty() { "" } else { ": " };
         let warning = clean(&format!("{rule} {reason}: {message}{then}{help}"), WARNING_LIMIT);
         match left.checked_sub(warning.len()) {
@@ -65,11 +48,7 @@ pub(super) fn warnings(verdict: &Verdict) -> Vec<String> {
 pub(super) fn audit_annotations(verdict: &Verdict) -> BTreeMap<&'static str, String> {
     let mut annotations = BTreeMap::new();
     // The most severe finding speaks; an edit where there is none.
-    let finding = verdict
-        .findings
-        .iter()
-        .rev()
-        .max_by_key(|finding| finding.severity);
+    let finding = verdict.findings.iter().rev().max_by_key(|finding| finding.severity);
     let edit = verdict.edits.first();
     let Some((rule, reason, topology)) = finding
         .map(|finding| (finding.rule, finding.reason, &finding.topology))

@@ -40,10 +40,7 @@ impl EncodeLabelValue for Reload {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let metrics = Self {
-            reloads: Family::default(),
-            expiry: Gauge::default(),
-        };
+        let metrics = Self { reloads: Family::default(), expiry: Gauge::default() };
         // A series that appears with its first event has no rate at that event.
         for result in [Reload::Ok, Reload::Failed] {
             drop(metrics.reloads.get_or_create(&ReloadLabels { result }));

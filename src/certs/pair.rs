@@ -51,10 +51,7 @@ impl KeyPair {
         // The API server never resumes a session: what makes resumption possible is work for nothing.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self {
-            config: Arc::new(config),
-            not_after,
-        })
+        Ok(Self { config: Arc::new(config), not_after })
     }
 }
 
@@ -82,10 +79,7 @@ mod tests {
 
     fn pair(params: &CertificateParams, key: &Key, served: &Key) -> Result<KeyPair, PairError> {
         let leaf = params.self_signed(key).unwrap();
-        KeyPair::new(
-            vec![leaf.der().clone()],
-            PrivatePkcs8KeyDer::from(served.serialize_der()).into(),
-        )
+        KeyPair::new(vec![leaf.der().clone()], PrivatePkcs8KeyDer::from(served.serialize_der()).into())
     }
 
     fn params() -> CertificateParams {
@@ -98,11 +92,7 @@ mod tests {
         for (year, seconds) in [(1999, 915_148_800), (2038, 2_145_916_800), (2050, 2_524_608_000)] {
             let mut params = params();
             params.not_after = date_time_ymd(year, 1, 1);
-            assert_eq!(
-                pair(&params, &key, &key).unwrap().not_after,
-                Some(seconds),
-                "{year}"
-            );
+            assert_eq!(pair(&params, &key, &key).unwrap().not_after, Some(seconds), "{year}");
         }
     }
 
@@ -124,9 +114,6 @@ mod tests {
     #[test]
     fn no_certificate_makes_no_pair() {
         let key = PrivatePkcs8KeyDer::from(Key::generate().unwrap().serialize_der());
-        assert!(matches!(
-            KeyPair::new(Vec::new(), key.into()),
-            Err(PairError::Unusable(_))
-        ));
+        assert!(matches!(KeyPair::new(Vec::new(), key.into()), Err(PairError::Unusable(_))));
     }
 }

@@ -78,9 +78,7 @@ fn make(names: &[String]) -> Result<(Leaf, CertifiedIssuer<'static, Key>), SelfM
 
 fn authority() -> Result<CertificateParams, SelfMadeError> {
     let mut params = valid_from_now(CertificateParams::default())?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "lockstep throw-away authority");
+    params.distinguished_name.push(DnType::CommonName, "lockstep throw-away authority");
     // 0: it signs leaves, and no further authority.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -89,10 +87,8 @@ fn authority() -> Result<CertificateParams, SelfMadeError> {
 
 fn leaf(names: &[String]) -> Result<CertificateParams, SelfMadeError> {
     for name in names {
-        CertificateParams::new([name.clone()]).map_err(|source| SelfMadeError::Name {
-            name: name.clone(),
-            source,
-        })?;
+        CertificateParams::new([name.clone()])
+            .map_err(|source| SelfMadeError::Name { name: name.clone(), source })?;
     }
     let names = LOCAL.map(str::to_owned).into_iter().chain(names.iter().cloned());
     let mut params = valid_from_now(CertificateParams::new(names.collect::<Vec<_>>())?)?;
@@ -131,18 +127,13 @@ mod tests {
         now: SystemTime,
     ) -> Result<(), rustls::Error> {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap())
-            .unwrap();
+        roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(ring::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .unwrap();
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
         let now = UnixTime::since_unix_epoch(now.duration_since(SystemTime::UNIX_EPOCH).unwrap());
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        verifier
-            .verify_server_cert(leaf, &[], &name, &[], now)
-            .map(|_| ())
+        verifier.verify_server_cert(leaf, &[], &name, &[], now).map(|_| ())
     }
 
     #[test]
@@ -150,13 +141,7 @@ mod tests {
         let (leaf, authority) =
             make(&["lockstep.lockstep-system.svc".to_owned(), "10.0.0.7".to_owned()]).unwrap();
         let (ca_pem, now) = (authority.pem(), SystemTime::now());
-        for name in [
-            "localhost",
-            "127.0.0.1",
-            "::1",
-            "lockstep.lockstep-system.svc",
-            "10.0.0.7",
-        ] {
+        for name in ["localhost", "127.0.0.1", "::1", "lockstep.lockstep-system.svc", "10.0.0.7"] {
             assert_eq!(verify(leaf.cert.der(), &ca_pem, name, now), Ok(()), "{name}");
         }
         assert!(verify(leaf.cert.der(), &ca_pem, "elsewhere", now).is_err());
@@ -172,11 +157,7 @@ mod tests {
             (now + VALID - minute, true),
             (now + VALID + minute, false),
         ] {
-            assert_eq!(
-                verify(leaf.cert.der(), &ca_pem, "localhost", moment).is_ok(),
-                valid,
-                "{moment:?}"
-            );
+            assert_eq!(verify(leaf.cert.der(), &ca_pem, "localhost", moment).is_ok(), valid, "{moment:?}");
         }
     }
 

@@ -76,11 +76,7 @@ pub struct Streams<'s> {
 /// If the output cannot be written.
 pub fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
     let report = judge::judge(args, streams.stdin);
-    let options = Options {
-        is_strict: args.strict,
-        is_quiet: args.quiet,
-        has_color: streams.has_color,
-    };
+    let options = Options { is_strict: args.strict, is_quiet: args.quiet, has_color: streams.has_color };
     let text = match args.format {
         Format::Human => render::human(&report, options),
         Format::Json => render::json(&report)?,
@@ -111,9 +107,7 @@ mod tests {
 
     fn checked(arguments: &[&str], stdin: &str) -> (Exit, String, String) {
         let all = ["lockstep", "check"].iter().chain(arguments);
-        let Command::Check(args) = Cli::parse_from(all).command else {
-            panic!("another command")
-        };
+        let Command::Check(args) = Cli::parse_from(all).command else { panic!("another command") };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut streams = Streams {
             stdin: &mut stdin.as_bytes(),
@@ -122,11 +116,7 @@ mod tests {
             has_color: false,
         };
         let exit = run(&args, &mut streams).unwrap();
-        (
-            exit,
-            String::from_utf8(stdout).unwrap(),
-            String::from_utf8(stderr).unwrap(),
-        )
+        (exit, String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
     }
 
     #[test]
@@ -149,10 +139,7 @@ mod tests {
     fn people_learn_of_problems_whatever_the_format() {
         for format in ["json", "sarif", "junit"] {
             let (_, stdout, stderr) = checked(&["--format", format, "-"], "a: [");
-            assert_eq!(
-                stderr,
-                "lockstep: <stdin>:1:4: this is not valid YAML: unclosed bracket '['\n"
-            );
+            assert_eq!(stderr, "lockstep: <stdin>:1:4: this is not valid YAML: unclosed bracket '['\n");
             assert!(stdout.contains("unclosed bracket"), "{stdout}");
         }
         let (_, stdout, stderr) = checked(&["-"], "a: [");
@@ -172,18 +159,9 @@ mod tests {
                 Ok(())
             }
         }
-        let Command::Check(args) = Cli::parse_from(["lockstep", "check", "-"]).command else {
-            panic!()
-        };
-        let mut streams = Streams {
-            stdin: &mut io::empty(),
-            stdout: &mut Full,
-            stderr: &mut io::sink(),
-            has_color: false,
-        };
-        assert_eq!(
-            run(&args, &mut streams).unwrap_err().kind(),
-            io::ErrorKind::StorageFull
-        );
+        let Command::Check(args) = Cli::parse_from(["lockstep", "check", "-"]).command else { panic!() };
+        let mut streams =
+            Streams { stdin: &mut io::empty(), stdout: &mut Full, stderr: &mut io::sink(), has_color: false };
+        assert_eq!(run(&args, &mut streams).unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }

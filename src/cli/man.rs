@@ -22,11 +22,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, stdout: &mut dyn Write) -> io::Result<Exit> {
     let mut root = Cli::command();
     root.build();
-    let page = args
-        .command
-        .as_deref()
-        .and_then(|name| root.find_subcommand(name))
-        .unwrap_or(&root);
+    let page = args.command.as_deref().and_then(|name| root.find_subcommand(name)).unwrap_or(&root);
     let mut text = Vec::new();
     Man::new(page.clone()).render(&mut text)?;
     print(stdout, &text)?;

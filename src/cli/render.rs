@@ -39,9 +39,5 @@ fn edit_sentence(edit: &Edit) -> String {
 
 /// The text, and what to do about it.
 fn with_help(message: &str, help: &str) -> String {
-    if help.is_empty() {
-        message.to_owned()
-    } else {
-        format!("{message}; {help}")
-    }
+    if help.is_empty() { message.to_owned() } else { format!("{message}; {help}") }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::error;
 
 use super::Exit;
 use crate::facts::Facts;
@@ -34,20 +34,10 @@ use signals::Stop;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Where reviews are taken
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        default_value = "0.0.0.0:8443",
-        env = "LOCKSTEP_LISTEN"
-    )]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443", env = "LOCKSTEP_LISTEN")]
     listen: SocketAddr,
     /// Where probes and metrics are answered
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        default_value = "0.0.0.0:8080",
-        env = "LOCKSTEP_ADMIN_LISTEN"
-    )]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080", env = "LOCKSTEP_ADMIN_LISTEN")]
     admin_listen: SocketAddr,
     /// Take the facts from these manifests, files or directories, instead of from a cluster
     #[arg(long, value_name = "PATH")]
@@ -61,7 +51,12 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto, env = "LOCKSTEP_LOG_FORMAT")]
     log_format: LogFormat,
     /// The least level that is logged, or directives such as `info,lockstep::cluster=debug`
-    #[arg(long, value_name = "LEVEL", default_value = "info,kube_runtime::watcher=error", env = "LOCKSTEP_LOG")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info,kube_runtime::watcher=error",
+        env = "LOCKSTEP_LOG"
+    )]
     log_level: String,
 }
 
@@ -78,9 +73,7 @@ pub(super) fn run(args: Args) -> ExitCode {
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = runtime
-        .map_err(Failure::from)
-        .and_then(|runtime| runtime.block_on(serve(args, &log)));
+    let outcome = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(serve(args, &log)));
     match outcome {
         Ok(()) => Exit::Fine.into(),
         Err(failure) => {
@@ -91,33 +84,14 @@ pub(super) fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
-    let Args {
-        listen,
-        admin_listen,
-        facts,
-        tls,
-        drain,
-        log_format: _,
-        log_level: _,
-    } = args;
+    let Args { listen, admin_listen, facts, tls, drain, log_format: _, log_level: _ } = args;
     let mut registry = telemetry::registry();
     log.register(&mut registry);
     let stop = Stop::on_signals()?;
     let pair = tls.start(&mut registry).await?;
-    let source = if facts.is_empty() {
-        Source::cluster(&mut registry).await?
-    } else {
-        Source::manifests(facts)?
-    };
-    let bound = bind(
-        Ports { listen, admin_listen },
-        drain,
-        pair.config(),
-        source.facts(),
-        registry,
-    )
-    .await?;
-    info!(webhook = %bound.local_addr(), admin = %bound.admin_addr(), "serving");
+    let source =
+        if facts.is_empty() { Source::cluster(&mut registry).await? } else { Source::manifests(facts)? };
+    let bound = bind(Ports { listen, admin_listen }, drain, pair.config(), source.facts(), registry).await?;
     let shutdown = stop.shutdown();
     tokio::select! {
         // Facts must outlive the last answer, so the server's end decides.
@@ -153,10 +127,7 @@ async fn bind(
             ready: Box::new(move || readiness(&ready)),
             metrics: Box::new(move || telemetry::render(&registry)),
         },
-        limits: Limits {
-            drain: Duration::from_secs(drain),
-            ..Limits::default()
-        },
+        limits: Limits { drain: Duration::from_secs(drain), ..Limits::default() },
         metrics: server_metrics,
     };
     Ok(config.bind().await?)

@@ -147,9 +147,7 @@ mod tests {
         let service = service_fn(move |_: Request<Body>| {
             let answer = answers.lock().unwrap().next();
             async move {
-                let Some((status, body)) = answer else {
-                    std::future::pending().await
-                };
+                let Some((status, body)) = answer else { std::future::pending().await };
                 let response = Response::builder().status(status);
                 Ok::<_, kube::Error>(response.body(Body::from(body.into_bytes())).unwrap())
             }
@@ -200,9 +198,6 @@ mod tests {
     async fn a_kind_that_vanishes_is_reported_and_listed_again() {
         let missing = (404, "404 page not found".to_owned());
         let answers = vec![list(&["a"]), missing.clone(), missing, list(&["b"])];
-        assert_eq!(
-            reports(answers, 4).await,
-            [["a"], ["Missing"], ["Missing"], ["b"]]
-        );
+        assert_eq!(reports(answers, 4).await, [["a"], ["Missing"], ["Missing"], ["b"]]);
     }
 }

@@ -41,11 +41,7 @@ enum State {
 impl Holdings {
     /// Makes room for what a new watch will hold.
     pub(super) fn open(&mut self, watch: WatchId, target: Target) {
-        let held = Held {
-            target,
-            state: State::Unknown,
-            items: BTreeMap::new(),
-        };
+        let held = Held { target, state: State::Unknown, items: BTreeMap::new() };
         self.watches.insert(watch, held);
     }
 
@@ -70,11 +66,10 @@ impl Holdings {
 
     /// The usable topologies, by name.
     pub(super) fn topologies(&self) -> impl Iterator<Item = (&str, &Declared)> {
-        self.items(Watched::GatewayTopology)
-            .filter_map(|(key, item)| match item {
-                Item::Topology(declared) => Some((key.name.as_str(), declared.as_ref())),
-                _ => None,
-            })
+        self.items(Watched::GatewayTopology).filter_map(|(key, item)| match item {
+            Item::Topology(declared) => Some((key.name.as_str(), declared.as_ref())),
+            _ => None,
+        })
     }
 
     /// What must be watched.
@@ -106,26 +101,17 @@ impl Holdings {
     /// How many objects of the kind are held, and how many of them cannot be used. Pods that two topologies
     /// select count twice.
     pub(super) fn count(&self, kind: Watched) -> (usize, usize) {
-        let unusable = self
-            .items(kind)
-            .filter(|(_, item)| matches!(item, Item::Unusable(_)))
-            .count();
+        let unusable = self.items(kind).filter(|(_, item)| matches!(item, Item::Unusable(_))).count();
         (self.items(kind).count(), unusable)
     }
 
     fn items(&self, kind: Watched) -> impl Iterator<Item = (&ObjectKey, &Item)> {
-        self.watches
-            .values()
-            .filter(move |held| held.target.kind == kind)
-            .flat_map(|held| &held.items)
+        self.watches.values().filter(move |held| held.target.kind == kind).flat_map(|held| &held.items)
     }
 
     /// A target that nothing watches yet is unknown, too.
     fn state(&self, target: &Target) -> State {
-        self.watches
-            .values()
-            .find(|held| held.target == *target)
-            .map_or(State::Unknown, |held| held.state)
+        self.watches.values().find(|held| held.target == *target).map_or(State::Unknown, |held| held.state)
     }
 }
 
@@ -165,13 +151,7 @@ impl Held {
     fn warn_of(&self, key: &ObjectKey, item: &Item) {
         if let Item::Unusable(problem) = item {
             let (kind, namespace) = (self.target.kind, self.target.namespace.as_deref());
-            warn!(
-                ?kind,
-                namespace,
-                name = key.name,
-                problem,
-                "the object cannot be used and is left out"
-            );
+            warn!(?kind, namespace, name = key.name, problem, "the object cannot be used and is left out");
         }
     }
 }

@@ -24,10 +24,7 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn new(reports: mpsc::Receiver<(WatchId, Report)>) -> Self {
-        Self {
-            reports,
-            rest_until: None,
-        }
+        Self { reports, rest_until: None }
     }
 
     /// Asks for a rest after a snapshot that took `cost` to build.

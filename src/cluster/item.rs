@@ -23,19 +23,13 @@ pub(super) struct Raw {
 
 impl From<DynamicObject> for Raw {
     fn from(object: DynamicObject) -> Self {
-        Self {
-            metadata: object.metadata,
-            rest: object.data,
-        }
+        Self { metadata: object.metadata, rest: object.data }
     }
 }
 
 impl<K> From<PartialObjectMeta<K>> for Raw {
     fn from(object: PartialObjectMeta<K>) -> Self {
-        Self {
-            metadata: object.metadata,
-            rest: Value::Null,
-        }
+        Self { metadata: object.metadata, rest: Value::Null }
     }
 }
 
@@ -87,10 +81,7 @@ impl Item {
 fn topology(metadata: &ObjectMeta, rest: Value) -> Result<Declared, String> {
     let spec: GatewayTopologySpec = spec(rest)?.ok_or("spec: it is missing")?;
     spec.check().map_err(|error| error.to_string())?;
-    Ok(Declared {
-        generation: metadata.generation.unwrap_or_default(),
-        spec,
-    })
+    Ok(Declared { generation: metadata.generation.unwrap_or_default(), spec })
 }
 
 fn spec<T: DeserializeOwned>(mut rest: Value) -> Result<Option<T>, String> {
@@ -128,10 +119,8 @@ mod tests {
 
     #[test]
     fn an_advertisement_that_does_not_decode_says_why() {
-        let item = read(
-            Watched::L2Advertisement,
-            json!({"metadata": {"name": "a"}, "spec": {"ipAddressPools": 7}}),
-        );
+        let item =
+            read(Watched::L2Advertisement, json!({"metadata": {"name": "a"}, "spec": {"ipAddressPools": 7}}));
         let Item::Unusable(why) = item else {
             panic!("it is used: {item:?}");
         };
@@ -167,10 +156,7 @@ mod tests {
             (json!({"pools": []}), "spec: unknown field `pools`"),
             (Value::Null, "spec: it is missing"),
         ] {
-            let item = read(
-                Watched::GatewayTopology,
-                json!({"metadata": {"name": "t"}, "spec": spec}),
-            );
+            let item = read(Watched::GatewayTopology, json!({"metadata": {"name": "t"}, "spec": spec}));
             let Item::Unusable(why) = item else {
                 panic!("it is used: {item:?}");
             };
@@ -180,10 +166,8 @@ mod tests {
 
     #[test]
     fn an_empty_topology_is_the_built_in_one() {
-        let item = read(
-            Watched::GatewayTopology,
-            json!({"metadata": {"name": "t", "generation": 3}, "spec": {}}),
-        );
+        let item =
+            read(Watched::GatewayTopology, json!({"metadata": {"name": "t", "generation": 3}, "spec": {}}));
         let spec = GatewayTopologySpec::default();
         assert_eq!(item, Item::Topology(Box::new(Declared { generation: 3, spec })));
     }

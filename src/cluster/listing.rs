@@ -60,19 +60,13 @@ mod tests {
     use crate::labels::Labels;
 
     fn pod(name: &str) -> (ObjectKey, Item) {
-        let key = ObjectKey {
-            namespace: "istio-system".to_owned(),
-            name: name.to_owned(),
-        };
+        let key = ObjectKey { namespace: "istio-system".to_owned(), name: name.to_owned() };
         (key, Item::Pod(Labels::new()))
     }
 
     fn reports(events: impl IntoIterator<Item = Event<&'static str>>) -> Vec<Report> {
         let mut listing = Listing::default();
-        events
-            .into_iter()
-            .filter_map(|event| listing.take(event, pod))
-            .collect()
+        events.into_iter().filter_map(|event| listing.take(event, pod)).collect()
     }
 
     #[test]

@@ -54,26 +54,14 @@ impl Default for Metrics {
 impl Metrics {
     /// Adds the metrics to `registry`.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "watch_events",
-            "Events that watches received, by kind",
-            self.watch_events.clone(),
-        );
-        registry.register(
-            "watch_errors",
-            "Failures of watches, by kind",
-            self.watch_errors.clone(),
-        );
+        registry.register("watch_events", "Events that watches received, by kind", self.watch_events.clone());
+        registry.register("watch_errors", "Failures of watches, by kind", self.watch_errors.clone());
         registry.register(
             "watch_last_contact_timestamp_seconds",
             "When a watch of the kind last heard from the API server",
             self.watch_last_contact.clone(),
         );
-        registry.register(
-            "objects",
-            "Objects that watches hold, by kind",
-            self.objects.clone(),
-        );
+        registry.register("objects", "Objects that watches hold, by kind", self.objects.clone());
         registry.register(
             "topologies_enforced",
             "Topologies of which everything is known that they depend on",
@@ -141,7 +129,5 @@ fn gauge(count: usize) -> i64 {
 
 fn now() -> f64 {
     // A clock before 1970 is broken, and the metric says so.
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0.0, |since| since.as_secs_f64())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

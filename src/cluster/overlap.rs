@@ -56,10 +56,8 @@ mod tests {
     fn topology(namespace: &str, labels: &[(&str, &str)]) -> Declared {
         let mut declared = Declared::default();
         declared.spec.gateway.namespace = namespace.to_owned();
-        declared.spec.gateway.pod_labels = labels
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect::<Labels>();
+        declared.spec.gateway.pod_labels =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<Labels>();
         declared
     }
 
@@ -69,12 +67,8 @@ mod tests {
         let narrow = topology("one", &[("app", "gateway"), ("tier", "edge")]);
         let beside = topology("one", &[("istio", "ingress")]);
         let elsewhere = topology("two", &[("app", "gateway")]);
-        let found = overlaps(&[
-            ("beside", &beside),
-            ("elsewhere", &elsewhere),
-            ("narrow", &narrow),
-            ("wide", &wide),
-        ]);
+        let found =
+            overlaps(&[("beside", &beside), ("elsewhere", &elsewhere), ("narrow", &narrow), ("wide", &wide)]);
         assert_eq!(found, BTreeSet::from([("narrow".to_owned(), "wide".to_owned())]));
     }
 }

@@ -32,24 +32,14 @@ impl Publisher {
         let build = move || {
             let start = Instant::now();
             let inventory = holdings.inventory();
-            let facts = inventory
-                .as_ref()
-                .map(|inventory| Arc::new(Facts::new(inventory)));
+            let facts = inventory.as_ref().map(|inventory| Arc::new(Facts::new(inventory)));
             let was_known = readers.send_replace(facts).is_some();
-            (
-                holdings,
-                inventory.as_ref().map(enforced),
-                was_known,
-                start.elapsed(),
-            )
+            (holdings, inventory.as_ref().map(enforced), was_known, start.elapsed())
         };
         let (holdings, enforced, was_known, cost) = spawn_blocking(build).await.map_err(Error::Broken)?;
         self.metrics.set_enforced(enforced.unwrap_or_default());
         if enforced.is_some() != was_known {
-            info!(
-                is_known = !was_known,
-                "whether nodes and topologies are known has changed"
-            );
+            info!(is_known = !was_known, "whether nodes and topologies are known has changed");
         }
         let cost = enforced.is_some().then_some(cost);
         if let Some(cost) = cost {

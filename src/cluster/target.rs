@@ -23,27 +23,16 @@ pub(super) struct Target {
 
 impl Target {
     fn everywhere(kind: Watched) -> Self {
-        Self {
-            kind,
-            namespace: None,
-            labels: Labels::new(),
-        }
+        Self { kind, namespace: None, labels: Labels::new() }
     }
 
     fn within(namespace: &str, kind: Watched) -> Self {
-        Self {
-            namespace: Some(namespace.to_owned()),
-            ..Self::everywhere(kind)
-        }
+        Self { namespace: Some(namespace.to_owned()), ..Self::everywhere(kind) }
     }
 
     /// The label selector as a query parameter. Keys and values are valid ones, so nothing needs quotes.
     pub(super) fn selector(&self) -> Option<String> {
-        let pairs: Vec<_> = self
-            .labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
+        let pairs: Vec<_> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         (!pairs.is_empty()).then(|| pairs.join(","))
     }
 }
@@ -56,10 +45,7 @@ pub(super) fn targets<'t>(topologies: impl Iterator<Item = &'t GatewayTopologySp
         let gateway = &topology.gateway;
         targets.extend([
             Target::within(&gateway.namespace, Watched::Service),
-            Target {
-                labels: gateway.pod_labels.clone(),
-                ..Target::within(&gateway.namespace, Watched::Pod)
-            },
+            Target { labels: gateway.pod_labels.clone(), ..Target::within(&gateway.namespace, Watched::Pod) },
             Target::within(&topology.metallb_namespace, Watched::IPAddressPool),
             Target::within(&topology.metallb_namespace, Watched::L2Advertisement),
         ]);

@@ -91,12 +91,9 @@ impl Failure {
                 "the kind is not installed, so nothing can be answered: apply the output of `lockstep crd`"
             ),
             Self::Missing => warn!(?kind, namespace, "the kind is not installed; waiting for it"),
-            Self::Other(failure) => warn!(
-                ?kind,
-                namespace,
-                error = failure,
-                "the watch failed; trying again until it works"
-            ),
+            Self::Other(failure) => {
+                warn!(?kind, namespace, error = failure, "the watch failed; trying again until it works");
+            }
         }
     }
 }
@@ -109,9 +106,7 @@ mod tests {
     use crate::topology::GatewayTopologySpec;
 
     fn target() -> Target {
-        super::super::target::targets([&GatewayTopologySpec::default()].into_iter())
-            .pop_last()
-            .unwrap()
+        super::super::target::targets([&GatewayTopologySpec::default()].into_iter()).pop_last().unwrap()
     }
 
     fn api_error(code: u16, message: &str) -> watcher::Error {

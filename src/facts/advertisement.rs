@@ -38,26 +38,16 @@ impl Advertisement {
         let list = |selectors, name| parse_list(selectors).map_err(|error| error.below(at(name)));
         if let Some(repeat) = first_repeat(&spec.pools) {
             let field = at("ipAddressPools").index(repeat);
-            return Err(SelectorError {
-                field,
-                problem: Problem::Duplicate("pool"),
-            });
+            return Err(SelectorError { field, problem: Problem::Duplicate("pool") });
         }
         for (index, preferred) in spec.preferred_node_selectors.iter().enumerate() {
             let field = || at("preferredNodeSelectors").index(index).field("preference");
-            preferred
-                .preference
-                .parse()
-                .map_err(|error| error.below(field()))?;
+            preferred.preference.parse().map_err(|error| error.below(field()))?;
         }
         Ok(Self {
             pools: spec.pools.iter().cloned().collect(),
-            pool_selectors: list(&spec.pool_selectors, "ipAddressPoolSelectors")?
-                .into_iter()
-                .collect(),
-            service_selectors: list(&spec.service_selectors, "serviceSelectors")?
-                .into_iter()
-                .collect(),
+            pool_selectors: list(&spec.pool_selectors, "ipAddressPoolSelectors")?.into_iter().collect(),
+            service_selectors: list(&spec.service_selectors, "serviceSelectors")?.into_iter().collect(),
             node_selectors: list(&spec.node_selectors, "nodeSelectors")?,
             limits_interfaces: !spec.interfaces.is_empty(),
         })
@@ -69,11 +59,7 @@ impl Advertisement {
     pub fn nodes(&self) -> &[Selector] {
         static EVERY_NODE: std::sync::LazyLock<[Selector; 1]> =
             std::sync::LazyLock::new(|| [Selector::default()]);
-        if self.node_selectors.is_empty() {
-            EVERY_NODE.as_slice()
-        } else {
-            &self.node_selectors
-        }
+        if self.node_selectors.is_empty() { EVERY_NODE.as_slice() } else { &self.node_selectors }
     }
 
     /// Whether a node with these labels would announce.
@@ -94,12 +80,7 @@ impl Advertisement {
             return Attachment::Yes;
         }
         match labels {
-            Some(labels)
-                if self
-                    .pool_selectors
-                    .iter()
-                    .any(|selector| selector.matches(labels)) =>
-            {
+            Some(labels) if self.pool_selectors.iter().any(|selector| selector.matches(labels)) => {
                 Attachment::Yes
             }
             None if !self.pool_selectors.is_empty() => Attachment::Unknown,
@@ -111,10 +92,7 @@ impl Advertisement {
     #[must_use]
     pub fn applies_to(&self, service: &Labels) -> bool {
         self.service_selectors.is_empty()
-            || self
-                .service_selectors
-                .iter()
-                .any(|selector| selector.matches(service))
+            || self.service_selectors.iter().any(|selector| selector.matches(service))
     }
 
     /// The pools that it names.
@@ -134,16 +112,7 @@ impl Advertisement {
     pub fn is_same_as(&self, other: &Self) -> bool {
         let set = |selectors: &[Selector]| selectors.iter().cloned().collect::<BTreeSet<_>>();
         set(&self.node_selectors) == set(&other.node_selectors)
-            && (
-                &self.pools,
-                &self.pool_selectors,
-                &self.service_selectors,
-                self.limits_interfaces,
-            ) == (
-                &other.pools,
-                &other.pool_selectors,
-                &other.service_selectors,
-                other.limits_interfaces,
-            )
+            && (&self.pools, &self.pool_selectors, &self.service_selectors, self.limits_interfaces)
+                == (&other.pools, &other.pool_selectors, &other.service_selectors, other.limits_interfaces)
     }
 }

@@ -18,10 +18,7 @@ pub struct Nodes {
 
 impl Nodes {
     pub(super) fn new(nodes: &BTreeMap<String, Arc<Labels>>, keys: BTreeSet<String>) -> Self {
-        let all: Vec<_> = nodes
-            .iter()
-            .map(|(name, labels)| (name.clone(), Arc::clone(labels)))
-            .collect();
+        let all: Vec<_> = nodes.iter().map(|(name, labels)| (name.clone(), Arc::clone(labels))).collect();
         let by_label = keys
             .into_iter()
             .map(|key| {
@@ -40,17 +37,13 @@ impl Nodes {
     /// The labels of the node `name`, if it is known.
     #[must_use]
     pub fn labels(&self, name: &str) -> Option<&Labels> {
-        let position = self
-            .all
-            .binary_search_by(|(known, _)| known.as_str().cmp(name))
-            .ok()?;
+        let position = self.all.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
         self.all.get(position).map(|(_, labels)| labels.as_ref())
     }
 
     /// Every node that `selector` selects.
     pub fn selected<'n>(&'n self, selector: &'n Selector) -> impl Iterator<Item = (&'n str, &'n Labels)> {
-        self.candidates(selector)
-            .filter(|(_, labels)| selector.matches(labels))
+        self.candidates(selector).filter(|(_, labels)| selector.matches(labels))
     }
 
     /// Names of a few nodes that `selector` selects and for which `also` holds, from the first few hundred
@@ -81,11 +74,8 @@ impl Nodes {
     fn holders(&self, selector: &Selector) -> Option<impl Iterator<Item = usize> + use<'_>> {
         let lists = selector.keys().filter_map(|(key, values)| {
             let holders = self.by_label.get(key.as_ref())?;
-            let lists: Vec<_> = values
-                .finite()?
-                .iter()
-                .filter_map(|value| holders.get(value.as_ref()))
-                .collect();
+            let lists: Vec<_> =
+                values.finite()?.iter().filter_map(|value| holders.get(value.as_ref())).collect();
             Some(lists)
         });
         let shortest = lists.min_by_key(|lists| lists.iter().map(|list| list.len()).sum::<usize>())?;

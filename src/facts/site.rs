@@ -49,10 +49,7 @@ impl Site {
     ) -> Self {
         let spec = declared.spec.clone();
         let pools = spec.address_pools.iter().map(|pool| {
-            let key = ObjectKey {
-                namespace: spec.metallb_namespace.clone(),
-                name: pool.clone(),
-            };
+            let key = ObjectKey { namespace: spec.metallb_namespace.clone(), name: pool.clone() };
             Pool::new(&key, inventory.pools.get(&key), advertisements)
         });
         let mut site = Self {
@@ -70,10 +67,7 @@ impl Site {
             .collect();
         site.services = in_namespace(&inventory.services, &site.spec.gateway.namespace)
             .filter(|service| {
-                service
-                    .spec
-                    .as_ref()
-                    .is_some_and(|spec| site.is_behind(spec) && site.is_announced(spec))
+                service.spec.as_ref().is_some_and(|spec| site.is_behind(spec) && site.is_announced(spec))
             })
             .map(|service| service.metadata.labels.clone())
             .collect();
@@ -110,11 +104,7 @@ impl Site {
     #[must_use]
     pub fn is_announced(&self, service: &ServiceSpec) -> bool {
         service.kind == "LoadBalancer"
-            && self
-                .spec
-                .service
-                .load_balancer_classes
-                .contains(&service.load_balancer_class)
+            && self.spec.service.load_balancer_classes.contains(&service.load_balancer_class)
     }
 
     /// Whether requests that break the rule are changed or refused.
@@ -146,9 +136,7 @@ impl Pool {
         Self {
             name: key.name.clone(),
             labels: labels.cloned(),
-            advertisements: announcing
-                .map(|(advertisement, _)| advertisement.clone())
-                .collect(),
+            advertisements: announcing.map(|(advertisement, _)| advertisement.clone()).collect(),
         }
     }
 }
@@ -158,12 +146,6 @@ fn in_namespace<'i, T>(
     objects: &'i BTreeMap<ObjectKey, T>,
     namespace: &'i str,
 ) -> impl Iterator<Item = &'i T> {
-    let first = ObjectKey {
-        namespace: namespace.to_owned(),
-        name: String::new(),
-    };
-    objects
-        .range(first..)
-        .take_while(move |(key, _)| key.namespace == namespace)
-        .map(|(_, object)| object)
+    let first = ObjectKey { namespace: namespace.to_owned(), name: String::new() };
+    objects.range(first..).take_while(move |(key, _)| key.namespace == namespace).map(|(_, object)| object)
 }

@@ -58,10 +58,7 @@ impl<'a> Piece<'a> {
                 overlapping.push(selector);
             }
         }
-        Ok(Self {
-            part,
-            cover: overlapping,
-        })
+        Ok(Self { part, cover: overlapping })
     }
 
     /// The selector that leaves the fewest keys to split on: one that covers the whole piece, if any does.
@@ -83,18 +80,13 @@ impl<'a> Piece<'a> {
     /// Pushes the parts of this piece that `taken` does not select: disjoint boxes, one per key to split on.
     fn without(self, taken: &'a Selector, open: &mut Vec<Self>, work: &mut Work) -> Result<(), TooComplex> {
         let mut rest = self.part;
-        let keys: Vec<(Arc<str>, Values)> = splits(&rest, taken)
-            .map(|(key, values)| (Arc::clone(key), values.clone()))
-            .collect();
+        let keys: Vec<(Arc<str>, Values)> =
+            splits(&rest, taken).map(|(key, values)| (Arc::clone(key), values.clone())).collect();
         for (key, values) in keys {
             work.spend(rest.size())?;
             let held = rest.get(&key).cloned().unwrap_or_else(Values::anything);
             let outside = rest.with(&key, held.intersect(&values.complement()));
-            let others = self
-                .cover
-                .iter()
-                .copied()
-                .filter(|other| !std::ptr::eq(*other, taken));
+            let others = self.cover.iter().copied().filter(|other| !std::ptr::eq(*other, taken));
             open.push(Piece::new(outside, others, work)?);
             rest = rest.with(&key, held.intersect(&values));
         }

@@ -13,16 +13,10 @@ use crate::text::excerpt;
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
     /// Exact values.
-    #[serde(
-        deserialize_with = "crate::objects::pruned",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(deserialize_with = "crate::objects::pruned", skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: BTreeMap<String, String>,
     /// Requirements with an operator.
-    #[serde(
-        deserialize_with = "crate::objects::or_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(deserialize_with = "crate::objects::or_default", skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<Requirement>,
 }
 
@@ -35,10 +29,7 @@ pub struct Requirement {
     /// `In`, `NotIn`, `Exists` or `DoesNotExist`; anything else is refused by [`LabelSelector::parse`].
     pub operator: String,
     /// The values of `In` and `NotIn`.
-    #[serde(
-        deserialize_with = "crate::objects::or_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(deserialize_with = "crate::objects::or_default", skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
 
@@ -100,10 +91,7 @@ impl LabelSelector {
         for (index, requirement) in self.match_expressions.iter().enumerate() {
             let at = FieldPath::fields(["matchExpressions"]).index(index);
             if let Some(repeat) = first_repeat(&requirement.values) {
-                return Err(refuse(
-                    at.field("values").index(repeat),
-                    Problem::Duplicate("value"),
-                ));
+                return Err(refuse(at.field("values").index(repeat), Problem::Duplicate("value")));
             }
             if !seen.insert(requirement.in_order()) {
                 return Err(refuse(at, Problem::Duplicate("match expression")));
@@ -161,18 +149,12 @@ impl SelectorError {
     /// The same error, seen from further up: `parent` leads to the selector it is about.
     #[must_use]
     pub fn below(self, parent: FieldPath) -> Self {
-        Self {
-            field: parent.join(&self.field),
-            problem: self.problem,
-        }
+        Self { field: parent.join(&self.field), problem: self.problem }
     }
 }
 
 fn refuse(field: FieldPath, problem: impl Into<Problem>) -> SelectorError {
-    SelectorError {
-        field,
-        problem: problem.into(),
-    }
+    SelectorError { field, problem: problem.into() }
 }
 
 /// The selectors of a list, of which any may match; duplicates are refused as MetalLB refuses them.

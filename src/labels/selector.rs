@@ -69,9 +69,7 @@ impl Selector {
     /// Whether an object with these labels is selected.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.keys
-            .iter()
-            .all(|(key, values)| values.holds(labels.get(key.as_ref()).map(String::as_str)))
+        self.keys.iter().all(|(key, values)| values.holds(labels.get(key.as_ref()).map(String::as_str)))
     }
 
     /// The selector of the label sets that both select.
@@ -129,10 +127,7 @@ impl Selector {
     }
 
     pub(super) fn size(&self) -> usize {
-        self.keys
-            .values()
-            .map(Values::size)
-            .fold(1, usize::saturating_add)
+        self.keys.values().map(Values::size).fold(1, usize::saturating_add)
     }
 }
 

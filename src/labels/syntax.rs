@@ -35,25 +35,19 @@ pub fn check_key(key: &str) -> Result<(), SyntaxError> {
 /// # Errors
 /// [`SyntaxError::Value`] with the value.
 pub fn check_value(value: &str) -> Result<(), SyntaxError> {
-    (value.is_empty() || is_name(value))
-        .then_some(())
-        .ok_or_else(|| SyntaxError::Value(value.to_owned()))
+    (value.is_empty() || is_name(value)).then_some(()).ok_or_else(|| SyntaxError::Value(value.to_owned()))
 }
 
 fn is_name(name: &str) -> bool {
     name.len() <= NAME_LIMIT
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         && ends_are(name, |byte| byte.is_ascii_alphanumeric())
 }
 
 fn is_subdomain(name: &str) -> bool {
     name.len() <= PREFIX_LIMIT
         && name.split('.').all(|label| {
-            label
-                .bytes()
-                .all(|byte| is_lower_alphanumeric(byte) || byte == b'-')
+            label.bytes().all(|byte| is_lower_alphanumeric(byte) || byte == b'-')
                 && ends_are(label, is_lower_alphanumeric)
         })
 }

@@ -65,7 +65,11 @@ fn metallb_refuses_duplicates_and_so_do_we() {
         "[1]",
         "selector",
     );
-    refused(&["{matchExpressions: [{key: a, operator: In, values: [x, y, x]}]}"], "[0].matchExpressions[0].values[2]", "value");
+    refused(
+        &["{matchExpressions: [{key: a, operator: In, values: [x, y, x]}]}"],
+        "[0].matchExpressions[0].values[2]",
+        "value",
+    );
     refused(
         &["{matchExpressions: [{key: a, operator: Exists}, {key: a, operator: Exists}]}"],
         "[0].matchExpressions[1]",
@@ -75,7 +79,10 @@ fn metallb_refuses_duplicates_and_so_do_we() {
 
 #[test]
 fn the_same_in_other_words_is_no_duplicate() {
-    let list = [selector("{matchLabels: {a: x}}"), selector("{matchExpressions: [{key: a, operator: In, values: [x]}]}")];
+    let list = [
+        selector("{matchLabels: {a: x}}"),
+        selector("{matchExpressions: [{key: a, operator: In, values: [x]}]}"),
+    ];
     let parsed = parse_list(&list).unwrap();
     assert_eq!(parsed.first(), parsed.last());
 }
@@ -84,7 +91,8 @@ fn the_same_in_other_words_is_no_duplicate() {
 fn keys_and_values_have_the_api_servers_syntax() {
     let long = "x".repeat(63);
     let prefix = format!("{}.example.com", "y".repeat(60));
-    for key in ["a", "loadbalancerIPs.metallb.io", "example.com/A_b.c-1", &long, &format!("{prefix}/{long}")] {
+    for key in ["a", "loadbalancerIPs.metallb.io", "example.com/A_b.c-1", &long, &format!("{prefix}/{long}")]
+    {
         assert_eq!(check_key(key), Ok(()), "{key}");
     }
     for key in ["", "-a", "a-", "a b", "/a", "a/", "A.com/a", "a..b/c", "a/b/c", &format!("{long}x"), "ä"] {
@@ -124,10 +132,16 @@ fn selectors_are_written_in_kubernetes_syntax() {
     for (yaml, text) in [
         ("{}", "(everything)"),
         ("{matchLabels: {a: x}}", "a=x"),
-        ("{matchExpressions: [{key: a, operator: In, values: [x, y]}, {key: b, operator: DoesNotExist}]}", "a in (x,y),!b"),
+        (
+            "{matchExpressions: [{key: a, operator: In, values: [x, y]}, {key: b, operator: DoesNotExist}]}",
+            "a in (x,y),!b",
+        ),
         ("{matchExpressions: [{key: a, operator: NotIn, values: [x]}]}", "a!=x"),
         ("{matchExpressions: [{key: a, operator: NotIn, values: [x, y]}]}", "a notin (x,y)"),
-        ("{matchExpressions: [{key: a, operator: Exists}, {key: a, operator: NotIn, values: [x]}]}", "a,a notin (x)"),
+        (
+            "{matchExpressions: [{key: a, operator: Exists}, {key: a, operator: NotIn, values: [x]}]}",
+            "a,a notin (x)",
+        ),
         ("{matchLabels: {a: x}, matchExpressions: [{key: a, operator: NotIn, values: [x]}]}", "a in ()"),
     ] {
         assert_eq!(selector(yaml).parse().unwrap().to_string(), text);
@@ -139,9 +153,14 @@ fn witnesses_read_as_sentences() {
     let witness = |yaml: &str| selector(yaml).parse().unwrap().witness().unwrap().to_string();
     assert_eq!(witness("{}"), "without labels");
     assert_eq!(witness("{matchLabels: {a: x, b: y}}"), "labelled `a=x`, `b=y`");
-    assert_eq!(witness("{matchExpressions: [{key: a, operator: NotIn, values: [x]}]}"), "without the label `a`");
     assert_eq!(
-        witness("{matchLabels: {a: x}, matchExpressions: [{key: b, operator: DoesNotExist}, {key: c, operator: DoesNotExist}]}"),
+        witness("{matchExpressions: [{key: a, operator: NotIn, values: [x]}]}"),
+        "without the label `a`"
+    );
+    assert_eq!(
+        witness(
+            "{matchLabels: {a: x}, matchExpressions: [{key: b, operator: DoesNotExist}, {key: c, operator: DoesNotExist}]}"
+        ),
         "labelled `a=x` and without the label `b` or `c`"
     );
     assert_eq!(witness("{matchExpressions: [{key: a, operator: Exists}]}"), "labelled `a=other`");

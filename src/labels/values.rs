@@ -17,21 +17,13 @@ impl Values {
     /// Anything, absence included: what a key that no requirement names may hold.
     #[must_use]
     pub fn anything() -> Self {
-        Self {
-            absent: true,
-            all_but: true,
-            listed: BTreeSet::new(),
-        }
+        Self { absent: true, all_but: true, listed: BTreeSet::new() }
     }
 
     /// One of `values`: the key must be there.
     #[must_use]
     pub fn one_of<V: Into<Arc<str>>>(values: impl IntoIterator<Item = V>) -> Self {
-        Self {
-            absent: false,
-            all_but: false,
-            listed: values.into_iter().map(Into::into).collect(),
-        }
+        Self { absent: false, all_but: false, listed: values.into_iter().map(Into::into).collect() }
     }
 
     /// None of `values`. An absent key satisfies it, as in Kubernetes (`labels.Requirement.Matches`).
@@ -43,11 +35,7 @@ impl Values {
     /// Any value, but the key must be there.
     #[must_use]
     pub fn present() -> Self {
-        Self {
-            absent: false,
-            all_but: true,
-            listed: BTreeSet::new(),
-        }
+        Self { absent: false, all_but: true, listed: BTreeSet::new() }
     }
 
     /// The key must not be there.
@@ -59,11 +47,7 @@ impl Values {
     /// Everything that `self` does not hold.
     #[must_use]
     pub fn complement(&self) -> Self {
-        Self {
-            absent: !self.absent,
-            all_but: !self.all_but,
-            listed: self.listed.clone(),
-        }
+        Self { absent: !self.absent, all_but: !self.all_but, listed: self.listed.clone() }
     }
 
     /// What both hold.
@@ -75,11 +59,7 @@ impl Values {
             (true, false) => (false, other.listed.difference(&self.listed).cloned().collect()),
             (true, true) => (true, self.listed.union(&other.listed).cloned().collect()),
         };
-        Self {
-            absent: self.absent && other.absent,
-            all_but,
-            listed,
-        }
+        Self { absent: self.absent && other.absent, all_but, listed }
     }
 
     /// Whether nothing is held: the requirement contradicts itself.
@@ -146,13 +126,7 @@ impl Values {
     /// A value that is not listed.
     fn fresh(&self) -> Arc<str> {
         (0_u64..)
-            .map(|n| {
-                if n == 0 {
-                    Arc::from("other")
-                } else {
-                    Arc::from(format!("other-{n}"))
-                }
-            })
+            .map(|n| if n == 0 { Arc::from("other") } else { Arc::from(format!("other-{n}")) })
             .find(|value: &Arc<str>| !self.listed.contains(value))
             .unwrap_or_else(|| Arc::from("other"))
     }
@@ -161,12 +135,7 @@ impl Values {
 impl Values {
     /// Writes the requirement on `key` in Kubernetes' selector syntax.
     pub(super) fn fmt_for(&self, key: &str, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let listed = self
-            .listed
-            .iter()
-            .map(AsRef::as_ref)
-            .collect::<Vec<&str>>()
-            .join(",");
+        let listed = self.listed.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(",");
         match (self.absent, self.all_but, self.listed.len()) {
             (false, false, 0) => write!(f, "{key} in ()"),
             (false, false, 1) => write!(f, "{key}={listed}"),

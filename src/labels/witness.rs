@@ -19,10 +19,7 @@ pub struct Witness {
 impl Witness {
     /// Some label set that `selector` selects, with as few labels as it allows.
     pub(super) fn of(selector: &Selector) -> Option<Self> {
-        let mut witness = Self {
-            labels: Labels::new(),
-            without: BTreeSet::new(),
-        };
+        let mut witness = Self { labels: Labels::new(), without: BTreeSet::new() };
         for (key, values) in selector.keys() {
             match values.example()? {
                 Some(value) => {

@@ -39,10 +39,7 @@ pub(super) fn decode_seed<'de, S: DeserializeSeed<'de>>(
 
 impl DecodeError {
     fn new(problem: String) -> Self {
-        Self {
-            tokens: Vec::new(),
-            problem,
-        }
+        Self { tokens: Vec::new(), problem }
     }
 
     /// Called from the inside out; [`decode_seed`] turns the path round.
@@ -91,11 +88,7 @@ impl de::Error for DecodeError {
             found,
             Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_)
         );
-        let then = if is_bare && expected == "text" {
-            ": put it in quotes"
-        } else {
-            ""
-        };
+        let then = if is_bare && expected == "text" { ": put it in quotes" } else { "" };
         Self::new(format!("{expected} must stand here, not {}{then}", Found(found)))
     }
 
@@ -104,17 +97,11 @@ impl de::Error for DecodeError {
     }
 
     fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!(
-            "`{found}` is not known here: use {}",
-            expected.join(", ")
-        ))
+        Self::new(format!("`{found}` is not known here: use {}", expected.join(", ")))
     }
 
     fn unknown_field(found: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!(
-            "there is no field `{found}` here: use {}",
-            expected.join(", ")
-        ))
+        Self::new(format!("there is no field `{found}` here: use {}", expected.join(", ")))
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -171,23 +158,13 @@ impl<'de> Deserializer<'de> for At<'de> {
                 (None, None) => visitor.visit_f64(number.as_f64().unwrap_or_default()),
             },
             Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Array(items) => visitor.visit_seq(Items {
-                items: items.iter(),
-                next: 0,
-            }),
-            Value::Object(fields) => visitor.visit_map(Fields {
-                fields: fields.iter(),
-                value: None,
-            }),
+            Value::Array(items) => visitor.visit_seq(Items { items: items.iter(), next: 0 }),
+            Value::Object(fields) => visitor.visit_map(Fields { fields: fields.iter(), value: None }),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        if self.0.is_null() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -248,9 +225,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         };
         let index = self.next;
         self.next = index.saturating_add(1);
-        seed.deserialize(At(item))
-            .map(Some)
-            .map_err(|error| error.below(index))
+        seed.deserialize(At(item)).map(Some).map_err(|error| error.below(index))
     }
 }
 
@@ -268,9 +243,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
         };
         self.value = Some((key, value));
         let deserializer = BorrowedStrDeserializer::new(key);
-        seed.deserialize(deserializer)
-            .map(Some)
-            .map_err(|error: DecodeError| error.below(key))
+        seed.deserialize(deserializer).map(Some).map_err(|error: DecodeError| error.below(key))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeError> {
@@ -325,29 +298,17 @@ mod tests {
                 json!({"map": {"a.b/c": 1}}),
                 "`map[a.b/c]`: text must stand here, not the number `1`: put it in quotes",
             ),
-            (
-                json!({"list": [{"number": 1}, 2]}),
-                "`list[1]`: a map must stand here, not the number `2`",
-            ),
+            (json!({"list": [{"number": 1}, 2]}), "`list[1]`: a map must stand here, not the number `2`"),
             (
                 json!({"list": [{"number": "1"}]}),
                 "`list[0].number`: a whole number must stand here, not the text `1`",
             ),
-            (
-                json!({"list": [[1]]}),
-                "`list[0]`: a map must stand here, not a list",
-            ),
+            (json!({"list": [[1]]}), "`list[0]`: a map must stand here, not a list"),
             (json!({"list": [{}]}), "`list[0]`: the field `number` is missing"),
             (json!({"list": {}}), "`list`: a list must stand here, not a map"),
-            (
-                json!({"word": "Maybe"}),
-                "`word`: `Maybe` is not known here: use Yes, No",
-            ),
+            (json!({"word": "Maybe"}), "`word`: `Maybe` is not known here: use Yes, No"),
             (json!({"word": []}), "`word`: a word must stand here, not a list"),
-            (
-                json!({"lists": []}),
-                "`lists`: there is no field `lists` here: use list, map, word",
-            ),
+            (json!({"lists": []}), "`lists`: there is no field `lists` here: use list, map, word"),
             (json!(null), "a map must stand here, not null"),
         ];
         for (value, expected) in cases {

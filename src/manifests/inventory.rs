@@ -41,20 +41,11 @@ fn add(inventory: &mut Inventory, document: &Document, namespace: &str) -> Resul
             let mut metadata = head(document)?;
             place_in(&mut metadata, namespace);
             let name = name_of(document, &metadata)?;
-            inventory.pools.insert(
-                ObjectKey {
-                    namespace: metadata.namespace,
-                    name,
-                },
-                metadata.labels,
-            );
+            inventory.pools.insert(ObjectKey { namespace: metadata.namespace, name }, metadata.labels);
         }
         Some(Known::Judged(kind)) => {
             let candidate = whole(document, kind, namespace)?;
-            let key = ObjectKey {
-                namespace: candidate.namespace,
-                name: candidate.name,
-            };
+            let key = ObjectKey { namespace: candidate.namespace, name: candidate.name };
             add_object(inventory, key, candidate.change.object);
         }
         Some(Known::Workload(template)) => add_template(inventory, document, template, namespace)?,
@@ -69,10 +60,7 @@ fn add_object(inventory: &mut Inventory, key: ObjectKey, object: Object) {
             inventory.pods.insert(key, pod.metadata.labels);
         }
         Object::DaemonSet(daemon_set) => {
-            let template = daemon_set
-                .spec
-                .map(|spec| spec.template.metadata)
-                .unwrap_or_default();
+            let template = daemon_set.spec.map(|spec| spec.template.metadata).unwrap_or_default();
             inventory.pods.insert(pod_of("DaemonSet", key), template.labels);
         }
         Object::Service(service) => {
@@ -92,10 +80,7 @@ fn add_template(
     namespace: &str,
 ) -> Result<(), Problem> {
     if let Some(candidate) = templated(document, template, namespace)? {
-        let key = ObjectKey {
-            namespace: candidate.namespace,
-            name: candidate.name,
-        };
+        let key = ObjectKey { namespace: candidate.namespace, name: candidate.name };
         let labels = candidate.change.object.metadata().labels.clone();
         inventory.pods.insert(pod_of(&candidate.kind, key), labels);
     }
@@ -104,19 +89,14 @@ fn add_template(
 
 /// A name that no real pod can have, so that none is overwritten.
 fn pod_of(kind: &str, workload: ObjectKey) -> ObjectKey {
-    ObjectKey {
-        name: format!("{kind}/{}", workload.name),
-        ..workload
-    }
+    ObjectKey { name: format!("{kind}/{}", workload.name), ..workload }
 }
 
 /// A topology, after the same checks that the API server makes.
 fn topology(document: &Document) -> Result<(String, Declared), Problem> {
     // Whatever is wrong in here hides the topology from every verdict.
-    let hidden = |problem: Problem| Problem {
-        error: ManifestError::Topology(problem.error.to_string()),
-        ..problem
-    };
+    let hidden =
+        |problem: Problem| Problem { error: ManifestError::Topology(problem.error.to_string()), ..problem };
     let metadata = head(document).map_err(hidden)?;
     let name = name_of(document, &metadata).map_err(hidden)?;
     let Some(value) = document.value.get("spec") else {
@@ -125,30 +105,13 @@ fn topology(document: &Document) -> Result<(String, Declared), Problem> {
     };
     let spec: GatewayTopologySpec =
         decode(value).map_err(|error| hidden(refused(document, error.under(["spec"]))))?;
-    spec.check().map_err(|error| {
-        wrong(
-            document,
-            &error.field,
-            format!("`{}`: {}", error.field, error.problem),
-        )
-    })?;
-    Ok((
-        name,
-        Declared {
-            generation: metadata.generation,
-            spec,
-        },
-    ))
+    spec.check()
+        .map_err(|error| wrong(document, &error.field, format!("`{}`: {}", error.field, error.problem)))?;
+    Ok((name, Declared { generation: metadata.generation, spec }))
 }
 
 fn unknown_of_ours(document: &Document) -> Problem {
-    let field = |name| {
-        document
-            .value
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let field = |name| document.value.get(name).and_then(Value::as_str).unwrap_or_default();
     let text = format!(
         "there is no `{}` `{}`: use `lockstep.dev/v1alpha1` `GatewayTopology`",
         field("apiVersion"),
@@ -158,9 +121,5 @@ fn unknown_of_ours(document: &Document) -> Problem {
 }
 
 fn wrong(document: &Document, field: &FieldPath, text: String) -> Problem {
-    Problem::at(
-        &document.source,
-        document.place(field).mark,
-        ManifestError::Topology(text),
-    )
+    Problem::at(&document.source, document.place(field).mark, ManifestError::Topology(text))
 }

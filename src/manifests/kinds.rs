@@ -48,17 +48,10 @@ impl Template {
 pub(super) fn known(object: &Value) -> Option<Known> {
     let field = |name| object.get(name).and_then(Value::as_str);
     let (api_version, kind) = (field("apiVersion")?, field("kind")?);
-    if api_version
-        .split_once('/')
-        .is_some_and(|(group, _)| group == GatewayTopology::group(&()))
-    {
+    if api_version.split_once('/').is_some_and(|(group, _)| group == GatewayTopology::group(&())) {
         let is_topology =
             api_version == GatewayTopology::api_version(&()) && kind == GatewayTopology::kind(&());
-        return Some(if is_topology {
-            Known::Topology
-        } else {
-            Known::UnknownOfOurs
-        });
+        return Some(if is_topology { Known::Topology } else { Known::UnknownOfOurs });
     }
     Some(match (api_version, kind) {
         ("v1", "Node") => Known::Node,

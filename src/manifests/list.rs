@@ -41,10 +41,8 @@ impl ItemKind {
 
 /// The items of a list, and what they are if the list says so; anything else comes back as it was.
 fn take_items(mut value: Value) -> Result<(Vec<Value>, Option<ItemKind>), Value> {
-    let Some(item_kind) = value
-        .get("kind")
-        .and_then(Value::as_str)
-        .and_then(|kind| kind.strip_suffix("List"))
+    let Some(item_kind) =
+        value.get("kind").and_then(Value::as_str).and_then(|kind| kind.strip_suffix("List"))
     else {
         return Err(value);
     };

@@ -29,15 +29,10 @@ const STACK: usize = 16 << 20;
 /// The decoder recurses, and who calls may be a worker thread with a small stack: this one brings its own.
 pub(super) fn parse(source: &Arc<Source>) -> Result<Vec<Document>, Problem> {
     thread::scope(|scope| {
-        let parser = thread::Builder::new()
-            .stack_size(STACK)
-            .spawn_scoped(scope, || documents(source));
+        let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || documents(source));
         match parser {
             Ok(parser) => parser.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            Err(error) => Err(Problem::of_file(
-                source.name(),
-                ManifestError::Unreadable(error.to_string()),
-            )),
+            Err(error) => Err(Problem::of_file(source.name(), ManifestError::Unreadable(error.to_string()))),
         }
     })
 }
@@ -45,21 +40,10 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Vec<Document>, Problem> {
 fn documents(source: &Arc<Source>) -> Result<Vec<Document>, Problem> {
     let text = source.text();
     let roots = match json_values(text) {
-        Some(spans) => spans
-            .into_iter()
-            .map(|span| json(source, span))
-            .collect::<Result<Vec<_>, _>>()?,
-        None => yaml(
-            source,
-            Span {
-                start: 0,
-                end: text.len(),
-            },
-        )?,
+        Some(spans) => spans.into_iter().map(|span| json(source, span)).collect::<Result<Vec<_>, _>>()?,
+        None => yaml(source, Span { start: 0, end: text.len() })?,
     };
-    let objects = roots
-        .into_iter()
-        .flat_map(|(value, positions)| list::unfold(value, positions));
+    let objects = roots.into_iter().flat_map(|(value, positions)| list::unfold(value, positions));
     let documents = objects.enumerate().map(|(index, (value, positions))| Document {
         source: Arc::clone(source),
         index,
@@ -86,10 +70,7 @@ fn json_values(text: &str) -> Option<Vec<Span>> {
                 let blank = text
                     .get(before..end)
                     .map_or(0, |value| value.len().saturating_sub(value.trim_start().len()));
-                spans.push(Span {
-                    start: before.saturating_add(blank),
-                    end,
-                });
+                spans.push(Span { start: before.saturating_add(blank), end });
             }
             Some(Err(_)) => return None,
             None => return Some(spans),
@@ -102,11 +83,7 @@ fn json_values(text: &str) -> Option<Vec<Span>> {
 fn json(source: &Arc<Source>, span: Span) -> Result<(Value, Positions), Problem> {
     match yaml(source, span) {
         Ok(mut roots) if roots.len() == 1 => Ok(roots.remove(0)),
-        Ok(_)
-        | Err(Problem {
-            error: ManifestError::Syntax(_),
-            ..
-        }) => {
+        Ok(_) | Err(Problem { error: ManifestError::Syntax(_), .. }) => {
             let value = serde_json::from_str(source.slice(span))
                 .map_err(|error| Problem::at(source, span, ManifestError::Syntax(error.to_string())))?;
             Ok((value, Positions::scalar(span)))
@@ -156,10 +133,8 @@ fn refused(source: &Arc<Source>, base: usize, error: &Error) -> Problem {
     let explained = explain(source.text(), wording(error));
     match error.location().filter(|location| location.line() > 0) {
         Some(location) => {
-            let start = base.saturating_add(byte_offset(
-                source.text().get(base..).unwrap_or_default(),
-                location,
-            ));
+            let start =
+                base.saturating_add(byte_offset(source.text().get(base..).unwrap_or_default(), location));
             let end = source.line_of(start).end.min(start.saturating_add(1)).max(start);
             Problem::at(source, Span { start, end }, explained)
         }
@@ -170,9 +145,7 @@ fn refused(source: &Arc<Source>, base: usize, error: &Error) -> Problem {
 /// Errors of the scanner tell characters, not bytes.
 fn byte_offset(text: &str, location: serde_saphyr::Location) -> usize {
     let characters = usize::try_from(location.span().offset()).unwrap_or_default();
-    text.char_indices()
-        .nth(characters)
-        .map_or(text.len(), |(at, _)| at)
+    text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at)
 }
 
 fn wording(error: &Error) -> ManifestError {

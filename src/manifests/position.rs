@@ -38,36 +38,22 @@ pub struct Place {
 impl Positions {
     /// The place of a value without items.
     pub(super) fn scalar(value: Span) -> Self {
-        Self {
-            value,
-            ..Self::default()
-        }
+        Self { value, ..Self::default() }
     }
 
     /// The place of a list and of its items.
     pub(super) fn list(value: Span, items: Vec<Self>) -> Self {
-        Self {
-            value,
-            key: None,
-            below: Below::List(items),
-        }
+        Self { value, key: None, below: Below::List(items) }
     }
 
     /// The place of a map and of its entries.
     pub(super) fn map(value: Span, entries: BTreeMap<String, Self>) -> Self {
-        Self {
-            value,
-            key: None,
-            below: Below::Map(entries),
-        }
+        Self { value, key: None, below: Below::Map(entries) }
     }
 
     /// The same, as an entry of a map.
     pub(super) fn with_key(self, key: Span) -> Self {
-        Self {
-            key: Some(key),
-            ..self
-        }
+        Self { key: Some(key), ..self }
     }
 
     /// The text of the value itself.
@@ -90,17 +76,8 @@ impl Positions {
             }
         }
         let mark = at.mark();
-        let whole = Span {
-            start: mark.start,
-            end: at.end().max(mark.end),
-        };
-        Place {
-            value: at.value,
-            key: at.key,
-            mark,
-            whole,
-            is_exact,
-        }
+        let whole = Span { start: mark.start, end: at.end().max(mark.end) };
+        Place { value: at.value, key: at.key, mark, whole, is_exact }
     }
 
     /// The items of a list, each as the root of a document of its own.
@@ -153,9 +130,6 @@ impl Positions {
         let Below::Map(entries) = &self.below else {
             return None;
         };
-        entries
-            .values()
-            .filter_map(|entry| entry.key)
-            .min_by_key(|key| key.start)
+        entries.values().filter_map(|entry| entry.key).min_by_key(|key| key.start)
     }
 }

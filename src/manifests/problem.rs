@@ -77,21 +77,13 @@ impl Problem {
     /// A problem with a file as a whole.
     #[must_use]
     pub fn of_file(file: impl Into<String>, error: ManifestError) -> Self {
-        Self {
-            file: file.into(),
-            at: None,
-            error,
-        }
+        Self { file: file.into(), at: None, error }
     }
 
     /// A problem at a place in a text.
     #[must_use]
     pub fn at(source: &Arc<Source>, span: Span, error: ManifestError) -> Self {
-        Self {
-            file: source.name().to_owned(),
-            at: Some((Arc::clone(source), span)),
-            error,
-        }
+        Self { file: source.name().to_owned(), at: Some((Arc::clone(source), span)), error }
     }
 
     /// The line and column, where there is a place.

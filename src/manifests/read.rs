@@ -43,10 +43,7 @@ impl Loaded {
         if let Err((path, error)) = collect(directory, &mut files) {
             self.problems.push(unreadable(&path, &error));
         } else if files.is_empty() {
-            self.problems.push(Problem::of_file(
-                directory.display().to_string(),
-                ManifestError::Empty,
-            ));
+            self.problems.push(Problem::of_file(directory.display().to_string(), ManifestError::Empty));
         }
         files.sort_unstable();
         for file in files {
@@ -76,10 +73,7 @@ fn read_text(input: &mut dyn Read) -> Result<String, ManifestError> {
     let limit = LIMIT_MIB.saturating_mul(1 << 20);
     let mut bytes = Vec::new();
     let up_to = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    input
-        .take(up_to)
-        .read_to_end(&mut bytes)
-        .map_err(|error| ManifestError::Unreadable(reason(&error)))?;
+    input.take(up_to).read_to_end(&mut bytes).map_err(|error| ManifestError::Unreadable(reason(&error)))?;
     if bytes.len() > limit {
         return Err(ManifestError::TooLarge(LIMIT_MIB));
     }
@@ -106,20 +100,12 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), (PathBuf, i
 }
 
 fn is_manifest(path: &Path) -> bool {
-    let extension = path
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default();
-    ["yaml", "yml", "json"]
-        .iter()
-        .any(|known| extension.eq_ignore_ascii_case(known))
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Problem {
-    Problem::of_file(
-        path.display().to_string(),
-        ManifestError::Unreadable(reason(error)),
-    )
+    Problem::of_file(path.display().to_string(), ManifestError::Unreadable(reason(error)))
 }
 
 /// The system's words without its number: `No such file or directory (os error 2)`.
@@ -127,10 +113,7 @@ fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let (words, _) = text.split_once(" (os error").unwrap_or((&text, ""));
     let mut letters = words.chars();
-    letters
-        .next()
-        .map(|first| first.to_lowercase().chain(letters).collect())
-        .unwrap_or_default()
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -140,11 +123,7 @@ mod tests {
     fn loaded(paths: &[&Path], stdin: &str) -> (Vec<String>, Vec<String>) {
         let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
         let loaded = load(&paths, &mut stdin.as_bytes());
-        let names = loaded
-            .documents
-            .iter()
-            .map(|document| document.value["name"].to_string())
-            .collect();
+        let names = loaded.documents.iter().map(|document| document.value["name"].to_string()).collect();
         (names, loaded.problems.iter().map(ToString::to_string).collect())
     }
 
@@ -202,20 +181,13 @@ mod tests {
         ];
         assert_eq!(problems.len(), expected.len());
         for (problem, (path, text)) in problems.iter().zip(expected) {
-            assert!(
-                problem.starts_with(&path.display().to_string()) && problem.contains(text),
-                "{problem}"
-            );
+            assert!(problem.starts_with(&path.display().to_string()) && problem.contains(text), "{problem}");
         }
     }
 
     #[test]
     fn input_without_end_is_refused() {
         let loaded = load(&["-".into()], &mut io::repeat(b' '));
-        assert!(
-            matches!(loaded.problems[0].error, ManifestError::TooLarge(_)),
-            "{:?}",
-            loaded.problems
-        );
+        assert!(matches!(loaded.problems[0].error, ManifestError::TooLarge(_)), "{:?}", loaded.problems);
     }
 }

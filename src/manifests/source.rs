@@ -45,11 +45,7 @@ impl Source {
         }
         let after_breaks = text.match_indices('\n').map(|(at, _)| at.saturating_add(1));
         let lines = std::iter::once(0).chain(after_breaks).collect();
-        Self {
-            name: name.into(),
-            text,
-            lines,
-        }
+        Self { name: name.into(), text, lines }
     }
 
     /// The name in messages: the path as it was given, or [`STDIN`](super::STDIN).
@@ -74,33 +70,19 @@ impl Source {
     #[must_use]
     pub fn line_column(&self, offset: usize) -> LineColumn {
         let line = self.lines.partition_point(|start| *start <= offset);
-        let start = self
-            .lines
-            .get(line.saturating_sub(1))
-            .copied()
-            .unwrap_or_default();
+        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
         let before = self.text.get(start..offset).unwrap_or_default();
-        LineColumn {
-            line,
-            column: before.chars().count().saturating_add(1),
-        }
+        LineColumn { line, column: before.chars().count().saturating_add(1) }
     }
 
     /// The line that a byte stands in, without its line break.
     #[must_use]
     pub fn line_of(&self, offset: usize) -> Span {
         let line = self.lines.partition_point(|start| *start <= offset);
-        let start = self
-            .lines
-            .get(line.saturating_sub(1))
-            .copied()
-            .unwrap_or_default();
+        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
         let next = self.lines.get(line).copied().unwrap_or(self.text.len());
         let text = self.slice(Span { start, end: next });
-        Span {
-            start,
-            end: start.saturating_add(text.trim_end_matches(['\n', '\r']).len()),
-        }
+        Span { start, end: start.saturating_add(text.trim_end_matches(['\n', '\r']).len()) }
     }
 }
 
@@ -117,10 +99,7 @@ mod tests {
         assert_eq!(source.line_column(colon), LineColumn { line: 2, column: 3 });
         assert_eq!(source.slice(source.line_of(colon)), "bé: c");
         assert_eq!(source.slice(source.line_of(2)), "a: é");
-        assert_eq!(
-            source.line_column(source.text().len()),
-            LineColumn { line: 3, column: 1 }
-        );
+        assert_eq!(source.line_column(source.text().len()), LineColumn { line: 3, column: 1 });
     }
 
     #[test]

@@ -48,14 +48,7 @@ impl Candidate {
         metadata.name.clone_from(&own.name);
         metadata.generate_name.clone_from(&own.generate_name);
         metadata.namespace.clone_from(&own.namespace);
-        Ok(Self {
-            change: Change {
-                object,
-                ..self.change.clone()
-            },
-            value,
-            ..self.clone()
-        })
+        Ok(Self { change: Change { object, ..self.change.clone() }, value, ..self.clone() })
     }
 }
 
@@ -73,10 +66,7 @@ pub fn subjects(document: &Document, namespace: &str) -> Result<Vec<Subject>, Pr
         Some(Known::Workload(template)) => templated(document, template, namespace)?,
         Some(Known::Topology | Known::UnknownOfOurs | Known::Node | Known::Pool) | None => None,
     };
-    Ok(candidate
-        .map(|candidate| Subject::Object(Box::new(candidate)))
-        .into_iter()
-        .collect())
+    Ok(candidate.map(|candidate| Subject::Object(Box::new(candidate))).into_iter().collect())
 }
 
 /// The object of a document that is itself judged.
@@ -107,9 +97,7 @@ pub(super) fn templated(
     place_in(&mut workload, namespace);
     let name = name_of(document, &workload)?;
     let path = template.path();
-    let Some(value) = path
-        .tokens()
-        .try_fold(&document.value, |value, token| value.get(token.as_ref()))
+    let Some(value) = path.tokens().try_fold(&document.value, |value, token| value.get(token.as_ref()))
     else {
         return Ok(None);
     };
@@ -150,11 +138,7 @@ pub(super) fn head(document: &Document) -> Result<Metadata, Problem> {
 
 /// The name, or the prefix of the name that the API server would make up.
 pub(super) fn name_of(document: &Document, metadata: &Metadata) -> Result<String, Problem> {
-    let name = if metadata.name.is_empty() {
-        &metadata.generate_name
-    } else {
-        &metadata.name
-    };
+    let name = if metadata.name.is_empty() { &metadata.generate_name } else { &metadata.name };
     if name.is_empty() {
         let at = document.place(&FieldPath::fields(["metadata"]));
         return Err(Problem::at(&document.source, at.mark, ManifestError::NoName));
@@ -184,12 +168,7 @@ fn decode_object(value: &Value, kind: Kind) -> Result<Object, DecodeError> {
 }
 
 fn kind_of(document: &Document) -> String {
-    document
-        .value
-        .get("kind")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    document.value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn metadata_of(object: &mut Object) -> &mut Metadata {

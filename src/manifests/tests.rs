@@ -18,9 +18,7 @@ fn parsed(text: &str) -> Vec<Document> {
 
 #[track_caller]
 fn refused(text: &str) -> String {
-    parse::parse(&Arc::new(Source::new("a.yaml", text)))
-        .unwrap_err()
-        .to_string()
+    parse::parse(&Arc::new(Source::new("a.yaml", text))).unwrap_err().to_string()
 }
 
 fn values(text: &str) -> Vec<Value> {

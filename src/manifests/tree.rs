@@ -43,10 +43,7 @@ pub(super) fn split(node: Spanned<Tree>, base: usize) -> Result<(Value, Position
             let mut positions = BTreeMap::new();
             for (key, value) in nodes {
                 let key_at = span(&key, base);
-                let name = key_text(key.value).ok_or(Misfit {
-                    at: key_at,
-                    error: ManifestError::Key,
-                })?;
+                let name = key_text(key.value).ok_or(Misfit { at: key_at, error: ManifestError::Key })?;
                 let (value, below) = split(value, base)?;
                 values.insert(name.clone(), value);
                 positions.insert(name, below.with_key(key_at));
@@ -61,10 +58,7 @@ fn span(node: &Spanned<Tree>, base: usize) -> Span {
     let span = node.defined.span();
     let offset = |at: Option<u64>| at.and_then(|at| usize::try_from(at).ok()).unwrap_or_default();
     let start = base.saturating_add(offset(span.byte_offset()));
-    Span {
-        start,
-        end: start.saturating_add(offset(span.byte_len())),
-    }
+    Span { start, end: start.saturating_add(offset(span.byte_len())) }
 }
 
 /// A key as JSON writes it; kubectl turns numbers and booleans into text, and refuses the rest.
@@ -113,9 +107,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Tree, E> {
-        Ok(Tree::Scalar(
-            Number::from_f64(number).map_or(Value::Null, Value::Number),
-        ))
+        Ok(Tree::Scalar(Number::from_f64(number).map_or(Value::Null, Value::Number)))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Tree, E> {

@@ -46,13 +46,7 @@ pub(super) fn check(change: &Change, new: &L2Advertisement, facts: &Facts, repor
     if before.as_ref().is_some_and(|before| before.is_same_as(&parsed)) {
         report.pass_with_warnings();
     }
-    let judged = Judged {
-        change,
-        new,
-        parsed: &parsed,
-        before: before.as_ref(),
-        facts,
-    };
+    let judged = Judged { change, new, parsed: &parsed, before: before.as_ref(), facts };
     for site in sites {
         judged.against(site, report);
     }
@@ -70,11 +64,8 @@ struct Judged<'a> {
 
 impl Judged<'_> {
     fn against(&self, site: &Site, report: &mut Report) {
-        let pools: Vec<&Pool> = site
-            .pools
-            .iter()
-            .filter(|pool| is_announced(self.parsed, site, pool))
-            .collect();
+        let pools: Vec<&Pool> =
+            site.pools.iter().filter(|pool| is_announced(self.parsed, site, pool)).collect();
         if let Some(pool) = pools.first() {
             if self.parsed.limits_interfaces() {
                 report.warn(site, RULE, Reason::Interfaces, text::interfaces(pool));
@@ -133,10 +124,7 @@ impl Judged<'_> {
     /// leaves is looked at, and only warned of: the pool may be about to go.
     fn check_coverage(&self, site: &Site, report: &mut Report) {
         let relation = site.spec.announcements.relation;
-        let key = ObjectKey {
-            namespace: self.change.namespace.clone(),
-            name: self.change.name.clone(),
-        };
+        let key = ObjectKey { namespace: self.change.namespace.clone(), name: self.change.name.clone() };
         for pool in &site.pools {
             let is_left = !is_announced(self.parsed, site, pool);
             let was_announced = self.before.is_some_and(|before| is_announced(before, site, pool));
@@ -175,10 +163,7 @@ impl Judged<'_> {
     /// A name that no pool has announces nothing; it is a typo, or the pool comes later.
     fn warn_of_unknown_pools(&self, site: &Site, report: &mut Report) {
         for name in self.parsed.named_pools() {
-            let key = ObjectKey {
-                namespace: self.change.namespace.clone(),
-                name: name.clone(),
-            };
+            let key = ObjectKey { namespace: self.change.namespace.clone(), name: name.clone() };
             let is_gateway_pool = |site: &Site| site.pools.iter().any(|pool| pool.name == *name);
             if !self.facts.has_pool(&key) && !self.facts.announced_from(&key.namespace).any(is_gateway_pool) {
                 let index = self.new.spec.pools.iter().position(|pool| pool == name);
@@ -191,8 +176,5 @@ impl Judged<'_> {
 /// Whether the advertisement announces the gateway's Services from this pool.
 fn is_announced(advertisement: &Advertisement, site: &Site, pool: &Pool) -> bool {
     advertisement.announces(&pool.name, pool.labels.as_ref()) == Attachment::Yes
-        && site
-            .services
-            .iter()
-            .any(|labels| advertisement.applies_to(labels))
+        && site.services.iter().any(|labels| advertisement.applies_to(labels))
 }

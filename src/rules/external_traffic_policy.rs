@@ -48,9 +48,7 @@ fn violated<'a>(
         return None;
     }
     let spec = service.spec.as_ref()?;
-    let site = facts
-        .gateways_in(&change.namespace)
-        .find(|site| is_governed(site, spec))?;
+    let site = facts.gateways_in(&change.namespace).find(|site| is_governed(site, spec))?;
     (spec.external_traffic_policy != LOCAL).then_some((site, spec))
 }
 

@@ -31,11 +31,7 @@ pub(super) fn place_pod(change: &Change, pod: &Pod, facts: &Facts, report: &mut 
     if pod.metadata.is_mirror {
         return report.warn(site, RULE, Reason::MirrorPod, text::mirror_pod(site));
     }
-    let at = PodAt {
-        pod,
-        root: FieldPath::default(),
-        is_template: false,
-    };
+    let at = PodAt { pod, root: FieldPath::default(), is_template: false };
     at.place(site, report);
     at.check_reachable(site, facts, report);
 }
@@ -47,11 +43,7 @@ pub(super) fn check_pod(change: &Change, pod: &Pod, facts: &Facts, report: &mut 
     if pod.metadata.is_terminating {
         report.pass_with_warnings();
     }
-    let at = PodAt {
-        pod,
-        root: FieldPath::default(),
-        is_template: false,
-    };
+    let at = PodAt { pod, root: FieldPath::default(), is_template: false };
     match change.operation {
         Operation::Create => {
             let Some(site) = claiming(change, pod, facts, report) else {
@@ -64,9 +56,8 @@ pub(super) fn check_pod(change: &Change, pod: &Pod, facts: &Facts, report: &mut 
             at.check_reachable(site, facts, report);
         }
         _ => {
-            let joined = facts
-                .claims(&change.namespace, &pod.metadata.labels)
-                .filter(|site| !was_claimed_by(site));
+            let joined =
+                facts.claims(&change.namespace, &pod.metadata.labels).filter(|site| !was_claimed_by(site));
             for site in joined.filter(|_| !pod.metadata.is_mirror) {
                 at.check_placed(site, report);
             }
@@ -113,12 +104,7 @@ impl PodAt<'_> {
                     continue;
                 }
                 if site.spec.placement.on_conflict == OnConflict::Deny {
-                    report.deny(
-                        site,
-                        RULE,
-                        Reason::Conflict,
-                        text::conflict(site, field, held, value),
-                    );
+                    report.deny(site, RULE, Reason::Conflict, text::conflict(site, field, held, value));
                     continue;
                 }
                 if site.enforces(RULE) {
@@ -153,23 +139,14 @@ impl PodAt<'_> {
                 return report.deny(site, RULE, Reason::Conflict, remark);
             }
         }
-        report.deny(
-            site,
-            RULE,
-            Reason::NotPlaced,
-            text::not_placed(site, field, witness),
-        );
+        report.deny(site, RULE, Reason::NotPlaced, text::not_placed(site, field, witness));
     }
 
     /// Refuses a pod that could run on no gateway node, or that is bound to a node that is none.
     fn check_reachable(&self, site: &Site, facts: &Facts, report: &mut Report) {
         let Some(spec) = &self.pod.spec else { return };
-        let outside = |name: &str| {
-            facts
-                .nodes()
-                .labels(name)
-                .is_some_and(|labels| !site.placement.matches(labels))
-        };
+        let outside =
+            |name: &str| facts.nodes().labels(name).is_some_and(|labels| !site.placement.matches(labels));
         if outside(&spec.node_name) {
             let remark = text::pinned(site, self.field(["spec", "nodeName"]), &spec.node_name, false);
             return report.deny(site, RULE, Reason::PinnedOutside, remark);
@@ -184,26 +161,13 @@ impl PodAt<'_> {
             let remark = text::pinned(site, field, pinned, !self.is_template);
             return report.deny(site, RULE, Reason::PinnedOutside, remark);
         }
-        if !terms
-            .iter()
-            .any(|term| affinity::is_satisfiable(term, &site.placement))
-        {
-            report.deny(
-                site,
-                RULE,
-                Reason::Unsatisfiable,
-                text::unsatisfiable(site, field),
-            );
+        if !terms.iter().any(|term| affinity::is_satisfiable(term, &site.placement)) {
+            report.deny(site, RULE, Reason::Unsatisfiable, text::unsatisfiable(site, field));
         }
     }
 }
 
 /// What a remark about the placement has in common.
 fn remark(field: FieldPath, message: String, help: String) -> Remark {
-    Remark {
-        field,
-        message,
-        help,
-        ..Remark::default()
-    }
+    Remark { field, message, help, ..Remark::default() }
 }

@@ -36,47 +36,25 @@ impl Report {
     /// The request is refused, if the topology enforces the rule.
     pub(super) fn deny(&mut self, site: &Site, rule: Rule, reason: Reason, remark: Remark) {
         let severity = site.severity(rule);
-        let severity = if self.passes {
-            severity.min(Severity::Warn)
-        } else {
-            severity
-        };
+        let severity = if self.passes { severity.min(Severity::Warn) } else { severity };
         self.push(site, rule, reason, severity, remark);
     }
 
     /// The user is warned, unless the topology only audits the rule.
     pub(super) fn warn(&mut self, site: &Site, rule: Rule, reason: Reason, remark: Remark) {
-        self.push(
-            site,
-            rule,
-            reason,
-            site.severity(rule).min(Severity::Warn),
-            remark,
-        );
+        self.push(site, rule, reason, site.severity(rule).min(Severity::Warn), remark);
     }
 
     /// The field is set, if the topology enforces the rule. Where it does not, the validating side tells.
     pub(super) fn set(&mut self, site: &Site, rule: Rule, reason: Reason, field: FieldPath, value: Value) {
         if site.enforces(rule) {
             let topology = Arc::clone(&site.name);
-            self.verdict.edits.push(Edit {
-                rule,
-                topology,
-                reason,
-                field,
-                value,
-            });
+            self.verdict.edits.push(Edit { rule, topology, reason, field, value });
         }
     }
 
     fn push(&mut self, site: &Site, rule: Rule, reason: Reason, severity: Severity, remark: Remark) {
-        let Remark {
-            field,
-            message,
-            help,
-            witness,
-            nodes,
-        } = remark;
+        let Remark { field, message, help, witness, nodes } = remark;
         let topology = Arc::clone(&site.name);
         self.verdict.findings.push(Finding {
             rule,

@@ -35,10 +35,7 @@ pub(super) struct Arrival {
 
 impl Door {
     pub(super) fn new(listener: TcpListener, connections: usize) -> Self {
-        Self {
-            listener,
-            places: Arc::new(Semaphore::new(connections)),
-        }
+        Self { listener, places: Arc::new(Semaphore::new(connections)) }
     }
 
     /// Accepts connections until `phase` is closing, and has each served by a task of its own.
@@ -93,10 +90,7 @@ impl Door {
 
 fn concerns_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 #[cfg(test)]
@@ -109,14 +103,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let door = Door::new(listener, 1);
-        let _clients = [
-            TcpStream::connect(address).await.unwrap(),
-            TcpStream::connect(address).await.unwrap(),
-        ];
+        let _clients =
+            [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
         let _first = door.next().await.unwrap();
         assert!(timeout(Duration::from_millis(50), door.next()).await.is_err());
-        timeout(Duration::from_secs(10), door.accept())
-            .await
-            .expect("nobody has taken it out of the queue");
+        timeout(Duration::from_secs(10), door.accept()).await.expect("nobody has taken it out of the queue");
     }
 }

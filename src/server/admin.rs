@@ -51,9 +51,7 @@ pub struct Admin {
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admin")
-            .field("listen", &self.listen)
-            .finish_non_exhaustive()
+        f.debug_struct("Admin").field("listen", &self.listen).finish_non_exhaustive()
     }
 }
 
@@ -83,24 +81,14 @@ impl Office {
 
     /// Serves one connection to its end.
     pub(super) async fn serve(self: Arc<Self>, arrival: Arrival) {
-        let Arrival {
-            stream,
-            peer,
-            place: _place,
-        } = arrival;
-        let activity = Activity::new(Patience {
-            first_request: IDLE,
-            idle: IDLE,
-        });
+        let Arrival { stream, peer, place: _place } = arrival;
+        let activity = Activity::new(Patience { first_request: IDLE, idle: IDLE });
         let service = service_fn(|request: Request<Incoming>| {
             activity.request();
             self.router.clone().call(request)
         });
         let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE)
-            .max_buf_size(HEADER_BYTES);
+        builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(HEADER_BYTES);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let phase = self.phase.clone();
         let outcome = drive(connection, http1::Connection::graceful_shutdown, &activity, phase).await;

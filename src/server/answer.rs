@@ -37,9 +37,7 @@ impl ContentType {
 
 /// Rounded up: a caller that comes back too early was told a lie.
 fn whole_seconds(pause: Duration) -> u64 {
-    pause
-        .as_secs()
-        .saturating_add(u64::from(pause.subsec_nanos() > 0))
+    pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0))
 }
 
 #[cfg(test)]

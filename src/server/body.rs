@@ -24,10 +24,7 @@ impl<'a> Payload<'a> {
         if announced > most {
             return Err(Refusal::BodyTooLarge);
         }
-        let mut payload = Self {
-            pieces: Pieces::expect(announced),
-            charge: budget.open(),
-        };
+        let mut payload = Self { pieces: Pieces::expect(announced), charge: budget.open() };
         while let Some(frame) = body.frame().await {
             // What is no data is a trailer, and of no interest.
             if let Ok(piece) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() {
@@ -63,11 +60,7 @@ struct Pieces {
 
 impl Pieces {
     const fn expect(expected: usize) -> Self {
-        Self {
-            expected,
-            first: Bytes::new(),
-            joined: Vec::new(),
-        }
+        Self { expected, first: Bytes::new(), joined: Vec::new() }
     }
 
     fn add(&mut self, piece: Bytes) {
@@ -84,11 +77,7 @@ impl Pieces {
     }
 
     fn as_slice(&self) -> &[u8] {
-        if self.joined.is_empty() {
-            &self.first
-        } else {
-            &self.joined
-        }
+        if self.joined.is_empty() { &self.first } else { &self.joined }
     }
 }
 
@@ -108,10 +97,8 @@ mod tests {
     use futures::stream;
 
     fn body(pieces: &[&'static str]) -> Body {
-        let pieces: Vec<_> = pieces
-            .iter()
-            .map(|piece| Ok::<_, Error>(Bytes::from_static(piece.as_bytes())))
-            .collect();
+        let pieces: Vec<_> =
+            pieces.iter().map(|piece| Ok::<_, Error>(Bytes::from_static(piece.as_bytes()))).collect();
         Body::from_stream(stream::iter(pieces))
     }
 
@@ -126,15 +113,10 @@ mod tests {
     #[tokio::test]
     async fn pieces_are_joined_in_order() {
         let budget = Budget::new(100);
-        for (pieces, whole) in [
-            (&[][..], ""),
-            (&["one"], "one"),
-            (&["one", "", "two", "three"], "onetwothree"),
-        ] {
-            assert_eq!(
-                read(pieces, 100, &budget).await.unwrap().as_slice(),
-                whole.as_bytes()
-            );
+        for (pieces, whole) in
+            [(&[][..], ""), (&["one"], "one"), (&["one", "", "two", "three"], "onetwothree")]
+        {
+            assert_eq!(read(pieces, 100, &budget).await.unwrap().as_slice(), whole.as_bytes());
         }
     }
 
@@ -150,14 +132,8 @@ mod tests {
     #[tokio::test]
     async fn the_cap_counts_all_pieces() {
         let budget = Budget::new(100);
-        assert_eq!(
-            read(&["12345", "6789"], 9, &budget).await.unwrap().as_slice(),
-            b"123456789"
-        );
-        assert_eq!(
-            read(&["12345", "67890"], 9, &budget).await.unwrap_err(),
-            Refusal::BodyTooLarge
-        );
+        assert_eq!(read(&["12345", "6789"], 9, &budget).await.unwrap().as_slice(), b"123456789");
+        assert_eq!(read(&["12345", "67890"], 9, &budget).await.unwrap_err(), Refusal::BodyTooLarge);
     }
 
     #[tokio::test]
@@ -173,14 +149,8 @@ mod tests {
     async fn bodies_share_the_budget_until_they_are_dropped() {
         let budget = Budget::new(10);
         let held = read(&["1234", "56"], 10, &budget).await.unwrap();
-        assert_eq!(
-            read(&["1234", "5"], 10, &budget).await.unwrap_err(),
-            Refusal::Memory
-        );
+        assert_eq!(read(&["1234", "5"], 10, &budget).await.unwrap_err(), Refusal::Memory);
         drop(held);
-        assert_eq!(
-            read(&["1234", "5"], 10, &budget).await.unwrap().as_slice(),
-            b"12345"
-        );
+        assert_eq!(read(&["1234", "5"], 10, &budget).await.unwrap().as_slice(), b"12345");
     }
 }

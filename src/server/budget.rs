@@ -10,17 +10,12 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) const fn new(bytes: usize) -> Self {
-        Self {
-            left: AtomicUsize::new(bytes),
-        }
+        Self { left: AtomicUsize::new(bytes) }
     }
 
     /// A charge of nothing yet.
     pub(super) const fn open(&self) -> Charge<'_> {
-        Charge {
-            budget: self,
-            bytes: 0,
-        }
+        Charge { budget: self, bytes: 0 }
     }
 }
 
@@ -36,11 +31,7 @@ impl Charge<'_> {
     #[must_use]
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
         let take = |left: usize| left.checked_sub(bytes);
-        let taken = self
-            .budget
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .is_ok();
+        let taken = self.budget.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
         if taken {
             self.bytes = self.bytes.saturating_add(bytes);
         }

@@ -62,12 +62,7 @@ impl Reply {
     /// Status 200 and a JSON document.
     #[must_use]
     pub const fn json(body: Vec<u8>) -> Self {
-        Self {
-            status: StatusCode::OK,
-            content_type: ContentType::Json,
-            body,
-            retry_after: None,
-        }
+        Self { status: StatusCode::OK, content_type: ContentType::Json, body, retry_after: None }
     }
 
     /// A sentence for a person, who reads it as the reason why the API server could not use the webhook.

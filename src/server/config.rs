@@ -76,20 +76,12 @@ impl Config {
     pub async fn bind(self) -> Result<Bound, BindError> {
         self.limits.check()?;
         let address = self.listen;
-        let (webhook, bound) = listen(address)
-            .await
-            .map_err(|source| BindError::Listen { address, source })?;
+        let (webhook, bound) =
+            listen(address).await.map_err(|source| BindError::Listen { address, source })?;
         let address = self.admin.listen;
-        let (admin, admin_bound) = listen(address)
-            .await
-            .map_err(|source| BindError::AdminListen { address, source })?;
-        Ok(Bound {
-            config: self,
-            webhook,
-            admin,
-            address: bound,
-            admin_address: admin_bound,
-        })
+        let (admin, admin_bound) =
+            listen(address).await.map_err(|source| BindError::AdminListen { address, source })?;
+        Ok(Bound { config: self, webhook, admin, address: bound, admin_address: admin_bound })
     }
 }
 
@@ -115,14 +107,7 @@ impl Bound {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            listen,
-            tls: _,
-            handler: _,
-            admin,
-            limits,
-            metrics: _,
-        } = self;
+        let Self { listen, tls: _, handler: _, admin, limits, metrics: _ } = self;
         f.debug_struct("Config")
             .field("listen", listen)
             .field("admin", admin)
@@ -151,11 +136,7 @@ mod tests {
             listen,
             tls,
             handler: Arc::new(Nobody),
-            admin: Admin {
-                listen: admin,
-                ready: Box::new(|| Ok(())),
-                metrics: Box::new(String::new),
-            },
+            admin: Admin { listen: admin, ready: Box::new(|| Ok(())), metrics: Box::new(String::new) },
             limits: Limits::default(),
             metrics: Metrics::default(),
         }
@@ -176,10 +157,9 @@ mod tests {
     async fn a_port_in_use_is_named_with_its_flag() {
         let holder = TcpListener::bind(any_port()).await.unwrap();
         let taken = holder.local_addr().unwrap();
-        for (config, flag) in [
-            (config(taken, any_port()), "--listen"),
-            (config(any_port(), taken), "--admin-listen"),
-        ] {
+        for (config, flag) in
+            [(config(taken, any_port()), "--listen"), (config(any_port(), taken), "--admin-listen")]
+        {
             let error = config.bind().await.unwrap_err().to_string();
             let rest = "cannot be bound; choose an address and a free port of this machine";
             assert_eq!(error, format!("`{flag}` `{taken}` {rest}"));

@@ -83,9 +83,5 @@ where
             () = phase.reached(Phase::Cut) => Ok(()),
         }
     };
-    if expired {
-        timeout(FAREWELL, last).await.unwrap_or(Ok(()))
-    } else {
-        last.await
-    }
+    if expired { timeout(FAREWELL, last).await.unwrap_or(Ok(())) } else { last.await }
 }

@@ -128,11 +128,7 @@ fn within(limit: &'static str, value: usize, least: usize, most: usize) -> Resul
 }
 
 fn some_time(limit: &'static str, value: Duration) -> Result<(), LimitsError> {
-    if value.is_zero() {
-        Err(LimitsError::NoTime { limit })
-    } else {
-        Ok(())
-    }
+    if value.is_zero() { Err(LimitsError::NoTime { limit }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -153,39 +149,17 @@ mod tests {
 
     #[test]
     fn a_limit_that_serves_nobody_is_named() {
-        let limits = Limits {
-            connections: 0,
-            ..Limits::default()
-        };
+        let limits = Limits { connections: 0, ..Limits::default() };
         let error = limits.check().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the limit `connections` is `0`; it must be at least 1"
-        );
-        let limits = Limits {
-            idle: Duration::ZERO,
-            ..Limits::default()
-        };
+        assert_eq!(error.to_string(), "the limit `connections` is `0`; it must be at least 1");
+        let limits = Limits { idle: Duration::ZERO, ..Limits::default() };
         let error = limits.check().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the limit `idle` is no time at all; set it to a second or more"
-        );
+        assert_eq!(error.to_string(), "the limit `idle` is no time at all; set it to a second or more");
     }
 
     #[test]
     fn the_largest_body_must_fit_into_the_budget() {
-        let limits = Limits {
-            body_bytes: 100,
-            buffered_bytes: 99,
-            ..Limits::default()
-        };
-        assert!(matches!(
-            limits.check(),
-            Err(LimitsError::TooSmall {
-                limit: "buffered_bytes",
-                ..
-            })
-        ));
+        let limits = Limits { body_bytes: 100, buffered_bytes: 99, ..Limits::default() };
+        assert!(matches!(limits.check(), Err(LimitsError::TooSmall { limit: "buffered_bytes", .. })));
     }
 }

@@ -75,11 +75,7 @@ impl Metrics {
     /// Registers everything; the names carry no prefix of their own.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("connections", "Connections accepted", self.connections.clone());
-        registry.register(
-            "connections_open",
-            "Connections open now",
-            self.connections_open.clone(),
-        );
+        registry.register("connections_open", "Connections open now", self.connections_open.clone());
         registry.register(
             "tls_handshakes_failed",
             "TLS handshakes that failed, by reason; alert: the client refused, most often the certificate",
@@ -95,11 +91,7 @@ impl Metrics {
             "Requests answered by the server itself, by reason; busy and memory: shed because of load",
             self.requests_refused.clone(),
         );
-        registry.register(
-            "handler_panics",
-            "Reviews that failed on a defect",
-            self.panics.clone(),
-        );
+        registry.register("handler_panics", "Reviews that failed on a defect", self.panics.clone());
     }
 
     pub(super) fn connection(&self) -> Held<'_> {
@@ -112,15 +104,11 @@ impl Metrics {
     }
 
     pub(super) fn handshake_failed(&self, reason: HandshakeFailure) {
-        self.handshakes_failed
-            .get_or_create(&HandshakeLabels { reason })
-            .inc();
+        self.handshakes_failed.get_or_create(&HandshakeLabels { reason }).inc();
     }
 
     pub(super) fn refused(&self, reason: Refusal) {
-        self.requests_refused
-            .get_or_create(&RefusalLabels { reason })
-            .inc();
+        self.requests_refused.get_or_create(&RefusalLabels { reason }).inc();
     }
 
     pub(super) fn panicked(&self) {

@@ -96,10 +96,7 @@ impl Refusal {
             Self::Busy => "too many reviews are under way; call again in a second".to_owned(),
             Self::Memory => "too many request bodies are under way; call again in a second".to_owned(),
             Self::BodyTooLarge => {
-                format!(
-                    "the request body has more than {} bytes, the most that is read",
-                    limits.body_bytes
-                )
+                format!("the request body has more than {} bytes, the most that is read", limits.body_bytes)
             }
             Self::BodyTooSlow => format!("the request body did not arrive within {:?}", limits.body),
             Self::BodyBroken => "the request body broke off before its end".to_owned(),

@@ -57,15 +57,11 @@ async fn validate(State(reviews): State<Arc<Reviews>>, request: Request) -> Resp
 }
 
 async fn method(State(reviews): State<Arc<Reviews>>, request: Request) -> Response {
-    reviews
-        .refuse(Refusal::Method, request.version(), request.into_body())
-        .await
+    reviews.refuse(Refusal::Method, request.version(), request.into_body()).await
 }
 
 async fn not_found(State(reviews): State<Arc<Reviews>>, request: Request) -> Response {
-    reviews
-        .refuse(Refusal::NotFound, request.version(), request.into_body())
-        .await
+    reviews.refuse(Refusal::NotFound, request.version(), request.into_body()).await
 }
 
 impl Reviews {
@@ -74,11 +70,7 @@ impl Reviews {
         let (head, mut body) = request.into_parts();
         let (version, is_json) = (head.version, is_json(&head.headers));
         drop(head);
-        let outcome = if is_json {
-            self.review(endpoint, &mut body).await
-        } else {
-            Err(Refusal::MediaType)
-        };
+        let outcome = if is_json { self.review(endpoint, &mut body).await } else { Err(Refusal::MediaType) };
         match outcome {
             Ok(reply) => reply.into_response(),
             Err(refusal) => self.refuse(refusal, version, body).await,
@@ -88,24 +80,15 @@ impl Reviews {
     async fn review(&self, endpoint: Endpoint, body: &mut Body) -> Result<Reply, Refusal> {
         let _slot = self.slots.try_acquire().map_err(|_| Refusal::Busy)?;
         let read = Payload::read(body, self.limits.body_bytes, &self.memory);
-        let payload = timeout(self.limits.body, read)
-            .await
-            .map_err(|_| Refusal::BodyTooSlow)??;
-        self.call(Call {
-            endpoint,
-            body: payload.as_slice(),
-        })
+        let payload = timeout(self.limits.body, read).await.map_err(|_| Refusal::BodyTooSlow)??;
+        self.call(Call { endpoint, body: payload.as_slice() })
     }
 
     fn call(&self, call: Call<'_>) -> Result<Reply, Refusal> {
         // Unwind safety: the handler answers each call by itself, and this type keeps nothing of it.
         catch_unwind(AssertUnwindSafe(|| self.handler.handle(call))).map_err(|panic| {
             self.metrics.panicked();
-            error!(
-                path = call.endpoint.path(),
-                panic = words(panic.as_ref()),
-                "handler panicked"
-            );
+            error!(path = call.endpoint.path(), panic = words(panic.as_ref()), "handler panicked");
             Refusal::Panic
         })
     }
@@ -126,18 +109,14 @@ fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else {
         return false;
     };
-    let essence = value
-        .split_once(';')
-        .map_or(value, |(essence, _parameters)| essence);
+    let essence = value.split_once(';').map_or(value, |(essence, _parameters)| essence);
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// What a panic said, if it was a text.
 fn words(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
-    owned
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("not a text")
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("not a text")
 }
 
 #[cfg(test)]

@@ -69,14 +69,10 @@ impl Bound {
     /// # Errors
     /// A listener that ended by itself.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
-        info!(address = %self.local_addr(), admin = %self.admin_addr(), "serving");
+        info!(webhook = %self.local_addr(), admin = %self.admin_addr(), "serving");
         let limits = self.config.limits.clone();
         let mut running = Running::start(self);
-        let Running {
-            webhook,
-            admin,
-            listeners,
-        } = &mut running;
+        let Running { webhook, admin, listeners } = &mut running;
         let outcome = tokio::select! {
             biased;
             () = shutdown.abort.cancelled() => {
@@ -111,14 +107,7 @@ struct Side {
 
 impl Running {
     fn start(bound: Bound) -> Self {
-        let Config {
-            listen: _,
-            tls,
-            handler,
-            admin: desk,
-            limits,
-            metrics,
-        } = bound.config;
+        let Config { listen: _, tls, handler, admin: desk, limits, metrics } = bound.config;
         let (webhook, admin) = (Side::new(), Side::new());
         let mut listeners = JoinSet::new();
 
@@ -134,20 +123,13 @@ impl Running {
         let serve = move |arrival| Arc::clone(&service).serve(arrival);
         listeners.spawn(webhook.listen(Listener::Webhook, door, serve));
 
-        Self {
-            webhook,
-            admin,
-            listeners,
-        }
+        Self { webhook, admin, listeners }
     }
 }
 
 impl Side {
     fn new() -> Self {
-        Self {
-            lead: Lead::new(),
-            tasks: TaskTracker::new(),
-        }
+        Self { lead: Lead::new(), tasks: TaskTracker::new() }
     }
 
     /// Accepts connections until this side closes.
@@ -176,10 +158,7 @@ impl Side {
         self.lead.enter(Phase::Closing);
         self.tasks.close();
         if timeout(limits.grace, self.tasks.wait()).await.is_err() {
-            warn!(
-                connections = self.tasks.len(),
-                "grace is over; open connections are dropped"
-            );
+            warn!(connections = self.tasks.len(), "grace is over; open connections are dropped");
         }
     }
 
@@ -213,10 +192,7 @@ mod tests {
             let mut listeners = JoinSet::new();
             listeners.spawn(ready(listener));
             let error = death(&mut listeners, &Side::new()).await;
-            assert_eq!(
-                error.to_string(),
-                format!("the {listener} listener ended without being asked to")
-            );
+            assert_eq!(error.to_string(), format!("the {listener} listener ended without being asked to"));
         }
     }
 
@@ -236,11 +212,6 @@ mod tests {
         listeners.spawn(ready(Listener::Webhook));
         listeners.spawn(ready(Listener::Admin));
         let error = death(&mut listeners, &webhook).await;
-        assert!(matches!(
-            error,
-            RunError::ListenerEnded {
-                listener: Listener::Admin
-            }
-        ));
+        assert!(matches!(error, RunError::ListenerEnded { listener: Listener::Admin }));
     }
 }

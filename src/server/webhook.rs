@@ -60,24 +60,12 @@ impl Webhook {
         tasks: TaskTracker,
     ) -> Self {
         let (http1, http2) = (http1(&limits), http2(tasks));
-        Self {
-            tls,
-            router,
-            http1,
-            http2,
-            limits,
-            metrics,
-            phase,
-        }
+        Self { tls, router, http1, http2, limits, metrics, phase }
     }
 
     /// Serves one connection to its end.
     pub(super) async fn serve(self: Arc<Self>, arrival: Arrival) {
-        let Arrival {
-            stream,
-            peer,
-            place: _place,
-        } = arrival;
+        let Arrival { stream, peer, place: _place } = arrival;
         let _open = self.metrics.connection();
         let outcome = match self.handshake(stream).await {
             Some(Ok(stream)) => self.converse(stream).await,
@@ -128,17 +116,9 @@ impl Webhook {
     }
 
     fn patience(&self) -> Patience {
-        let Limits {
-            first_request,
-            idle,
-            body,
-            ..
-        } = self.limits;
+        let Limits { first_request, idle, body, .. } = self.limits;
         // A connection with a request under way starts no other one, and is not idle for that.
-        Patience {
-            first_request,
-            idle: idle.saturating_add(body),
-        }
+        Patience { first_request, idle: idle.saturating_add(body) }
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response, Infallible> {
@@ -155,10 +135,7 @@ impl Webhook {
 fn http1(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // Without a timer hyper silently has no deadline at all.
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle)
-        .max_buf_size(limits.header_bytes);
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.idle).max_buf_size(limits.header_bytes);
     builder
 }
 

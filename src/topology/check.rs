@@ -34,15 +34,9 @@ impl GatewayTopologySpec {
     /// [`TopologyError`] for the first field that is wrong.
     pub fn check(&self) -> Result<(), TopologyError> {
         let spec = || FieldPath::fields(["spec"]);
-        check_namespace(&self.gateway.namespace, || {
-            spec().field("gateway").field("namespace")
-        })?;
-        check_labels(&self.gateway.pod_labels, || {
-            spec().field("gateway").field("podLabels")
-        })?;
-        check_labels(&self.placement.node_selector, || {
-            spec().field("placement").field("nodeSelector")
-        })?;
+        check_namespace(&self.gateway.namespace, || spec().field("gateway").field("namespace"))?;
+        check_labels(&self.gateway.pod_labels, || spec().field("gateway").field("podLabels"))?;
+        check_labels(&self.placement.node_selector, || spec().field("placement").field("nodeSelector"))?;
         check_namespace(&self.metallb_namespace, || spec().field("metallbNamespace"))?;
         check_list(&self.address_pools, || spec().field("addressPools"))?;
         check_items(&self.address_pools, 1..=MAX_POOL, || spec().field("addressPools"))?;
@@ -68,18 +62,12 @@ impl GatewayTopologySpec {
 }
 
 fn wrong(field: FieldPath, problem: &str) -> TopologyError {
-    TopologyError {
-        field,
-        problem: problem.to_owned(),
-    }
+    TopologyError { field, problem: problem.to_owned() }
 }
 
 fn check_labels(labels: &Labels, field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {
     if labels.is_empty() || labels.len() > MAX_ENTRIES {
-        return Err(wrong(
-            field(),
-            &format!("give at least one label and at most {MAX_ENTRIES}"),
-        ));
+        return Err(wrong(field(), &format!("give at least one label and at most {MAX_ENTRIES}")));
     }
     for (key, value) in labels {
         check_key(key)
@@ -93,31 +81,16 @@ fn check_namespace(name: &str, field: impl Fn() -> FieldPath) -> Result<(), Topo
     // A namespace is a DNS label (RFC 1123): a label value of lower-case letters, digits and dashes.
     let fits = !name.is_empty()
         && check_value(name).is_ok()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if fits {
-        Ok(())
-    } else {
-        Err(wrong(
-            field(),
-            &format!("`{name}` is not the name of a namespace"),
-        ))
-    }
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if fits { Ok(()) } else { Err(wrong(field(), &format!("`{name}` is not the name of a namespace"))) }
 }
 
 fn check_list<T: Ord>(list: &[T], field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {
     if list.is_empty() || list.len() > MAX_ENTRIES {
-        return Err(wrong(
-            field(),
-            &format!("give at least one entry and at most {MAX_ENTRIES}"),
-        ));
+        return Err(wrong(field(), &format!("give at least one entry and at most {MAX_ENTRIES}")));
     }
     match first_repeat(list) {
-        Some(repeat) => Err(wrong(
-            field().index(repeat),
-            "this entry stands twice: remove one",
-        )),
+        Some(repeat) => Err(wrong(field().index(repeat), "this entry stands twice: remove one")),
         None => Ok(()),
     }
 }

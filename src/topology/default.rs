@@ -12,10 +12,7 @@ use crate::labels::Labels;
 pub const BUILT_IN: &str = "istio-ingressgateway";
 
 fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
-    pairs
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 impl Default for GatewayTopologySpec {
@@ -44,18 +41,12 @@ impl Default for Gateway {
 
 impl Default for Placement {
     fn default() -> Self {
-        Self {
-            node_selector: labels([("loadbalancerIPs.metallb.io", "arp")]),
-            on_conflict: OnConflict::Deny,
-        }
+        Self { node_selector: labels([("loadbalancerIPs.metallb.io", "arp")]), on_conflict: OnConflict::Deny }
     }
 }
 
 impl Default for ServicePolicy {
     fn default() -> Self {
-        Self {
-            types: vec![ServiceType::LoadBalancer],
-            load_balancer_classes: vec![String::new()],
-        }
+        Self { types: vec![ServiceType::LoadBalancer], load_balancer_classes: vec![String::new()] }
     }
 }

@@ -12,9 +12,7 @@ use crate::admission::{Phase, Request};
 use crate::verdict::Verdict;
 
 /// From a few microseconds, which a review takes, to the API server's longest timeout.
-const BUCKETS: [f64; 14] = [
-    5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, 1.0, 5.0, 30.0,
-];
+const BUCKETS: [f64; 14] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, 1.0, 5.0, 30.0];
 
 /// What the webhook counts. Clones count together.
 #[derive(Debug, Clone)]
@@ -77,16 +75,8 @@ impl Metrics {
     /// Registers everything; the names carry no prefix of their own.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("reviews", "Reviews that got a verdict", self.reviews.clone());
-        registry.register(
-            "findings",
-            "Findings of the rules, by reason",
-            self.findings.clone(),
-        );
-        registry.register(
-            "reviews_unanswered",
-            "Reviews that got no verdict",
-            self.unanswered.clone(),
-        );
+        registry.register("findings", "Findings of the rules, by reason", self.findings.clone());
+        registry.register("reviews_unanswered", "Reviews that got no verdict", self.unanswered.clone());
         registry.register_with_unit(
             "review_duration",
             "Time from a whole body to its answer",
@@ -97,19 +87,11 @@ impl Metrics {
 
     pub(super) fn judged(&self, phase: Phase, request: &Request, verdict: &Verdict) {
         let dry_run = if request.dry_run { "true" } else { "false" };
-        let labels = ReviewLabels {
-            webhook: phase.word(),
-            verdict: verdict.word(),
-            dry_run,
-        };
+        let labels = ReviewLabels { webhook: phase.word(), verdict: verdict.word(), dry_run };
         self.reviews.get_or_create(&labels).inc();
         for finding in &verdict.findings {
             let (rule, reason) = (finding.rule.id(), finding.reason.code());
-            let labels = FindingLabels {
-                rule,
-                reason,
-                severity: finding.severity.word(),
-            };
+            let labels = FindingLabels { rule, reason, severity: finding.severity.word() };
             self.findings.get_or_create(&labels).inc();
         }
     }
@@ -119,10 +101,6 @@ impl Metrics {
     }
 
     pub(super) fn took(&self, phase: Phase, time: Duration) {
-        self.seconds
-            .get_or_create(&WebhookLabels {
-                webhook: phase.word(),
-            })
-            .observe(time.as_secs_f64());
+        self.seconds.get_or_create(&WebhookLabels { webhook: phase.word() }).observe(time.as_secs_f64());
     }
 }

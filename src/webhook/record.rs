@@ -6,12 +6,7 @@ use crate::verdict::{Finding, Verdict};
 /// Records what was decided; a request that the rules let pass without a word leaves no line.
 pub(super) fn judged(phase: Phase, request: &Request, verdict: &Verdict) {
     // The most severe finding speaks for the others, as it does to the user.
-    match verdict
-        .findings
-        .iter()
-        .rev()
-        .max_by_key(|finding| finding.severity)
-    {
+    match verdict.findings.iter().rev().max_by_key(|finding| finding.severity) {
         Some(finding) => found(phase, request, verdict, finding),
         None => edited(phase, request, verdict),
     }

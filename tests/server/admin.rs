@@ -17,14 +17,9 @@ async fn alive_says_ok() {
 async fn readiness_is_the_callers() {
     let rig = Rig::start(limits()).await;
     assert_eq!(rig.ask("/readyz").await.status, 200);
-    let _ = rig
-        .readiness
-        .send_replace(Err("the nodes have not been listed yet".to_owned()));
+    let _ = rig.readiness.send_replace(Err("the nodes have not been listed yet".to_owned()));
     let answer = rig.ask("/readyz").await;
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (503, "the nodes have not been listed yet")
-    );
+    assert_eq!((answer.status, answer.body.as_str()), (503, "the nodes have not been listed yet"));
     assert_eq!(rig.ask("/livez").await.status, 200);
     rig.stop().await;
 }
@@ -37,13 +32,7 @@ async fn metrics_are_in_the_open_metrics_format() {
         answer.header("content-type"),
         Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
     );
-    assert!(
-        answer
-            .body
-            .contains("requests_refused_total{reason=\"busy\"} 0\n"),
-        "{}",
-        answer.body
-    );
+    assert!(answer.body.contains("requests_refused_total{reason=\"busy\"} 0\n"), "{}", answer.body);
     assert!(answer.body.ends_with("# EOF\n"));
     rig.stop().await;
 }

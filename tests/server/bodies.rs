@@ -14,10 +14,7 @@ async fn an_announced_body_over_the_cap_is_refused() {
     let rig = Rig::start(limits()).await;
     let answer = rig.post("/mutate", &"x".repeat(20 * MIB)).await;
     assert_eq!(answer.status, 413);
-    assert_eq!(
-        answer.body,
-        "the request body has more than 8388608 bytes, the most that is read"
-    );
+    assert_eq!(answer.body, "the request body has more than 8388608 bytes, the most that is read");
     assert!(answer.closes());
     assert_eq!(rig.post("/mutate", "x").await.status, 200);
     rig.stop().await;
@@ -25,16 +22,9 @@ async fn an_announced_body_over_the_cap_is_refused() {
 
 #[tokio::test]
 async fn a_refused_body_that_never_comes_is_not_waited_for() {
-    let rig = Rig::start(Limits {
-        body: Duration::from_millis(100),
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { body: Duration::from_millis(100), ..limits() }).await;
     let mut client = rig.connect().await;
-    client
-        .send(request("/elsewhere", "never").trim_end_matches("never"))
-        .await
-        .unwrap();
+    client.send(request("/elsewhere", "never").trim_end_matches("never")).await.unwrap();
     assert_eq!(client.answer().await.unwrap().status, 404);
     client.end().await;
     rig.stop().await;
@@ -42,17 +32,10 @@ async fn a_refused_body_that_never_comes_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_chunked_body_over_the_cap_is_refused() {
-    let rig = Rig::start(Limits {
-        body_bytes: 10,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { body_bytes: 10, ..limits() }).await;
     let mut client = rig.connect().await;
     let head = "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
-    client
-        .send(&format!("{head}6\r\n123456\r\n6\r\n789012\r\n0\r\n\r\n"))
-        .await
-        .unwrap();
+    client.send(&format!("{head}6\r\n123456\r\n6\r\n789012\r\n0\r\n\r\n")).await.unwrap();
     assert_eq!(client.answer().await.unwrap().status, 413);
     rig.stop().await;
 }
@@ -62,10 +45,7 @@ async fn a_chunked_body_within_the_cap_is_read() {
     let rig = Rig::start(limits()).await;
     let mut client = rig.connect().await;
     let head = "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
-    client
-        .send(&format!("{head}3\r\n123\r\n2\r\n45\r\n0\r\n\r\n"))
-        .await
-        .unwrap();
+    client.send(&format!("{head}3\r\n123\r\n2\r\n45\r\n0\r\n\r\n")).await.unwrap();
     assert_eq!(client.answer().await.unwrap().body, "/mutate 12345");
     rig.stop().await;
 }
@@ -82,19 +62,12 @@ async fn a_large_body_arrives_whole() {
 
 #[tokio::test]
 async fn a_body_slower_than_its_deadline_is_refused() {
-    let rig = Rig::start(Limits {
-        body: Duration::from_millis(100),
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { body: Duration::from_millis(100), ..limits() }).await;
     let mut client = rig.connect().await;
     let whole = request("/mutate", "never comes");
     client.send(whole.strip_suffix("comes").unwrap()).await.unwrap();
     let answer = client.answer().await.unwrap();
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (408, "the request body did not arrive within 100ms")
-    );
+    assert_eq!((answer.status, answer.body.as_str()), (408, "the request body did not arrive within 100ms"));
     assert!(answer.closes());
     client.end().await;
     rig.stop().await;
@@ -104,10 +77,7 @@ async fn a_body_slower_than_its_deadline_is_refused() {
 async fn a_body_that_breaks_off_reaches_nobody() {
     let rig = Rig::start(limits()).await;
     let mut client = rig.connect().await;
-    client
-        .send(request("/mutate", "panic").strip_suffix("nic").unwrap())
-        .await
-        .unwrap();
+    client.send(request("/mutate", "panic").strip_suffix("nic").unwrap()).await.unwrap();
     drop(client);
     rig.shows("connections_open 0").await;
     assert!(rig.metrics().contains("handler_panics_total 0"));
@@ -117,12 +87,7 @@ async fn a_body_that_breaks_off_reaches_nobody() {
 
 #[tokio::test]
 async fn bodies_of_many_share_one_budget() {
-    let rig = Rig::start(Limits {
-        body_bytes: 1000,
-        buffered_bytes: 1500,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { body_bytes: 1000, buffered_bytes: 1500, ..limits() }).await;
     let (mut slow, mut other) = (rig.connect().await, rig.connect().await);
     let body = "x".repeat(1000);
     let whole = request("/mutate", &body);
@@ -136,14 +101,8 @@ async fn bodies_of_many_share_one_budget() {
             break answer;
         }
     };
-    assert_eq!(
-        refused.body,
-        "too many request bodies are under way; call again in a second"
-    );
-    assert_eq!(
-        (refused.header("retry-after"), refused.closes()),
-        (Some("1"), true)
-    );
+    assert_eq!(refused.body, "too many request bodies are under way; call again in a second");
+    assert_eq!((refused.header("retry-after"), refused.closes()), (Some("1"), true));
     rig.shows("requests_refused_total{reason=\"memory\"} 1").await;
 
     slow.send("x").await.unwrap();
@@ -154,12 +113,7 @@ async fn bodies_of_many_share_one_budget() {
 
 #[tokio::test]
 async fn an_announced_body_costs_nothing_before_it_arrives() {
-    let rig = Rig::start(Limits {
-        body_bytes: 1000,
-        buffered_bytes: 1000,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { body_bytes: 1000, buffered_bytes: 1000, ..limits() }).await;
     let mut silent = rig.connect().await;
     let body = "x".repeat(1000);
     let whole = request("/mutate", &body);

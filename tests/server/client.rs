@@ -18,9 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Fails the test if `event` takes for ever.
 pub(super) async fn soon<T>(event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, event)
-        .await
-        .expect("it happens within the test's patience")
+    tokio::time::timeout(PATIENCE, event).await.expect("it happens within the test's patience")
 }
 
 /// How a client speaks TLS.
@@ -35,9 +33,7 @@ impl Trust {
         for authority in authorities {
             roots.add(authority).unwrap();
         }
-        Self {
-            roots: Arc::new(roots),
-        }
+        Self { roots: Arc::new(roots) }
     }
 
     pub(super) fn config(&self, alpn: &str, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
@@ -74,17 +70,13 @@ impl Client<TlsStream<TcpStream>> {
 
     /// The certificate that the server showed.
     pub(super) fn leaf(&self) -> CertificateDer<'static> {
-        self.stream.get_ref().get_ref().1.peer_certificates().unwrap()[0]
-            .clone()
-            .into_owned()
+        self.stream.get_ref().get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(super) fn over(stream: S) -> Self {
-        Self {
-            stream: BufReader::new(stream),
-        }
+        Self { stream: BufReader::new(stream) }
     }
 
     pub(super) async fn post(&mut self, path: &str, body: &str) -> io::Result<Answer> {
@@ -93,8 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub(super) async fn get(&mut self, path: &str) -> io::Result<Answer> {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
-            .await?;
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await?;
         self.answer().await
     }
 
@@ -129,14 +120,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             let (name, value) = line.split_once(": ").unwrap();
             headers.push((name.to_owned(), value.to_owned()));
         }
-        let mut answer = Answer {
-            status,
-            headers,
-            body: String::new(),
-        };
-        let length = answer
-            .header("content-length")
-            .map_or(0, |length| length.parse().unwrap());
+        let mut answer = Answer { status, headers, body: String::new() };
+        let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;
         answer.body = String::from_utf8(body).unwrap();
@@ -171,10 +156,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(header, _)| header == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn closes(&self) -> bool {

@@ -17,18 +17,13 @@ const SHORT: Duration = Duration::from_millis(150);
 
 #[tokio::test]
 async fn a_half_open_handshake_is_cut_while_others_are_served() {
-    let rig = Rig::start(Limits {
-        handshake: SHORT,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { handshake: SHORT, ..limits() }).await;
     let started = Instant::now();
     let mut silent = TcpStream::connect(rig.address).await.unwrap();
     assert_eq!(rig.post("/mutate", "x").await.status, 200);
     assert_eq!(soon(silent.read(&mut [0])).await.unwrap(), 0);
     assert!(started.elapsed() >= SHORT);
-    rig.shows("tls_handshakes_failed_total{reason=\"timeout\"} 1")
-        .await;
+    rig.shows("tls_handshakes_failed_total{reason=\"timeout\"} 1").await;
     rig.stop().await;
 }
 
@@ -38,8 +33,7 @@ async fn a_client_that_speaks_no_tls_is_cut() {
     let mut client = Client::over(TcpStream::connect(rig.address).await.unwrap());
     client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     client.end().await;
-    rig.shows("tls_handshakes_failed_total{reason=\"protocol\"} 1")
-        .await;
+    rig.shows("tls_handshakes_failed_total{reason=\"protocol\"} 1").await;
     rig.stop().await;
 }
 
@@ -56,18 +50,13 @@ async fn a_client_that_does_not_trust_the_certificate_is_counted_as_such() {
 async fn a_client_that_leaves_during_the_handshake_is_counted_as_such() {
     let rig = Rig::start(limits()).await;
     drop(TcpStream::connect(rig.address).await.unwrap());
-    rig.shows("tls_handshakes_failed_total{reason=\"disconnect\"} 1")
-        .await;
+    rig.shows("tls_handshakes_failed_total{reason=\"disconnect\"} 1").await;
     rig.stop().await;
 }
 
 #[tokio::test]
 async fn a_connection_without_a_request_is_cut() {
-    let rig = Rig::start(Limits {
-        first_request: SHORT,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { first_request: SHORT, ..limits() }).await;
     let started = Instant::now();
     rig.connect().await.end().await;
     assert!(started.elapsed() >= SHORT);
@@ -77,11 +66,7 @@ async fn a_connection_without_a_request_is_cut() {
 
 #[tokio::test]
 async fn a_head_that_takes_too_long_is_cut() {
-    let rig = Rig::start(Limits {
-        first_request: SHORT,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { first_request: SHORT, ..limits() }).await;
     let mut client = rig.connect().await;
     client.send("POST /mutate HTTP/1.1\r\nhost:").await.unwrap();
     client.end().await;
@@ -91,11 +76,7 @@ async fn a_head_that_takes_too_long_is_cut() {
 
 #[tokio::test]
 async fn a_later_head_that_takes_too_long_is_cut() {
-    let rig = Rig::start(Limits {
-        idle: SHORT,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { idle: SHORT, ..limits() }).await;
     let mut client = rig.connect().await;
     client.post("/mutate", "x").await.unwrap();
     client.send("POST /mutate HTTP/1.1\r\nhost:").await.unwrap();
@@ -105,30 +86,17 @@ async fn a_later_head_that_takes_too_long_is_cut() {
 
 #[tokio::test]
 async fn a_head_over_its_limit_is_refused() {
-    let rig = Rig::start(Limits {
-        header_bytes: 8192,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { header_bytes: 8192, ..limits() }).await;
     let mut client = rig.connect().await;
     let long = "x".repeat(9000);
-    client
-        .send(&format!(
-            "POST /mutate HTTP/1.1\r\nhost: x\r\nlong: {long}\r\n\r\n"
-        ))
-        .await
-        .unwrap();
+    client.send(&format!("POST /mutate HTTP/1.1\r\nhost: x\r\nlong: {long}\r\n\r\n")).await.unwrap();
     assert_eq!(client.answer().await.unwrap().status, 431);
     rig.stop().await;
 }
 
 #[tokio::test]
 async fn an_idle_connection_outlives_the_deadline_of_the_first_request() {
-    let rig = Rig::start(Limits {
-        first_request: SHORT,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { first_request: SHORT, ..limits() }).await;
     let mut client = rig.connect().await;
     client.post("/mutate", "x").await.unwrap();
     tokio::time::sleep(SHORT * 3).await;
@@ -138,11 +106,7 @@ async fn an_idle_connection_outlives_the_deadline_of_the_first_request() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_at_last() {
-    let rig = Rig::start(Limits {
-        idle: SHORT,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { idle: SHORT, ..limits() }).await;
     let mut client = rig.connect().await;
     client.post("/mutate", "x").await.unwrap();
     let started = Instant::now();
@@ -153,20 +117,10 @@ async fn an_idle_connection_is_closed_at_last() {
 
 #[tokio::test]
 async fn an_idle_http2_connection_is_closed_at_last() {
-    let rig = Rig::start(Limits {
-        first_request: SHORT,
-        idle: SHORT,
-        body: SHORT,
-        ..limits()
-    })
-    .await;
-    let stream = handshake(rig.address, rig.trust.config("h2", rustls::ALL_VERSIONS))
-        .await
-        .unwrap();
+    let rig = Rig::start(Limits { first_request: SHORT, idle: SHORT, body: SHORT, ..limits() }).await;
+    let stream = handshake(rig.address, rig.trust.config("h2", rustls::ALL_VERSIONS)).await.unwrap();
     let (client, connection) =
-        http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
+        http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     soon(connection).await.unwrap();
     assert!(client.is_closed());
     rig.shows("connections_open 0").await;
@@ -175,16 +129,8 @@ async fn an_idle_http2_connection_is_closed_at_last() {
 
 #[tokio::test]
 async fn a_client_that_reads_no_answers_is_cut() {
-    let rig = Rig::start(Limits {
-        first_request: SHORT,
-        idle: SHORT,
-        body: SHORT,
-        ..limits()
-    })
-    .await;
-    let mut deaf = handshake(rig.address, rig.trust.config("http/1.1", rustls::ALL_VERSIONS))
-        .await
-        .unwrap();
+    let rig = Rig::start(Limits { first_request: SHORT, idle: SHORT, body: SHORT, ..limits() }).await;
+    let mut deaf = handshake(rig.address, rig.trust.config("http/1.1", rustls::ALL_VERSIONS)).await.unwrap();
     let request = super::client::request("/mutate", &"x".repeat(1 << 20));
     // The server stops to read when it cannot write, and the client is stuck as well, until it is cut.
     let cut = soon(async {
@@ -201,21 +147,14 @@ async fn a_client_that_reads_no_answers_is_cut() {
 
 #[tokio::test]
 async fn a_connection_over_the_cap_waits_for_a_place() {
-    let rig = Rig::start(Limits {
-        connections: 1,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { connections: 1, ..limits() }).await;
     let mut first = rig.connect().await;
     first.post("/mutate", "x").await.unwrap();
     let (address, trust) = (rig.address, rig.trust.clone());
-    let second = tokio::spawn(async move {
-        Client::connect(address, &trust)
-            .await
-            .unwrap()
-            .post("/mutate", "y")
-            .await
-    });
+    let second =
+        tokio::spawn(
+            async move { Client::connect(address, &trust).await.unwrap().post("/mutate", "y").await },
+        );
     // It is in the kernel's queue by now, or will be: in neither case may it be served.
     tokio::time::sleep(SHORT).await;
     assert!(!second.is_finished());

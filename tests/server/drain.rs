@@ -16,11 +16,7 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn calls_are_served_while_the_server_drains() {
-    let rig = Rig::start(Limits {
-        drain: DRAIN,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { drain: DRAIN, ..limits() }).await;
     let mut old = rig.connect().await;
     assert!(!old.post("/mutate", "x").await.unwrap().closes());
     let started = Instant::now();
@@ -33,14 +29,8 @@ async fn calls_are_served_while_the_server_drains() {
         assert_eq!(answer.status, 200);
         served += i32::from(answer.closes());
     }
-    assert!(
-        served > 1,
-        "new connections are accepted, and their answers close them"
-    );
-    assert!(
-        old.post("/mutate", "y").await.unwrap().closes(),
-        "so does the answer on an old one"
-    );
+    assert!(served > 1, "new connections are accepted, and their answers close them");
+    assert!(old.post("/mutate", "y").await.unwrap().closes(), "so does the answer on an old one");
     old.end().await;
 
     let address = rig.address;
@@ -51,11 +41,7 @@ async fn calls_are_served_while_the_server_drains() {
 
 #[tokio::test]
 async fn errors_close_the_connection_too_while_the_server_drains() {
-    let rig = Rig::start(Limits {
-        drain: FOR_EVER,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { drain: FOR_EVER, ..limits() }).await;
     rig.shutdown.drain.cancel();
     until_not_ready(&rig).await;
     assert!(rig.post("/nowhere", "x").await.closes());
@@ -66,11 +52,7 @@ async fn errors_close_the_connection_too_while_the_server_drains() {
 
 #[tokio::test]
 async fn readiness_turns_false_at_once() {
-    let rig = Rig::start(Limits {
-        drain: FOR_EVER,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { drain: FOR_EVER, ..limits() }).await;
     assert_eq!(rig.ask("/readyz").await.status, 200);
     rig.shutdown.drain.cancel();
     until_not_ready(&rig).await;
@@ -82,12 +64,7 @@ async fn readiness_turns_false_at_once() {
 
 #[tokio::test]
 async fn an_idle_connection_does_not_delay_the_end() {
-    let rig = Rig::start(Limits {
-        grace: FOR_EVER,
-        handshake: FOR_EVER,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { grace: FOR_EVER, handshake: FOR_EVER, ..limits() }).await;
     let mut idle = rig.connect().await;
     idle.post("/mutate", "x").await.unwrap();
     let unused = rig.connect().await;
@@ -100,11 +77,7 @@ async fn an_idle_connection_does_not_delay_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_flight_finishes() {
-    let rig = Rig::start(Limits {
-        grace: FOR_EVER,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { grace: FOR_EVER, ..limits() }).await;
     let mut client = rig.connect().await;
     let waiting = tokio::spawn(async move { client.post("/mutate", "wait").await.unwrap() });
     rig.toy.entered().await;
@@ -118,11 +91,7 @@ async fn a_request_in_flight_finishes() {
 
 #[tokio::test]
 async fn a_body_in_flight_is_read_to_its_end() {
-    let rig = Rig::start(Limits {
-        grace: FOR_EVER,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { grace: FOR_EVER, ..limits() }).await;
     let mut client = rig.connect().await;
     let whole = request("/mutate", "in flight");
     let (sent, rest) = whole.split_at(whole.len() - 6);
@@ -132,27 +101,16 @@ async fn a_body_in_flight_is_read_to_its_end() {
     until_refused(&rig).await;
     client.send(rest).await.unwrap();
     let answer = client.answer().await.unwrap();
-    assert_eq!(
-        (answer.body.as_str(), answer.closes()),
-        ("/mutate in flight", true)
-    );
+    assert_eq!((answer.body.as_str(), answer.closes()), ("/mutate in flight", true));
     rig.ended().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_request_that_never_finishes_is_cut_after_the_grace() {
     let grace = Duration::from_millis(100);
-    let rig = Rig::start(Limits {
-        grace,
-        body: FOR_EVER,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { grace, body: FOR_EVER, ..limits() }).await;
     let mut client = rig.connect().await;
-    client
-        .send(request("/mutate", "never").trim_end_matches("never"))
-        .await
-        .unwrap();
+    client.send(request("/mutate", "never").trim_end_matches("never")).await.unwrap();
     rig.shows("requests_in_flight 1").await;
     let started = Instant::now();
     rig.shutdown.drain.cancel();
@@ -163,18 +121,9 @@ async fn a_request_that_never_finishes_is_cut_after_the_grace() {
 
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
-    let rig = Rig::start(Limits {
-        drain: FOR_EVER,
-        grace: FOR_EVER,
-        body: FOR_EVER,
-        ..limits()
-    })
-    .await;
+    let rig = Rig::start(Limits { drain: FOR_EVER, grace: FOR_EVER, body: FOR_EVER, ..limits() }).await;
     let mut client = rig.connect().await;
-    client
-        .send(request("/mutate", "never").trim_end_matches("never"))
-        .await
-        .unwrap();
+    client.send(request("/mutate", "never").trim_end_matches("never")).await.unwrap();
     rig.shows("requests_in_flight 1").await;
     rig.shutdown.drain.cancel();
     until_not_ready(&rig).await;

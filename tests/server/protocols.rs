@@ -13,14 +13,9 @@ use super::rig::{Rig, limits};
 
 async fn over_http1(version: &'static SupportedProtocolVersion, expected: ProtocolVersion) {
     let rig = Rig::start(limits()).await;
-    let stream = handshake(rig.address, rig.trust.config("http/1.1", &[version]))
-        .await
-        .unwrap();
+    let stream = handshake(rig.address, rig.trust.config("http/1.1", &[version])).await.unwrap();
     assert_eq!(stream.get_ref().1.protocol_version(), Some(expected));
-    let answer = Client::over(stream)
-        .post("/mutate?timeout=5s", "x")
-        .await
-        .unwrap();
+    let answer = Client::over(stream).post("/mutate?timeout=5s", "x").await.unwrap();
     assert_eq!((answer.status, answer.body.as_str()), (200, "/mutate x"));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert!(!answer.closes());
@@ -29,12 +24,9 @@ async fn over_http1(version: &'static SupportedProtocolVersion, expected: Protoc
 
 async fn over_http2(version: &'static SupportedProtocolVersion) {
     let rig = Rig::start(limits()).await;
-    let stream = handshake(rig.address, rig.trust.config("h2", &[version]))
-        .await
-        .unwrap();
-    let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-        .await
-        .unwrap();
+    let stream = handshake(rig.address, rig.trust.config("h2", &[version])).await.unwrap();
+    let (mut client, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let driver = tokio::spawn(connection);
     for (body, status, expected) in [("x", 200, "/validate x"), ("not now", 503, "as the call asked")] {
         let request = Request::post("https://localhost/validate")
@@ -42,10 +34,7 @@ async fn over_http2(version: &'static SupportedProtocolVersion) {
             .body(Full::new(Bytes::from(body)))
             .unwrap();
         let answer = soon(client.send_request(request)).await.unwrap();
-        assert_eq!(
-            (answer.version(), answer.status().as_u16()),
-            (Version::HTTP_2, status)
-        );
+        assert_eq!((answer.version(), answer.status().as_u16()), (Version::HTTP_2, status));
         assert!(!answer.headers().contains_key("connection"));
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, expected.as_bytes());
@@ -80,10 +69,7 @@ async fn a_client_without_alpn_gets_http1() {
     let mut config = rig.trust.config("", rustls::ALL_VERSIONS);
     config.alpn_protocols.clear();
     let stream = handshake(rig.address, config).await.unwrap();
-    assert_eq!(
-        Client::over(stream).post("/mutate", "x").await.unwrap().body,
-        "/mutate x"
-    );
+    assert_eq!(Client::over(stream).post("/mutate", "x").await.unwrap().body, "/mutate x");
     rig.stop().await;
 }
 
@@ -92,8 +78,7 @@ async fn a_client_of_another_protocol_is_refused() {
     let rig = Rig::start(limits()).await;
     let config = rig.trust.config("spdy/3", rustls::ALL_VERSIONS);
     assert!(handshake(rig.address, config).await.is_err());
-    rig.shows("tls_handshakes_failed_total{reason=\"protocol\"} 1")
-        .await;
+    rig.shows("tls_handshakes_failed_total{reason=\"protocol\"} 1").await;
     rig.stop().await;
 }
 
@@ -102,10 +87,7 @@ async fn many_calls_on_one_connection() {
     let rig = Rig::start(limits()).await;
     let mut client = rig.connect().await;
     for body in ["one", "two", "three"] {
-        assert_eq!(
-            client.post("/validate", body).await.unwrap().body,
-            format!("/validate {body}")
-        );
+        assert_eq!(client.post("/validate", body).await.unwrap().body, format!("/validate {body}"));
     }
     rig.shows("connections_total 1").await;
     rig.stop().await;
@@ -118,10 +100,7 @@ async fn no_session_is_resumed() {
         let config = rig.trust.config("http/1.1", &[version]);
         for _ in 0..2 {
             let stream = handshake(rig.address, config.clone()).await.unwrap();
-            assert_eq!(
-                stream.get_ref().1.handshake_kind(),
-                Some(rustls::HandshakeKind::Full)
-            );
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(rustls::HandshakeKind::Full));
             assert_eq!(stream.get_ref().1.tls13_tickets_received(), 0);
             Client::over(stream).post("/mutate", "x").await.unwrap();
         }
@@ -151,10 +130,7 @@ async fn another_method_is_not_allowed() {
     let rig = Rig::start(limits()).await;
     let mut client = rig.connect().await;
     let answer = client.get("/mutate").await.unwrap();
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (405, "reviews are sent by POST")
-    );
+    assert_eq!((answer.status, answer.body.as_str()), (405, "reviews are sent by POST"));
     assert_eq!(answer.header("allow"), Some("POST"));
     assert_eq!(client.post("/mutate", "x").await.unwrap().status, 200);
     rig.stop().await;
@@ -184,9 +160,6 @@ async fn the_handlers_status_is_kept() {
     let answer = rig.post("/mutate", "teapot").await;
     assert_eq!((answer.status, answer.body.as_str()), (418, "short and stout"));
     let answer = rig.post("/mutate", "not now").await;
-    assert_eq!(
-        (answer.status, answer.header("retry-after"), answer.closes()),
-        (503, Some("1"), true)
-    );
+    assert_eq!((answer.status, answer.header("retry-after"), answer.closes()), (503, Some("1"), true));
     rig.stop().await;
 }

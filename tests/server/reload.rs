@@ -31,10 +31,7 @@ fn issue(authority: &str) -> Issued {
     params.distinguished_name.push(DnType::CommonName, authority);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(["localhost".to_owned()])
-        .unwrap()
-        .signed_by(&key, &authority)
-        .unwrap();
+    let leaf = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
     Issued {
         authority: authority.der().clone(),
         leaf: leaf.der().clone(),
@@ -59,10 +56,7 @@ fn mount(volume: &Path, issued: &Issued) -> KeyPairFiles {
     for file in ["tls.crt", "tls.key"] {
         symlink(Path::new("..data").join(file), volume.join(file)).unwrap();
     }
-    KeyPairFiles {
-        cert: volume.join("tls.crt"),
-        key: volume.join("tls.key"),
-    }
+    KeyPairFiles { cert: volume.join("tls.crt"), key: volume.join("tls.key") }
 }
 
 async fn serve(files: KeyPairFiles, trust: Trust) -> Rig {
@@ -106,11 +100,7 @@ async fn a_renewal_is_served_and_no_call_fails() {
     publish(volume.path(), "..v2", &new);
     until_served(&rig, &new).await;
     enough.cancel();
-    assert_eq!(
-        on_one_connection.await.unwrap(),
-        old.leaf,
-        "an open connection keeps what it has"
-    );
+    assert_eq!(on_one_connection.await.unwrap(), old.leaf, "an open connection keeps what it has");
     on_new_connections.await.unwrap();
 
     let only_new = Trust::in_authorities([new.authority]);
@@ -127,11 +117,7 @@ async fn a_broken_renewal_keeps_the_last_good_pair() {
     let trust = Trust::in_authorities([old.authority.clone(), new.authority.clone()]);
     let rig = serve(mount(volume.path(), &old), trust).await;
 
-    let mixed = Issued {
-        cert_pem: new.cert_pem.clone(),
-        key_pem: old.key_pem.clone(),
-        ..issue("mixed")
-    };
+    let mixed = Issued { cert_pem: new.cert_pem.clone(), key_pem: old.key_pem.clone(), ..issue("mixed") };
     publish(volume.path(), "..v2", &mixed);
     rig.shows("tls_reloads_total{result=\"failed\"} 1").await;
     let mut client = rig.connect().await;

@@ -46,9 +46,7 @@ impl Handler for Toy {
         match call.body {
             b"wait" => {
                 self.entered.add_permits(1);
-                block_in_place(|| Handle::current().block_on(soon(self.leave.acquire())))
-                    .unwrap()
-                    .forget();
+                block_in_place(|| Handle::current().block_on(soon(self.leave.acquire()))).unwrap().forget();
                 Reply::json(b"waited".to_vec())
             }
             b"panic" => panic!("as the call asked"),
@@ -73,10 +71,7 @@ pub(super) struct Rig {
 
 /// Deadlines that no test of something else runs into, and an end without delay.
 pub(super) fn limits() -> Limits {
-    Limits {
-        drain: Duration::ZERO,
-        ..Limits::default()
-    }
+    Limits { drain: Duration::ZERO, ..Limits::default() }
 }
 
 impl Rig {
@@ -101,38 +96,19 @@ impl Rig {
         let registry = Arc::new(registry);
         let exposed = Arc::clone(&registry);
         let (readiness, ready) = watch::channel(Ok(()));
-        let toy = Arc::new(Toy {
-            entered: Semaphore::new(0),
-            leave: Semaphore::new(0),
-        });
+        let toy = Arc::new(Toy { entered: Semaphore::new(0), leave: Semaphore::new(0) });
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let admin = Admin {
             listen,
             ready: Box::new(move || ready.borrow().clone()),
             metrics: Box::new(move || expose(&exposed)),
         };
-        let config = Config {
-            listen,
-            tls,
-            handler: Arc::<Toy>::clone(&toy),
-            admin,
-            limits,
-            metrics,
-        };
+        let config = Config { listen, tls, handler: Arc::<Toy>::clone(&toy), admin, limits, metrics };
         let bound = config.bind().await.unwrap();
         let (address, admin) = (bound.local_addr(), bound.admin_addr());
         let shutdown = Shutdown::default();
         let run = tokio::spawn(bound.run(shutdown.clone()));
-        Self {
-            address,
-            admin,
-            trust,
-            toy,
-            shutdown,
-            readiness,
-            registry,
-            run,
-        }
+        Self { address, admin, trust, toy, shutdown, readiness, registry, run }
     }
 
     pub(super) async fn connect(&self) -> Client<TlsStream<TcpStream>> {

@@ -18,11 +18,7 @@ pub struct Answer {
 
 /// Sends one request.
 pub async fn call(client: &Client, method: Method, path: &str, content_type: &str, body: &Value) -> Answer {
-    let body = if body.is_null() {
-        Vec::new()
-    } else {
-        serde_json::to_vec(body).unwrap()
-    };
+    let body = if body.is_null() { Vec::new() } else { serde_json::to_vec(body).unwrap() };
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -32,82 +28,44 @@ pub async fn call(client: &Client, method: Method, path: &str, content_type: &st
         .unwrap();
     let response = client.send(request).await.unwrap();
     let status = response.status();
-    let warnings = response
-        .headers()
-        .get_all("warning")
-        .iter()
-        .map(|header| warning_text(header.as_bytes()))
-        .collect();
+    let warnings =
+        response.headers().get_all("warning").iter().map(|header| warning_text(header.as_bytes())).collect();
     let bytes = response.into_body().collect_bytes().await.unwrap();
-    Answer {
-        status,
-        warnings,
-        body: serde_json::from_slice(&bytes).unwrap_or_default(),
-    }
+    Answer { status, warnings, body: serde_json::from_slice(&bytes).unwrap_or_default() }
 }
 
 /// Creates an object; anything but success is a failure of the test.
 pub async fn create(client: &Client, object: &Value) -> Value {
     let answer = post(client, object, false).await;
-    assert!(
-        answer.status.is_success(),
-        "cannot create {object}: {}",
-        answer.body
-    );
+    assert!(answer.status.is_success(), "cannot create {object}: {}", answer.body);
     answer.body
 }
 
 /// Posts an object to the collection of its kind.
 pub async fn post(client: &Client, object: &Value, dry_run: bool) -> Answer {
-    let path = format!(
-        "{}{}",
-        collection(object),
-        if dry_run { "?dryRun=All" } else { "" }
-    );
+    let path = format!("{}{}", collection(object), if dry_run { "?dryRun=All" } else { "" });
     call(client, Method::POST, &path, "application/json", object).await
 }
 
 /// Changes a stored object from `old` to `new` by a merge patch.
 pub async fn change(client: &Client, old: &Value, new: &Value) -> Answer {
-    call(
-        client,
-        Method::PATCH,
-        &path_of(old),
-        "application/merge-patch+json",
-        &merge_patch(old, new),
-    )
-    .await
+    call(client, Method::PATCH, &path_of(old), "application/merge-patch+json", &merge_patch(old, new)).await
 }
 
 /// Deletes an object.
 pub async fn delete(client: &Client, object: &Value) -> Answer {
-    call(
-        client,
-        Method::DELETE,
-        &path_of(object),
-        "application/json",
-        &Value::Null,
-    )
-    .await
+    call(client, Method::DELETE, &path_of(object), "application/json", &Value::Null).await
 }
 
 /// The path of an object.
 pub fn path_of(object: &Value) -> String {
-    format!(
-        "{}/{}",
-        collection(object),
-        object["metadata"]["name"].as_str().unwrap()
-    )
+    format!("{}/{}", collection(object), object["metadata"]["name"].as_str().unwrap())
 }
 
 fn collection(object: &Value) -> String {
     let api_version = object["apiVersion"].as_str().unwrap();
     let kind = object["kind"].as_str().unwrap();
-    let root = if api_version.contains('/') {
-        "/apis"
-    } else {
-        "/api"
-    };
+    let root = if api_version.contains('/') { "/apis" } else { "/api" };
     let plural = match kind {
         "GatewayTopology" => "gatewaytopologies".to_owned(),
         _ => format!("{}s", kind.to_lowercase()),
@@ -141,10 +99,7 @@ fn merge_patch(old: &Value, new: &Value) -> Value {
 fn warning_text(header: &[u8]) -> String {
     let header = String::from_utf8_lossy(header);
     let quoted = header.split_once('"').map_or("", |(_, rest)| rest);
-    quoted
-        .trim_end_matches('"')
-        .replace("\\\"", "\"")
-        .replace("\\\\", "\\")
+    quoted.trim_end_matches('"').replace("\\\"", "\"").replace("\\\\", "\\")
 }
 
 /// Registers a running webhook for everything that the rules are about.
@@ -179,11 +134,7 @@ pub async fn register(client: &Client, address: &str, ca_pem: &str) {
     let mut mutate = webhook("mutate.lockstep.dev", "/mutate", mutating);
     mutate[0]["reinvocationPolicy"] = "IfNeeded".into();
     for (kind, plural, webhooks) in [
-        (
-            "MutatingWebhookConfiguration",
-            "mutatingwebhookconfigurations",
-            mutate,
-        ),
+        ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", mutate),
         (
             "ValidatingWebhookConfiguration",
             "validatingwebhookconfigurations",

@@ -84,34 +84,22 @@ pub fn all() -> Vec<Case> {
         .flat_map(|folder| load(&root, &folder))
         .collect();
     cases.sort_by(|left, right| left.name.cmp(&right.name));
-    assert!(
-        cases.len() > 200,
-        "only {} cases were found under tests/cases",
-        cases.len()
-    );
+    assert!(cases.len() > 200, "only {} cases were found under tests/cases", cases.len());
     cases
 }
 
 fn folders(root: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root).unwrap_or_else(|error| panic!("`{}`: {error}", root.display()));
-    entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .collect()
+    entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
 }
 
 fn load(root: &Path, folder: &Path) -> Vec<Case> {
     let name = folder.strip_prefix(root).unwrap().display().to_string();
-    let file: File = read(&folder.join("case.yaml"))
-        .pop()
-        .unwrap_or_else(|| panic!("`{name}` is empty"));
+    let file: File = read(&folder.join("case.yaml")).pop().unwrap_or_else(|| panic!("`{name}` is empty"));
     assert!(!file.title.is_empty(), "`{name}` has no title");
     let facts = read(&root.join("facts").join(format!("{}.yaml", file.facts)));
     if MODES.iter().any(|mode| file.expect.get(mode).is_some()) {
-        MODES
-            .iter()
-            .map(|mode| case(&name, Some(mode), &file, &facts))
-            .collect()
+        MODES.iter().map(|mode| case(&name, Some(mode), &file, &facts)).collect()
     } else {
         vec![case(&name, None, &file, &facts)]
     }
@@ -124,31 +112,18 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Vec<T> {
 
 fn case(folder: &str, mode: Option<&&str>, file: &File, facts: &[Value]) -> Case {
     let of_mode = |expect: &Value| -> Outcome {
-        let expect = mode.map_or(expect, |mode| {
-            expect.get(mode).unwrap_or_else(|| panic!("`{folder}`: {mode}?"))
-        });
+        let expect =
+            mode.map_or(expect, |mode| expect.get(mode).unwrap_or_else(|| panic!("`{folder}`: {mode}?")));
         serde_json::from_value(expect.clone()).unwrap_or_else(|error| panic!("`{folder}`: expect: {error}"))
     };
     let expected = of_mode(&file.expect);
-    let mut spec = if file.topology.is_null() {
-        json!({})
-    } else {
-        file.topology.clone()
-    };
+    let mut spec = if file.topology.is_null() { json!({}) } else { file.topology.clone() };
     if let Some(mode) = mode {
         spec["announcements"] = json!({ "match": mode });
     }
     let mut topologies = vec![topology("first", spec)];
-    topologies.extend(
-        file.more_topologies
-            .iter()
-            .map(|(name, spec)| topology(name, spec.clone())),
-    );
-    let stored = file
-        .existing
-        .iter()
-        .cloned()
-        .chain(file.request.old_object.clone());
+    topologies.extend(file.more_topologies.iter().map(|(name, spec)| topology(name, spec.clone())));
+    let stored = file.existing.iter().cloned().chain(file.request.old_object.clone());
     Case {
         name: mode.map_or_else(|| folder.to_owned(), |mode| format!("{folder}/{mode}")),
         objects: facts.iter().cloned().chain(stored).collect(),
@@ -157,10 +132,7 @@ fn case(folder: &str, mode: Option<&&str>, file: &File, facts: &[Value]) -> Case
         object: file.request.object.clone(),
         old_object: file.request.old_object.clone(),
         dry_run: file.request.dry_run,
-        expected_on_0_13_5: file
-            .expect
-            .get("0.13.5")
-            .map_or_else(|| expected.clone(), of_mode),
+        expected_on_0_13_5: file.expect.get("0.13.5").map_or_else(|| expected.clone(), of_mode),
         expected,
     }
 }

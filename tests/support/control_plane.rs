@@ -107,15 +107,7 @@ impl ControlPlane {
         let api_server = Server::spawn("kube-apiserver", &assets.kube_apiserver, &args, directory)?;
 
         let audit_log = audit.map(|(_, log)| log);
-        Ok(Self {
-            api_server,
-            etcd,
-            url,
-            credentials,
-            audit_log,
-            _ports: ports,
-            _home: home,
-        })
+        Ok(Self { api_server, etcd, url, credentials, audit_log, _ports: ports, _home: home })
     }
 
     /// Where the API server listens: `https://127.0.0.1:PORT`.

@@ -50,10 +50,7 @@ impl Connection {
     pub async fn open(address: &str, tls: &TlsConnector) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let stream = tls
-            .connect(ServerName::try_from("localhost").unwrap(), stream)
-            .await
-            .unwrap();
+        let stream = tls.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self { sender }
@@ -75,11 +72,7 @@ impl Connection {
         let response = self.sender.send_request(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer {
-            status: parts.status,
-            head: Response::from_parts(parts, ()),
-            body,
-        }
+        Answer { status: parts.status, head: Response::from_parts(parts, ()), body }
     }
 }
 
@@ -88,10 +81,7 @@ pub async fn get(address: &str, path: &str) -> (StatusCode, String) {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let request = Request::get(path)
-        .header("host", "localhost")
-        .body(Full::new(Bytes::new()))
-        .unwrap();
+    let request = Request::get(path).header("host", "localhost").body(Full::new(Bytes::new())).unwrap();
     let response = sender.send_request(request).await.unwrap();
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -19,11 +19,7 @@ pub fn difference(case: &Case, expected: &Outcome, seen: &Outcome) -> Option<Str
 /// Fails with everything that differs.
 pub fn settle(level: &str, cases: usize, differences: &[String]) {
     let wrong = differences.len();
-    assert!(
-        differences.is_empty(),
-        "{level}: {wrong} of {cases} cases differ:\n{}",
-        differences.join("\n")
-    );
+    assert!(differences.is_empty(), "{level}: {wrong} of {cases} cases differ:\n{}", differences.join("\n"));
 }
 
 /// Every value that is new or other in `after`, by its JSON pointer.

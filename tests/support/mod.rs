@@ -1,11 +1,6 @@
 //! What the integration tests share.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "every test binary uses its own part of it"
-)]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "every test binary uses its own part of it")]
 
 pub mod api;
 pub mod case;

@@ -80,11 +80,7 @@ impl Serve {
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
         assert!(
-            std::process::Command::new("kill")
-                .args([&format!("-{name}"), &pid])
-                .status()
-                .unwrap()
-                .success()
+            std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success()
         );
     }
 }
@@ -120,10 +116,7 @@ impl Log {
         };
         match tokio::time::timeout(Duration::from_secs(30), found).await {
             Ok(Some(event)) => event,
-            _ => panic!(
-                "lockstep serve never said `{message}`; it said:\n{}",
-                seen.join("\n")
-            ),
+            _ => panic!("lockstep serve never said `{message}`; it said:\n{}", seen.join("\n")),
         }
     }
 }

@@ -35,9 +35,6 @@ pub async fn until(admin: &str, path: &str, wanted: impl Fn(StatusCode, &str) ->
     };
     match tokio::time::timeout(DEADLINE, found).await {
         Ok(text) => text,
-        Err(_) => panic!(
-            "`{path}` never came to what was expected; last it was {}",
-            last.lock().unwrap()
-        ),
+        Err(_) => panic!("`{path}` never came to what was expected; last it was {}", last.lock().unwrap()),
     }
 }

@@ -71,21 +71,14 @@ impl KeyPairFiles {
     }
 
     pub(super) async fn read(&self) -> Result<Contents, FilesError> {
-        Ok(Contents {
-            cert: read("--tls-cert", &self.cert).await?,
-            key: read("--tls-key", &self.key).await?,
-        })
+        Ok(Contents { cert: read("--tls-cert", &self.cert).await?, key: read("--tls-key", &self.key).await? })
     }
 
     pub(super) fn parse(&self, contents: &Contents) -> Result<KeyPair, FilesError> {
-        let chain = certificates(&contents.cert).map_err(|source| FilesError::Certificate {
-            path: self.cert.clone(),
-            source,
-        })?;
-        let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|source| FilesError::Key {
-            path: self.key.clone(),
-            source,
-        })?;
+        let chain = certificates(&contents.cert)
+            .map_err(|source| FilesError::Certificate { path: self.cert.clone(), source })?;
+        let key = PrivateKeyDer::from_pem_slice(&contents.key)
+            .map_err(|source| FilesError::Key { path: self.key.clone(), source })?;
         KeyPair::new(chain, key).map_err(|source| FilesError::Pair {
             cert: self.cert.clone(),
             key: self.key.clone(),
@@ -102,20 +95,12 @@ pub(super) struct Contents {
 }
 
 async fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, FilesError> {
-    tokio::fs::read(path).await.map_err(|source| FilesError::Read {
-        flag,
-        path: path.to_owned(),
-        source,
-    })
+    tokio::fs::read(path).await.map_err(|source| FilesError::Read { flag, path: path.to_owned(), source })
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>()?;
-    if chain.is_empty() {
-        Err(pem::Error::NoItemsFound)
-    } else {
-        Ok(chain)
-    }
+    if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) }
 }
 
 #[cfg(test)]
@@ -127,26 +112,17 @@ mod tests {
     use std::error::Error;
 
     fn files() -> KeyPairFiles {
-        KeyPairFiles {
-            cert: "a.crt".into(),
-            key: "a.key".into(),
-        }
+        KeyPairFiles { cert: "a.crt".into(), key: "a.key".into() }
     }
 
     fn pem() -> (String, Key) {
         let key = Key::generate().unwrap();
-        let cert = CertificateParams::new(["localhost".to_owned()])
-            .unwrap()
-            .self_signed(&key)
-            .unwrap();
+        let cert = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
         (cert.pem(), key)
     }
 
     fn parse(cert: &str, key: &str) -> Result<KeyPair, FilesError> {
-        files().parse(&Contents {
-            cert: cert.into(),
-            key: key.into(),
-        })
+        files().parse(&Contents { cert: cert.into(), key: key.into() })
     }
 
     /// The key inside its PKCS#8 envelope, which is what SEC1 files hold.
@@ -170,13 +146,7 @@ mod tests {
         let ((leaf, key), (authority, _)) = (pem(), pem());
         assert!(parse(&format!("{leaf}{authority}"), &key.serialize_pem()).is_ok());
         let error = parse(&format!("{authority}{leaf}"), &key.serialize_pem()).unwrap_err();
-        assert!(matches!(
-            error,
-            FilesError::Pair {
-                source: PairError::Mismatch,
-                ..
-            }
-        ));
+        assert!(matches!(error, FilesError::Pair { source: PairError::Mismatch, .. }));
     }
 
     #[test]
@@ -188,10 +158,7 @@ mod tests {
         let ambiguous = cert.trim_end().len()..cert.len() + first_line.len();
         for length in (1..chain.trim_end().len()).filter(|length| !ambiguous.contains(length)) {
             let half = chain.split_at(length).0;
-            assert!(
-                matches!(parse(half, &key), Err(FilesError::Certificate { .. })),
-                "{length}"
-            );
+            assert!(matches!(parse(half, &key), Err(FilesError::Certificate { .. })), "{length}");
         }
         let half = key.split_at(key.len() / 2).0;
         assert!(matches!(parse(&cert, half), Err(FilesError::Key { .. })));

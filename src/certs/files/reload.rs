@@ -56,17 +56,7 @@ impl Reloader {
         metrics.serves(&pair);
         let (current, follow) = watch::channel(pair.config);
         let complaint = None;
-        Ok((
-            Self {
-                files,
-                interval,
-                metrics,
-                served,
-                current,
-                complaint,
-            },
-            follow,
-        ))
+        Ok((Self { files, interval, metrics, served, current, complaint }, follow))
     }
 
     /// Looks for a new pair every interval, until nobody follows any more.
@@ -110,17 +100,12 @@ impl Reloader {
         self.metrics.reload_failed();
         let complaint = chain(error);
         if self.is_news(&complaint) {
-            warn!(
-                error = complaint,
-                "key pair not reloaded; the last good one is still served"
-            );
+            warn!(error = complaint, "key pair not reloaded; the last good one is still served");
         }
     }
 
     fn is_news(&mut self, complaint: &str) -> bool {
-        self.complaint
-            .replace(complaint.to_owned())
-            .is_none_or(|last| last != complaint)
+        self.complaint.replace(complaint.to_owned()).is_none_or(|last| last != complaint)
     }
 }
 
@@ -165,12 +150,7 @@ mod tests {
             let (mut registry, metrics) = (Registry::default(), Metrics::default());
             metrics.register(&mut registry);
             let (reloader, follow) = Reloader::start(files, INTERVAL, metrics).await.unwrap();
-            Self {
-                directory,
-                reloader,
-                follow,
-                registry,
-            }
+            Self { directory, reloader, follow, registry }
         }
 
         fn write(&self, file: &str, text: &str) {
@@ -264,13 +244,7 @@ mod tests {
     async fn a_file_that_is_gone_changes_nothing() {
         let mut desk = Desk::start().await;
         fs::remove_file(desk.directory.path().join("tls.key")).unwrap();
-        assert!(matches!(
-            desk.reloader.look().await,
-            Err(FilesError::Read {
-                flag: "--tls-key",
-                ..
-            })
-        ));
+        assert!(matches!(desk.reloader.look().await, Err(FilesError::Read { flag: "--tls-key", .. })));
         assert!(!desk.has_changed());
     }
 

@@ -16,10 +16,7 @@ use crate::verdict::Verdict;
 pub(super) fn judge(args: &Args, stdin: &mut dyn Read) -> Report {
     let facts = load(&args.facts, stdin);
     let input = load(&args.files, stdin);
-    let mut report = Report {
-        problems: facts.problems,
-        ..Report::default()
-    };
+    let mut report = Report { problems: facts.problems, ..Report::default() };
     report.problems.extend(input.problems);
     // What is judged counts over what is given as facts: it is the newer state of the same object.
     let mut documents = facts.documents;
@@ -33,11 +30,7 @@ pub(super) fn judge(args: &Args, stdin: &mut dyn Read) -> Report {
     }
     report.is_built_in = inventory.topologies.is_empty();
     let inventory = inventory.or_built_in();
-    report.topologies = inventory
-        .topologies
-        .keys()
-        .map(|name| Arc::from(name.as_str()))
-        .collect();
+    report.topologies = inventory.topologies.keys().map(|name| Arc::from(name.as_str())).collect();
     let facts = Facts::new(&inventory);
     for document in documents.iter().skip(first_judged) {
         judge_document(document, &args.namespace, &facts, &mut report);

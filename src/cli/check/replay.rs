@@ -24,11 +24,7 @@ pub(super) fn request(document: &Document, review: &Value) -> Result<Request, Pr
     let bytes = serde_json::to_vec(review).map_err(|error| refused(error.to_string()))?;
     let request = admission::decode(&bytes).map_err(|error| refused(error.to_string()))?;
     let Some(change) = request.change else {
-        return Ok(Request::Untouched([
-            request.kind,
-            request.namespace,
-            request.name,
-        ]));
+        return Ok(Request::Untouched([request.kind, request.namespace, request.name]));
     };
     Ok(Request::Judged(Box::new(Candidate {
         kind: request.kind,

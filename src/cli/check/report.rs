@@ -62,21 +62,14 @@ impl Report {
             judged: self.judged.len(),
             denied: with("deny"),
             edited: with("edit"),
-            warnings: warnings
-                .filter(|finding| finding.what.severity == Severity::Warn)
-                .count(),
+            warnings: warnings.filter(|finding| finding.what.severity == Severity::Warn).count(),
             problems: self.problems.len(),
         }
     }
 
     /// The exit code. A problem weighs more than a denial: without what could not be read, no verdict is sure.
     pub(in crate::cli) fn exit(&self, is_strict: bool) -> Exit {
-        let Counts {
-            denied,
-            edited,
-            problems,
-            ..
-        } = self.counts();
+        let Counts { denied, edited, problems, .. } = self.counts();
         match (problems > 0, denied > 0 || is_strict && edited > 0) {
             (true, _) => Exit::Unusable,
             (false, true) => Exit::Denied,
@@ -132,12 +125,9 @@ impl Judged {
 
     /// The edits that no finding speaks of.
     pub(in crate::cli) fn untold_edits(&self) -> impl Iterator<Item = &Placed<Edit>> {
-        self.edits.iter().filter(|edit| {
-            !self
-                .findings
-                .iter()
-                .any(|finding| is_told_by(&edit.what, &finding.what))
-        })
+        self.edits
+            .iter()
+            .filter(|edit| !self.findings.iter().any(|finding| is_told_by(&edit.what, &finding.what)))
     }
 
     /// Whether it is refused; strictly, also if it would be changed.

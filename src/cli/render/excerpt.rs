@@ -15,10 +15,7 @@ const SHOWN_BYTES: usize = 4096;
 /// A value that is there, with all of its lines if they are few; else the line where it would have to stand.
 pub(super) fn excerpt_of(source: &Source, place: &Place, label: Option<String>) -> Element<'static> {
     let first = source.line_of(place.mark.start);
-    let all = Span {
-        start: first.start,
-        end: source.line_of(place.whole.end).end,
-    };
+    let all = Span { start: first.start, end: source.line_of(place.whole.end).end };
     let is_short = source.slice(all).lines().count() <= SHOWN_LINES;
     let lines = if place.is_exact && is_short { all } else { first };
     shown(source, lines, place.mark, label)

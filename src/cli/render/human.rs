@@ -19,16 +19,8 @@ const LISTED: usize = 20;
 
 /// Writes the verdicts.
 pub(in crate::cli) fn human(report: &Report, options: Options) -> String {
-    let style = if options.has_color {
-        Renderer::styled().hyperlink(false)
-    } else {
-        Renderer::plain()
-    };
-    let mut page = Page {
-        text: String::new(),
-        renderer: style,
-        options,
-    };
+    let style = if options.has_color { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
+    let mut page = Page { text: String::new(), renderer: style, options };
     for problem in &report.problems {
         page.problem(problem);
     }
@@ -96,11 +88,7 @@ impl Page {
 
     fn edit(&mut self, judged: &Judged, placed: &Placed<Edit>) {
         let edit = &placed.what;
-        let level = if self.options.is_strict {
-            Level::ERROR
-        } else {
-            Level::HELP
-        };
+        let level = if self.options.is_strict { Level::ERROR } else { Level::HELP };
         let text = edit_sentence(edit);
         let group = level
             .primary_title(printable(&text))
@@ -125,18 +113,11 @@ impl Page {
             .filter(is_listed)
             .map(|judged| (judged, printable(&judged.title()).into_owned()))
             .collect();
-        let width = titles
-            .iter()
-            .map(|(_, title)| title.chars().count())
-            .max()
-            .unwrap_or_default();
+        let width = titles.iter().map(|(_, title)| title.chars().count()).max().unwrap_or_default();
         for (judged, title) in &titles {
             let word = self.word(judged);
             let file = printable(judged.source.name());
-            self.line(format_args!(
-                "{word}  {title:width$}  {file}:{}",
-                judged.start.line
-            ));
+            self.line(format_args!("{word}  {title:width$}  {file}:{}", judged.start.line));
         }
         if !titles.is_empty() {
             self.text.push('\n');
@@ -149,21 +130,14 @@ impl Page {
             "edit" => AnsiColor::BrightCyan,
             _ => AnsiColor::BrightGreen,
         };
-        let style = if self.options.has_color {
-            color.on_default().bold()
-        } else {
-            Style::new()
-        };
+        let style = if self.options.has_color { color.on_default().bold() } else { Style::new() };
         format!("{style}{:5}{style:#}", judged.word)
     }
 
     fn sum(&mut self, report: &Report) {
         if !report.judged.is_empty() && report.is_built_in {
             let names: Vec<_> = report.topologies.iter().map(Arc::as_ref).collect();
-            self.line(format_args!(
-                "no topology in the input: using the built-in `{}`",
-                names.join("`, `")
-            ));
+            self.line(format_args!("no topology in the input: using the built-in `{}`", names.join("`, `")));
         }
         if report.problems.iter().any(Problem::hides_a_topology) {
             self.line(format_args!(
@@ -174,11 +148,8 @@ impl Page {
             self.line(format_args!("the input holds nothing that the rules are about"));
         }
         let counts = report.counts();
-        let strictly = if self.options.is_strict && counts.edited > 0 {
-            " (which --strict refuses)"
-        } else {
-            ""
-        };
+        let strictly =
+            if self.options.is_strict && counts.edited > 0 { " (which --strict refuses)" } else { "" };
         let objects = number(counts.judged, "object");
         let problems = match counts.problems {
             0 => String::new(),
@@ -202,16 +173,8 @@ impl Page {
 fn notes(finding: &Finding, edit: Option<&Edit>) -> Vec<Message<'static>> {
     let is_new = |text: &str| !finding.message.contains(text);
     let topology = Some(&*finding.topology).filter(|name| is_new(&format!("`{name}`")));
-    let witness = finding
-        .witness
-        .as_ref()
-        .map(Witness::to_string)
-        .filter(|witness| is_new(witness));
-    let nodes = finding
-        .nodes
-        .iter()
-        .any(|node| is_new(node))
-        .then(|| finding.nodes.join(", "));
+    let witness = finding.witness.as_ref().map(Witness::to_string).filter(|witness| is_new(witness));
+    let nodes = finding.nodes.iter().any(|node| is_new(node)).then(|| finding.nodes.join(", "));
     let help = Some(finding.help.as_str()).filter(|help| !help.is_empty());
     let all = [
         topology.map(|name| note("topology", name)),

@@ -22,10 +22,7 @@ pub(in crate::cli) fn json(report: &Report) -> serde_json::Result<String> {
         topologies: report
             .topologies
             .iter()
-            .map(|name| Topology {
-                name,
-                built_in: report.is_built_in,
-            })
+            .map(|name| Topology { name, built_in: report.is_built_in })
             .collect(),
         objects: report.judged.iter().map(object).collect(),
         problems: report.problems.iter().map(problem).collect(),
@@ -132,10 +129,7 @@ fn seen(Placed { what, at, .. }: &Placed<Finding>) -> Seen<'_> {
         column: at.column,
         message: &what.message,
         help: &what.help,
-        witness: what
-            .witness
-            .as_ref()
-            .map(|Witness { labels, without }| Proof { labels, without }),
+        witness: what.witness.as_ref().map(|Witness { labels, without }| Proof { labels, without }),
         nodes: &what.nodes,
     }
 }
@@ -165,10 +159,7 @@ fn problem(problem: &Problem) -> Unusable<'_> {
 
 /// The path as a JSON pointer (RFC 6901).
 fn pointer(field: &FieldPath) -> String {
-    field
-        .tokens()
-        .map(|token| format!("/{}", token.replace('~', "~0").replace('/', "~1")))
-        .collect()
+    field.tokens().map(|token| format!("/{}", token.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
 #[cfg(test)]

@@ -10,11 +10,7 @@ use crate::verdict::Severity;
 pub(in crate::cli) fn junit(report: &Report, options: Options) -> String {
     let mut page = Page(String::new());
     let suites = suites(report);
-    let failures = report
-        .judged
-        .iter()
-        .filter(|judged| judged.is_refused(options.is_strict))
-        .count();
+    let failures = report.judged.iter().filter(|judged| judged.is_refused(options.is_strict)).count();
     let tests = report.judged.len().saturating_add(report.problems.len());
     page.line(format_args!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"));
     page.line(format_args!(
@@ -52,17 +48,10 @@ fn suites(report: &Report) -> Vec<Suite<'_>> {
 }
 
 fn suite_of<'s, 'r>(suites: &'s mut Vec<Suite<'r>>, file: &'r str) -> Option<&'s mut Suite<'r>> {
-    let position = suites
-        .iter()
-        .position(|suite| suite.file == file)
-        .unwrap_or_else(|| {
-            suites.push(Suite {
-                file,
-                judged: Vec::new(),
-                problems: Vec::new(),
-            });
-            suites.len().saturating_sub(1)
-        });
+    let position = suites.iter().position(|suite| suite.file == file).unwrap_or_else(|| {
+        suites.push(Suite { file, judged: Vec::new(), problems: Vec::new() });
+        suites.len().saturating_sub(1)
+    });
     suites.get_mut(position)
 }
 
@@ -71,11 +60,7 @@ struct Page(String);
 
 impl Page {
     fn suite(&mut self, suite: &Suite<'_>, options: Options) {
-        let failures = suite
-            .judged
-            .iter()
-            .filter(|judged| judged.is_refused(options.is_strict))
-            .count();
+        let failures = suite.judged.iter().filter(|judged| judged.is_refused(options.is_strict)).count();
         let tests = suite.judged.len().saturating_add(suite.problems.len());
         let (file, errors) = (xml(suite.file), suite.problems.len());
         self.line(format_args!(
@@ -85,9 +70,7 @@ impl Page {
             self.case(&file, judged, options);
         }
         for problem in &suite.problems {
-            self.line(format_args!(
-                "    <testcase name=\"can be used\" classname=\"{file}\">"
-            ));
+            self.line(format_args!("    <testcase name=\"can be used\" classname=\"{file}\">"));
             self.line(format_args!("      <error message=\"{}\"/>", xml(problem)));
             self.line(format_args!("    </testcase>"));
         }
@@ -112,10 +95,7 @@ impl Page {
             ));
         }
         if !remarks.is_empty() {
-            self.line(format_args!(
-                "      <system-out>{}</system-out>",
-                xml(&remarks.join("\n"))
-            ));
+            self.line(format_args!("      <system-out>{}</system-out>", xml(&remarks.join("\n"))));
         }
         self.line(format_args!("    </testcase>"));
     }
@@ -153,19 +133,11 @@ fn remarks(judged: &Judged, options: Options) -> (Vec<Failure>, Vec<String>) {
             finding.at.line,
         );
     }
-    let edits: Vec<_> = if options.is_strict {
-        judged.edits.iter().collect()
-    } else {
-        judged.untold_edits().collect()
-    };
+    let edits: Vec<_> =
+        if options.is_strict { judged.edits.iter().collect() } else { judged.untold_edits().collect() };
     for edit in edits {
         let what = &edit.what;
-        add(
-            options.is_strict,
-            format!("{}/{}", what.rule, what.reason),
-            edit_sentence(what),
-            edit.at.line,
-        );
+        add(options.is_strict, format!("{}/{}", what.rule, what.reason), edit_sentence(what), edit.at.line);
     }
     (failures, remarks)
 }
@@ -195,10 +167,7 @@ mod tests {
 
     #[test]
     fn text_becomes_xml() {
-        assert_eq!(
-            xml("<a b=\"c\">&'\n"),
-            "&lt;a b=&quot;c&quot;&gt;&amp;&apos;&#10;"
-        );
+        assert_eq!(xml("<a b=\"c\">&'\n"), "&lt;a b=&quot;c&quot;&gt;&amp;&apos;&#10;");
         assert_eq!(xml("a\u{1b}\u{0}b\u{ffff}é😀"), "abé😀");
     }
 }

@@ -31,10 +31,7 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_obey_is_shown() {
-        assert_eq!(
-            printable("a \u{1b}[31mred\r\n\u{9b}b"),
-            "a \\u{1b}[31mred\\r\\n\\u{9b}b"
-        );
+        assert_eq!(printable("a \u{1b}[31mred\r\n\u{9b}b"), "a \\u{1b}[31mred\\r\\n\\u{9b}b");
         assert_eq!(printable("\u{202e}txt.exe\u{200b}"), "\\u{202e}txt.exe\\u{200b}");
         assert!(matches!(printable("größe: 节点 😀"), Cow::Borrowed(_)));
     }

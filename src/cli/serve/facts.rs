@@ -33,18 +33,18 @@ impl Source {
         metrics.register(registry);
         let client = cluster::connect().await?;
         let (publish, facts) = watch::channel(None);
-        Ok(Self {
-            publish,
-            facts,
-            cluster: Some((client, metrics)),
-        })
+        Ok(Self { publish, facts, cluster: Some((client, metrics)) })
     }
 
     /// Manifests, read once. All of them must be readable: facts with a hole would be wrong.
     pub(super) fn manifests(paths: Vec<PathBuf>) -> Result<Self, Failure> {
         let inventory = read(paths)?;
         let topologies: Vec<&str> = inventory.topologies.keys().map(String::as_str).collect();
-        info!(nodes = inventory.nodes.len(), topologies = topologies.join(","), "facts were read from manifests");
+        info!(
+            nodes = inventory.nodes.len(),
+            topologies = topologies.join(","),
+            "facts were read from manifests"
+        );
         let (publish, facts) = watch::channel(Some(Arc::new(Facts::new(&inventory))));
         Ok(Self { publish, facts, cluster: None })
     }

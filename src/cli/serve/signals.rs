@@ -1,7 +1,6 @@
 //! SIGTERM and SIGINT: the first one drains, the second one ends at once.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::info;
 
 use crate::server::Shutdown;
 
@@ -14,10 +13,7 @@ pub(super) struct Stop {
 impl Stop {
     /// Listens from now on.
     pub(super) fn on_signals() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// What the signals do from now on.
@@ -27,10 +23,8 @@ impl Stop {
         // It lives as long as the process: the runtime's end is its end.
         tokio::spawn(async move {
             self.next().await;
-            info!("draining: reviews are still answered, and every connection is closed after its answer");
             follow.drain.cancel();
             self.next().await;
-            info!("ending at once");
             follow.abort.cancel();
         });
         shutdown

@@ -50,20 +50,11 @@ impl TlsArgs {
     pub(super) async fn start(self, registry: &mut Registry) -> Result<Pair, Failure> {
         let metrics = Metrics::default();
         metrics.register(registry);
-        let Self {
-            tls_cert,
-            tls_key,
-            tls_reload,
-            tls_name,
-            write_ca,
-        } = self;
+        let Self { tls_cert, tls_key, tls_reload, tls_name, write_ca } = self;
         if let (Some(cert), Some(key)) = (tls_cert, tls_key) {
             let files = KeyPairFiles { cert, key };
             let (reloader, config) = Reloader::start(files, Duration::from_secs(tls_reload), metrics).await?;
-            return Ok(Pair {
-                config,
-                from: From::Files(reloader),
-            });
+            return Ok(Pair { config, from: From::Files(reloader) });
         }
         let made = self_made(&tls_name)?;
         warn!("serving a certificate of its own making: only for trying out, it is gone with this process");
@@ -79,10 +70,7 @@ impl Pair {
     fn in_memory(pair: KeyPair, metrics: &Metrics) -> Self {
         metrics.serves(&pair);
         let (sender, config) = watch::channel(pair.config);
-        Self {
-            config,
-            from: From::Memory(sender),
-        }
+        Self { config, from: From::Memory(sender) }
     }
 
     pub(super) fn config(&self) -> watch::Receiver<Arc<ServerConfig>> {

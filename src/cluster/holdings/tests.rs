@@ -51,10 +51,7 @@ impl World {
         let mut world = Self::default();
         world.follow();
         world.list(Watched::Node, [node("a", "1")]);
-        world.list(
-            Watched::GatewayTopology,
-            [topology("one", GatewayTopologySpec::default())],
-        );
+        world.list(Watched::GatewayTopology, [topology("one", GatewayTopologySpec::default())]);
         for kind in NAMESPACED {
             world.list(kind, []);
         }
@@ -66,18 +63,11 @@ impl World {
     }
 }
 
-const NAMESPACED: [Watched; 4] = [
-    Watched::Service,
-    Watched::Pod,
-    Watched::IPAddressPool,
-    Watched::L2Advertisement,
-];
+const NAMESPACED: [Watched; 4] =
+    [Watched::Service, Watched::Pod, Watched::IPAddressPool, Watched::L2Advertisement];
 
 fn key(namespace: &str, name: &str) -> ObjectKey {
-    ObjectKey {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    }
+    ObjectKey { namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
 fn labels(value: &str) -> Labels {
@@ -98,10 +88,7 @@ fn advertisement(name: &str) -> (ObjectKey, Item) {
 }
 
 fn topology(name: &str, spec: GatewayTopologySpec) -> (ObjectKey, Item) {
-    (
-        key("", name),
-        Item::Topology(Box::new(Declared { generation: 1, spec })),
-    )
+    (key("", name), Item::Topology(Box::new(Declared { generation: 1, spec })))
 }
 
 fn elsewhere(namespace: &str) -> GatewayTopologySpec {
@@ -139,10 +126,7 @@ fn a_namespace_is_pending_until_all_of_its_watches_have_listed() {
     let mut world = World::default();
     world.follow();
     world.list(Watched::Node, []);
-    world.list(
-        Watched::GatewayTopology,
-        [topology("one", GatewayTopologySpec::default())],
-    );
+    world.list(Watched::GatewayTopology, [topology("one", GatewayTopologySpec::default())]);
     assert_eq!(pending(&world), ["istio-system", "metallb-system"]);
     world.list(Watched::Service, []);
     assert_eq!(pending(&world), ["istio-system", "metallb-system"]);

@@ -27,10 +27,7 @@ fn candidate(text: &str) -> Candidate {
 }
 
 fn key(namespace: &str, name: &str) -> ObjectKey {
-    ObjectKey {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    }
+    ObjectKey { namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
 const DEPLOYMENT: &str = "
@@ -85,21 +82,12 @@ just text
     assert_eq!(problems, [""; 0]);
     assert_eq!(inventory.nodes["n1"]["a"], "b");
     assert_eq!(inventory.pools[&key("metallb-system", "pool")]["tier"], "ingress");
-    assert_eq!(
-        inventory.advertisements[&key("metallb-system", "ad")].pools,
-        ["pool"]
-    );
-    assert_eq!(
-        inventory.services[&key("default", "web")].metadata.namespace,
-        "default"
-    );
+    assert_eq!(inventory.advertisements[&key("metallb-system", "ad")].pools, ["pool"]);
+    assert_eq!(inventory.services[&key("default", "web")].metadata.namespace, "default");
     assert_eq!(inventory.pods[&key("default", "web-")]["app"], "web");
     let edge = &inventory.topologies["edge"];
     assert_eq!(edge.generation, 3);
-    let expected = GatewayTopologySpec {
-        address_pools: vec!["pool".to_owned()],
-        ..Default::default()
-    };
+    let expected = GatewayTopologySpec { address_pools: vec!["pool".to_owned()], ..Default::default() };
     assert_eq!(edge.spec, expected);
 }
 
@@ -120,19 +108,9 @@ spec: {{template: {{metadata: {{labels: {{app: daemon}}}}}}}}
     );
     let (inventory, problems) = facts(&text);
     assert_eq!(problems, [""; 0]);
-    let labels: Vec<_> = inventory
-        .pods
-        .iter()
-        .map(|(pod, labels)| (pod.namespace.as_str(), labels["app"].as_str()))
-        .collect();
-    assert_eq!(
-        labels,
-        [
-            ("default", "job"),
-            ("istio-system", "daemon"),
-            ("istio-system", "gateway")
-        ]
-    );
+    let labels: Vec<_> =
+        inventory.pods.iter().map(|(pod, labels)| (pod.namespace.as_str(), labels["app"].as_str())).collect();
+    assert_eq!(labels, [("default", "job"), ("istio-system", "daemon"), ("istio-system", "gateway")]);
 }
 
 #[test]
@@ -189,10 +167,7 @@ fn a_topology_that_cannot_be_used_hides_itself() {
             topology("spec: {enforcement: Loud}\n"),
             "a.yaml:4:21: `spec.enforcement`: `Loud` is not known here: use Enforce, Warn, Audit",
         ),
-        (
-            topology("spec: {addressPools: []}\n"),
-            "a.yaml:4:8: `spec.addressPools`: give at least one entry",
-        ),
+        (topology("spec: {addressPools: []}\n"), "a.yaml:4:8: `spec.addressPools`: give at least one entry"),
         (
             topology("spec: {enforcementByRule: {no-such: Warn}}\n"),
             "a.yaml:4:37: `spec.enforcementByRule[no-such]`: there is no rule `no-such`",
@@ -218,23 +193,14 @@ fn a_topology_that_cannot_be_used_hides_itself() {
 #[test]
 fn a_template_is_judged_as_a_pod_that_it_makes() {
     let candidate = candidate(DEPLOYMENT);
-    assert_eq!(
-        (candidate.kind.as_str(), candidate.name.as_str()),
-        ("Deployment", "gateway")
-    );
+    assert_eq!((candidate.kind.as_str(), candidate.name.as_str()), ("Deployment", "gateway"));
     assert_eq!(candidate.judged, Kind::Pod);
     assert_eq!(candidate.path.to_string(), "spec.template");
     assert_eq!(candidate.value["spec"]["nodeSelector"], json!({"a": "b"}));
     let change = &candidate.change;
-    assert_eq!(
-        (change.namespace.as_str(), change.name.as_str()),
-        ("istio-system", "")
-    );
+    assert_eq!((change.namespace.as_str(), change.name.as_str()), ("istio-system", ""));
     let metadata = change.object.metadata();
-    assert_eq!(
-        (metadata.generate_name.as_str(), metadata.namespace.as_str()),
-        ("gateway-", "istio-system")
-    );
+    assert_eq!((metadata.generate_name.as_str(), metadata.namespace.as_str()), ("gateway-", "istio-system"));
     assert_eq!(metadata.labels["app"], "gateway");
     assert!(!metadata.labels.contains_key("of"));
 }
@@ -260,10 +226,7 @@ fn only_what_rules_are_about_is_judged() {
         "[a, b]\n",
     ];
     for text in silent {
-        assert!(
-            subjects(&parsed(text)[0], "default").unwrap().is_empty(),
-            "{text}"
-        );
+        assert!(subjects(&parsed(text)[0], "default").unwrap().is_empty(), "{text}");
     }
     let review = &parsed("apiVersion: admission.k8s.io/v1\nkind: AdmissionReview\nrequest: {uid: a}\n")[0];
     assert!(
@@ -277,13 +240,8 @@ fn an_edited_candidate_keeps_what_kubectl_would_add() {
     let mut value = before.value.clone();
     value["spec"]["nodeSelector"]["c"] = json!("d");
     let after = before.edited(value).unwrap();
-    let Object::Pod(pod) = &after.change.object else {
-        panic!("{after:?}")
-    };
-    assert_eq!(
-        pod.spec.as_ref().unwrap().node_selector.as_ref().unwrap()["c"],
-        "d"
-    );
+    let Object::Pod(pod) = &after.change.object else { panic!("{after:?}") };
+    assert_eq!(pod.spec.as_ref().unwrap().node_selector.as_ref().unwrap()["c"], "d");
     assert_eq!(pod.metadata, *before.change.object.metadata());
     assert!(before.edited(json!({"spec": 1})).is_err());
 }

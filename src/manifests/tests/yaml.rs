@@ -28,28 +28,15 @@ fn is_read_as_kubectl_reads_it() {
         ("|-\n  x\n  y", json!("x\ny")),
     ];
     for (text, expected) in cases {
-        assert_eq!(
-            values(&format!("a: {text}\n")),
-            [json!({"a": expected})],
-            "{text}"
-        );
+        assert_eq!(values(&format!("a: {text}\n")), [json!({"a": expected})], "{text}");
     }
 }
 
 #[test]
 fn keys_become_text() {
-    assert_eq!(
-        values("on: a\n1: b\n2.5: c\n"),
-        [json!({"true": "a", "1": "b", "2.5": "c"})]
-    );
-    assert_eq!(
-        refused("? [a]\n: b\n"),
-        "a.yaml:1:3: a key must be text: put it in quotes"
-    );
-    assert_eq!(
-        refused("~: b\n"),
-        "a.yaml:1:1: a key must be text: put it in quotes"
-    );
+    assert_eq!(values("on: a\n1: b\n2.5: c\n"), [json!({"true": "a", "1": "b", "2.5": "c"})]);
+    assert_eq!(refused("? [a]\n: b\n"), "a.yaml:1:3: a key must be text: put it in quotes");
+    assert_eq!(refused("~: b\n"), "a.yaml:1:1: a key must be text: put it in quotes");
 }
 
 #[test]
@@ -65,20 +52,14 @@ fn carriage_returns_and_a_byte_order_mark_do_not_matter() {
     let documents = parsed("\u{feff}a: 1\r\nb:\r\n- c\r\n");
     assert_eq!(documents[0].value, json!({"a": 1, "b": ["c"]}));
     let place = documents[0].positions.find(["b", "0"]);
-    assert_eq!(
-        documents[0].source.line_column(place.value.start),
-        LineColumn { line: 3, column: 3 }
-    );
+    assert_eq!(documents[0].source.line_column(place.value.start), LineColumn { line: 3, column: 3 });
     assert_eq!(marked(&documents[0], &["b", "0"]), ("c", true));
 }
 
 #[test]
 fn anchors_aliases_and_merge_keys_point_at_the_text_they_stand_for() {
     let document = &parsed("x: &a {k: v}\nm:\n  <<: *a\n  z: *a\nw: [*a]\n")[0];
-    assert_eq!(
-        document.value,
-        json!({"x": {"k": "v"}, "m": {"k": "v", "z": {"k": "v"}}, "w": [{"k": "v"}]})
-    );
+    assert_eq!(document.value, json!({"x": {"k": "v"}, "m": {"k": "v", "z": {"k": "v"}}, "w": [{"k": "v"}]}));
     for path in [["m", "k"].as_slice(), &["m", "z", "k"], &["w", "0", "k"]] {
         let place = document.positions.find(path);
         assert_eq!(place.value.start, 10, "{path:?}");
@@ -89,26 +70,14 @@ fn anchors_aliases_and_merge_keys_point_at_the_text_they_stand_for() {
 #[test]
 fn errors_tell_where_and_what_to_do() {
     let cases = [
-        (
-            "a: 1\na: 2\n",
-            "a.yaml:2:1: the key `a` stands twice in the same map: remove one of them",
-        ),
-        (
-            "a: [\n",
-            "a.yaml:1:4: this is not valid YAML: unclosed bracket '['",
-        ),
+        ("a: 1\na: 2\n", "a.yaml:2:1: the key `a` stands twice in the same map: remove one of them"),
+        ("a: [\n", "a.yaml:1:4: this is not valid YAML: unclosed bracket '['"),
         (
             "é: b\n  c: d\n",
             "a.yaml:2:4: this is not valid YAML: mapping values are not allowed in this context",
         ),
-        (
-            "a: *x\n",
-            "a.yaml:1:4: there is no anchor of this name before the alias: define it with `&` first",
-        ),
-        (
-            "a: .inf\n",
-            "a.yaml:1:4: `.inf` is no number that JSON can hold: put it in quotes",
-        ),
+        ("a: *x\n", "a.yaml:1:4: there is no anchor of this name before the alias: define it with `&` first"),
+        ("a: .inf\n", "a.yaml:1:4: `.inf` is no number that JSON can hold: put it in quotes"),
     ];
     for (text, expected) in cases {
         assert_eq!(refused(text), expected);
@@ -117,16 +86,10 @@ fn errors_tell_where_and_what_to_do() {
 
 #[test]
 fn a_template_of_a_chart_is_recognised() {
-    for text in [
-        "{{- if .Values.x }}\na: b\n{{- end }}\n",
-        "a: {{ .Values.x }}\n",
-        "a: {{ .x }}\na: {{ .y }}\n",
-    ] {
-        assert!(
-            refused(text).contains("render it first"),
-            "{text}: {}",
-            refused(text)
-        );
+    for text in
+        ["{{- if .Values.x }}\na: b\n{{- end }}\n", "a: {{ .Values.x }}\n", "a: {{ .x }}\na: {{ .y }}\n"]
+    {
+        assert!(refused(text).contains("render it first"), "{text}: {}", refused(text));
     }
 }
 
@@ -140,13 +103,8 @@ fn bombs_are_refused_and_large_texts_are_not() {
     assert!(refused(&bomb).ends_with("simplify it"), "{}", refused(&bomb));
     let deep = format!("a: {}{}\n", "[".repeat(500_000), "]".repeat(500_000));
     assert!(refused(&deep).ends_with("simplify it"), "{}", refused(&deep));
-    assert_eq!(
-        values(&format!("a: {}1{}\n", "[".repeat(126), "]".repeat(126))).len(),
-        1
-    );
-    let block: String = (0..5000)
-        .map(|depth| format!("{}a:\n", " ".repeat(depth)))
-        .collect();
+    assert_eq!(values(&format!("a: {}1{}\n", "[".repeat(126), "]".repeat(126))).len(), 1);
+    let block: String = (0..5000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
     assert!(refused(&block).ends_with("simplify it"), "{}", refused(&block));
     assert_eq!(values(&"---\na: [1, 2, 3]\n".repeat(20_000)).len(), 20_000);
 }

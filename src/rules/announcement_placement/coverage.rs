@@ -28,9 +28,7 @@ pub(super) fn gap(
             Match::LiveNodes => live_gap(site, &announcing, facts),
             Match::Exact | Match::Contained => {
                 let selectors = announcing.iter().flat_map(|advertisement| advertisement.nodes());
-                uncovered(&site.placement, selectors)?
-                    .as_ref()
-                    .and_then(Selector::witness)
+                uncovered(&site.placement, selectors)?.as_ref().and_then(Selector::witness)
             }
         };
         if gap.is_some() {
@@ -41,17 +39,8 @@ pub(super) fn gap(
 }
 
 fn live_gap(site: &Site, announcing: &[&Advertisement], facts: &Facts) -> Option<Witness> {
-    let is_silent = |labels: &Labels| {
-        !announcing
-            .iter()
-            .any(|advertisement| advertisement.announces_from(labels))
-    };
-    let (_, labels) = facts
-        .nodes()
-        .selected(&site.placement)
-        .find(|(_, labels)| is_silent(labels))?;
-    Some(Witness {
-        labels: labels.clone(),
-        without: Default::default(),
-    })
+    let is_silent =
+        |labels: &Labels| !announcing.iter().any(|advertisement| advertisement.announces_from(labels));
+    let (_, labels) = facts.nodes().selected(&site.placement).find(|(_, labels)| is_silent(labels))?;
+    Some(Witness { labels: labels.clone(), without: Default::default() })
 }

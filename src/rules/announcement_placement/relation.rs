@@ -15,10 +15,7 @@ pub(super) enum Relation {
     /// No announcing node can be a gateway node.
     Disjoint(Outside),
     /// The sets overlap, and differ one way, the other way, or both ways.
-    Differs {
-        wider: Option<Outside>,
-        narrower: Option<Witness>,
-    },
+    Differs { wider: Option<Outside>, narrower: Option<Witness> },
 }
 
 /// A node that would announce although it may not run the gateway.
@@ -56,28 +53,12 @@ impl Relation {
         if nodes.selected(placement).next().is_none() {
             return Self::NoGatewayNode;
         }
-        let outside = advertisement
-            .nodes()
-            .iter()
-            .enumerate()
-            .find_map(|(position, selector)| {
-                let (_, labels) = nodes
-                    .selected(selector)
-                    .find(|(_, labels)| !placement.matches(labels))?;
-                let witness = Witness {
-                    labels: labels.clone(),
-                    without: Default::default(),
-                };
-                Some(Outside {
-                    selector: position,
-                    witness,
-                })
-            });
-        let overlaps = || {
-            nodes
-                .selected(placement)
-                .any(|(_, labels)| advertisement.announces_from(labels))
-        };
+        let outside = advertisement.nodes().iter().enumerate().find_map(|(position, selector)| {
+            let (_, labels) = nodes.selected(selector).find(|(_, labels)| !placement.matches(labels))?;
+            let witness = Witness { labels: labels.clone(), without: Default::default() };
+            Some(Outside { selector: position, witness })
+        });
+        let overlaps = || nodes.selected(placement).any(|(_, labels)| advertisement.announces_from(labels));
         match outside {
             Some(outside) if !overlaps() => Self::Disjoint(outside),
             outside => Self::of(outside, None),
@@ -85,20 +66,13 @@ impl Relation {
     }
 
     fn of(wider: Option<Outside>, narrower: Option<Witness>) -> Self {
-        if wider.is_none() && narrower.is_none() {
-            Self::Matches
-        } else {
-            Self::Differs { wider, narrower }
-        }
+        if wider.is_none() && narrower.is_none() { Self::Matches } else { Self::Differs { wider, narrower } }
     }
 }
 
 fn first_outside(announcing: &[Selector], placement: &Selector) -> Option<Outside> {
     announcing.iter().enumerate().find_map(|(position, selector)| {
-        Some(Outside {
-            selector: position,
-            witness: selector.outside(placement)?,
-        })
+        Some(Outside { selector: position, witness: selector.outside(placement)? })
     })
 }
 
@@ -112,10 +86,9 @@ fn without_overlap(
         return None;
     }
     Some(match wider {
-        Some(Outside { selector, witness }) => Relation::Disjoint(Outside {
-            selector: *selector,
-            witness: witness.clone(),
-        }),
+        Some(Outside { selector, witness }) => {
+            Relation::Disjoint(Outside { selector: *selector, witness: witness.clone() })
+        }
         None => Relation::SelectsNothing,
     })
 }

@@ -21,24 +21,16 @@ pub(super) fn propose(written: &[LabelSelector], site: &Site) -> String {
 
 /// The placement as a selector.
 fn placement(site: &Site) -> LabelSelector {
-    LabelSelector {
-        match_labels: site.spec.placement.node_selector.clone(),
-        match_expressions: Vec::new(),
-    }
+    LabelSelector { match_labels: site.spec.placement.node_selector.clone(), match_expressions: Vec::new() }
 }
 
 fn is_within(selector: &LabelSelector, site: &Site) -> bool {
-    selector
-        .parse()
-        .is_ok_and(|selector| selector.is_within(&site.placement))
+    selector.parse().is_ok_and(|selector| selector.is_within(&site.placement))
 }
 
 /// The list without its one selector that admits other nodes; `None` if there are none or several.
 fn without_strangers(written: &[LabelSelector], site: &Site) -> Option<(usize, Vec<LabelSelector>)> {
-    let mut strangers = written
-        .iter()
-        .enumerate()
-        .filter(|(_, selector)| !is_within(selector, site));
+    let mut strangers = written.iter().enumerate().filter(|(_, selector)| !is_within(selector, site));
     let (position, _) = strangers.next()?;
     let rest: Vec<_> = written
         .iter()
@@ -56,16 +48,11 @@ fn narrowed(written: &[LabelSelector], site: &Site) -> Vec<LabelSelector> {
     for selector in written {
         let mut narrowed = selector.clone();
         if !is_within(selector, site) {
-            if !selector
-                .parse()
-                .is_ok_and(|selector| selector.overlaps(&site.placement))
-            {
+            if !selector.parse().is_ok_and(|selector| selector.overlaps(&site.placement)) {
                 continue;
             }
             // A requirement on a placement label says nothing more once its value is fixed.
-            narrowed
-                .match_expressions
-                .retain(|requirement| !wanted.contains_key(&requirement.key));
+            narrowed.match_expressions.retain(|requirement| !wanted.contains_key(&requirement.key));
             narrowed.match_labels.extend(wanted.clone());
         }
         if !proposal.contains(&narrowed) {
@@ -77,11 +64,7 @@ fn narrowed(written: &[LabelSelector], site: &Site) -> Vec<LabelSelector> {
 
 /// The selectors that stay within the placement, and the placement itself.
 fn completed(written: &[LabelSelector], site: &Site) -> Vec<LabelSelector> {
-    let mut proposal: Vec<_> = written
-        .iter()
-        .filter(|selector| is_within(selector, site))
-        .cloned()
-        .collect();
+    let mut proposal: Vec<_> = written.iter().filter(|selector| is_within(selector, site)).cloned().collect();
     proposal.push(placement(site));
     proposal
 }
@@ -91,10 +74,8 @@ fn fits(proposal: &[LabelSelector], site: &Site) -> bool {
     let Ok(selectors) = parse_list(proposal) else {
         return false;
     };
-    let contained = !selectors.is_empty()
-        && selectors
-            .iter()
-            .all(|selector| selector.is_within(&site.placement));
+    let contained =
+        !selectors.is_empty() && selectors.iter().all(|selector| selector.is_within(&site.placement));
     contained
         && (site.spec.announcements.relation == Match::Contained
             || uncovered(&site.placement, &selectors).is_ok_and(|gap: Option<Selector>| gap.is_none()))
@@ -109,14 +90,8 @@ fn flow(selectors: &[LabelSelector]) -> String {
 fn selector_flow(selector: &LabelSelector) -> String {
     let mut fields = Vec::new();
     if !selector.match_labels.is_empty() {
-        let labels = selector
-            .match_labels
-            .iter()
-            .map(|(key, value)| format!("{key}: {}", scalar(value)));
-        fields.push(format!(
-            "matchLabels: {{{}}}",
-            labels.collect::<Vec<_>>().join(", ")
-        ));
+        let labels = selector.match_labels.iter().map(|(key, value)| format!("{key}: {}", scalar(value)));
+        fields.push(format!("matchLabels: {{{}}}", labels.collect::<Vec<_>>().join(", ")));
     }
     if !selector.match_expressions.is_empty() {
         let requirements = selector.match_expressions.iter().map(|requirement| {
@@ -127,27 +102,17 @@ fn selector_flow(selector: &LabelSelector) -> String {
             }
             format!("{{{text}}}")
         });
-        fields.push(format!(
-            "matchExpressions: [{}]",
-            requirements.collect::<Vec<_>>().join(", ")
-        ));
+        fields.push(format!("matchExpressions: [{}]", requirements.collect::<Vec<_>>().join(", ")));
     }
     format!("{{{}}}", fields.join(", "))
 }
 
 /// A label value as a YAML scalar: quoted where YAML would read something other than a string.
 fn scalar(value: &str) -> String {
-    let is_plain = value
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphabetic())
+    let is_plain = value.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
         && !matches!(
             value.to_ascii_lowercase().as_str(),
             "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
         );
-    if is_plain {
-        value.to_owned()
-    } else {
-        format!("\"{value}\"")
-    }
+    if is_plain { value.to_owned() } else { format!("\"{value}\"") }
 }

@@ -80,13 +80,7 @@ impl Subject<'_> {
     fn remark(&self, field: FieldPath, message: String, witness: &Witness, mut nodes: Vec<String>) -> Remark {
         nodes.truncate(NAMED_NODES);
         let help = remedy::propose(&self.spec.node_selectors, self.site);
-        Remark {
-            field,
-            message,
-            help,
-            witness: Some(witness.clone()),
-            nodes,
-        }
+        Remark { field, message, help, witness: Some(witness.clone()), nodes }
     }
 
     /// The selector that admits the node; the whole list, where it is the list's emptiness that does.
@@ -125,10 +119,7 @@ pub(super) fn too_complex(site: &Site) -> Remark {
             "the node selectors are too complex to compare with the placement of topology `{}`",
             site.name
         ),
-        help: format!(
-            "use fewer selectors; nodes labelled {} are all that is needed",
-            placement(site)
-        ),
+        help: format!("use fewer selectors; nodes labelled {} are all that is needed", placement(site)),
         ..Remark::default()
     }
 }
@@ -153,10 +144,7 @@ pub(super) fn uncovered(site: &Site, pool: &Pool, witness: Witness) -> Remark {
             "a node {witness} may run the gateway of topology `{}`, but no advertisement would announce pool `{}` from it",
             site.name, pool.name
         ),
-        help: format!(
-            "let the pool's advertisements together select all nodes labelled {}",
-            placement(site)
-        ),
+        help: format!("let the pool's advertisements together select all nodes labelled {}", placement(site)),
         witness: Some(witness),
         ..Remark::default()
     }
@@ -191,10 +179,7 @@ pub(super) fn unknown_pool(name: &str, index: Option<usize>) -> Remark {
     let field = FieldPath::fields(["spec", "ipAddressPools"]);
     Remark {
         field: index.map_or_else(|| field.clone(), |index| field.clone().index(index)),
-        message: format!(
-            "there is no IPAddressPool `{}`: the name selects nothing",
-            excerpt(name)
-        ),
+        message: format!("there is no IPAddressPool `{}`: the name selects nothing", excerpt(name)),
         help: "check the name, or create the pool".to_owned(),
         ..Remark::default()
     }
@@ -210,11 +195,7 @@ fn placement(site: &Site) -> String {
 }
 
 fn today(what: &str, nodes: &[String]) -> String {
-    let named: Vec<String> = nodes
-        .iter()
-        .take(NAMED_NODES)
-        .map(|node| format!("`{node}`"))
-        .collect();
+    let named: Vec<String> = nodes.iter().take(NAMED_NODES).map(|node| format!("`{node}`")).collect();
     match (named.is_empty(), nodes.len() > named.len()) {
         (true, _) => String::new(),
         (false, true) => format!("; today {} and more {what}", named.join(", ")),

@@ -16,22 +16,14 @@ struct Bounds {
 }
 
 impl Bounds {
-    const NONE: Self = Self {
-        above: i64::MIN as i128 - 1,
-        below: i64::MAX as i128 + 1,
-    };
+    const NONE: Self = Self { above: i64::MIN as i128 - 1, below: i64::MAX as i128 + 1 };
 
     fn and(self, other: Self) -> Self {
-        Self {
-            above: self.above.max(other.above),
-            below: self.below.min(other.below),
-        }
+        Self { above: self.above.max(other.above), below: self.below.min(other.below) }
     }
 
     fn hold(self, value: &str) -> bool {
-        value
-            .parse::<i64>()
-            .is_ok_and(|value| self.above < value.into() && i128::from(value) < self.below)
+        value.parse::<i64>().is_ok_and(|value| self.above < value.into() && i128::from(value) < self.below)
     }
 }
 
@@ -43,10 +35,7 @@ pub(super) fn is_satisfiable(term: &NodeSelectorTerm, placement: &Selector) -> b
         return false;
     };
     let both = selector.intersect(placement);
-    !both.is_empty()
-        && bounds
-            .iter()
-            .all(|(key, bounds)| has_integer(both.get(key), *bounds))
+    !both.is_empty() && bounds.iter().all(|(key, bounds)| has_integer(both.get(key), *bounds))
 }
 
 /// A node that the pod may run on although it is outside the placement; `None` if there is none.
@@ -56,10 +45,9 @@ pub(super) fn is_satisfiable(term: &NodeSelectorTerm, placement: &Selector) -> b
 pub(super) fn admits_outside(spec: &PodSpec, selected: &Selector, placement: &Selector) -> Option<Witness> {
     match spec.required_terms() {
         None => selected.outside(placement),
-        Some(terms) => terms
-            .iter()
-            .filter_map(parse)
-            .find_map(|(term, _)| selected.intersect(&term).outside(placement)),
+        Some(terms) => {
+            terms.iter().filter_map(parse).find_map(|(term, _)| selected.intersect(&term).outside(placement))
+        }
     }
 }
 
@@ -67,10 +55,8 @@ pub(super) fn admits_outside(spec: &PodSpec, selected: &Selector, placement: &Se
 pub(super) fn pinned_nodes(terms: &[NodeSelectorTerm]) -> Vec<&str> {
     let mut names = Vec::new();
     for term in terms {
-        let mut pins = term
-            .match_fields
-            .iter()
-            .filter(|field| field.key == "metadata.name" && field.operator == "In");
+        let mut pins =
+            term.match_fields.iter().filter(|field| field.key == "metadata.name" && field.operator == "In");
         match pins.next() {
             Some(pin) => names.extend(pin.values.iter().map(String::as_str)),
             None => return Vec::new(),
@@ -117,14 +103,8 @@ fn bound(requirement: &NodeSelectorRequirement) -> Option<Bounds> {
     };
     let limit = i128::from(limit.parse::<i64>().ok()?);
     match requirement.operator.as_str() {
-        "Gt" => Some(Bounds {
-            above: limit,
-            ..Bounds::NONE
-        }),
-        "Lt" => Some(Bounds {
-            below: limit,
-            ..Bounds::NONE
-        }),
+        "Gt" => Some(Bounds { above: limit, ..Bounds::NONE }),
+        "Lt" => Some(Bounds { below: limit, ..Bounds::NONE }),
         _ => None,
     }
 }

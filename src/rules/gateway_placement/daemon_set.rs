@@ -57,11 +57,7 @@ fn template(daemon_set: &DaemonSet) -> Option<&Pod> {
 }
 
 fn at(template: &Pod) -> PodAt<'_> {
-    PodAt {
-        pod: template,
-        root: FieldPath::fields(["spec", "template"]),
-        is_template: true,
-    }
+    PodAt { pod: template, root: FieldPath::fields(["spec", "template"]), is_template: true }
 }
 
 /// Whether an update leaves everything in the template as it was that the rule looks at.

@@ -43,10 +43,7 @@ pub(super) fn not_placed(site: &Site, field: FieldPath, witness: Witness) -> Rem
         placement(site)
     );
     let help = format!("add {} to the pod's node selector", placement(site));
-    Remark {
-        witness: Some(witness),
-        ..remark(field, message, help)
-    }
+    Remark { witness: Some(witness), ..remark(field, message, help) }
 }
 
 pub(super) fn unsatisfiable(site: &Site, field: FieldPath) -> Remark {
@@ -77,10 +74,7 @@ pub(super) fn pinned(site: &Site, field: FieldPath, node: &str, by_daemon_set: b
     } else {
         "remove the node's name and let the scheduler choose, or label the node".to_owned()
     };
-    Remark {
-        nodes: vec![node.to_owned()],
-        ..remark(field, message, help)
-    }
+    Remark { nodes: vec![node.to_owned()], ..remark(field, message, help) }
 }
 
 pub(super) fn mirror_pod(site: &Site) -> Remark {
@@ -92,11 +86,7 @@ pub(super) fn mirror_pod(site: &Site) -> Remark {
 }
 
 pub(super) fn ambiguous(site: &Site, others: &[&Site]) -> Remark {
-    let others = others
-        .iter()
-        .map(|other| format!("`{}`", other.name))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let others = others.iter().map(|other| format!("`{}`", other.name)).collect::<Vec<_>>().join(", ");
     remark(
         FieldPath::fields(["metadata", "labels"]),
         format!("topology `{}` claims this pod, and so does {others}", site.name),

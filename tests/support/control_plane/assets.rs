@@ -22,10 +22,7 @@ pub struct Assets {
 pub fn assets() -> Result<Assets> {
     match variable("KUBEBUILDER_ASSETS") {
         Some(folder) => given(Path::new(&folder)),
-        None => Ok(Assets {
-            etcd: etcd()?,
-            kube_apiserver: kube_apiserver()?,
-        }),
+        None => Ok(Assets { etcd: etcd()?, kube_apiserver: kube_apiserver()? }),
     }
 }
 
@@ -41,19 +38,13 @@ fn given(folder: &Path) -> Result<Assets> {
             folder.display()
         )))
     };
-    Ok(Assets {
-        etcd: find("etcd")?,
-        kube_apiserver: find("kube-apiserver")?,
-    })
+    Ok(Assets { etcd: find("etcd")?, kube_apiserver: find("kube-apiserver")? })
 }
 
 fn etcd() -> Result<PathBuf> {
     let pin = Pin::read("etcd", "go.etcd.io/etcd/server/v3")?;
     pin.cached("etcd", |output| {
-        announce(format_args!(
-            "building etcd {}, once; half a minute on 2 cores",
-            pin.version()
-        ));
+        announce(format_args!("building etcd {}, once; half a minute on 2 cores", pin.version()));
         go::build(&pin, ".", "", output)
     })
 }
@@ -61,26 +52,15 @@ fn etcd() -> Result<PathBuf> {
 fn kube_apiserver() -> Result<PathBuf> {
     let pin = Pin::read("kubernetes", "k8s.io/kubernetes")?;
     pin.cached("kube-apiserver", |output| {
-        announce(format_args!(
-            "building kube-apiserver {}, once; about 6 minutes on 2 cores",
-            pin.version()
-        ));
-        go::build(
-            &pin,
-            "k8s.io/kubernetes/cmd/kube-apiserver",
-            &version_flags(pin.version()),
-            output,
-        )
+        announce(format_args!("building kube-apiserver {}, once; about 6 minutes on 2 cores", pin.version()));
+        go::build(&pin, "k8s.io/kubernetes/cmd/kube-apiserver", &version_flags(pin.version()), output)
     })
 }
 
 /// A Kubernetes built without these calls itself v0.0.0-master, and clients choke on that.
 fn version_flags(version: &str) -> String {
     let mut numbers = version.trim_start_matches('v').split('.');
-    let (major, minor) = (
-        numbers.next().unwrap_or_default(),
-        numbers.next().unwrap_or_default(),
-    );
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
     [("gitVersion", version), ("gitMajor", major), ("gitMinor", minor)]
         .map(|(name, value)| format!("-X k8s.io/component-base/version.{name}={value}"))
         .join(" ")

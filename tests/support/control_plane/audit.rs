@@ -37,10 +37,7 @@ pub(super) fn flags(level: AuditLevel, log: &Path, directory: &Path) -> Result<[
     });
     let path = directory.join("audit-policy.json");
     files::write(&path, &policy.to_string())?;
-    Ok([
-        format!("--audit-policy-file={}", path.display()),
-        format!("--audit-log-path={}", log.display()),
-    ])
+    Ok([format!("--audit-policy-file={}", path.display()), format!("--audit-log-path={}", log.display())])
 }
 
 impl ControlPlane {
@@ -61,14 +58,12 @@ impl ControlPlane {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        tokio::time::timeout(EVENT_DEADLINE, find)
-            .await
-            .unwrap_or_else(|_| {
-                Err(Error::failed(format_args!(
-                    "no such event in the audit log, which ends with:\n{}",
-                    files::tail(log)
-                )))
-            })
+        tokio::time::timeout(EVENT_DEADLINE, find).await.unwrap_or_else(|_| {
+            Err(Error::failed(format_args!(
+                "no such event in the audit log, which ends with:\n{}",
+                files::tail(log)
+            )))
+        })
     }
 }
 

@@ -23,18 +23,11 @@ pub(super) struct Pin {
 impl Pin {
     /// Reads the pin of `module` from `tests/control-plane/<folder>`.
     pub(super) fn read(folder: &str, module: &'static str) -> Result<Self> {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/control-plane")
-            .join(folder);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/control-plane").join(folder);
         let version = required_version(&source.join("go.mod"), module)?;
         let key = format!("{folder}-{version}-{:016x}", hash(&source)?);
         let cache = root()?.join("control-plane").join(key);
-        Ok(Self {
-            source,
-            cache,
-            module,
-            version,
-        })
+        Ok(Self { source, cache, module, version })
     }
 
     pub(super) fn source(&self) -> &Path {
@@ -122,21 +115,14 @@ fn root() -> Result<PathBuf> {
         })?;
     // Go runs in another directory, where a relative path would mean something else.
     std::path::absolute(&root).map_err(|error| {
-        Error::failed(format_args!(
-            "there is no path to the cache `{}`: {error}",
-            root.display()
-        ))
+        Error::failed(format_args!("there is no path to the cache `{}`: {error}", root.display()))
     })
 }
 
 fn required_version(go_mod: &Path, module: &str) -> Result<String> {
     files::read(go_mod)?
         .lines()
-        .find_map(|line| {
-            line.strip_prefix("require ")?
-                .strip_prefix(module)?
-                .strip_prefix(' ')
-        })
+        .find_map(|line| line.strip_prefix("require ")?.strip_prefix(module)?.strip_prefix(' '))
         .map(|version| version.trim().to_owned())
         .ok_or_else(|| {
             Error::failed(format_args!(
@@ -155,10 +141,7 @@ fn hash(source: &Path) -> Result<u64> {
         let content = files::read(&path)?;
         parts.push(format!("{name} {}\n{content}", content.len()));
     }
-    Ok(parts
-        .iter()
-        .flat_map(|part| part.bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        }))
+    Ok(parts.iter().flat_map(|part| part.bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    }))
 }

@@ -48,10 +48,7 @@ impl ControlPlane {
             .header(CONTENT_TYPE, "application/apply-patch+yaml")
             .body(yaml.as_bytes().to_vec())
             .map_err(|error| cannot(&error))?;
-        client
-            .request_text(request)
-            .await
-            .map_err(|error| cannot(&error))?;
+        client.request_text(request).await.map_err(|error| cannot(&error))?;
 
         let crds: Api<CustomResourceDefinition> = Api::all(client);
         tokio::time::timeout(

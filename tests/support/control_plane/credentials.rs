@@ -30,20 +30,13 @@ impl Credentials {
     pub(super) fn create(directory: &Path, url: &str) -> Result<Self> {
         write_service_account_key(directory)?;
         let ca_pem = write_serving_certificate(directory)?;
-        let tokens = [
-            (ADMIN, files::random_hex()?),
-            ("alice", files::random_hex()?),
-            ("bob", files::random_hex()?),
-        ];
+        let tokens =
+            [(ADMIN, files::random_hex()?), ("alice", files::random_hex()?), ("bob", files::random_hex()?)];
         files::write(&directory.join("tokens.csv"), &tokens_csv(&tokens))?;
         let kubeconfig = directory.join("kubeconfig");
         let content = kubeconfig_for(url, &directory.join("ca.crt"), &tokens);
         files::write(&kubeconfig, &content.to_string())?;
-        Ok(Self {
-            ca_pem,
-            tokens,
-            kubeconfig,
-        })
+        Ok(Self { ca_pem, tokens, kubeconfig })
     }
 
     pub(super) fn ca_pem(&self) -> &str {
@@ -60,31 +53,19 @@ impl Credentials {
     }
 
     pub(super) fn token(&self, name: &str) -> Result<&str> {
-        self.tokens
-            .iter()
-            .find(|(user, _)| *user == name)
-            .map(|(_, token)| token.as_str())
-            .ok_or_else(|| {
-                Error::failed(format_args!(
-                    "there is no user `{name}`; ask for admin, alice or bob"
-                ))
-            })
+        self.tokens.iter().find(|(user, _)| *user == name).map(|(_, token)| token.as_str()).ok_or_else(|| {
+            Error::failed(format_args!("there is no user `{name}`; ask for admin, alice or bob"))
+        })
     }
 
     /// A client made from the kubeconfig, so that every test tries that file too.
     pub(super) async fn client(&self, name: &str) -> Result<kube::Client> {
         self.token(name)?;
         let cannot = |error: &dyn std::error::Error| {
-            Error::failed(format_args!(
-                "cannot make a client from `{}`: {error}",
-                self.kubeconfig.display()
-            ))
+            Error::failed(format_args!("cannot make a client from `{}`: {error}", self.kubeconfig.display()))
         };
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).map_err(|error| cannot(&error))?;
-        let options = KubeConfigOptions {
-            context: Some(name.to_owned()),
-            ..KubeConfigOptions::default()
-        };
+        let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .map_err(|error| cannot(&error))?;
@@ -108,17 +89,14 @@ fn write_service_account_key(directory: &Path) -> Result<()> {
 fn write_serving_certificate(directory: &Path) -> Result<String> {
     let certify = || {
         let mut ca = CertificateParams::new(Vec::new())?;
-        ca.distinguished_name
-            .push(DnType::CommonName, "lockstep-tests-ca");
+        ca.distinguished_name.push(DnType::CommonName, "lockstep-tests-ca");
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let ca_key = KeyPair::generate()?;
         let ca_pem = ca.self_signed(&ca_key)?.pem();
 
         let mut serving = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
-        serving
-            .distinguished_name
-            .push(DnType::CommonName, "kube-apiserver");
+        serving.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         serving.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let key = KeyPair::generate()?;
         let certificate = serving.signed_by(&key, &Issuer::new(ca, ca_key))?.pem();
@@ -132,9 +110,7 @@ fn write_serving_certificate(directory: &Path) -> Result<String> {
 }
 
 fn cannot_certify(error: &rcgen::Error) -> Error {
-    Error::failed(format_args!(
-        "cannot make the API server's keys and certificates: {error}"
-    ))
+    Error::failed(format_args!("cannot make the API server's keys and certificates: {error}"))
 }
 
 /// `token,name,uid` and, for `admin`, a group. The others may do nothing until a test binds a role to them.
@@ -147,10 +123,8 @@ fn tokens_csv(tokens: &Tokens) -> String {
 }
 
 fn kubeconfig_for(url: &str, ca: &Path, tokens: &Tokens) -> Value {
-    let users: Vec<_> = tokens
-        .iter()
-        .map(|(user, token)| json!({"name": user, "user": {"token": token}}))
-        .collect();
+    let users: Vec<_> =
+        tokens.iter().map(|(user, token)| json!({"name": user, "user": {"token": token}})).collect();
     let contexts: Vec<_> = tokens
         .iter()
         .map(|(user, _)| json!({"name": user, "context": {"cluster": "lockstep-tests", "user": user}}))

@@ -38,10 +38,7 @@ impl Drop for Home {
 /// Makes a directory that only this user can enter: it holds keys and tokens.
 fn make_private(path: &Path) -> Result<()> {
     DirBuilder::new().mode(0o700).create(path).map_err(|error| {
-        Error::failed(format_args!(
-            "cannot make the directory `{}`: {error}",
-            path.display()
-        ))
+        Error::failed(format_args!("cannot make the directory `{}`: {error}", path.display()))
     })
 }
 
@@ -65,9 +62,7 @@ pub(super) fn read_growing(path: &Path) -> Result<String> {
 /// The files of a directory, by name, so that what is made of them does not depend on the file system.
 pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory).and_then(|entries| {
-        entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<std::io::Result<Vec<_>>>()
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()
     });
     let mut paths = entries
         .map_err(|error| Error::failed(format_args!("cannot list `{}`: {error}", directory.display())))?;

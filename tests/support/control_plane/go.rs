@@ -18,34 +18,18 @@ pub(super) fn build(pin: &Pin, package: &str, link_flags: &str, output: &Path) -
         .arg(output)
         .arg(package)
         .env("CGO_ENABLED", "0");
-    run(
-        &mut go,
-        pin,
-        "set KUBEBUILDER_ASSETS to a folder with etcd and kube-apiserver",
-    )
-    .map(drop)
+    run(&mut go, pin, "set KUBEBUILDER_ASSETS to a folder with etcd and kube-apiserver").map(drop)
 }
 
 /// Where the source of a pinned module lies, checked against `go.sum`.
 pub(super) fn module_directory(pin: &Pin) -> Result<PathBuf> {
     let mut go = go(pin);
     go.args(["mod", "download", "-json", pin.module()]);
-    let output = run(
-        &mut go,
-        pin,
-        "set LOCKSTEP_TEST_CACHE to a cache filled on another machine",
-    )?;
+    let output = run(&mut go, pin, "set LOCKSTEP_TEST_CACHE to a cache filled on another machine")?;
     let module: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    module
-        .get("Dir")
-        .and_then(Value::as_str)
-        .map(PathBuf::from)
-        .ok_or_else(|| {
-            Error::failed(format_args!(
-                "`go mod download -json` names no folder for {}; update Go",
-                pin.module()
-            ))
-        })
+    module.get("Dir").and_then(Value::as_str).map(PathBuf::from).ok_or_else(|| {
+        Error::failed(format_args!("`go mod download -json` names no folder for {}; update Go", pin.module()))
+    })
 }
 
 fn go(pin: &Pin) -> Command {

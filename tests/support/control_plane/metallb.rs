@@ -27,10 +27,7 @@ pub(super) struct Definition {
 /// # Errors
 /// [`Error::Unavailable`] when they are not in the cache and there is no Go to fetch them with.
 pub fn metallb_crds(version: MetalLb) -> Result<Vec<String>> {
-    Ok(definitions(version)?
-        .into_iter()
-        .map(|definition| definition.yaml)
-        .collect())
+    Ok(definitions(version)?.into_iter().map(|definition| definition.yaml).collect())
 }
 
 pub(super) fn definitions(version: MetalLb) -> Result<Vec<Definition>> {
@@ -39,9 +36,8 @@ pub(super) fn definitions(version: MetalLb) -> Result<Vec<Definition>> {
         MetalLb::V0_16_2 => "metallb-0.16.2",
     };
     let pin = Pin::read(folder, "go.universe.tf/metallb")?;
-    let crds = pin.cached("crds", |output| {
-        copy(&go::module_directory(&pin)?.join("config/crd/bases"), output)
-    })?;
+    let crds =
+        pin.cached("crds", |output| copy(&go::module_directory(&pin)?.join("config/crd/bases"), output))?;
     files::list(&crds)?.iter().map(|path| definition(path)).collect()
 }
 
@@ -50,10 +46,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir(to)
         .map_err(|error| Error::failed(format_args!("cannot make `{}`: {error}", to.display())))?;
     for path in files::list(from)? {
-        files::write(
-            &to.join(path.file_name().unwrap_or_default()),
-            &files::read(&path)?,
-        )?;
+        files::write(&to.join(path.file_name().unwrap_or_default()), &files::read(&path)?)?;
     }
     Ok(())
 }
@@ -62,13 +55,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 fn definition(path: &Path) -> Result<Definition> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let (group, plural) = stem.split_once('_').ok_or_else(|| {
-        Error::failed(format_args!(
-            "`{}` is not called GROUP_PLURAL.yaml; remove it",
-            path.display()
-        ))
+        Error::failed(format_args!("`{}` is not called GROUP_PLURAL.yaml; remove it", path.display()))
     })?;
-    Ok(Definition {
-        name: format!("{plural}.{group}"),
-        yaml: files::read(path)?,
-    })
+    Ok(Definition { name: format!("{plural}.{group}"), yaml: files::read(path)? })
 }

@@ -25,10 +25,7 @@ impl Port {
             socket.set_reuseport(true)?;
             socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
             let number = socket.local_addr()?.port();
-            Ok::<_, std::io::Error>(Self {
-                number,
-                _reservation: socket,
-            })
+            Ok::<_, std::io::Error>(Self { number, _reservation: socket })
         };
         reserve().map_err(|error| Error::failed(format_args!("cannot reserve a port on 127.0.0.1: {error}")))
     }

@@ -42,12 +42,8 @@ impl Server {
         args: &[String],
         directory: PathBuf,
     ) -> Result<Self> {
-        let cannot = |error| {
-            Error::failed(format_args!(
-                "cannot start {name} from `{}`: {error}",
-                program.display()
-            ))
-        };
+        let cannot =
+            |error| Error::failed(format_args!("cannot start {name} from `{}`: {error}", program.display()));
         let log = File::create(log(&directory)).map_err(cannot)?;
         let supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "sh"])
@@ -64,11 +60,7 @@ impl Server {
             .stdout(log)
             .spawn()
             .map_err(cannot)?;
-        Ok(Self {
-            name,
-            directory,
-            supervisor,
-        })
+        Ok(Self { name, directory, supervisor })
     }
 
     /// Fails once the server has ended on its own.
@@ -76,11 +68,7 @@ impl Server {
         if !self.directory.join("exited").exists() {
             return Ok(());
         }
-        Err(Error::failed(format_args!(
-            "{} stopped while it started; {}",
-            self.name,
-            self.log_excerpt()
-        )))
+        Err(Error::failed(format_args!("{} stopped while it started; {}", self.name, self.log_excerpt())))
     }
 
     /// The end of the log with a word of introduction.

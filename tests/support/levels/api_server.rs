@@ -23,34 +23,21 @@ pub async fn judge_all(cases: &[Case], metallb: MetalLb) -> Vec<Outcome> {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_metallb(metallb).await.unwrap();
     let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
-    control_plane
-        .install_crd("gatewaytopologies.lockstep.dev", &crd)
-        .await
-        .unwrap();
+    control_plane.install_crd("gatewaytopologies.lockstep.dev", &crd).await.unwrap();
     let client = control_plane.client().await.unwrap();
     let serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
     wait::until_ready(&serve.admin).await;
-    api::register(
-        &client,
-        &serve.webhook.replace("127.0.0.1", "localhost"),
-        &serve.ca_pem,
-    )
-    .await;
+    api::register(&client, &serve.webhook.replace("127.0.0.1", "localhost"), &serve.ca_pem).await;
 
     // Worlds first and topologies last: what violates a rule must be there before the rule is.
-    let worlds: Vec<World> = cases
-        .iter()
-        .enumerate()
-        .map(|(index, case)| World::new(index, case))
-        .collect();
+    let worlds: Vec<World> = cases.iter().enumerate().map(|(index, case)| World::new(index, case)).collect();
     create_nodes(&client, cases).await;
     each(&worlds, |world| world.create_objects(&client)).await;
     each(&worlds, |world| world.create_topologies(&client)).await;
     let topologies = worlds.iter().map(|world| world.topologies.len()).sum();
     wait::until_enforced(&serve.admin, topologies).await;
 
-    let outcomes = each(&worlds, |world| world.judge(&client)).await;
-    outcomes
+    each(&worlds, |world| world.judge(&client)).await
 }
 
 /// Runs `work` on every world, a few at a time, and returns the results in order.
@@ -58,20 +45,12 @@ async fn each<'w, F, T>(worlds: &'w [World], work: impl Fn(&'w World) -> F) -> V
 where
     F: Future<Output = T>,
 {
-    futures::stream::iter(worlds)
-        .map(work)
-        .buffered(AT_ONCE)
-        .collect()
-        .await
+    futures::stream::iter(worlds).map(work).buffered(AT_ONCE).collect().await
 }
 
 async fn create_nodes(client: &Client, cases: &[Case]) {
     let mut known = BTreeSet::new();
-    for node in cases
-        .iter()
-        .flat_map(|case| &case.objects)
-        .filter(|object| object["kind"] == "Node")
-    {
+    for node in cases.iter().flat_map(|case| &case.objects).filter(|object| object["kind"] == "Node") {
         if known.insert(node["metadata"]["name"].as_str().unwrap()) {
             api::create(client, node).await;
         }
@@ -93,18 +72,11 @@ impl World {
     fn new(index: usize, case: &Case) -> Self {
         let suffix = format!("-{index}");
         let local = |object: &Value| renamed(object, &suffix);
-        let objects: Vec<Value> = case
-            .objects
-            .iter()
-            .filter(|object| object["kind"] != "Node")
-            .map(local)
-            .collect();
+        let objects: Vec<Value> =
+            case.objects.iter().filter(|object| object["kind"] != "Node").map(local).collect();
         let object = local(&case.object);
-        let topologies: Vec<Value> = case
-            .topologies
-            .iter()
-            .map(|topology| moved(topology, &suffix))
-            .collect();
+        let topologies: Vec<Value> =
+            case.topologies.iter().map(|topology| moved(topology, &suffix)).collect();
         let namespace = |object: &Value| object["metadata"]["namespace"].as_str().map(str::to_owned);
         Self {
             name: case.name.clone(),
@@ -127,11 +99,8 @@ impl World {
         }
         for object in &self.objects {
             let mut fresh = object.clone();
-            let is_terminating = fresh["metadata"]
-                .as_object_mut()
-                .unwrap()
-                .remove("deletionTimestamp")
-                .is_some();
+            let is_terminating =
+                fresh["metadata"].as_object_mut().unwrap().remove("deletionTimestamp").is_some();
             api::create(client, &fresh).await;
             if is_terminating {
                 // Its finalizer keeps it; that is what gives it a deletionTimestamp.
@@ -173,9 +142,7 @@ impl World {
         );
         outcome.verdict = "deny".to_owned();
         for cause in answer.body["details"]["causes"].as_array().unwrap() {
-            outcome
-                .denials
-                .insert(cause["reason"].as_str().unwrap().to_owned());
+            outcome.denials.insert(cause["reason"].as_str().unwrap().to_owned());
         }
         outcome
     }
@@ -183,9 +150,7 @@ impl World {
 
 /// Whether a warning is Lockstep's: the API server has some of its own.
 fn is_ours(warning: &str) -> bool {
-    lockstep::verdict::Rule::ALL
-        .iter()
-        .any(|rule| warning.starts_with(rule.id()))
+    lockstep::verdict::Rule::ALL.iter().any(|rule| warning.starts_with(rule.id()))
 }
 
 fn renamed(object: &Value, suffix: &str) -> Value {

@@ -28,16 +28,8 @@ fn judge(case: &Case, input: &Value) -> Outcome {
     let object = &report["objects"][0];
     let outcome = outcome(object);
     let expected_code = i32::from(outcome.verdict == "deny");
-    assert_eq!(
-        code,
-        Some(expected_code),
-        "`{}`: exit code for {report}",
-        case.name
-    );
-    Outcome {
-        edits: edits(case, object),
-        ..outcome
-    }
+    assert_eq!(code, Some(expected_code), "`{}`: exit code for {report}", case.name);
+    Outcome { edits: edits(case, object), ..outcome }
 }
 
 fn check(facts: &Path, file: &Path) -> (Option<i32>, Value) {
@@ -53,10 +45,8 @@ fn check(facts: &Path, file: &Path) -> (Option<i32>, Value) {
 }
 
 fn outcome(object: &Value) -> Outcome {
-    let mut outcome = Outcome {
-        verdict: object["verdict"].as_str().unwrap().to_owned(),
-        ..Outcome::default()
-    };
+    let mut outcome =
+        Outcome { verdict: object["verdict"].as_str().unwrap().to_owned(), ..Outcome::default() };
     for finding in object["findings"].as_array().unwrap() {
         let reason = finding["reason"].as_str().unwrap().to_owned();
         match finding["severity"].as_str().unwrap() {

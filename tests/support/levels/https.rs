@@ -24,11 +24,7 @@ pub async fn judge(case: &Case) -> Outcome {
     }
     let edited = patched(&case.object, &mutated);
     let validated = post(&mut connection, "/validate", case, &edited).await;
-    assert!(
-        validated.get("patch").is_none(),
-        "`{}`: a validating webhook must not patch",
-        case.name
-    );
+    assert!(validated.get("patch").is_none(), "`{}`: a validating webhook must not patch", case.name);
     if !add(&mut outcome, &validated) {
         outcome.edits = super::edits_between(&case.object, &edited);
         outcome.verdict = if outcome.edits.is_empty() { "allow" } else { "edit" }.to_owned();
@@ -39,13 +35,7 @@ pub async fn judge(case: &Case) -> Outcome {
 async fn post(connection: &mut Connection, path: &str, case: &Case, object: &Value) -> Value {
     let review = case.review(object);
     let answer = connection.post(path, review.to_string()).await;
-    assert_eq!(
-        answer.status,
-        StatusCode::OK,
-        "`{}`: {:?}",
-        case.name,
-        answer.body
-    );
+    assert_eq!(answer.status, StatusCode::OK, "`{}`: {:?}", case.name, answer.body);
     let mut answer: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(answer["response"]["uid"], review["request"]["uid"]);
     answer["response"].take()
@@ -56,9 +46,7 @@ fn patched(object: &Value, response: &Value) -> Value {
     let mut patched = object.clone();
     if let Some(patch) = response.get("patch") {
         assert_eq!(response["patchType"], "JSONPatch");
-        let patch = base64::engine::general_purpose::STANDARD
-            .decode(patch.as_str().unwrap())
-            .unwrap();
+        let patch = base64::engine::general_purpose::STANDARD.decode(patch.as_str().unwrap()).unwrap();
         let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
         json_patch::patch(&mut patched, &patch).unwrap();
     }
@@ -77,9 +65,7 @@ fn add(outcome: &mut Outcome, response: &Value) -> bool {
     assert_eq!(response["status"]["reason"], "Forbidden");
     for cause in response["status"]["details"]["causes"].as_array().unwrap() {
         assert!(!cause["field"].as_str().unwrap().is_empty());
-        outcome
-            .denials
-            .insert(cause["reason"].as_str().unwrap().to_owned());
+        outcome.denials.insert(cause["reason"].as_str().unwrap().to_owned());
     }
     true
 }
@@ -87,7 +73,5 @@ fn add(outcome: &mut Outcome, response: &Value) -> bool {
 /// The reason code of a warning: `rule REASON: text`.
 pub fn reason_of(warning: &str) -> String {
     let reason = warning.split([' ', ':']).nth(1);
-    reason
-        .unwrap_or_else(|| panic!("a warning without a reason: {warning}"))
-        .to_owned()
+    reason.unwrap_or_else(|| panic!("a warning without a reason: {warning}")).to_owned()
 }

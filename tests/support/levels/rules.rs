@@ -14,22 +14,14 @@ use super::super::case::{Case, Outcome};
 pub fn judge(case: &Case) -> Outcome {
     let facts = Facts::new(&inventory(case));
     let mutated = review(case, &case.object, Phase::Mutate, &facts);
-    let mut outcome = Outcome {
-        verdict: mutated.word().to_owned(),
-        ..Outcome::default()
-    };
+    let mut outcome = Outcome { verdict: mutated.word().to_owned(), ..Outcome::default() };
     add(&mut outcome, &mutated);
     if mutated.is_denied() {
         return outcome;
     }
     let edited = admission::edited(&case.object, &mutated.edits).unwrap();
     let again = review(case, &edited, Phase::Mutate, &facts);
-    assert!(
-        again.edits.is_empty(),
-        "`{}`: what was mutated is mutated again: {:?}",
-        case.name,
-        again.edits
-    );
+    assert!(again.edits.is_empty(), "`{}`: what was mutated is mutated again: {:?}", case.name, again.edits);
     let validated = review(case, &edited, Phase::Validate, &facts);
     add(&mut outcome, &validated);
     if validated.is_denied() {
@@ -65,9 +57,7 @@ fn inventory(case: &Case) -> Inventory {
         let spec: GatewayTopologySpec = serde_json::from_value(topology["spec"].clone()).unwrap();
         spec.check().unwrap();
         let name = topology["metadata"]["name"].as_str().unwrap();
-        inventory
-            .topologies
-            .insert(name.to_owned(), Declared { generation: 1, spec });
+        inventory.topologies.insert(name.to_owned(), Declared { generation: 1, spec });
     }
     for object in &case.objects {
         put(&mut inventory, object);
@@ -77,25 +67,16 @@ fn inventory(case: &Case) -> Inventory {
 
 fn put(inventory: &mut Inventory, object: &Value) {
     let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-    let key = ObjectKey {
-        namespace: text("namespace"),
-        name: text("name"),
-    };
+    let key = ObjectKey { namespace: text("namespace"), name: text("name") };
     let labels = || serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default();
     match object["kind"].as_str().unwrap() {
         "Node" => drop(inventory.nodes.insert(key.name, Arc::new(labels()))),
         "IPAddressPool" => drop(inventory.pools.insert(key, labels())),
         "L2Advertisement" => {
             let spec = object.get("spec").cloned().unwrap_or_else(|| json!({}));
-            inventory
-                .advertisements
-                .insert(key, serde_json::from_value(spec).unwrap());
+            inventory.advertisements.insert(key, serde_json::from_value(spec).unwrap());
         }
-        "Service" => drop(
-            inventory
-                .services
-                .insert(key, serde_json::from_value(object.clone()).unwrap()),
-        ),
+        "Service" => drop(inventory.services.insert(key, serde_json::from_value(object.clone()).unwrap())),
         "Pod" => drop(inventory.pods.insert(key, labels())),
         "DaemonSet" => {}
         other => panic!("unexpected kind {other}"),
