@@ -185,6 +185,19 @@ pub struct Edit {
     pub value: Value,
 }
 
+/// The one thing of a verdict that is told where there is room for one.
+#[derive(Debug, Clone, Copy)]
+pub struct Headline<'v> {
+    /// The rule that spoke.
+    pub rule: Rule,
+    /// Why.
+    pub reason: Reason,
+    /// The topology on whose behalf.
+    pub topology: &'v str,
+    /// The finding; `None` where the object was only edited.
+    pub finding: Option<&'v Finding>,
+}
+
 /// What the rules say about one change.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdict {
@@ -204,6 +217,19 @@ impl Verdict {
     #[must_use]
     pub fn is_denied(&self) -> bool {
         self.denials().next().is_some()
+    }
+
+    /// What logs and audit annotations tell of it: the most severe finding, or an edit where there is none.
+    /// `None` if the rules had nothing to say.
+    #[must_use]
+    pub fn headline(&self) -> Option<Headline<'_>> {
+        // Of several, the first: `max_by_key` takes the last.
+        if let Some(finding) = self.findings.iter().rev().max_by_key(|finding| finding.severity) {
+            let Finding { rule, reason, topology, .. } = finding;
+            return Some(Headline { rule: *rule, reason: *reason, topology, finding: Some(finding) });
+        }
+        let Edit { rule, reason, topology, .. } = self.edits.first()?;
+        Some(Headline { rule: *rule, reason: *reason, topology, finding: None })
     }
 
     /// The verdict in one word: `allow`, `edit` or `deny`.

@@ -47,20 +47,12 @@ pub(super) fn warnings(verdict: &Verdict) -> Vec<String> {
 /// What the API server's audit log keeps. Nothing for a request that the rules let pass without a word.
 pub(super) fn audit_annotations(verdict: &Verdict) -> BTreeMap<&'static str, String> {
     let mut annotations = BTreeMap::new();
-    // The most severe finding speaks; an edit where there is none.
-    let finding = verdict.findings.iter().rev().max_by_key(|finding| finding.severity);
-    let edit = verdict.edits.first();
-    let Some((rule, reason, topology)) = finding
-        .map(|finding| (finding.rule, finding.reason, &finding.topology))
-        .or_else(|| edit.map(|edit| (edit.rule, edit.reason, &edit.topology)))
-    else {
-        return annotations;
-    };
+    let Some(headline) = verdict.headline() else { return annotations };
     annotations.insert("verdict", verdict.word().to_owned());
-    annotations.insert("rule", rule.id().to_owned());
-    annotations.insert("reason", reason.code().to_owned());
-    annotations.insert("topology", topology.to_string());
-    if let Some(witness) = finding.and_then(|finding| finding.witness.as_ref()) {
+    annotations.insert("rule", headline.rule.id().to_owned());
+    annotations.insert("reason", headline.reason.code().to_owned());
+    annotations.insert("topology", headline.topology.to_owned());
+    if let Some(witness) = headline.finding.and_then(|finding| finding.witness.as_ref()) {
         annotations.insert("witness", clean(&format!("a node {witness}"), ANNOTATION_LIMIT));
     }
     annotations

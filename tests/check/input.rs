@@ -1,0 +1,121 @@
+//! What can be given, and in which forms.
+
+use super::*;
+
+#[test]
+fn what_is_given_as_facts_is_not_judged() {
+    let (code, report) = as_json(&["--facts", "examples/seed", "-"], ADVERTISEMENT);
+    assert_eq!(code, 1);
+    assert_eq!(report["summary"]["judged"], 1);
+    assert_eq!(report["objects"][0]["file"], "<stdin>");
+    assert_eq!(report["objects"][0]["findings"][0]["nodes"][0], "demo-dev-master-01");
+}
+
+#[test]
+fn output_of_helm_and_lists_of_kubectl_are_read() {
+    let helm = format!("---\n# Source: a.yaml\n---\n# Source: b.yaml{ADVERTISEMENT}---\n");
+    let list = format!(
+        "{{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [{}]}}",
+        json!({
+            "apiVersion": "metallb.io/v1beta1",
+            "kind": "L2Advertisement",
+            "metadata": {"name": "ad", "namespace": "metallb-system"},
+            "spec": {"ipAddressPools": ["default-pool"]},
+        })
+    );
+    for text in [helm, list] {
+        let (code, report) = as_json(&["-"], &text);
+        assert_eq!(code, 1, "{report}");
+        assert_eq!(reasons(&report["objects"][0]), ["WIDER"]);
+    }
+}
+
+#[test]
+fn objects_without_a_namespace_belong_to_the_one_that_is_given() {
+    let text = ADVERTISEMENT.replace(", namespace: metallb-system", "");
+    assert_eq!(as_json(&["-"], &text).0, 0);
+    let (code, report) = as_json(&["-n", "metallb-system", "-"], &text);
+    assert_eq!(code, 1);
+    assert_eq!(report["objects"][0]["namespace"], "metallb-system");
+}
+
+#[test]
+fn a_topology_of_the_input_takes_the_place_of_the_built_in_one() {
+    let text = format!(
+        "{ADVERTISEMENT}  nodeSelectors: [{{matchLabels: {{edge: \"true\"}}}}]
+---
+apiVersion: lockstep.dev/v1alpha1
+kind: GatewayTopology
+metadata: {{name: edge}}
+spec: {{placement: {{nodeSelector: {{edge: \"true\"}}}}}}
+"
+    );
+    let (code, report) = as_json(&["-"], &text);
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(report["topologies"], json!([{"name": "edge", "builtIn": false}]));
+    assert!(!run_with(&["check", "-"], &text).out.contains("built-in"));
+}
+
+#[test]
+fn a_topology_that_cannot_be_used_stops_every_verdict() {
+    let text = format!(
+        "{ADVERTISEMENT}---\napiVersion: lockstep.dev/v1alpha1\nkind: GatewayTopology\nmetadata: {{name: t}}\nspec: {{placemnt: {{}}}}\n"
+    );
+    let (code, report) = as_json(&["-"], &text);
+    assert_eq!((code, &report["objects"]), (2, &json!([])));
+    assert_eq!(report["problems"][0]["line"], 11);
+    assert!(run_with(&["check", "-"], &text).out.contains("nothing was judged"));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_the_rest_is_judged() {
+    let (code, report) = as_json(&["no-such-file.yaml", "Cargo.toml", "-"], ADVERTISEMENT);
+    assert_eq!(code, 2);
+    assert_eq!(report["objects"][0]["verdict"], "deny");
+    let files: Vec<_> =
+        report["problems"].as_array().unwrap().iter().map(|problem| &problem["file"]).collect();
+    assert_eq!(files, ["no-such-file.yaml", "Cargo.toml"]);
+}
+
+#[test]
+fn what_the_api_server_would_refuse_is_told_once_and_with_its_place() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  labels:\n    arp: yes\n";
+    let run = run_with(&["check", "-"], text);
+    assert_eq!(run.code, 2);
+    assert_eq!(run.out.matches("error:").count(), 1, "{}", run.out);
+    assert!(run.out.contains("<stdin>:6:10\n") && run.out.contains("put it in quotes"), "{}", run.out);
+}
+
+#[test]
+fn a_recorded_request_is_answered_as_it_was_asked() {
+    let object = |labels: Value| {
+        json!({
+            "apiVersion": "metallb.io/v1beta1",
+            "kind": "L2Advertisement",
+            "metadata": {"name": "ad", "namespace": "metallb-system", "labels": labels},
+            "spec": {"ipAddressPools": ["default-pool"]},
+        })
+    };
+    let group = json!({"group": "metallb.io", "version": "v1beta1", "kind": "L2Advertisement"});
+    let resource = json!({"group": "metallb.io", "version": "v1beta1", "resource": "l2advertisements"});
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "1", "kind": group, "resource": resource, "operation": "UPDATE",
+            "name": "ad", "namespace": "metallb-system",
+            "object": object(json!({"a": "b"})), "oldObject": object(json!({})),
+        },
+    });
+    // Only a label changes: what was wrong before does not lock the object.
+    let (code, report) = as_json(&["-"], &review.to_string());
+    assert_eq!((code, &report["objects"][0]["verdict"]), (0, &json!("allow")));
+    assert_eq!(report["objects"][0]["findings"][0]["severity"], "warn");
+    assert_eq!(report["objects"][0]["findings"][0]["field"], "spec.nodeSelectors");
+
+    let created = review.to_string().replace("UPDATE", "CREATE");
+    let (code, report) = as_json(&["-"], &created);
+    assert_eq!((code, reasons(&report["objects"][0])), (1, vec!["WIDER"]));
+    let (code, report) = as_json(&["-"], &review.to_string().replace("\"uid\":\"1\"", "\"uid\":\"\""));
+    assert_eq!((code, report["problems"].as_array().unwrap().len()), (2, 1));
+}
