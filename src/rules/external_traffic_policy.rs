@@ -38,7 +38,7 @@ pub(super) fn check(change: &Change, service: &Service, facts: &Facts, report: &
 
 /// The topology and the spec, if the policy should be `Local` and is not.
 ///
-/// Where several topologies claim the Service, they all ask for the same, so the first one speaks.
+/// Where several topologies claim the Service, they all ask for the same, so the strictest speaks.
 fn violated<'a>(
     change: &Change,
     service: &'a Service,
@@ -47,9 +47,9 @@ fn violated<'a>(
     if service.metadata.is_terminating {
         return None;
     }
-    let spec = service.spec.as_ref()?;
-    let site = facts.gateways_in(&change.namespace).find(|site| is_governed(site, spec))?;
-    (spec.external_traffic_policy != LOCAL).then_some((site, spec))
+    let spec = service.spec.as_ref().filter(|spec| spec.external_traffic_policy != LOCAL)?;
+    let governing = facts.gateways_in(&change.namespace).filter(|site| is_governed(site, spec));
+    Some((governing.max_by_key(|site| site.severity(RULE))?, spec))
 }
 
 /// Whether the topology asks for a policy on this Service.

@@ -65,17 +65,16 @@ pub(super) fn check_pod(change: &Change, pod: &Pod, facts: &Facts, report: &mut 
     }
 }
 
-/// The one topology that claims the pod. More than one is refused: their placements may contradict each
-/// other, and to pick one would be a guess.
+/// The one topology that claims the pod. More than one is refused, by the strictest of them: their
+/// placements may contradict each other, and to pick one would be a guess.
 fn claiming<'f>(change: &Change, pod: &'f Pod, facts: &'f Facts, report: &mut Report) -> Option<&'f Site> {
-    let mut claims = facts.claims(&change.namespace, &pod.metadata.labels);
-    let site = claims.next()?;
-    let others: Vec<&Site> = claims.collect();
-    if others.is_empty() {
-        return Some(site);
+    let claims: Vec<&Site> = facts.claims(&change.namespace, &pod.metadata.labels).collect();
+    let strictest = claims.iter().copied().max_by_key(|site| site.severity(RULE))?;
+    if claims.len() > 1 {
+        report.deny(strictest, RULE, Reason::Ambiguous, text::ambiguous(&claims));
+        return None;
     }
-    report.deny(site, RULE, Reason::Ambiguous, text::ambiguous(site, &others));
-    None
+    Some(strictest)
 }
 
 /// A pod, or the template of pods, and where it is in its object.

@@ -85,11 +85,11 @@ pub(super) fn mirror_pod(site: &Site) -> Remark {
     )
 }
 
-pub(super) fn ambiguous(site: &Site, others: &[&Site]) -> Remark {
-    let others = others.iter().map(|other| format!("`{}`", other.name)).collect::<Vec<_>>().join(", ");
+pub(super) fn ambiguous(claims: &[&Site]) -> Remark {
+    let names = claims.iter().map(|site| format!("`{}`", site.name)).collect::<Vec<_>>().join(" and ");
     remark(
         FieldPath::fields(["metadata", "labels"]),
-        format!("topology `{}` claims this pod, and so does {others}", site.name),
+        format!("topologies {names} claim this pod, and each places it by itself"),
         "change `spec.gateway.podLabels` of the topologies so that each pod belongs to one".to_owned(),
     )
 }
