@@ -1,8 +1,9 @@
 //! What operators see of a running process: its log and its metrics.
 
 mod json;
+mod writer;
 
-use std::io::{BufWriter, IsTerminal};
+use std::io::IsTerminal;
 
 use json::JsonLine;
 use prometheus_client::collector::Collector;
@@ -11,9 +12,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
+use writer::LogWriter;
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -27,48 +28,52 @@ pub enum LogFormat {
     Json,
 }
 
-/// A log filter that cannot be read.
+/// Why there is no log.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "`{filter}` is not a log level: use error, warn, info, debug or trace, or directives such as `info,lockstep::cluster=debug`"
-)]
-pub struct LogError {
-    filter: String,
+pub enum LogError {
+    /// The filter cannot be read.
+    #[error(
+        "`{filter}` is not a log level: use error, warn, info, debug or trace, or directives such as `info,lockstep::cluster=debug`"
+    )]
+    Filter {
+        /// The filter.
+        filter: String,
+    },
+    /// The thread that writes it cannot be started.
+    #[error("the log's thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 /// The running log. Dropped, it writes what still waits.
 #[derive(Debug)]
 pub struct Log {
-    _writer: WorkerGuard,
-    dropped: ErrorCounter,
+    writer: LogWriter,
 }
 
 impl Log {
     /// Counts the lines that were dropped because they were not taken fast enough.
     pub fn register(&self, registry: &mut Registry) {
-        let dropped = Dropped(self.dropped.clone());
-        registry.register_collector(Box::new(dropped));
+        registry.register_collector(Box::new(Dropped(self.writer.clone())));
     }
 }
 
-/// Lines that may wait to be written: some seconds of denials at full load.
-const WAITING_LINES: usize = 8192;
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.writer.finish();
+    }
+}
 
-/// Sends the process's events to standard error, by way of a thread of its own: a pipe that nobody empties,
-/// or a full disk behind it, must not hold up a review. What cannot be written in time is dropped and counted.
+/// Sends the process's events to standard error.
 ///
 /// # Errors
-/// [`LogError`] if `filter` is neither a level nor a list of directives.
+/// [`LogError`] if `filter` is neither a level nor a list of directives, or if no thread can be started.
 pub fn start_log(format: LogFormat, filter: &str) -> Result<Log, LogError> {
-    let wrong = || LogError { filter: filter.to_owned() };
+    let wrong = || LogError::Filter { filter: filter.to_owned() };
     let env_filter = EnvFilter::builder().parse(filter).map_err(|_| wrong())?;
-    // The thread flushes when nothing waits any more, so under load many lines share one write.
-    let stderr = BufWriter::new(std::io::stderr());
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES).finish(stderr);
-    let dropped = writer.error_counter();
+    let writer = LogWriter::start(std::io::stderr())?;
     let is_terminal = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(env_filter).with_writer(writer).with_target(false);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(env_filter).with_writer(writer.clone()).with_target(false);
     // A second subscriber in one process is a test's; the first one stays.
     let started = match format {
         LogFormat::Json => log.event_format(JsonLine).finish().try_init(),
@@ -79,16 +84,16 @@ pub fn start_log(format: LogFormat, filter: &str) -> Result<Log, LogError> {
         }
     };
     drop(started);
-    Ok(Log { _writer: guard, dropped })
+    Ok(Log { writer })
 }
 
 /// The lines that the log dropped, read when metrics are.
 #[derive(Debug)]
-struct Dropped(ErrorCounter);
+struct Dropped(LogWriter);
 
 impl Collector for Dropped {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        let dropped = ConstCounter::new(u64::try_from(self.0.dropped_lines()).unwrap_or(u64::MAX));
+        let dropped = ConstCounter::new(self.0.dropped());
         let help = "Log lines that were dropped because they were not taken fast enough";
         let metric = encoder.encode_descriptor("log_lines_dropped", help, None, dropped.metric_type())?;
         dropped.encode(metric)

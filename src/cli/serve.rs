@@ -68,7 +68,7 @@ pub(super) fn run(args: Args) -> ExitCode {
     let log = match telemetry::start_log(args.log_format, &args.log_level) {
         Ok(log) => log,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "lockstep: --log-level: {error}");
+            let _ = writeln!(std::io::stderr(), "lockstep: {error}");
             return Exit::Unusable.into();
         }
     };

@@ -76,6 +76,20 @@ impl Serve {
         self.log.event(message).await
     }
 
+    /// Waits for the end of the process: its exit code, and every log line that nobody has waited for yet.
+    pub async fn ended(&mut self) -> (Option<i32>, Vec<String>) {
+        let ended = async {
+            let status = self.child.wait().await.unwrap();
+            let mut lines = Vec::new();
+            while let Some(line) = self.log.lines.recv().await {
+                lines.push(line);
+            }
+            (status.code(), lines)
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(30), ended).await;
+        ended.expect("lockstep serve does not end")
+    }
+
     /// Sends a signal, as `kill` does.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();

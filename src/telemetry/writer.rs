@@ -1,0 +1,179 @@
+//! The log's way out: a buffer, and a thread that writes it.
+//!
+//! A review must not wait for whoever reads the log: a pipe that nobody empties, or a full disk, would hold
+//! up the API server. So lines go into a buffer, and one that finds it full is dropped and counted. The
+//! thread lets lines gather for a moment before it writes them: to wake it for each line, and to write each
+//! by itself, would cost more than the review.
+
+use std::io::{self, Write};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How much may wait: some seconds of denials at full load.
+const CAPACITY: usize = 8 << 20;
+/// How long lines gather. Nobody who reads a log notices.
+const GATHER: Duration = Duration::from_millis(20);
+/// How long the end of the process waits for the last lines to be taken.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Where log lines go. Clones share the buffer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LogWriter(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    dropped: u64,
+    is_closing: bool,
+    is_done: bool,
+}
+
+impl LogWriter {
+    /// Starts the thread that writes to `out`.
+    pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
+        let writer = Self::default();
+        let shared = Arc::clone(&writer.0);
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || shared.write_all(out))?;
+        Ok(writer)
+    }
+
+    /// How many lines were dropped so far.
+    pub(super) fn dropped(&self) -> u64 {
+        self.0.lock().dropped
+    }
+
+    /// Waits until what was logged is written, but not for ever.
+    pub(super) fn finish(&self) {
+        let mut waiting = self.0.lock();
+        waiting.is_closing = true;
+        self.0.changed.notify_all();
+        let done = self.0.changed.wait_timeout_while(waiting, FAREWELL, |waiting| !waiting.is_done);
+        drop(done);
+    }
+}
+
+impl Shared {
+    /// A thread that panicked with the lock left a line unwritten, and the buffer as it was.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_all(&self, mut out: impl Write) {
+        let mut lines = Vec::new();
+        loop {
+            let is_closing = self.gather(&mut lines);
+            // A log that cannot be written cannot be told of in the log.
+            let _ = out.write_all(&lines).and_then(|()| out.flush());
+            if is_closing && lines.is_empty() {
+                break;
+            }
+            lines.clear();
+        }
+        self.lock().is_done = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for lines, lets more gather, and takes all of them; whether these may be the last.
+    fn gather(&self, lines: &mut Vec<u8>) -> bool {
+        let is_idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.is_closing;
+        let waiting = self.changed.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
+        let may_gather = |waiting: &mut Waiting| !waiting.is_closing;
+        let gathered = self.changed.wait_timeout_while(waiting, GATHER, may_gather);
+        let (mut waiting, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+        mem::swap(&mut waiting.lines, lines);
+        waiting.is_closing
+    }
+}
+
+impl Write for LogWriter {
+    /// Takes a whole line, or drops it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut waiting = self.0.lock();
+        if waiting.lines.len().saturating_add(line.len()) > CAPACITY {
+            waiting.dropped = waiting.dropped.saturating_add(1);
+            return Ok(line.len());
+        }
+        let was_empty = waiting.lines.is_empty();
+        waiting.lines.extend_from_slice(line);
+        drop(waiting);
+        if was_empty {
+            self.0.changed.notify_all();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for LogWriter {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    use super::*;
+
+    /// Takes lines only when it is told to.
+    struct Reluctant {
+        go: Receiver<()>,
+        written: SyncSender<Vec<u8>>,
+    }
+
+    impl Write for Reluctant {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.go.recv();
+            let _ = self.written.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_was_logged_is_written_in_order_before_the_end() {
+        let (sender, written) = sync_channel(16);
+        let (go, gone) = sync_channel(16);
+        let mut log = LogWriter::start(Reluctant { go: gone, written: sender }).unwrap();
+        for _ in 0..16 {
+            go.send(()).unwrap();
+        }
+        log.write_all(b"one\n").unwrap();
+        log.write_all(b"two\n").unwrap();
+        log.finish();
+        assert_eq!(written.try_iter().collect::<Vec<_>>().concat(), b"one\ntwo\n");
+        assert_eq!(log.dropped(), 0);
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_holds_nobody_up_and_counts_what_it_drops() {
+        let (sender, _written) = sync_channel(16);
+        let (go, gone) = sync_channel::<()>(0);
+        let mut log = LogWriter::start(Reluctant { go: gone, written: sender }).unwrap();
+        let line = vec![b'x'; 1 << 20];
+        // One buffer is on its way out and never gets there; another one fills up behind it.
+        for _ in 0..32 {
+            log.write_all(&line).unwrap();
+        }
+        assert!((16..=24).contains(&log.dropped()), "{} of 32 were dropped", log.dropped());
+        drop(go);
+    }
+}

@@ -1,0 +1,177 @@
+//! No verdict without facts, and the API server that asks again.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use kube::{Client, CustomResourceExt};
+use lockstep::topology::GatewayTopology;
+use serde_json::{Value, json};
+
+use super::world::{self, LABEL, metric, review, text};
+use crate::support::api;
+use crate::support::control_plane::{ControlPlane, MetalLb};
+use crate::support::https::{Answer, Connection, get, trusting};
+use crate::support::serve::Serve;
+use crate::support::wait;
+
+const NOT_SYNCED: &str = "lockstep_reviews_unanswered_total{reason=\"NotSynced\"}";
+const NOT_KNOWN: &str = "lockstep_reviews_unanswered_total{reason=\"NotKnown\"}";
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Posts over a connection of its own: an answer that puts a call off also ends its connection.
+async fn post(serve: &Serve, path: &str, review: &Value) -> Answer {
+    let mut connection = Connection::open(&serve.webhook, &trusting(&serve.ca_pem)).await;
+    connection.post(path, review.to_string()).await
+}
+
+fn assert_put_off(answer: &Answer, sentence: &str) {
+    assert_eq!(answer.status, 503, "{}", text(answer));
+    assert_eq!(answer.head.headers()["retry-after"], "1");
+    assert_eq!(answer.head.headers()["connection"], "close");
+    assert_eq!(text(answer), sentence);
+}
+
+/// Waits until the topology is known, by asking: what depends on MetalLB stays unknown without it.
+async fn until_denied(serve: &Serve) -> Value {
+    let denied = async {
+        loop {
+            let answer = post(serve, "/validate", &review()).await;
+            if answer.status == 200 {
+                let response = world::response(&answer);
+                if response["allowed"] == false {
+                    return response;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, denied).await.expect("the topology is never enforced")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_the_first_sync_every_review_is_put_off_and_probes_say_why() {
+    let control_plane = ControlPlane::start().await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    world::furnish(&client).await;
+    let mut serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
+    let hint = "the kind is not installed, so nothing can be answered: apply the output of `lockstep crd`";
+    assert_eq!(serve.event(hint).await["level"], "ERROR");
+
+    let (status, reason) = get(&serve.admin, "/readyz").await;
+    assert_eq!((status.as_u16(), &*reason), (503, "the cluster's state has not been read yet"));
+    assert_eq!(get(&serve.admin, "/livez").await.0, 200);
+    // Not even what no rule is about: which rules there are is not known.
+    for (path, review) in
+        [("/mutate", review()), ("/validate", review()), ("/validate", world::review_elsewhere())]
+    {
+        assert_put_off(&post(&serve, path, &review).await, "lockstep has not read the cluster's state yet");
+    }
+    assert_eq!(metric(&serve.admin, NOT_SYNCED).await, 3);
+
+    world::install_topologies(&control_plane).await;
+    wait::until_ready(&serve.admin).await;
+    api::create(&client, &world::topology()).await;
+    let denied = until_denied(&serve).await;
+    assert_eq!((&denied["allowed"], &denied["status"]["code"]), (&json!(false), &json!(403)));
+    let mutated = world::response(&post(&serve, "/mutate", &review()).await);
+    assert!(mutated["allowed"] == true && mutated["patch"].is_string(), "{mutated}");
+    assert_eq!(metric(&serve.admin, NOT_SYNCED).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_the_first_sync_the_api_server_asks_again_and_admits_nothing_unchecked() {
+    let control_plane = ControlPlane::start().await.unwrap();
+    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    world::install_topologies(&control_plane).await;
+    let client = control_plane.client().await.unwrap();
+    world::furnish(&client).await;
+    // The topology is there all the time, but not its kind: so there is no moment of knowing that nothing is
+    // enforced between not knowing and enforcing.
+    api::create(&client, &world::topology()).await;
+    serve_topologies(&client, false).await;
+    let serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
+    let probes = [world::pod("default", "probe", json!({})), world::wide_advertisement("probe")];
+    world::register(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &probes).await;
+
+    let send = |object: Value| {
+        let client = client.clone();
+        tokio::spawn(async move { api::post(&client, &object, false).await })
+    };
+    let [mutate, validate] = ["mutate", "validate"].map(world::calls);
+    let before = (metric(&serve.admin, &mutate).await, metric(&serve.admin, &validate).await);
+    let pod = send(world::gateway_pod("early"));
+    let wide = send(world::wide_advertisement("early"));
+    // Of two calls one may be a late one for a probe; the other one is put off, and its answer comes later.
+    wait::until(&serve.admin, "/metrics", |_, text| {
+        world::total(text, &mutate) >= before.0 + 2 && world::total(text, &validate) >= before.1 + 2
+    })
+    .await;
+    assert!(!pod.is_finished() && !wide.is_finished());
+    assert!(metric(&serve.admin, NOT_SYNCED).await >= 4);
+    assert_eq!(metric(&serve.admin, "lockstep_reviews_total").await, 0);
+
+    serve_topologies(&client, true).await;
+    let pod = pod.await.unwrap();
+    assert_eq!(pod.status, 201, "{}", pod.body);
+    assert_eq!(pod.body["spec"]["nodeSelector"], json!({LABEL: "arp"}));
+    world::assert_refused_as_wider(&wide.await.unwrap());
+    assert_eq!(get(&serve.admin, "/readyz").await.0, 200);
+}
+
+/// Serves the kind or not; what is stored of it stays.
+async fn serve_topologies(client: &Client, served: bool) {
+    let definition =
+        format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{}", GatewayTopology::crd_name());
+    let patch = json!([{"op": "replace", "path": "/spec/versions/0/served", "value": served}]);
+    let answer = api::call(client, Method::PATCH, &definition, "application/json-patch+json", &patch).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    if served {
+        return;
+    }
+    let gone = async {
+        let list = "/apis/lockstep.dev/v1alpha1/gatewaytopologies";
+        while api::call(client, Method::GET, list, "application/json", &Value::Null).await.status != 404 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let gone = tokio::time::timeout(DEADLINE, gone).await;
+    gone.expect("the API server still serves the kind");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metallb_may_come_late_and_its_first_advertisement_is_judged_rightly() {
+    let control_plane = ControlPlane::start().await.unwrap();
+    world::install_topologies(&control_plane).await;
+    let client = control_plane.client().await.unwrap();
+    world::furnish(&client).await;
+    api::create(&client, &world::topology()).await;
+    let serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
+    until_denied(&serve).await;
+    let probe = world::pod("default", "probe", json!({}));
+    world::register(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &[probe]).await;
+
+    // Without MetalLB, pods are judged all the same, and a call about an advertisement is put off: it proves
+    // that what is known is out of date.
+    let pod = api::create(&client, &world::gateway_pod("first")).await;
+    assert_eq!(pod["spec"]["nodeSelector"], json!({LABEL: "arp"}));
+    let mut early = review();
+    early["request"]["kind"] =
+        json!({"group": "metallb.io", "version": "v1beta1", "kind": "L2Advertisement"});
+    early["request"]["resource"] =
+        json!({"group": "metallb.io", "version": "v1beta1", "resource": "l2advertisements"});
+    early["request"]["namespace"] = "metallb-system".into();
+    early["request"]["object"] = world::right_advertisement("early");
+    let before = metric(&serve.admin, NOT_KNOWN).await;
+    assert_put_off(
+        &post(&serve, "/validate", &early).await,
+        "lockstep has not read the state of this namespace yet",
+    );
+    assert_eq!(metric(&serve.admin, NOT_KNOWN).await, before + 1);
+
+    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    let (wide, right) = (world::wide_advertisement("wide"), world::right_advertisement("right"));
+    let (wide, right) = tokio::join!(api::post(&client, &wide, false), api::post(&client, &right, false));
+    world::assert_refused_as_wider(&wide);
+    assert_eq!(right.status, 201, "{}", right.body);
+}
