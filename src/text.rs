@@ -3,6 +3,12 @@
 /// The longest piece of user input that a message repeats, in characters.
 const SHOWN: usize = 80;
 
+/// The text, cut where it is longer than `limit` bytes.
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
+    let end = text.floor_char_boundary(limit);
+    text.get(..end).unwrap_or_default()
+}
+
 /// The input on one line, without control characters, cut where it is long: it may be megabytes.
 pub(crate) fn excerpt(input: &str) -> String {
     let mut characters = input.chars();
@@ -20,7 +26,14 @@ fn printable(character: char) -> impl Iterator<Item = char> {
 
 #[cfg(test)]
 mod tests {
-    use super::excerpt;
+    use super::{cut, excerpt};
+
+    #[test]
+    fn a_cut_never_splits_a_character() {
+        assert_eq!(cut("naïve", 3), "na");
+        assert_eq!(cut("naïve", 4), "naï");
+        assert_eq!(cut("short", 100), "short");
+    }
 
     #[test]
     fn what_is_short_and_plain_stays_as_it_is() {

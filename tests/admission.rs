@@ -209,6 +209,18 @@ fn what_cannot_be_read_but_has_a_uid_is_denied_with_the_reason() {
 }
 
 #[test]
+fn what_cannot_be_read_is_not_quoted() {
+    let mut review = recorded(POD);
+    review["request"]["object"]["metadata"]["labels"] = "hunter2, expected or not".into();
+    let answer = answer_to(&review, Phase::Validate);
+    let message = answer["status"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("expected a map of strings at line 1") && !message.contains("hunter2"),
+        "{message}"
+    );
+}
+
+#[test]
 fn deep_nesting_is_answered() {
     let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
     // Where no rule looks, depth does not matter; where one looks, it is a shape that is refused.

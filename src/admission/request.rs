@@ -14,7 +14,7 @@ use crate::rules::{Change, Operation};
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Not JSON, or not of the expected shape.
-    #[error("the AdmissionReview cannot be read: {0}")]
+    #[error("the AdmissionReview cannot be read: {}", without_value(.0))]
     Json(#[from] serde_json::Error),
     /// Another version, or another kind of object.
     #[error(
@@ -39,6 +39,15 @@ pub enum DecodeError {
         /// The version that is known.
         known: &'static str,
     },
+}
+
+/// What was expected and where, without what was found: objects hold secrets, and this ends up in logs.
+fn without_value(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => text,
+    }
 }
 
 /// A request, as far as it is read.

@@ -10,6 +10,7 @@ use tracing::{debug, info};
 use super::holdings::Holdings;
 use super::{Error, Metrics, Watched};
 use crate::facts::{Declared, Facts, Inventory};
+use crate::topology::Gateway;
 
 /// Builds snapshots and hands them to the readers.
 pub(super) struct Publisher {
@@ -62,16 +63,13 @@ impl Publisher {
     }
 }
 
-/// The topologies of which everything is known.
+/// The topologies of which everything is known. Where MetalLB is missing, what is known is that.
 fn enforced(inventory: &Inventory) -> usize {
     let is_known = |declared: &&Declared| {
-        let spec = &declared.spec;
-        [&spec.gateway.namespace, &spec.metallb_namespace]
-            .into_iter()
-            .all(|namespace| !inventory.pending.contains(namespace))
+        let Gateway { namespace: gateway, .. } = &declared.spec.gateway;
+        [gateway, &declared.spec.metallb_namespace]
+            .iter()
+            .all(|namespace| !inventory.pending.contains(*namespace))
     };
-    match inventory.lacks_metallb {
-        true => 0,
-        false => inventory.topologies.values().filter(is_known).count(),
-    }
+    inventory.topologies.values().filter(is_known).count()
 }

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 
+use serde::Serialize;
+use serde_json::ser::Formatter;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -44,14 +46,14 @@ struct Fields<'w> {
 }
 
 impl Fields<'_> {
-    fn write(&mut self, field: &Field, value: &impl serde::Serialize) {
+    fn write(&mut self, field: &Field, value: &impl Serialize) {
         let mut write = || -> Result<(), serde_json::Error> {
             let mut bytes = Bytes(&mut self.writer);
             let separator = |error| serde_json::Error::io(io::Error::other::<fmt::Error>(error));
             bytes.0.write_char(',').map_err(separator)?;
             serde_json::to_writer(&mut bytes, field.name())?;
             bytes.0.write_char(':').map_err(separator)?;
-            serde_json::to_writer(&mut bytes, value)
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Escape))
         };
         if self.outcome.is_ok() {
             self.outcome = write().map_err(|_| fmt::Error);
@@ -82,6 +84,26 @@ impl Visit for Fields<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.write(field, &format!("{value:?}"));
+    }
+}
+
+/// JSON asks for escapes up to U+001F only; DEL and the C1 controls can move a terminal's cursor as well.
+struct Escape;
+
+impl Formatter for Escape {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        for piece in fragment.split_inclusive(char::is_control) {
+            let plain = piece.trim_end_matches(char::is_control);
+            out.write_all(plain.as_bytes())?;
+            for control in piece.chars().skip(plain.chars().count()) {
+                write!(out, "\\u{:04x}", u32::from(control))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -127,7 +149,7 @@ mod tests {
             tracing_subscriber::fmt().with_writer(move || writer.clone()).event_format(JsonLine).finish();
         tracing::subscriber::with_default(log, || {
             tracing::info!(
-                user = "a\"b\n\u{1b}[31m\u{7f}é",
+                user = "a\"b\n\u{1b}[31m\u{7f}\u{9b}é",
                 count = 3_u64,
                 dry_run = false,
                 missing = None::<&str>,
@@ -136,8 +158,9 @@ mod tests {
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.trim_end().contains(char::is_control), "{text:?}");
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(line["user"], "a\"b\n\u{1b}[31m\u{7f}é");
+        assert_eq!(line["user"], "a\"b\n\u{1b}[31m\u{7f}\u{9b}é");
         assert_eq!((&line["count"], &line["dry_run"]), (&3.into(), &false.into()));
         assert_eq!((&line["level"], &line["message"]), (&"INFO".into(), &"said".into()));
         assert!(line.get("missing").is_none() && line["timestamp"].is_string());

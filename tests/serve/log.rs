@@ -7,7 +7,7 @@ use crate::support::https::{Connection, trusting};
 use crate::support::serve::Serve;
 
 const SECRET: &str = "hunter2-do-not-log-me";
-const USER: &str = "eve\"\n{\"verdict\":\"allow\"}\r\n\u{1b}[2J\u{0}";
+const USER: &str = "eve\"\n{\"verdict\":\"allow\"}\r\n\u{1b}[2J\u{9b}\u{7f}";
 
 fn named(mut review: Value, uid: &str) -> Value {
     review["request"]["uid"] = uid.into();
@@ -32,7 +32,7 @@ async fn the_log_names_who_and_why_and_never_the_object() {
         assert_eq!(answer["allowed"], allowed, "{answer}");
     }
     let mut unreadable = named(review(), "of-the-unreadable");
-    unreadable["request"]["object"]["metadata"]["labels"] = json!([SECRET]);
+    unreadable["request"]["object"]["metadata"]["labels"] = SECRET.into();
     let answer = response(&connection.post("/validate", unreadable.to_string()).await);
     assert_eq!(answer["status"]["code"], 400, "{answer}");
     serve.signal("TERM");
