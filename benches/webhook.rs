@@ -1,7 +1,7 @@
 //! The webhook over HTTPS, side by side with a no-op webhook on the same server stack.
 //!
 //! The no-op webhook reads the body, finds the uid and allows: the limit of what any webhook on this stack
-//! can do. Both run as processes of their own, in turns, under the same load: 16 requests in flight over
+//! can do. Both run as processes of their own, in turns, under the same load by wrk: 16 requests in flight over
 //! HTTP/1.1 keep-alive, which is what the API server speaks, each with the recorded review of a gateway pod.
 //! Printed are medians and the ratios between the two, then memory and start-up. `--smoke` runs everything
 //! briefly.
@@ -51,11 +51,10 @@ fn main() -> ExitCode {
         return noop::serve();
     }
     let effort = if arguments.iter().any(|argument| argument == "--smoke") {
-        Effort { rounds: 1, round: Duration::from_millis(500), starts: 2 }
+        Effort { rounds: 1, round: Duration::from_secs(1), starts: 2 }
     } else {
         Effort { rounds: 4, round: Duration::from_secs(6), starts: 9 }
     };
-    // One thread makes the load, so that on two cores the server has one to itself.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         throughput(effort).await;

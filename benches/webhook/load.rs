@@ -1,8 +1,10 @@
-//! Load: some connections, each with one request at a time, as the API server does it.
+//! Load, made by wrk: 16 connections, each with one request at a time, from one thread, so that on two cores
+//! the server has one to itself.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
+use tokio::process::Command;
 
 use super::https::{Connection, trusting};
 use super::process::{Address, Server};
@@ -44,7 +46,7 @@ impl Load {
     }
 }
 
-/// Loads a server for a while. Every answer must contain `marker`.
+/// Loads a server for a while. Its answers must contain `marker` before and after, and be 200 throughout.
 pub async fn run(
     server: &Server,
     address: &Address,
@@ -53,51 +55,75 @@ pub async fn run(
     marker: &'static str,
     time: Duration,
 ) -> Load {
+    let script = script(path, &body);
+    once(address, path, body.clone(), marker).await;
     // Not measured: the first requests pay for pages and branches that later ones find warm.
-    burst(address, path, body.clone(), marker, time / 5).await;
+    wrk(address, script.path(), Duration::from_secs(1)).await;
     let (cpu, start) = (server.cpu(), Instant::now());
-    let mut latencies = burst(address, path, body, marker, time).await;
+    let report = wrk(address, script.path(), time).await;
     let (elapsed, cpu) = (start.elapsed().as_secs_f64(), server.cpu() - cpu);
-    latencies.sort_unstable();
-    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64();
-    let count = latencies.len() as f64;
-    Load { rate: count / elapsed, p50: at(0.5), p99: at(0.99), cpu: cpu * 10_000.0 / count }
+    once(address, path, body, marker).await;
+    assert!(!report.contains("Non-2xx") && !report.contains("Socket errors"), "{report}");
+    let count = number(&report, " requests in");
+    Load {
+        rate: count / elapsed,
+        p50: latency(&report, "50%"),
+        p99: latency(&report, "99%"),
+        cpu: cpu * 10_000.0 / count,
+    }
 }
 
 /// One request, on a connection of its own.
 pub async fn once(address: &Address, path: &'static str, body: Vec<u8>, marker: &'static str) {
     let mut connection = Connection::open(&address.webhook, &trusting(&address.ca_pem)).await;
-    ask(&mut connection, path, body.into(), marker).await;
-}
-
-async fn burst(
-    address: &Address,
-    path: &'static str,
-    body: Vec<u8>,
-    marker: &'static str,
-    time: Duration,
-) -> Vec<Duration> {
-    let tls = trusting(&address.ca_pem);
-    let body = Bytes::from(body);
-    let mut clients = tokio::task::JoinSet::new();
-    for _ in 0..IN_FLIGHT {
-        let (mut connection, body) = (Connection::open(&address.webhook, &tls).await, body.clone());
-        clients.spawn(async move {
-            let (mut latencies, end) = (Vec::new(), Instant::now() + time);
-            while Instant::now() < end {
-                let start = Instant::now();
-                ask(&mut connection, path, body.clone(), marker).await;
-                latencies.push(start.elapsed());
-            }
-            latencies
-        });
-    }
-    clients.join_all().await.concat()
-}
-
-async fn ask(connection: &mut Connection, path: &str, body: Bytes, marker: &str) {
     let answer = connection.post(path, body).await;
     let is_right =
         answer.status.is_success() && answer.body.windows(marker.len()).any(|part| part == marker.as_bytes());
     assert!(is_right, "{}: {:?}", answer.status, answer.body);
+}
+
+fn script(path: &str, body: &[u8]) -> tempfile::NamedTempFile {
+    let script = tempfile::NamedTempFile::new().expect("a temporary file");
+    let body = String::from_utf8(body.to_vec()).expect("a review is text");
+    let text = format!(
+        "wrk.method = \"POST\"\nwrk.path = \"{path}\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\nwrk.body = [==[{body}]==]\n"
+    );
+    std::fs::write(script.path(), text).expect("a temporary file");
+    script
+}
+
+async fn wrk(address: &Address, script: &Path, time: Duration) -> String {
+    let output = Command::new("wrk")
+        .args(["--threads", "1", "--connections", &IN_FLIGHT.to_string(), "--latency", "--duration"])
+        .arg(format!("{}s", time.as_secs().max(1)))
+        .arg("--script")
+        .arg(script)
+        .arg(format!("https://{}/", address.webhook))
+        .output()
+        .await
+        .expect("this benchmark needs `wrk`: install it (Debian: apt-get install wrk)");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The number before `word`.
+fn number(report: &str, word: &str) -> f64 {
+    let before = report.split(word).next().unwrap_or_default();
+    before
+        .split_whitespace()
+        .last()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_else(|| panic!("{report}"))
+}
+
+/// The latency at a percentile, in seconds.
+fn latency(report: &str, percentile: &str) -> f64 {
+    let line = report.lines().find(|line| line.trim_start().starts_with(percentile));
+    let text = line.and_then(|line| line.split_whitespace().nth(1)).unwrap_or_else(|| panic!("{report}"));
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let seconds = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        _ => 1.0,
+    };
+    number.parse::<f64>().unwrap_or_else(|_| panic!("{report}")) * seconds
 }

@@ -2,12 +2,21 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::labels::Labels;
 
-/// The static pods' annotation (kubelet `types.ConfigMirrorAnnotationKey`).
-const MIRROR: &str = "kubernetes.io/config.mirror";
+/// The annotations, as far as they are told apart.
+#[derive(Deserialize)]
+#[serde(field_identifier)]
+enum Annotation {
+    /// The static pods' (kubelet `types.ConfigMirrorAnnotationKey`).
+    #[serde(rename = "kubernetes.io/config.mirror")]
+    Mirror,
+    #[serde(other)]
+    Other,
+}
 
 /// `null` as the default.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -102,9 +111,9 @@ pub(super) fn has_mirror<'de, D: Deserializer<'de>>(deserializer: D) -> Result<b
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
             let mut found = false;
-            while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            while let Some(key) = map.next_key::<Annotation>()? {
                 map.next_value::<IgnoredAny>()?;
-                found |= key == MIRROR;
+                found |= matches!(key, Annotation::Mirror);
             }
             Ok(found)
         }
