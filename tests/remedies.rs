@@ -134,3 +134,17 @@ fn the_smallest_change_is_proposed() {
         )
     );
 }
+
+#[test]
+fn a_list_of_thousands_is_judged_and_answered_with_the_placement() {
+    let named = |n: usize| LabelSelector {
+        match_labels: [("kubernetes.io/hostname".to_owned(), format!("n{n}"))].into(),
+        ..LabelSelector::default()
+    };
+    let verdict = judge((0..5_000).map(named).collect(), &facts(Match::Exact));
+    let finding = verdict.denials().next().unwrap();
+    assert_eq!(
+        finding.help,
+        "set `spec.nodeSelectors` to `[{matchLabels: {loadbalancerIPs.metallb.io: arp}}]`"
+    );
+}

@@ -34,7 +34,12 @@ impl Relation {
         if let Some(relation) = without_overlap(announcing, placement, &wider) {
             return Ok(relation);
         }
-        let narrower = uncovered(placement, announcing)?.and_then(|rest| rest.witness());
+        let narrower = match uncovered(placement, announcing) {
+            Ok(rest) => rest.and_then(|rest| rest.witness()),
+            // That it is wider is certain, and reason enough.
+            Err(TooComplex) if wider.is_some() => None,
+            Err(TooComplex) => return Err(TooComplex),
+        };
         Ok(Self::of(wider, narrower))
     }
 

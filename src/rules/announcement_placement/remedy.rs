@@ -6,9 +6,12 @@ use crate::topology::Match;
 
 /// Longer lists than this are not worth reading in a message; the plain placement is offered instead.
 const MAX_SELECTORS: usize = 8;
+/// Longer lists than this are not looked at: proposals compare each selector with every other one.
+const MAX_EXAMINED: usize = 64;
 
 /// What to do, in words. Every proposal has been judged: it would be admitted.
 pub(super) fn propose(written: &[LabelSelector], site: &Site) -> String {
+    let written = if written.len() > MAX_EXAMINED { &[] } else { written };
     if let Some((removed, _)) = without_strangers(written, site).filter(|(_, rest)| fits(rest, site)) {
         return format!("remove `spec.nodeSelectors[{removed}]`");
     }
