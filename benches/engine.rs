@@ -4,18 +4,6 @@
 //! cachegrind. Instructions are the same on a busy machine; times are what people ask for. With
 //! `--smoke` everything runs once, briefly.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::needless_pass_by_value,
-    reason = "a benchmark that cannot go on panics"
-)]
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hint::black_box;

@@ -6,19 +6,7 @@
 //! Printed are medians and the ratios between the two, then memory and start-up. `--smoke` runs everything
 //! briefly.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::needless_pass_by_value,
-    reason = "a benchmark that cannot go on panics, and the client is shared with the tests"
-)]
+#![allow(dead_code, unreachable_pub, reason = "every program uses its own part of what is shared")]
 
 #[path = "../tests/support/https.rs"]
 mod https;

@@ -6,6 +6,21 @@
 //! [`admission`] speaks the API server's `AdmissionReview`, [`server`] and [`certs`] speak HTTPS,
 //! [`webhook`] joins them, and [`cli`] is what people type.
 
+// No panic path outside tests, and nothing printed outside `cli`'s own streams.
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+
 pub mod admission;
 pub mod certs;
 pub mod change;

@@ -1,17 +1,5 @@
 //! The wire format: what comes in, whatever it is, and what goes out.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::needless_pass_by_value,
-    reason = "a test fails by panicking"
-)]
-
 use lockstep::admission::{DecodeError, Outcome, Phase, decode, review};
 use lockstep::facts::{Facts, Inventory};
 use serde_json::{Value, json};

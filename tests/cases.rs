@@ -1,17 +1,5 @@
 //! Every case at every level: the rules by themselves, `check`, the running server, and a real API server.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::needless_pass_by_value,
-    reason = "a test fails by panicking"
-)]
-
 mod support;
 
 use support::case::{self, Case, Outcome};

@@ -1,17 +1,5 @@
 //! `lockstep check` as people and programs use it: the built binary, its output and its exit code.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::needless_pass_by_value,
-    reason = "a test fails by panicking"
-)]
-
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,13 +1,5 @@
 //! Watches on a real API server: what facts come of it, and what an account must be allowed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::needless_pass_by_value,
-    reason = "a test fails by panicking"
-)]
-
 mod support;
 
 use std::sync::Arc;

@@ -1,13 +1,5 @@
 //! Every refusal teaches how to fix it, and what it teaches works: each proposal, done as it is written, is admitted.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use lockstep::facts::{Facts, Inventory};
 use lockstep::labels::{LabelSelector, Requirement};
 use lockstep::objects::{AdvertisementSpec, L2Advertisement, Object};

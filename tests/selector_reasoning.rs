@@ -3,18 +3,6 @@
 //! A selector names values out of `VALUES`; what lies outside is represented by one more value, because no
 //! requirement can tell two unnamed values apart.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::needless_pass_by_value,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 

@@ -1,13 +1,5 @@
 //! The definition of topologies on a real API server: what it refuses and what it fills in is what Rust does.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::needless_pass_by_value,
-    reason = "a test fails by panicking"
-)]
-
 mod support;
 
 use axum::http::StatusCode;

@@ -1,7 +1,5 @@
 //! What ARCHITECTURE.md says about the house holds in the house.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::string_slice, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -20,12 +20,12 @@ async fn in_a_cluster_the_source_ip_path_is_kept_and_everything_else_goes_on() {
     world::furnish(&client).await;
     let serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
     wait::until_ready(&serve.admin).await;
-    let probe = pod("default", "probe", json!({}));
+    let probe = pod("default", "probe", &json!({}));
     world::register(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &[probe]).await;
     // Without a topology nothing is enforced, so these are stored as people wrote them.
     let older = api::create(&client, &gateway_pod("older")).await;
     assert!(older["spec"].get("nodeSelector").is_none());
-    let foreign = pod("istio-system", "foreign", json!({"app": "other"}));
+    let foreign = pod("istio-system", "foreign", &json!({"app": "other"}));
     api::create(&client, &foreign).await;
     api::create(&client, &world::topology()).await;
     wait::until_enforced(&serve.admin, 1).await;
@@ -45,7 +45,7 @@ async fn in_a_cluster_the_source_ip_path_is_kept_and_everything_else_goes_on() {
 async fn pods_are_placed(client: &Client) {
     let stored = api::create(client, &gateway_pod("new")).await;
     assert_eq!(stored["spec"]["nodeSelector"], json!({LABEL: "arp"}));
-    let stored = api::create(client, &pod("istio-system", "bystander", json!({"app": "istiod"}))).await;
+    let stored = api::create(client, &pod("istio-system", "bystander", &json!({"app": "istiod"}))).await;
     assert!(stored["spec"].get("nodeSelector").is_none());
 }
 

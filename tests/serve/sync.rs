@@ -91,7 +91,7 @@ async fn before_the_first_sync_the_api_server_asks_again_and_admits_nothing_unch
     api::create(&client, &world::topology()).await;
     serve_topologies(&client, false).await;
     let serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
-    let probes = [world::pod("default", "probe", json!({})), world::wide_advertisement("probe")];
+    let probes = [world::pod("default", "probe", &json!({})), world::wide_advertisement("probe")];
     world::register(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &probes).await;
 
     let send = |object: Value| {
@@ -148,7 +148,7 @@ async fn metallb_may_come_late_and_its_first_advertisement_is_judged_rightly() {
     api::create(&client, &world::topology()).await;
     let serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
     until_denied(&serve).await;
-    let probe = world::pod("default", "probe", json!({}));
+    let probe = world::pod("default", "probe", &json!({}));
     world::register(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &[probe]).await;
 
     // Without MetalLB, pods are judged all the same, and a call about an advertisement is put off: it proves

@@ -86,7 +86,7 @@ pub fn topology() -> Value {
     })
 }
 
-pub fn pod(namespace: &str, name: &str, labels: Value) -> Value {
+pub fn pod(namespace: &str, name: &str, labels: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": namespace, "labels": labels},
@@ -99,7 +99,7 @@ pub fn gateway_labels() -> Value {
 }
 
 pub fn gateway_pod(name: &str) -> Value {
-    pod("istio-system", name, gateway_labels())
+    pod("istio-system", name, &gateway_labels())
 }
 
 /// A gateway Service that says nothing about the traffic policy.

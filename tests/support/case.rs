@@ -121,8 +121,8 @@ fn case(folder: &str, mode: Option<&&str>, file: &File, facts: &[Value]) -> Case
     if let Some(mode) = mode {
         spec["announcements"] = json!({ "match": mode });
     }
-    let mut topologies = vec![topology("first", spec)];
-    topologies.extend(file.more_topologies.iter().map(|(name, spec)| topology(name, spec.clone())));
+    let mut topologies = vec![topology("first", &spec)];
+    topologies.extend(file.more_topologies.iter().map(|(name, spec)| topology(name, spec)));
     let stored = file.existing.iter().cloned().chain(file.request.old_object.clone());
     Case {
         name: mode.map_or_else(|| folder.to_owned(), |mode| format!("{folder}/{mode}")),
@@ -137,7 +137,7 @@ fn case(folder: &str, mode: Option<&&str>, file: &File, facts: &[Value]) -> Case
     }
 }
 
-fn topology(name: &str, spec: Value) -> Value {
+fn topology(name: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": "lockstep.dev/v1alpha1",
         "kind": "GatewayTopology",

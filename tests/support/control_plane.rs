@@ -10,7 +10,6 @@
 #![allow(
     dead_code,
     unreachable_pub,
-    clippy::allow_attributes,
     reason = "every test crate compiles the whole harness and uses a part of it"
 )]
 
