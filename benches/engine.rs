@@ -36,6 +36,11 @@ enum World {
 
 fn subjects() -> Vec<Subject> {
     let pod = include_bytes!("reviews/pod.json");
+    let placed = String::from_utf8(pod.to_vec()).expect("the recorded review is text").replacen(
+        "\"spec\":{\"volumes\":",
+        "\"spec\":{\"nodeSelector\":{\"loadbalancerIPs.metallb.io\":\"arp\"},\"volumes\":",
+        1,
+    );
     let service = include_bytes!("reviews/service.json");
     let wide = advertisement(&json!({"ipAddressPools": ["default-pool"]}));
     let right = advertisement(&json!({
@@ -51,6 +56,7 @@ fn subjects() -> Vec<Subject> {
     };
     vec![
         subject("pod, 17 KB, placed", Phase::Mutate, pod, World::Small, "edit"),
+        subject("pod, 17 KB, already placed", Phase::Validate, placed.as_bytes(), World::Small, "allow"),
         subject("pod, 17 KB, refused", Phase::Validate, pod, World::Small, "deny"),
         subject("service, made Local", Phase::Mutate, service, World::Small, "edit"),
         subject("advertisement, right, small world", Phase::Validate, &right, World::Small, "allow"),

@@ -29,10 +29,7 @@ pub enum PatchError {
 /// # Errors
 /// [`PatchError`] if the object has no place for an edit.
 pub fn edited(object: &Value, edits: &[Edit]) -> Result<Value, PatchError> {
-    let patch = proven(object, edits)?;
-    let mut edited = object.clone();
-    json_patch::patch(&mut edited, &patch)?;
-    Ok(edited)
+    Ok(proven(object.clone(), edits)?.made)
 }
 
 /// The patch for an object that was received.
@@ -40,22 +37,27 @@ pub fn edited(object: &Value, edits: &[Edit]) -> Result<Value, PatchError> {
 /// Only the part of the object that edits can touch is looked at: whether an `add` applies depends on
 /// nothing but the parents of its path, and these were decoded one to one.
 pub(super) fn patch(object: &Object, edits: &[Edit]) -> Result<Patch, PatchError> {
-    proven(&skeleton(object), edits)
+    Ok(proven(skeleton(object), edits)?.patch)
+}
+
+/// A patch, and the document that it was seen to make.
+struct Proven {
+    patch: Patch,
+    made: Value,
 }
 
 /// The patch, after it was applied to `document` and made what the edits ask for.
-fn proven(document: &Value, edits: &[Edit]) -> Result<Patch, PatchError> {
+fn proven(mut document: Value, edits: &[Edit]) -> Result<Proven, PatchError> {
     let mut wanted = document.clone();
     let mut places = BTreeSet::new();
     for edit in edits {
         let tokens: Vec<String> = edit.field.tokens().map(Into::into).collect();
-        places.insert(existing_parent(document, &tokens));
+        places.insert(existing_parent(&document, &tokens));
         set(&mut wanted, &tokens, &edit.value).ok_or_else(|| PatchError::Parent(edit.field.to_string()))?;
     }
     let patch = Patch(places.into_iter().filter_map(|place| add(&wanted, &place)).collect());
-    let mut made = document.clone();
-    json_patch::patch(&mut made, &patch)?;
-    if made == wanted { Ok(patch) } else { Err(PatchError::Differs) }
+    json_patch::patch(&mut document, &patch)?;
+    if document == wanted { Ok(Proven { patch, made: document }) } else { Err(PatchError::Differs) }
 }
 
 /// The shortest path towards `tokens` that `document` does not hold: `add` needs all but its last token there.

@@ -1,13 +1,12 @@
 //! From a verdict to the bytes that the API server reads.
 
-use std::collections::BTreeMap;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::request::{DecodeError, Request};
-use super::{PatchError, patch, wording};
+use super::wording::{self, AuditAnnotations};
+use super::{PatchError, patch};
 use crate::rules::Change;
 use crate::verdict::{Finding, Severity, Verdict};
 
@@ -36,8 +35,8 @@ struct Response<'a> {
     patch: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    audit_annotations: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_annotations: Option<AuditAnnotations<'a>>,
 }
 
 /// Without a code the API server would answer the user with 400 instead of 403.

@@ -1,6 +1,6 @@
 //! What users and auditors read: bounded, on one line, without control characters.
 
-use std::collections::BTreeMap;
+use serde::Serialize;
 
 use crate::verdict::{Finding, Severity, Verdict};
 
@@ -44,18 +44,28 @@ pub(super) fn warnings(verdict: &Verdict) -> Vec<String> {
     warnings
 }
 
-/// What the API server's audit log keeps. Nothing for a request that the rules let pass without a word.
-pub(super) fn audit_annotations(verdict: &Verdict) -> BTreeMap<&'static str, String> {
-    let mut annotations = BTreeMap::new();
-    let Some(headline) = verdict.headline() else { return annotations };
-    annotations.insert("verdict", verdict.word().to_owned());
-    annotations.insert("rule", headline.rule.id().to_owned());
-    annotations.insert("reason", headline.reason.code().to_owned());
-    annotations.insert("topology", headline.topology.to_owned());
-    if let Some(witness) = headline.finding.and_then(|finding| finding.witness.as_ref()) {
-        annotations.insert("witness", clean(&format!("a node {witness}"), ANNOTATION_LIMIT));
-    }
-    annotations
+/// What the API server's audit log keeps, under these keys and the webhook's name.
+#[derive(Serialize)]
+pub(super) struct AuditAnnotations<'v> {
+    verdict: &'static str,
+    rule: &'static str,
+    reason: &'static str,
+    topology: &'v str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witness: Option<String>,
+}
+
+/// `None` for a request that the rules let pass without a word.
+pub(super) fn audit_annotations(verdict: &Verdict) -> Option<AuditAnnotations<'_>> {
+    let headline = verdict.headline()?;
+    let witness = headline.finding.and_then(|finding| finding.witness.as_ref());
+    Some(AuditAnnotations {
+        verdict: verdict.word(),
+        rule: headline.rule.id(),
+        reason: headline.reason.code(),
+        topology: headline.topology,
+        witness: witness.map(|witness| clean(&format!("a node {witness}"), ANNOTATION_LIMIT)),
+    })
 }
 
 /// The text on one line of printable ASCII, cut to `limit` bytes: it ends up in HTTP headers, terminals and logs.
