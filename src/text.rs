@@ -1,4 +1,7 @@
-//! User input in messages: enough of it to recognise it, and nothing that breaks a terminal or a log.
+//! Pieces of messages: user input, enough of it to recognise it and nothing that breaks a terminal or a log;
+//! and errors with their causes.
+
+use std::error::Error;
 
 /// The longest piece of user input that a message repeats, in characters.
 const SHOWN: usize = 80;
@@ -22,6 +25,18 @@ pub(crate) fn excerpt(input: &str) -> String {
 fn printable(character: char) -> impl Iterator<Item = char> {
     let is_control = character.is_control();
     character.escape_default().filter(move |_| is_control).chain((!is_control).then_some(character))
+}
+
+/// An error and its causes, outermost first.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]

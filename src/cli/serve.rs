@@ -20,6 +20,7 @@ use super::Exit;
 use crate::facts::Facts;
 use crate::server::{Admin, Bound, Config, Limits, Metrics};
 use crate::telemetry::{self, Log, LogFormat};
+use crate::text::chain;
 use crate::webhook::{self, Webhook};
 use facts::Source;
 use signals::Stop;
@@ -45,7 +46,7 @@ pub struct Args {
     #[command(flatten)]
     tls: tls::TlsArgs,
     /// For how many seconds reviews are still answered after SIGTERM, while callers turn to other replicas
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, env = "LOCKSTEP_DRAIN")]
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().drain.as_secs(), env = "LOCKSTEP_DRAIN")]
     drain: u64,
     /// The form of the log on standard error: `auto` is text on a terminal and JSON otherwise
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto, env = "LOCKSTEP_LOG_FORMAT")]
@@ -138,16 +139,4 @@ fn readiness(facts: &watch::Receiver<Option<Arc<Facts>>>) -> Result<(), String> 
         Some(_) => Ok(()),
         None => Err("the cluster's state has not been read yet".to_owned()),
     }
-}
-
-/// The error and what caused it, outermost first.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,6 +1,5 @@
 //! Renewals of the files, while they are served.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tracing::{info, warn};
 
 use super::load::{Contents, FilesError, KeyPairFiles};
 use crate::certs::metrics::Metrics;
+use crate::text::chain;
 
 /// How often files are read again, if nothing else is wished: far more often than the minute or so that
 /// the kubelet takes to bring a new Secret into a pod.
@@ -107,18 +107,6 @@ impl Reloader {
     fn is_news(&mut self, complaint: &str) -> bool {
         self.complaint.replace(complaint.to_owned()).is_none_or(|last| last != complaint)
     }
-}
-
-/// An error and its causes, outermost first.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

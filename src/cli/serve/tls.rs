@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::Failure;
-use crate::certs::files::{KeyPairFiles, Reloader};
+use crate::certs::files::{INTERVAL, KeyPairFiles, Reloader};
 use crate::certs::self_made::self_made;
 use crate::certs::{KeyPair, Metrics};
 
@@ -24,7 +24,7 @@ pub(super) struct TlsArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert", env = "LOCKSTEP_TLS_KEY")]
     tls_key: Option<PathBuf>,
     /// Every how many seconds the files are looked at
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = INTERVAL.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
     tls_reload: u64,
     /// A further DNS name or IP address for a certificate that is made for trying out
     #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
