@@ -36,11 +36,11 @@ impl Phase {
 
 /// What becomes of a review.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Outcome<'b> {
     /// It was judged; `body` is the answer for the API server.
     Judged {
         /// What was asked.
-        request: Request,
+        request: Request<'b>,
         /// What the rules say; empty for what no rule is about.
         verdict: Verdict,
         /// The `AdmissionReview` to send.
@@ -56,14 +56,14 @@ pub enum Outcome {
     /// There is not even a uid to answer to.
     Malformed(DecodeError),
     /// What the request depends on is not known: there must be no verdict.
-    Unknown(Request),
+    Unknown(Request<'b>),
     /// The edits do not apply. A bug, and never an answer.
     Unprovable(PatchError),
 }
 
 /// Judges one `AdmissionReview`.
 #[must_use]
-pub fn review(body: &[u8], phase: Phase, facts: &Facts) -> Outcome {
+pub fn review<'b>(body: &'b [u8], phase: Phase, facts: &Facts) -> Outcome<'b> {
     let request = match decode(body) {
         Ok(request) => request,
         Err(error) => {

@@ -59,8 +59,8 @@ impl Webhook {
             }
             Outcome::Unknown(request) => {
                 tracing::info!(
-                    uid = request.uid,
-                    namespace = request.namespace,
+                    uid = &*request.uid,
+                    namespace = &*request.namespace,
                     "a review waits for the state of its namespace"
                 );
                 self.unanswered(Unanswered::NotKnown, "lockstep has not read the state of this namespace yet")

@@ -1,7 +1,7 @@
 //! Edits as an RFC 6902 patch that is proven before it is sent: a patch that does not apply would fail the
 //! user's request with an internal error, whatever the failure policy says.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
@@ -49,24 +49,27 @@ struct Proven {
 /// The patch, after it was applied to `document` and made what the edits ask for.
 fn proven(mut document: Value, edits: &[Edit]) -> Result<Proven, PatchError> {
     let mut wanted = document.clone();
-    let mut places = BTreeSet::new();
+    let mut places: Vec<PointerBuf> = Vec::new();
     for edit in edits {
-        let tokens: Vec<String> = edit.field.tokens().map(Into::into).collect();
-        places.insert(existing_parent(&document, &tokens));
+        let tokens: Vec<Cow<'_, str>> = edit.field.tokens().collect();
+        let place = existing_parent(&document, &tokens);
         set(&mut wanted, &tokens, &edit.value).ok_or_else(|| PatchError::Parent(edit.field.to_string()))?;
+        if !places.contains(&place) {
+            places.push(place);
+        }
     }
-    let patch = Patch(places.into_iter().filter_map(|place| add(&wanted, &place)).collect());
+    let patch = Patch(places.into_iter().filter_map(|path| add(&wanted, path)).collect());
     json_patch::patch(&mut document, &patch)?;
     if document == wanted { Ok(Proven { patch, made: document }) } else { Err(PatchError::Differs) }
 }
 
 /// The shortest path towards `tokens` that `document` does not hold: `add` needs all but its last token there.
-fn existing_parent(document: &Value, tokens: &[String]) -> Vec<String> {
-    let mut place = Vec::new();
+fn existing_parent(document: &Value, tokens: &[Cow<'_, str>]) -> PointerBuf {
+    let mut place = PointerBuf::new();
     let mut at = Some(document);
     for token in tokens {
-        place.push(token.clone());
-        at = at.and_then(|value| value.get(token)).filter(|value| !value.is_null());
+        place.push_back(token.as_ref());
+        at = at.and_then(|value| value.get(token.as_ref())).filter(|value| !value.is_null());
         if at.is_none() {
             break;
         }
@@ -75,20 +78,19 @@ fn existing_parent(document: &Value, tokens: &[String]) -> Vec<String> {
 }
 
 /// Sets a value, making parents that are missing or null.
-fn set(document: &mut Value, tokens: &[String], value: &Value) -> Option<()> {
+fn set(document: &mut Value, tokens: &[Cow<'_, str>], value: &Value) -> Option<()> {
     let mut at = document;
     for token in tokens {
         if at.is_null() {
             *at = Value::Object(Map::new());
         }
-        at = at.as_object_mut()?.entry(token.clone()).or_insert(Value::Null);
+        at = at.as_object_mut()?.entry(token.as_ref()).or_insert(Value::Null);
     }
     *at = value.clone();
     Some(())
 }
 
-fn add(wanted: &Value, place: &[String]) -> Option<PatchOperation> {
-    let path = PointerBuf::from_tokens(place.iter().map(String::as_str));
+fn add(wanted: &Value, path: PointerBuf) -> Option<PatchOperation> {
     let value = path.resolve(wanted).ok()?.clone();
     Some(PatchOperation::Add(AddOperation { path, value }))
 }

@@ -16,6 +16,9 @@ pub enum DecodeError {
     /// Not JSON, or not of the expected shape.
     #[error("the AdmissionReview cannot be read: {}", without_value(.0))]
     Json(#[from] serde_json::Error),
+    /// Not text.
+    #[error("the AdmissionReview cannot be read: {0}")]
+    Text(#[from] std::str::Utf8Error),
     /// Another version, or another kind of object.
     #[error(
         "expected an AdmissionReview of admission.k8s.io/v1, got `{0}`: list `v1` in admissionReviewVersions"
@@ -50,21 +53,21 @@ fn without_value(error: &serde_json::Error) -> String {
     }
 }
 
-/// A request, as far as it is read.
+/// A request, as far as it is read. Its texts are those of the body wherever they hold no escapes.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
+pub struct Request<'b> {
     /// What the answer must repeat.
-    pub uid: String,
+    pub uid: Cow<'b, str>,
     /// The kind of the object.
-    pub kind: String,
+    pub kind: Cow<'b, str>,
     /// The namespace.
-    pub namespace: String,
+    pub namespace: Cow<'b, str>,
     /// The name; for a name that the API server will make up, its prefix and `*`.
-    pub name: String,
+    pub name: Cow<'b, str>,
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
-    pub operation: String,
+    pub operation: Cow<'b, str>,
     /// Who asks.
-    pub user: String,
+    pub user: Cow<'b, str>,
     /// Whether nothing will be stored.
     pub dry_run: bool,
     /// What rules look at; `None` for everything that no rule is about.
@@ -75,8 +78,9 @@ pub struct Request {
 ///
 /// # Errors
 /// [`DecodeError`] for anything that is not one, or that cannot be judged.
-pub fn decode(body: &[u8]) -> Result<Request, DecodeError> {
-    let review: Review<'_> = serde_json::from_slice(body)?;
+pub fn decode(body: &[u8]) -> Result<Request<'_>, DecodeError> {
+    // Checked as a whole, which is cheaper than text by text, and leaves nothing unread that is not text.
+    let review: Review<'_> = serde_json::from_str(std::str::from_utf8(body)?)?;
     if review.api_version != "admission.k8s.io/v1" || review.kind != "AdmissionReview" {
         return Err(DecodeError::Version(format!("{} {}", review.api_version, review.kind)));
     }
@@ -120,23 +124,27 @@ struct TypeName<'a> {
     resource: Cow<'a, str>,
 }
 
+/// A text of the body; `Cow` by itself is always read into a string of its own.
+#[derive(Debug, Default, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct User {
-    #[serde(deserialize_with = "crate::objects::or_default")]
-    username: String,
+struct User<'a> {
+    #[serde(borrow)]
+    username: Option<Text<'a>>,
 }
 
 #[derive(Debug, Default)]
 struct RawRequest<'a> {
-    uid: String,
+    uid: Text<'a>,
     kind: TypeName<'a>,
     resource: TypeName<'a>,
-    sub_resource: Cow<'a, str>,
-    namespace: String,
-    name: String,
-    operation: Cow<'a, str>,
-    user: User,
+    sub_resource: Text<'a>,
+    namespace: Text<'a>,
+    name: Text<'a>,
+    operation: Text<'a>,
+    user: User<'a>,
     dry_run: bool,
     object: Slot<'a>,
     old_object: Slot<'a>,
@@ -168,17 +176,17 @@ impl Slot<'_> {
     }
 }
 
-impl RawRequest<'_> {
+impl<'a> RawRequest<'a> {
     /// The kind, if rules are about it.
     fn judged_kind(&self) -> Option<Kind> {
-        if !self.sub_resource.is_empty() {
+        if !self.sub_resource.0.is_empty() {
             return None;
         }
         Kind::of(&self.resource.group, &self.resource.resource)
     }
 
-    fn into_request(self) -> Result<Request, DecodeError> {
-        if self.uid.is_empty() {
+    fn into_request(self) -> Result<Request<'a>, DecodeError> {
+        if self.uid.0.is_empty() {
             return Err(DecodeError::NoUid);
         }
         let kind = self.judged_kind();
@@ -189,18 +197,18 @@ impl RawRequest<'_> {
                 known,
             });
         }
-        let operation = match self.operation.as_ref() {
+        let operation = match self.operation.0.as_ref() {
             "CREATE" => Some(Operation::Create),
             "UPDATE" => Some(Operation::Update),
             _ => None,
         };
         let mut request = Request {
-            uid: self.uid,
-            kind: self.kind.resource.into_owned(),
-            namespace: self.namespace,
-            name: self.name,
-            operation: self.operation.into_owned(),
-            user: self.user.username,
+            uid: self.uid.0,
+            kind: self.kind.resource,
+            namespace: self.namespace.0,
+            name: self.name.0,
+            operation: self.operation.0,
+            user: self.user.username.unwrap_or_default().0,
             dry_run: self.dry_run,
             change: None,
         };
@@ -218,14 +226,14 @@ impl RawRequest<'_> {
         let old = self.old_object.decode(kind)?;
         let change = Change {
             operation,
-            namespace: request.namespace.clone(),
-            name: request.name.clone(),
+            namespace: request.namespace.clone().into_owned(),
+            name: request.name.clone().into_owned(),
             object,
             old,
         };
         let generated = &change.object.metadata().generate_name;
         if request.name.is_empty() && !generated.is_empty() {
-            request.name = format!("{generated}*");
+            request.name = format!("{generated}*").into();
         }
         request.change = Some(change);
         Ok(request)
@@ -294,10 +302,10 @@ fn or_default<'de, A: MapAccess<'de>, T: Deserialize<'de> + Default>(map: &mut A
 }
 
 fn slot<'de, A: MapAccess<'de>>(map: &mut A, request: &RawRequest<'_>) -> Result<Slot<'de>, A::Error> {
-    let is_wanted = matches!(request.operation.as_ref(), "CREATE" | "UPDATE");
+    let is_wanted = matches!(request.operation.0.as_ref(), "CREATE" | "UPDATE");
     match request.judged_kind() {
         Some(kind) if is_wanted => Ok(map.next_value_seed(kind)?.map_or(Slot::Absent, Slot::Decoded)),
-        _ if request.resource.resource.is_empty() || request.operation.is_empty() => {
+        _ if request.resource.resource.is_empty() || request.operation.0.is_empty() => {
             Ok(map.next_value::<Option<&RawValue>>()?.map_or(Slot::Absent, Slot::Text))
         }
         _ => {

@@ -12,6 +12,8 @@ use crate::verdict::{Finding, Severity, Verdict};
 
 /// More causes than this do not help anybody, and a hostile object could make thousands.
 const MAX_CAUSES: usize = 16;
+/// Room for an answer without a denial, so that it is written without being moved.
+const EXPECTED_BYTES: usize = 768;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -76,7 +78,7 @@ pub(super) fn unreadable(uid: &str, error: &DecodeError) -> Vec<u8> {
 }
 
 /// The answer to a request that was judged.
-pub(super) fn judged(request: &Request, change: &Change, verdict: &Verdict) -> Result<Vec<u8>, PatchError> {
+pub(super) fn judged(request: &Request<'_>, change: &Change, verdict: &Verdict) -> Result<Vec<u8>, PatchError> {
     let is_denied = verdict.is_denied();
     let patch = if is_denied || verdict.edits.is_empty() {
         None
@@ -95,7 +97,7 @@ pub(super) fn judged(request: &Request, change: &Change, verdict: &Verdict) -> R
     }))
 }
 
-fn denial<'a>(request: &'a Request, verdict: &Verdict) -> Status<'a> {
+fn denial<'a>(request: &'a Request<'_>, verdict: &Verdict) -> Status<'a> {
     let causes = verdict.denials().take(MAX_CAUSES).map(cause).collect();
     Status {
         code: 403,
@@ -116,6 +118,8 @@ fn cause(finding: &Finding) -> Cause {
 
 fn encode(response: Response<'_>) -> Vec<u8> {
     let review = Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response };
+    let mut body = Vec::with_capacity(EXPECTED_BYTES);
     // Strings, booleans and maps with string keys always serialise.
-    serde_json::to_vec(&review).unwrap_or_default()
+    let _ = serde_json::to_writer(&mut body, &review);
+    body
 }

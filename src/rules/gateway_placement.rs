@@ -95,9 +95,8 @@ impl PodAt<'_> {
 
     /// Adds what is missing of the placement; refuses what contradicts it.
     fn place(&self, site: &Site, report: &mut Report) {
-        let map = self.field(["spec", "nodeSelector"]);
         for (key, value) in &site.spec.placement.node_selector {
-            let field = map.clone().key(key);
+            let field = self.field(["spec", "nodeSelector"]).key(key);
             if let Some(held) = self.node_selector().and_then(|selector| selector.get(key)) {
                 if held == value {
                     continue;
@@ -154,14 +153,14 @@ impl PodAt<'_> {
             return;
         };
         let required = "requiredDuringSchedulingIgnoredDuringExecution";
-        let field = self.field(["spec", "affinity", "nodeAffinity", required, "nodeSelectorTerms"]);
+        let field = || self.field(["spec", "affinity", "nodeAffinity", required, "nodeSelectorTerms"]);
         let pins = affinity::pinned_nodes(terms);
         if let Some(pinned) = pins.iter().find(|_| pins.iter().all(|name| outside(name))) {
-            let remark = text::pinned(site, field, pinned, !self.is_template);
+            let remark = text::pinned(site, field(), pinned, !self.is_template);
             return report.deny(site, RULE, Reason::PinnedOutside, remark);
         }
         if !terms.iter().any(|term| affinity::is_satisfiable(term, &site.placement)) {
-            report.deny(site, RULE, Reason::Unsatisfiable, text::unsatisfiable(site, field));
+            report.deny(site, RULE, Reason::Unsatisfiable, text::unsatisfiable(site, field()));
         }
     }
 }

@@ -46,45 +46,64 @@ struct Fields<'w> {
 }
 
 impl Fields<'_> {
-    fn write(&mut self, field: &Field, value: &impl Serialize) {
-        let mut write = || -> Result<(), serde_json::Error> {
-            let mut bytes = Bytes(&mut self.writer);
-            let separator = |error| serde_json::Error::io(io::Error::other::<fmt::Error>(error));
-            bytes.0.write_char(',').map_err(separator)?;
-            serde_json::to_writer(&mut bytes, field.name())?;
-            bytes.0.write_char(':').map_err(separator)?;
-            value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Escape))
-        };
-        if self.outcome.is_ok() {
-            self.outcome = write().map_err(|_| fmt::Error);
+    fn write(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+        if self.outcome.is_err() {
+            return;
         }
+        // A field's name is an identifier of the source: there is nothing in it to escape.
+        self.outcome = self
+            .writer
+            .write_str(",\"")
+            .and_then(|()| self.writer.write_str(field.name()))
+            .and_then(|()| self.writer.write_str("\":"))
+            .and_then(|()| value(&mut self.writer));
+    }
+
+    fn write_json(&mut self, field: &Field, value: &impl Serialize) {
+        self.write(field, |writer| {
+            let mut serializer = serde_json::Serializer::with_formatter(Bytes(writer), Escape);
+            value.serialize(&mut serializer).map_err(|_| fmt::Error)
+        });
     }
 }
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.write(field, &value);
+        if value.bytes().all(stands_for_itself) {
+            self.write(field, |writer| {
+                writer.write_char('"')?;
+                writer.write_str(value)?;
+                writer.write_char('"')
+            });
+        } else {
+            self.write_json(field, &value);
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.write(field, &value);
+        self.write(field, |writer| writer.write_str(if value { "true" } else { "false" }));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.write(field, &value);
+        self.write_json(field, &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.write(field, &value);
+        self.write_json(field, &value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.write(field, &value);
+        self.write_json(field, &value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.write(field, &format!("{value:?}"));
+        self.record_str(field, &format!("{value:?}"));
     }
+}
+
+/// Most of what is logged is plain, and written as it is.
+const fn stands_for_itself(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
 /// JSON asks for escapes up to U+001F only; DEL and the C1 controls can move a terminal's cursor as well.

@@ -93,7 +93,7 @@ impl Metrics {
         );
     }
 
-    pub(super) fn judged(&self, phase: Phase, request: &Request, verdict: &Verdict) {
+    pub(super) fn judged(&self, phase: Phase, request: &Request<'_>, verdict: &Verdict) {
         let dry_run = if request.dry_run { "true" } else { "false" };
         let labels = ReviewLabels { webhook: phase.word(), verdict: verdict.word(), dry_run };
         self.reviews.get_or_create(&labels).inc();

@@ -10,7 +10,7 @@ const FIELD_LIMIT: usize = 512;
 const DETAIL_LIMIT: usize = 2048;
 
 /// Records what was decided; a request that the rules let pass without a word leaves no line.
-pub(super) fn judged(phase: Phase, request: &Request, verdict: &Verdict) {
+pub(super) fn judged(phase: Phase, request: &Request<'_>, verdict: &Verdict) {
     let Some(headline) = verdict.headline() else { return };
     let finding = headline.finding;
     let witness = finding.and_then(|finding| finding.witness.as_ref()).map(ToString::to_string);

@@ -1,5 +1,7 @@
 //! Recorded requests.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::admission;
@@ -24,12 +26,12 @@ pub(super) fn request(document: &Document, review: &Value) -> Result<Request, Pr
     let bytes = serde_json::to_vec(review).map_err(|error| refused(error.to_string()))?;
     let request = admission::decode(&bytes).map_err(|error| refused(error.to_string()))?;
     let Some(change) = request.change else {
-        return Ok(Request::Untouched([request.kind, request.namespace, request.name]));
+        return Ok(Request::Untouched([request.kind, request.namespace, request.name].map(Cow::into_owned)));
     };
     Ok(Request::Judged(Box::new(Candidate {
-        kind: request.kind,
-        namespace: request.namespace,
-        name: request.name,
+        kind: request.kind.into_owned(),
+        namespace: request.namespace.into_owned(),
+        name: request.name.into_owned(),
         judged: kind(&change.object),
         change,
         value: review.pointer("/request/object").cloned().unwrap_or_default(),

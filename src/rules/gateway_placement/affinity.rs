@@ -31,10 +31,9 @@ impl Bounds {
 ///
 /// `metadata.name` is not looked at: which names exist is a matter of today's nodes.
 pub(super) fn is_satisfiable(term: &NodeSelectorTerm, placement: &Selector) -> bool {
-    let Some((selector, bounds)) = parse(term) else {
+    let Some((both, bounds)) = narrow(placement, term) else {
         return false;
     };
-    let both = selector.intersect(placement);
     !both.is_empty() && bounds.iter().all(|(key, bounds)| has_integer(both.get(key), *bounds))
 }
 
@@ -46,7 +45,7 @@ pub(super) fn admits_outside(spec: &PodSpec, selected: &Selector, placement: &Se
     match spec.required_terms() {
         None => selected.outside(placement),
         Some(terms) => {
-            terms.iter().filter_map(parse).find_map(|(term, _)| selected.intersect(&term).outside(placement))
+            terms.iter().filter_map(|term| narrow(selected, term)).find_map(|(both, _)| both.outside(placement))
         }
     }
 }
@@ -65,12 +64,16 @@ pub(super) fn pinned_nodes(terms: &[NodeSelectorTerm]) -> Vec<&str> {
     names
 }
 
-/// The term as a selector and bounds by key; `None` for a term that selects no node.
-fn parse(term: &NodeSelectorTerm) -> Option<(Selector, BTreeMap<&str, Bounds>)> {
+/// What `selected` and the term select together, and the term's bounds by key; `None` for a term that selects
+/// no node.
+fn narrow<'t>(
+    selected: &Selector,
+    term: &'t NodeSelectorTerm,
+) -> Option<(Selector, BTreeMap<&'t str, Bounds>)> {
     if term.match_expressions.is_empty() && term.match_fields.is_empty() {
         return None;
     }
-    let mut selector = Selector::default();
+    let mut selector = selected.clone();
     let mut bounds: BTreeMap<&str, Bounds> = BTreeMap::new();
     for requirement in &term.match_expressions {
         match values(requirement) {
