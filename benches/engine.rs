@@ -76,7 +76,7 @@ fn advertisement(spec: &serde_json::Value) -> Vec<u8> {
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
 }
 
 /// Facts of the world: one node in ten is a gateway node, as many advertisements as asked for.

@@ -27,8 +27,10 @@ pub use witness::Witness;
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 /// The labels that an object carries: at most one value per key.
-pub type Labels = BTreeMap<String, String>;
+pub type Labels = BTreeMap<SmolStr, SmolStr>;
 
 /// Whether `labels` carry every pair of `wanted`, as a `nodeSelector` or a Service's `spec.selector` asks.
 #[must_use]

@@ -171,7 +171,7 @@ fn is_announced_by(facts: &Facts, name: &str) -> bool {
 
 fn node_value<'f>(facts: &'f Facts, name: &str) -> Option<&'f str> {
     let labels = facts.nodes().labels(name)?;
-    labels.get("loadbalancerIPs.metallb.io").map(String::as_str)
+    labels.get("loadbalancerIPs.metallb.io").map(smol_str::SmolStr::as_str)
 }
 
 #[tokio::test]

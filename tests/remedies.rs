@@ -82,7 +82,7 @@ fn selector() -> impl Strategy<Value = LabelSelector> {
     );
     (labels, prop::collection::vec(requirement(), 0..=2)).prop_map(|(labels, match_expressions)| {
         LabelSelector {
-            match_labels: labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            match_labels: labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
             match_expressions,
         }
     })
@@ -130,7 +130,7 @@ fn the_smallest_change_is_proposed() {
 #[test]
 fn a_list_of_thousands_is_judged_and_answered_with_the_placement() {
     let named = |n: usize| LabelSelector {
-        match_labels: [("kubernetes.io/hostname".to_owned(), format!("n{n}"))].into(),
+        match_labels: [("kubernetes.io/hostname".into(), format!("n{n}").into())].into(),
         ..LabelSelector::default()
     };
     let verdict = judge((0..5_000).map(named).collect(), &facts(Match::Exact));

@@ -43,7 +43,7 @@ fn universe() -> Vec<Labels> {
         let with_key = sets.iter().flat_map(|set: &Labels| {
             VALUES.iter().chain([&UNNAMED]).map(move |value| {
                 let mut set = set.clone();
-                set.insert(key.to_owned(), (*value).to_owned());
+                set.insert(key.into(), (*value).into());
                 set
             })
         });

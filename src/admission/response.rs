@@ -78,7 +78,11 @@ pub(super) fn unreadable(uid: &str, error: &DecodeError) -> Vec<u8> {
 }
 
 /// The answer to a request that was judged.
-pub(super) fn judged(request: &Request<'_>, change: &Change, verdict: &Verdict) -> Result<Vec<u8>, PatchError> {
+pub(super) fn judged(
+    request: &Request<'_>,
+    change: &Change,
+    verdict: &Verdict,
+) -> Result<Vec<u8>, PatchError> {
     let is_denied = verdict.is_denied();
     let patch = if is_denied || verdict.edits.is_empty() {
         None

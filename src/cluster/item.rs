@@ -1,5 +1,6 @@
 //! An object, cut down to what facts are made of.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -60,9 +61,9 @@ impl Item {
             name: metadata.name.clone().unwrap_or_default(),
         };
         let item = match kind {
-            Watched::Node => Ok(Self::Node(Arc::new(metadata.labels.unwrap_or_default()))),
-            Watched::Pod => Ok(Self::Pod(metadata.labels.unwrap_or_default())),
-            Watched::IPAddressPool => Ok(Self::Pool(metadata.labels.unwrap_or_default())),
+            Watched::Node => Ok(Self::Node(Arc::new(labels(metadata.labels)))),
+            Watched::Pod => Ok(Self::Pod(labels(metadata.labels))),
+            Watched::IPAddressPool => Ok(Self::Pool(labels(metadata.labels))),
             Watched::GatewayTopology => {
                 topology(&metadata, rest).map(|declared| Self::Topology(Box::new(declared)))
             }
@@ -89,12 +90,16 @@ fn spec<T: DeserializeOwned>(mut rest: Value) -> Result<Option<T>, String> {
     serde_json::from_value(spec).map_err(|error| format!("spec: {error}"))
 }
 
+fn labels(held: Option<BTreeMap<String, String>>) -> Labels {
+    held.into_iter().flatten().map(|(key, value)| (key.into(), value.into())).collect()
+}
+
 /// The metadata that rules read, without what changes too often and means nothing to them.
 fn kept(metadata: ObjectMeta) -> Metadata {
     Metadata {
         name: metadata.name.unwrap_or_default(),
         namespace: metadata.namespace.unwrap_or_default(),
-        labels: metadata.labels.unwrap_or_default(),
+        labels: labels(metadata.labels),
         is_terminating: metadata.deletion_timestamp.is_some(),
         ..Metadata::default()
     }

@@ -57,7 +57,7 @@ mod tests {
         let mut declared = Declared::default();
         declared.spec.gateway.namespace = namespace.to_owned();
         declared.spec.gateway.pod_labels =
-            labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<Labels>();
+            labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect::<Labels>();
         declared
     }
 

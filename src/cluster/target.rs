@@ -68,7 +68,7 @@ mod tests {
     fn topologies_share_all_watches_but_those_of_their_pods() {
         let one = GatewayTopologySpec::default();
         let mut other = one.clone();
-        other.gateway.pod_labels = Labels::from([("app".to_owned(), "other".to_owned())]);
+        other.gateway.pod_labels = Labels::from([("app".into(), "other".into())]);
         assert_eq!(targets([&one].into_iter()).len(), 6);
         assert_eq!(targets([&one, &one].into_iter()).len(), 6);
         assert_eq!(targets([&one, &other].into_iter()).len(), 7);

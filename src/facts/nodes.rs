@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use crate::labels::{Labels, Selector};
 
 /// How many nodes a search for examples looks at. Examples help people, the witness is the proof: a search
@@ -13,16 +15,16 @@ const LOOK_AT: usize = 256;
 #[derive(Debug, Default)]
 pub struct Nodes {
     all: Vec<(String, Arc<Labels>)>,
-    by_label: HashMap<String, HashMap<String, Vec<usize>>>,
+    by_label: HashMap<SmolStr, HashMap<SmolStr, Vec<usize>>>,
 }
 
 impl Nodes {
-    pub(super) fn new(nodes: &BTreeMap<String, Arc<Labels>>, keys: BTreeSet<String>) -> Self {
+    pub(super) fn new(nodes: &BTreeMap<String, Arc<Labels>>, keys: BTreeSet<SmolStr>) -> Self {
         let all: Vec<_> = nodes.iter().map(|(name, labels)| (name.clone(), Arc::clone(labels))).collect();
         let by_label = keys
             .into_iter()
             .map(|key| {
-                let mut holders: HashMap<String, Vec<usize>> = HashMap::new();
+                let mut holders: HashMap<SmolStr, Vec<usize>> = HashMap::new();
                 for (position, (_, labels)) in all.iter().enumerate() {
                     if let Some(value) = labels.get(&key) {
                         holders.entry(value.clone()).or_default().push(position);
@@ -73,9 +75,8 @@ impl Nodes {
     /// The nodes that hold one of the values that `selector` asks of an indexed key: the shortest such list.
     fn holders(&self, selector: &Selector) -> Option<impl Iterator<Item = usize> + use<'_>> {
         let lists = selector.keys().filter_map(|(key, values)| {
-            let holders = self.by_label.get(key.as_ref())?;
-            let lists: Vec<_> =
-                values.finite()?.iter().filter_map(|value| holders.get(value.as_ref())).collect();
+            let holders = self.by_label.get(key)?;
+            let lists: Vec<_> = values.finite()?.iter().filter_map(|value| holders.get(value)).collect();
             Some(lists)
         });
         let shortest = lists.min_by_key(|lists| lists.iter().map(|list| list.len()).sum::<usize>())?;

@@ -1,6 +1,6 @@
 //! Whether a union of selectors covers another selector, by taking it apart box by box.
 
-use std::sync::Arc;
+use smol_str::SmolStr;
 
 use super::{Selector, Values};
 
@@ -80,8 +80,8 @@ impl<'a> Piece<'a> {
     /// Pushes the parts of this piece that `taken` does not select: disjoint boxes, one per key to split on.
     fn without(self, taken: &'a Selector, open: &mut Vec<Self>, work: &mut Work) -> Result<(), TooComplex> {
         let mut rest = self.part;
-        let keys: Vec<(Arc<str>, Values)> =
-            splits(&rest, taken).map(|(key, values)| (Arc::clone(key), values.clone())).collect();
+        let keys: Vec<(SmolStr, Values)> =
+            splits(&rest, taken).map(|(key, values)| (key.clone(), values.clone())).collect();
         for (key, values) in keys {
             work.spend(rest.size())?;
             let held = rest.get(&key).cloned().unwrap_or_else(Values::anything);
@@ -95,7 +95,7 @@ impl<'a> Piece<'a> {
 }
 
 /// The requirements of `selector` that do not hold throughout `part`.
-fn splits<'s>(part: &Selector, selector: &'s Selector) -> impl Iterator<Item = (&'s Arc<str>, &'s Values)> {
+fn splits<'s>(part: &Selector, selector: &'s Selector) -> impl Iterator<Item = (&'s SmolStr, &'s Values)> {
     selector.keys().filter(|(key, values)| match part.get(key) {
         Some(held) => !held.is_within(values),
         None => !Values::anything().is_within(values),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Selector, SyntaxError, Values, check_key, check_value};
+use super::{Labels, Selector, SyntaxError, Values, check_key, check_value};
 use crate::field::FieldPath;
 use crate::text::excerpt;
 
@@ -14,7 +14,7 @@ use crate::text::excerpt;
 pub struct LabelSelector {
     /// Exact values.
     #[serde(deserialize_with = "crate::objects::pruned", skip_serializing_if = "BTreeMap::is_empty")]
-    pub match_labels: BTreeMap<String, String>,
+    pub match_labels: Labels,
     /// Requirements with an operator.
     #[serde(deserialize_with = "crate::objects::or_default", skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<Requirement>,

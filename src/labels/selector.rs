@@ -1,8 +1,8 @@
 //! One selector as a box: what each key may hold, all keys at once.
 
+use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use super::{Labels, Values, Witness};
 
@@ -11,17 +11,14 @@ use super::{Labels, Values, Witness};
 /// The default selector has no requirement and matches every label set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Selector {
-    keys: BTreeMap<Arc<str>, Values>,
+    keys: BTreeMap<SmolStr, Values>,
 }
 
 impl Selector {
     /// The selector of a plain map, such as a pod's `spec.nodeSelector`.
     #[must_use]
     pub fn from_labels(labels: &Labels) -> Self {
-        let keys = labels
-            .iter()
-            .map(|(key, value)| (Arc::from(key.as_str()), Values::one_of([value.as_str()])))
-            .collect();
+        let keys = labels.iter().map(|(key, value)| (key.clone(), Values::one_of([value.clone()]))).collect();
         Self { keys }
     }
 
@@ -30,20 +27,20 @@ impl Selector {
         match self.keys.get_mut(key) {
             Some(held) => *held = held.intersect(&values),
             None => {
-                self.keys.insert(Arc::from(key), values);
+                self.keys.insert(SmolStr::new(key), values);
             }
         }
     }
 
     /// The same selector, but with `key` holding exactly `values`.
-    pub(super) fn with(&self, key: &Arc<str>, values: Values) -> Self {
+    pub(super) fn with(&self, key: &SmolStr, values: Values) -> Self {
         let mut narrowed = self.clone();
-        narrowed.keys.insert(Arc::clone(key), values);
+        narrowed.keys.insert(key.clone(), values);
         narrowed
     }
 
     /// The keys that are named, and what each may hold.
-    pub fn keys(&self) -> impl Iterator<Item = (&Arc<str>, &Values)> {
+    pub fn keys(&self) -> impl Iterator<Item = (&SmolStr, &Values)> {
         self.keys.iter()
     }
 
@@ -69,7 +66,7 @@ impl Selector {
     /// Whether an object with these labels is selected.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.keys.iter().all(|(key, values)| values.holds(labels.get(key.as_ref()).map(String::as_str)))
+        self.keys.iter().all(|(key, values)| values.holds(labels.get(key).map(SmolStr::as_str)))
     }
 
     /// The selector of the label sets that both select.
@@ -118,11 +115,11 @@ impl Selector {
     }
 
     /// The first key on which `self` allows what `other` does not, and what that is.
-    fn first_outside(&self, other: &Self) -> Option<(Arc<str>, Values)> {
+    fn first_outside(&self, other: &Self) -> Option<(SmolStr, Values)> {
         let anything = Values::anything();
         other.keys.iter().find_map(|(key, allowed)| {
             let held = self.keys.get(key).unwrap_or(&anything);
-            (!held.is_within(allowed)).then(|| (Arc::clone(key), held.intersect(&allowed.complement())))
+            (!held.is_within(allowed)).then(|| (key.clone(), held.intersect(&allowed.complement())))
         })
     }
 

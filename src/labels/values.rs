@@ -1,7 +1,7 @@
 //! What one label key may hold.
 
+use smol_str::{SmolStr, format_smolstr};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// The set of things that one key may hold: some values, and perhaps its absence.
 ///
@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct Values {
     absent: bool,
     all_but: bool,
-    listed: BTreeSet<Arc<str>>,
+    listed: BTreeSet<SmolStr>,
 }
 
 impl Values {
@@ -22,13 +22,13 @@ impl Values {
 
     /// One of `values`: the key must be there.
     #[must_use]
-    pub fn one_of<V: Into<Arc<str>>>(values: impl IntoIterator<Item = V>) -> Self {
+    pub fn one_of<V: Into<SmolStr>>(values: impl IntoIterator<Item = V>) -> Self {
         Self { absent: false, all_but: false, listed: values.into_iter().map(Into::into).collect() }
     }
 
     /// None of `values`. An absent key satisfies it, as in Kubernetes (`labels.Requirement.Matches`).
     #[must_use]
-    pub fn none_of<V: Into<Arc<str>>>(values: impl IntoIterator<Item = V>) -> Self {
+    pub fn none_of<V: Into<SmolStr>>(values: impl IntoIterator<Item = V>) -> Self {
         Self::one_of(values).complement()
     }
 
@@ -103,7 +103,7 @@ impl Values {
 
     /// The values, if they are finitely many and absence is not among what is held.
     #[must_use]
-    pub fn finite(&self) -> Option<&BTreeSet<Arc<str>>> {
+    pub fn finite(&self) -> Option<&BTreeSet<SmolStr>> {
         (!self.absent && !self.all_but).then_some(&self.listed)
     }
 
@@ -113,7 +113,7 @@ impl Values {
     }
 
     /// One thing that is held: absence if it may be (`Some(None)`), else a value; `None` if nothing is.
-    pub(super) fn example(&self) -> Option<Option<Arc<str>>> {
+    pub(super) fn example(&self) -> Option<Option<SmolStr>> {
         if self.absent {
             return Some(None);
         }
@@ -124,11 +124,11 @@ impl Values {
     }
 
     /// A value that is not listed.
-    fn fresh(&self) -> Arc<str> {
+    fn fresh(&self) -> SmolStr {
         (0_u64..)
-            .map(|n| if n == 0 { Arc::from("other") } else { Arc::from(format!("other-{n}")) })
-            .find(|value: &Arc<str>| !self.listed.contains(value))
-            .unwrap_or_else(|| Arc::from("other"))
+            .map(|n| if n == 0 { SmolStr::new_static("other") } else { format_smolstr!("other-{n}") })
+            .find(|value: &SmolStr| !self.listed.contains(value))
+            .unwrap_or_else(|| SmolStr::new_static("other"))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use smol_str::SmolStr;
+
 use super::{Labels, Selector};
 
 /// A label set that proves a finding, such as a node that would announce but must not run the gateway.
@@ -13,7 +15,7 @@ pub struct Witness {
     /// The labels that the object carries.
     pub labels: Labels,
     /// The keys that matter by being absent from it.
-    pub without: BTreeSet<String>,
+    pub without: BTreeSet<SmolStr>,
 }
 
 impl Witness {
@@ -23,10 +25,10 @@ impl Witness {
         for (key, values) in selector.keys() {
             match values.example()? {
                 Some(value) => {
-                    witness.labels.insert(key.to_string(), value.to_string());
+                    witness.labels.insert(key.clone(), value);
                 }
                 None => {
-                    witness.without.insert(key.to_string());
+                    witness.without.insert(key.clone());
                 }
             }
         }

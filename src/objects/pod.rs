@@ -1,6 +1,7 @@
 //! Pods and what makes pods.
 
 use serde::Deserialize;
+use smol_str::SmolStr;
 
 use super::{Metadata, or_default, tolerant};
 use crate::labels::Labels;
@@ -89,13 +90,13 @@ pub struct NodeSelectorTerm {
 pub struct NodeSelectorRequirement {
     /// The label key or the field.
     #[serde(deserialize_with = "or_default")]
-    pub key: String,
+    pub key: SmolStr,
     /// `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt` or `Lt`.
     #[serde(deserialize_with = "or_default")]
-    pub operator: String,
+    pub operator: SmolStr,
     /// The operator's values.
     #[serde(deserialize_with = "or_default")]
-    pub values: Vec<String>,
+    pub values: Vec<SmolStr>,
 }
 
 /// A `DaemonSet`. Its controller plans from the template, before any of its pods is admitted.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use smol_str::SmolStr;
 
 use crate::labels::Labels;
 
@@ -73,8 +74,8 @@ impl<'de> Visitor<'de> for Strings {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Labels>, A::Error> {
         let mut labels = Labels::new();
-        while let Some((key, value)) = map.next_entry::<String, Option<String>>()? {
-            if let Some(value) = value.or_else(|| self.null.map(str::to_owned)) {
+        while let Some((key, value)) = map.next_entry::<SmolStr, Option<SmolStr>>()? {
+            if let Some(value) = value.or_else(|| self.null.map(SmolStr::new_static)) {
                 labels.insert(key, value);
             }
         }

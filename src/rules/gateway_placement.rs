@@ -9,6 +9,8 @@ mod text;
 
 pub(super) use daemon_set::{check_template, place_template};
 
+use smol_str::SmolStr;
+
 use super::report::{Remark, Report};
 use super::{Change, Operation};
 use crate::facts::{Facts, Site};
@@ -124,13 +126,13 @@ impl PodAt<'_> {
         let spec = self.pod.spec.as_ref().unwrap_or(&empty);
         let mut admitted = Selector::default();
         for (key, value) in spec.node_selector.iter().flatten() {
-            admitted.require(key, Values::one_of([value.as_str()]));
+            admitted.require(key, Values::one_of([value.clone()]));
         }
         let Some(witness) = affinity::admits_outside(spec, &admitted, &site.placement) else {
             return;
         };
         let field = self.field(["spec", "nodeSelector"]);
-        let held = |key: &String| spec.node_selector.as_ref().and_then(|selector| selector.get(key));
+        let held = |key: &SmolStr| spec.node_selector.as_ref().and_then(|selector| selector.get(key));
         for (key, value) in &site.spec.placement.node_selector {
             if let Some(held) = held(key).filter(|held| *held != value) {
                 let remark = text::conflict(site, field.key(key), held, value);

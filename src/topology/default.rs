@@ -12,7 +12,7 @@ use crate::labels::Labels;
 pub const BUILT_IN: &str = "istio-ingressgateway";
 
 fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
-    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
 }
 
 impl Default for GatewayTopologySpec {

@@ -1,14 +1,15 @@
 //! Verdicts as one JSON document. Its fields keep their meaning as long as `version` stays the same; new
 //! ones may come.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::Value;
+use smol_str::SmolStr;
 
 use crate::cli::check::{Judged, Placed, Report};
 use crate::field::FieldPath;
-use crate::labels::Witness;
+use crate::labels::{Labels, Witness};
 use crate::manifests::Problem;
 use crate::verdict::{Edit, Finding};
 
@@ -80,8 +81,8 @@ struct Seen<'r> {
 
 #[derive(Serialize)]
 struct Proof<'r> {
-    labels: &'r BTreeMap<String, String>,
-    without: &'r BTreeSet<String>,
+    labels: &'r Labels,
+    without: &'r BTreeSet<SmolStr>,
 }
 
 #[derive(Serialize)]

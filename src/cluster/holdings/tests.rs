@@ -71,7 +71,7 @@ fn key(namespace: &str, name: &str) -> ObjectKey {
 }
 
 fn labels(value: &str) -> Labels {
-    Labels::from([("app".to_owned(), value.to_owned())])
+    Labels::from([("app".into(), value.into())])
 }
 
 fn node(name: &str, value: &str) -> (ObjectKey, Item) {

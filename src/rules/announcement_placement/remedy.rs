@@ -55,7 +55,7 @@ fn narrowed(written: &[LabelSelector], site: &Site) -> Vec<LabelSelector> {
                 continue;
             }
             // A requirement on a placement label says nothing more once its value is fixed.
-            narrowed.match_expressions.retain(|requirement| !wanted.contains_key(&requirement.key));
+            narrowed.match_expressions.retain(|requirement| !wanted.contains_key(requirement.key.as_str()));
             narrowed.match_labels.extend(wanted.clone());
         }
         if !proposal.contains(&narrowed) {

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use crate::labels::{Selector, Values, Witness};
 use crate::objects::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
@@ -44,9 +46,10 @@ pub(super) fn is_satisfiable(term: &NodeSelectorTerm, placement: &Selector) -> b
 pub(super) fn admits_outside(spec: &PodSpec, selected: &Selector, placement: &Selector) -> Option<Witness> {
     match spec.required_terms() {
         None => selected.outside(placement),
-        Some(terms) => {
-            terms.iter().filter_map(|term| narrow(selected, term)).find_map(|(both, _)| both.outside(placement))
-        }
+        Some(terms) => terms
+            .iter()
+            .filter_map(|term| narrow(selected, term))
+            .find_map(|(both, _)| both.outside(placement)),
     }
 }
 
@@ -57,7 +60,7 @@ pub(super) fn pinned_nodes(terms: &[NodeSelectorTerm]) -> Vec<&str> {
         let mut pins =
             term.match_fields.iter().filter(|field| field.key == "metadata.name" && field.operator == "In");
         match pins.next() {
-            Some(pin) => names.extend(pin.values.iter().map(String::as_str)),
+            Some(pin) => names.extend(pin.values.iter().map(SmolStr::as_str)),
             None => return Vec::new(),
         }
     }
@@ -89,7 +92,7 @@ fn narrow<'t>(
 }
 
 fn values(requirement: &NodeSelectorRequirement) -> Option<Values> {
-    let listed = requirement.values.iter().map(String::as_str);
+    let listed = requirement.values.iter().cloned();
     match requirement.operator.as_str() {
         "In" => Some(Values::one_of(listed)),
         "NotIn" => Some(Values::none_of(listed)),
