@@ -3,9 +3,11 @@
 mod check;
 mod default;
 mod schema;
+mod status;
 
 pub use check::TopologyError;
 pub use default::BUILT_IN;
+pub use status::{GUARDED, GatewayTopologyStatus};
 
 use std::collections::BTreeMap;
 
@@ -28,11 +30,17 @@ use crate::verdict::Rule;
     plural = "gatewaytopologies",
     shortname = "gwt",
     category = "lockstep",
+    status = "GatewayTopologyStatus",
     doc = "One gateway: which pods it is made of, where they may run, and which address pools carry its Services.",
     printcolumn(name = "Gateway", type_ = "string", json_path = ".spec.gateway.namespace"),
     printcolumn(name = "Pools", type_ = "string", json_path = ".spec.addressPools"),
     printcolumn(name = "Match", type_ = "string", json_path = ".spec.announcements.match"),
     printcolumn(name = "Enforcement", type_ = "string", json_path = ".spec.enforcement"),
+    printcolumn(
+        name = "Guarded",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Guarded")].status"#
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     derive = "Default",
     derive = "PartialEq"
