@@ -10,6 +10,7 @@
 //! * Which namespaces are pending is derived from the topologies anew for each snapshot, never kept in step by
 //!   hand.
 //! * The end of a watch task is the end of [`run`]: stale facts must not look like fresh ones for long.
+//! * The status of topologies is kept by tasks of its own ([`guard`]): whatever happens to them, facts stay as they are.
 //! * This module knows no request and no verdict.
 
 mod contact;
@@ -17,16 +18,20 @@ mod follow;
 mod holdings;
 mod inbox;
 mod item;
+mod latest;
 mod listing;
 mod metrics;
 mod overlap;
 mod publish;
+pub mod reported;
+mod status;
 mod target;
 mod trouble;
 mod watched;
 mod watches;
 
 pub use metrics::Metrics;
+pub use status::{Guard, guard};
 pub use watched::Watched;
 
 use std::sync::Arc;

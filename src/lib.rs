@@ -28,6 +28,7 @@ pub mod cli;
 pub mod cluster;
 pub mod facts;
 pub mod field;
+pub mod guard;
 pub mod labels;
 pub mod manifests;
 pub mod objects;

@@ -15,17 +15,20 @@ use super::listing::{Listing, Report};
 use super::target::{Target, WatchId};
 use super::trouble::{Failure, Trouble};
 use super::{Metrics, Watched, contact};
+use crate::facts::ObjectKey;
 
 /// How long one watch request lasts. kube gives up on a silent one 5 s later, so this bounds how long facts can
 /// be stale without anybody noticing; its default is 290 s. A request a minute costs the API server nothing.
 pub(super) const WATCH_SECONDS: u32 = 60;
 
 /// A watch that is to be followed.
-pub(super) struct Watch {
+pub(super) struct Watch<T = Item> {
     pub(super) id: WatchId,
     pub(super) target: Target,
     pub(super) client: Client,
-    pub(super) reports: mpsc::Sender<(WatchId, Report)>,
+    pub(super) reports: mpsc::Sender<(WatchId, Report<T>)>,
+    /// What is kept of an object.
+    pub(super) read: fn(Watched, Raw) -> (ObjectKey, T),
     pub(super) metrics: Metrics,
 }
 
@@ -48,7 +51,7 @@ impl Seen for PartialObjectMeta {}
 /// Nobody wants reports any more.
 struct Unheard;
 
-impl Watch {
+impl<T: Send + 'static> Watch<T> {
     /// Follows the watch for as long as somebody takes its reports, and says what it was about.
     pub(super) async fn follow(self) -> Watched {
         let kind = self.target.kind;
@@ -80,7 +83,7 @@ impl Watch {
             match event {
                 Ok(event) => {
                     self.metrics.count_event(kind);
-                    if let Some(report) = listing.take(event, |object| Item::read(kind, object)) {
+                    if let Some(report) = listing.take(event, |object| (self.read)(kind, object.into())) {
                         trouble.over(&self.target);
                         self.report(report).await?;
                     }
@@ -120,11 +123,12 @@ impl Watch {
     fn config(&self) -> watcher::Config {
         watcher::Config {
             label_selector: self.target.selector(),
+            field_selector: self.target.named(),
             ..watcher::Config::default().timeout(WATCH_SECONDS)
         }
     }
 
-    async fn report(&self, report: Report) -> Result<(), Unheard> {
+    async fn report(&self, report: Report<T>) -> Result<(), Unheard> {
         self.reports.send((self.id, report)).await.map_err(|_| Unheard)
     }
 }
@@ -174,6 +178,7 @@ mod tests {
             target: targets(std::iter::empty()).pop_first().unwrap(),
             client: server(answers),
             reports,
+            read: Item::read,
             metrics: Metrics::default(),
         };
         let task = tokio::spawn(watch.follow());

@@ -17,9 +17,9 @@ use crate::topology::GatewayTopologySpec;
 /// An object as it came, whole or metadata alone.
 #[derive(Debug)]
 pub(super) struct Raw {
-    metadata: ObjectMeta,
+    pub(super) metadata: ObjectMeta,
     /// What is beside the metadata; null where only metadata was asked for.
-    rest: Value,
+    pub(super) rest: Value,
 }
 
 impl From<DynamicObject> for Raw {
@@ -31,6 +31,15 @@ impl From<DynamicObject> for Raw {
 impl<K> From<PartialObjectMeta<K>> for Raw {
     fn from(object: PartialObjectMeta<K>) -> Self {
         Self { metadata: object.metadata, rest: Value::Null }
+    }
+}
+
+impl Raw {
+    pub(super) fn key(&self) -> ObjectKey {
+        ObjectKey {
+            namespace: self.metadata.namespace.clone().unwrap_or_default(),
+            name: self.metadata.name.clone().unwrap_or_default(),
+        }
     }
 }
 
@@ -55,11 +64,9 @@ pub(super) enum Item {
 impl Item {
     /// Reads an object of `kind`.
     pub(super) fn read(kind: Watched, raw: impl Into<Raw>) -> (ObjectKey, Self) {
-        let Raw { metadata, rest } = raw.into();
-        let key = ObjectKey {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone().unwrap_or_default(),
-        };
+        let raw = raw.into();
+        let key = raw.key();
+        let Raw { metadata, rest } = raw;
         let item = match kind {
             Watched::Node => Ok(Self::Node(Arc::new(labels(metadata.labels)))),
             Watched::Pod => Ok(Self::Pod(labels(metadata.labels))),
@@ -74,12 +81,16 @@ impl Item {
                 let metadata = kept(metadata);
                 Self::Service(Box::new(Service { metadata, spec }))
             }),
+            Watched::MutatingWebhookConfiguration | Watched::ValidatingWebhookConfiguration => {
+                Err("no facts are made of it".to_owned())
+            }
         };
         (key, item.unwrap_or_else(Self::Unusable))
     }
 }
 
-fn topology(metadata: &ObjectMeta, rest: Value) -> Result<Declared, String> {
+/// A topology that can be used, or why this one cannot.
+pub(super) fn topology(metadata: &ObjectMeta, rest: Value) -> Result<Declared, String> {
     let spec: GatewayTopologySpec = spec(rest)?.ok_or("spec: it is missing")?;
     spec.check().map_err(|error| error.to_string())?;
     Ok(Declared { generation: metadata.generation.unwrap_or_default(), spec })

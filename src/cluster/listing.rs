@@ -9,11 +9,11 @@ use crate::facts::ObjectKey;
 
 /// What a watch has to say.
 #[derive(Debug, PartialEq)]
-pub(super) enum Report {
+pub(super) enum Report<T = Item> {
     /// All that there is. What is not in it is gone.
-    Listed(BTreeMap<ObjectKey, Item>),
+    Listed(BTreeMap<ObjectKey, T>),
     /// One object came or changed.
-    Applied(ObjectKey, Item),
+    Applied(ObjectKey, T),
     /// One object went.
     Deleted(ObjectKey),
     /// The API server does not know the kind.
@@ -21,18 +21,24 @@ pub(super) enum Report {
 }
 
 /// The list that is under way.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    found: BTreeMap<ObjectKey, Item>,
+#[derive(Debug)]
+pub(super) struct Listing<T = Item> {
+    found: BTreeMap<ObjectKey, T>,
 }
 
-impl Listing {
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self { found: BTreeMap::new() }
+    }
+}
+
+impl<T> Listing<T> {
     /// Takes one event in; `read` cuts its object down.
     pub(super) fn take<K>(
         &mut self,
         event: Event<K>,
-        read: impl FnOnce(K) -> (ObjectKey, Item),
-    ) -> Option<Report> {
+        read: impl FnOnce(K) -> (ObjectKey, T),
+    ) -> Option<Report<T>> {
         match event {
             // A list that broke off starts over.
             Event::Init => {
@@ -65,7 +71,7 @@ mod tests {
     }
 
     fn reports(events: impl IntoIterator<Item = Event<&'static str>>) -> Vec<Report> {
-        let mut listing = Listing::default();
+        let mut listing: Listing = Listing::default();
         events.into_iter().filter_map(|event| listing.take(event, pod)).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -20,6 +20,38 @@ struct Of {
     kind: Watched,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IsGuarded {
+    guarded: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    result: Wrote,
+}
+
+/// What became of a write of a topology's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Wrote {
+    /// It is stored.
+    Stored,
+    /// The topology had changed, most often because another replica was first.
+    Conflict,
+    /// It will be tried again.
+    Failed,
+}
+
+impl EncodeLabelValue for Wrote {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        match self {
+            Self::Stored => "stored",
+            Self::Conflict => "conflict",
+            Self::Failed => "failed",
+        }
+        .encode(encoder)
+    }
+}
+
 /// The metrics of the watches. Clones count together.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -32,6 +64,8 @@ pub struct Metrics {
     snapshots_published: Counter,
     snapshot_build: Histogram,
     snapshot_published_at: Timestamp,
+    topologies_guarded: Family<IsGuarded, Gauge>,
+    status_writes: Family<Outcome, Counter>,
 }
 
 impl Default for Metrics {
@@ -47,6 +81,8 @@ impl Default for Metrics {
             // 0.1 ms for a handful of objects, to 1.6 s.
             snapshot_build: Histogram::new(exponential_buckets(0.0001, 4.0, 8)),
             snapshot_published_at: Timestamp::default(),
+            topologies_guarded: Family::default(),
+            status_writes: Family::default(),
         }
     }
 }
@@ -87,6 +123,16 @@ impl Metrics {
             "When the current snapshot of facts was published",
             self.snapshot_published_at.clone(),
         );
+        registry.register(
+            "topologies_guarded",
+            "Topologies by whether the webhook configurations cover them, where the status is written",
+            self.topologies_guarded.clone(),
+        );
+        registry.register(
+            "status_writes",
+            "Writes of the status of topologies, by what became of them",
+            self.status_writes.clone(),
+        );
     }
 
     pub(super) fn count_event(&self, kind: Watched) {
@@ -114,6 +160,16 @@ impl Metrics {
 
     pub(super) fn set_enforced(&self, topologies: usize) {
         self.topologies_enforced.set(gauge(topologies));
+    }
+
+    pub(super) fn set_guarded(&self, guarded: usize, unguarded: usize) {
+        for (guarded, count) in [(true, guarded), (false, unguarded)] {
+            self.topologies_guarded.get_or_create(&IsGuarded { guarded }).set(gauge(count));
+        }
+    }
+
+    pub(super) fn count_write(&self, result: Wrote) {
+        self.status_writes.get_or_create(&Outcome { result }).inc();
     }
 
     pub(super) fn count_snapshot(&self, cost: Duration) {

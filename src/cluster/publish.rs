@@ -56,7 +56,7 @@ impl Publisher {
     }
 
     fn count_objects(&self, holdings: &Holdings) {
-        for kind in Watched::ALL {
+        for kind in Watched::FOR_FACTS {
             let (all, unusable) = holdings.count(kind);
             self.metrics.set_objects(kind, all, unusable);
         }

@@ -17,17 +17,28 @@ pub(super) struct Target {
     pub(super) kind: Watched,
     /// `None` for kinds without namespaces.
     pub(super) namespace: Option<String>,
+    /// `None` for all of the kind; else the one of this name.
+    pub(super) name: Option<String>,
     /// Pods only: the labels that they carry.
     pub(super) labels: Labels,
 }
 
 impl Target {
-    fn everywhere(kind: Watched) -> Self {
-        Self { kind, namespace: None, labels: Labels::new() }
+    pub(super) fn everywhere(kind: Watched) -> Self {
+        Self { kind, namespace: None, name: None, labels: Labels::new() }
+    }
+
+    pub(super) fn one(kind: Watched, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..Self::everywhere(kind) }
     }
 
     fn within(namespace: &str, kind: Watched) -> Self {
         Self { namespace: Some(namespace.to_owned()), ..Self::everywhere(kind) }
+    }
+
+    /// The field selector as a query parameter. An account that may see no other name must ask like this.
+    pub(super) fn named(&self) -> Option<String> {
+        self.name.as_ref().map(|name| format!("metadata.name={name}"))
     }
 
     /// The label selector as a query parameter. Keys and values are valid ones, so nothing needs quotes.

@@ -1,5 +1,8 @@
 //! The kinds that are watched: the one table of what they are called and how much of them is read.
 
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::core::{ApiResource, GroupVersionKind};
 use prometheus_client::encoding::EncodeLabelValue;
@@ -21,10 +24,15 @@ pub enum Watched {
     IPAddressPool,
     /// The advertisements in `MetalLB`'s namespace.
     L2Advertisement,
+    /// The one that registers Lockstep.
+    MutatingWebhookConfiguration,
+    /// The one that registers Lockstep.
+    ValidatingWebhookConfiguration,
 }
 
 impl Watched {
-    pub(super) const ALL: [Self; 6] = [
+    /// What facts are made of.
+    pub(super) const FOR_FACTS: [Self; 6] = [
         Self::Node,
         Self::GatewayTopology,
         Self::Service,
@@ -46,13 +54,19 @@ impl Watched {
             Self::Pod => ApiResource::erase::<Pod>(&()),
             Self::IPAddressPool => metallb("IPAddressPool", "ipaddresspools"),
             Self::L2Advertisement => metallb("L2Advertisement", "l2advertisements"),
+            Self::MutatingWebhookConfiguration => ApiResource::erase::<MutatingWebhookConfiguration>(&()),
+            Self::ValidatingWebhookConfiguration => ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
         }
     }
 
     /// Whether more than metadata is read. The API server leaves the rest out of what it sends.
     pub(super) const fn is_whole(self) -> bool {
         match self {
-            Self::GatewayTopology | Self::Service | Self::L2Advertisement => true,
+            Self::GatewayTopology
+            | Self::Service
+            | Self::L2Advertisement
+            | Self::MutatingWebhookConfiguration
+            | Self::ValidatingWebhookConfiguration => true,
             Self::Node | Self::Pod | Self::IPAddressPool => false,
         }
     }

@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::follow::Watch;
 use super::holdings::Holdings;
+use super::item::Item;
 use super::listing::Report;
 use super::target::{Target, WatchId};
 use super::{Error, Metrics, Watched};
@@ -65,6 +66,7 @@ impl Watches {
             target,
             client: self.client.clone(),
             reports: self.reports.clone(),
+            read: Item::read,
             metrics: self.metrics.clone(),
         };
         (self.last, self.tasks.spawn(watch.follow()))

@@ -1,0 +1,106 @@
+//! What the cluster's topologies say about themselves.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::api::ListParams;
+use kube::core::DynamicObject;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::Watched;
+use super::item::Raw;
+use super::latest::Latest;
+use super::listing::Listing;
+use crate::facts::ObjectKey;
+use crate::topology::GatewayTopologyStatus;
+
+/// A topology, as far as its status goes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reported {
+    /// `metadata.generation`: what the spec is at.
+    pub generation: i64,
+    /// What was found out about it.
+    pub status: GatewayTopologyStatus,
+}
+
+/// Topologies by name.
+pub type Topologies = BTreeMap<String, Reported>;
+
+/// Why topologies could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// The API server refuses, or cannot be reached.
+    #[error("the cluster's topologies cannot be read")]
+    List(#[source] Box<kube::Error>),
+    /// The same, all the time.
+    #[error("the cluster's topologies could not be read in time")]
+    Watch(#[source] Box<watcher::Error>),
+    /// There was no answer at all.
+    #[error("the API server has not answered in time")]
+    Silent,
+}
+
+/// Reads all topologies.
+///
+/// # Errors
+/// [`Unread::List`].
+pub async fn list(client: Client) -> Result<Topologies, Unread> {
+    let objects = topologies(client).list(&ListParams::default()).await;
+    let objects = objects.map_err(|error| Unread::List(Box::new(error)))?;
+    let read = objects.items.into_iter().map(|object| {
+        let (key, reported) = read(object);
+        (key.name, reported)
+    });
+    Ok(read.collect())
+}
+
+/// Watches until the topologies are as wanted or `patience` has run out, and returns them as they are then.
+///
+/// # Errors
+/// [`Unread::Watch`] and [`Unread::Silent`], if they could not be read at all.
+pub async fn wait(
+    client: Client,
+    patience: Duration,
+    is_wanted: impl Fn(&Topologies) -> bool,
+) -> Result<Topologies, Unread> {
+    let now = Instant::now();
+    let deadline = now.checked_add(patience).unwrap_or(now);
+    let mut events = pin!(watcher(topologies(client), watcher::Config::default()).default_backoff());
+    let (mut listing, mut latest) = (Listing::default(), Latest::default());
+    let mut unread = Unread::Silent;
+    while let Ok(Some(event)) = timeout_at(deadline, events.next()).await {
+        match event {
+            Ok(event) => {
+                if let Some(report) = listing.take(event, read) {
+                    latest.apply(report);
+                }
+            }
+            Err(error) => unread = Unread::Watch(Box::new(error)),
+        }
+        if latest.items().is_some_and(&is_wanted) {
+            break;
+        }
+    }
+    latest.items().cloned().ok_or(unread)
+}
+
+fn topologies(client: Client) -> Api<DynamicObject> {
+    Api::all_with(client, &Watched::GatewayTopology.resource())
+}
+
+fn read(object: DynamicObject) -> (ObjectKey, Reported) {
+    let mut raw = Raw::from(object);
+    let generation = raw.metadata.generation.unwrap_or_default();
+    (raw.key(), Reported { generation, status: status(&mut raw.rest) })
+}
+
+/// Takes the status out of an object. One that cannot be read says nothing.
+pub(super) fn status(rest: &mut Value) -> GatewayTopologyStatus {
+    let status = rest.get_mut("status").map(Value::take).unwrap_or_default();
+    serde_json::from_value(status).unwrap_or_default()
+}

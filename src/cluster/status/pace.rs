@@ -1,0 +1,83 @@
+//! No replica writes the same verdict again and again.
+//!
+//! Replicas come to the same verdict unless they differ: in their version during a rollout, or in the
+//! certificates that they rely on. Then each would undo what the other wrote, as fast as the network lets them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::guard::Guarded;
+
+/// How long a replica leaves it at that if somebody has replaced its verdict.
+const REPEAT: Duration = Duration::from_secs(60);
+
+/// What was written last, by the uid of the topology.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    written: BTreeMap<String, Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    guarded: Guarded,
+    generation: i64,
+    at: Instant,
+}
+
+impl Pace {
+    /// Forgets the topologies that are gone.
+    pub(super) fn keep_only(&mut self, uids: &BTreeSet<&str>) {
+        self.written.retain(|uid, _| uids.contains(uid.as_str()));
+    }
+
+    /// When the verdict may be written; `None` is now. Any other verdict than the last one is news.
+    pub(super) fn not_before(&mut self, uid: &str, generation: i64, guarded: &Guarded) -> Option<Instant> {
+        let last = self.written.get(uid)?;
+        if (last.generation, &last.guarded) != (generation, guarded) {
+            self.written.remove(uid);
+            return None;
+        }
+        last.at.checked_add(REPEAT).filter(|at| *at > Instant::now())
+    }
+
+    /// Notes that the verdict was written.
+    pub(super) fn note(&mut self, uid: &str, generation: i64, guarded: &Guarded) {
+        let written = Written { guarded: guarded.clone(), generation, at: Instant::now() };
+        self.written.insert(uid.to_owned(), written);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::Reason;
+
+    fn guarded(reason: Reason) -> Guarded {
+        Guarded { reason, message: String::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_verdict_waits_and_any_other_is_news() {
+        let (covered, open) = (guarded(Reason::Covered), guarded(Reason::FailsOpen));
+        let mut pace = Pace::default();
+        assert_eq!(pace.not_before("a", 1, &covered), None);
+        pace.note("a", 1, &covered);
+        assert_eq!(pace.not_before("a", 1, &covered), Some(Instant::now() + REPEAT));
+        assert_eq!(pace.not_before("b", 1, &covered), None);
+
+        tokio::time::advance(REPEAT).await;
+        assert_eq!(pace.not_before("a", 1, &covered), None);
+
+        for (generation, other) in [(2, &covered), (1, &open)] {
+            pace.note("a", 1, &covered);
+            assert_eq!(pace.not_before("a", generation, other), None);
+            // Also if another replica wrote that one.
+            assert_eq!(pace.not_before("a", 1, &covered), None);
+        }
+        pace.note("a", 1, &covered);
+        pace.keep_only(&BTreeSet::new());
+        assert_eq!(pace.not_before("a", 1, &covered), None);
+    }
+}

@@ -1,0 +1,97 @@
+//! Writes status, by server-side apply.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::core::DynamicObject;
+use kube::{Api, Client, Resource};
+use serde_json::json;
+use tokio::time::Instant;
+use tracing::info;
+
+use super::super::metrics::Wrote;
+use super::super::{Metrics, Watched};
+use super::decide::next;
+use super::live::Verdict;
+use super::pace::Pace;
+use super::trouble::Trouble;
+use crate::topology::{GatewayTopology, GatewayTopologyStatus};
+
+/// Who the fields of the status belong to. All replicas are one.
+const FIELD_MANAGER: &str = "lockstep";
+
+/// Writes the status of topologies.
+pub(super) struct Writer {
+    topologies: Api<DynamicObject>,
+    metrics: Metrics,
+    pace: Pace,
+    trouble: Trouble,
+}
+
+impl Writer {
+    pub(super) fn new(client: Client, metrics: Metrics) -> Self {
+        let topologies = Api::all_with(client, &Watched::GatewayTopology.resource());
+        Self { topologies, metrics, pace: Pace::default(), trouble: Trouble::default() }
+    }
+
+    /// Writes every verdict that is not stored yet; says when to look again although nothing has changed.
+    pub(super) async fn settle(&mut self, verdicts: &[Verdict<'_>]) -> Option<Instant> {
+        let guarded = verdicts.iter().filter(|verdict| verdict.guarded.is_guarded()).count();
+        self.metrics.set_guarded(guarded, verdicts.len().saturating_sub(guarded));
+        self.pace.keep_only(&verdicts.iter().map(|verdict| verdict.topology.uid.as_str()).collect::<BTreeSet<_>>());
+        let mut wake: Option<Instant> = None;
+        let mut failure = None;
+        for verdict in verdicts {
+            let not_before =
+                self.pace.not_before(&verdict.topology.uid, verdict.topology.generation, &verdict.guarded);
+            let Some(status) = next(verdict, Timestamp::now()) else {
+                continue;
+            };
+            if let Some(at) = not_before {
+                wake = Some(wake.map_or(at, |wake| wake.min(at)));
+            } else if let Err(error) = self.write(verdict, &status).await {
+                failure = Some(error);
+            }
+        }
+        match failure {
+            Some(error) => {
+                let retry = Instant::now().checked_add(self.trouble.note(&error));
+                wake.into_iter().chain(retry).min()
+            }
+            None => {
+                self.trouble.over();
+                wake
+            }
+        }
+    }
+
+    /// A conflict is no failure: the topology has changed, and the watch is about to tell how.
+    async fn write(&mut self, verdict: &Verdict<'_>, status: &GatewayTopologyStatus) -> Result<(), kube::Error> {
+        let Verdict { name, topology, guarded } = verdict;
+        let patch = json!({
+            "apiVersion": GatewayTopology::api_version(&()),
+            "kind": GatewayTopology::kind(&()),
+            "metadata": {"name": name, "resourceVersion": topology.resource_version},
+            "status": status,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        match self.topologies.patch_status(name, &params, &Patch::Apply(&patch)).await {
+            Ok(_) => {
+                let (reason, message) = (guarded.reason.as_str(), guarded.message.as_str());
+                info!(topology = name, guarded = guarded.is_guarded(), reason, message, "the status is written");
+                self.metrics.count_write(Wrote::Stored);
+                self.pace.note(&topology.uid, topology.generation, guarded);
+                Ok(())
+            }
+            Err(kube::Error::Api(answer)) if answer.code == 409 => {
+                self.metrics.count_write(Wrote::Conflict);
+                Ok(())
+            }
+            Err(error) => {
+                self.metrics.count_write(Wrote::Failed);
+                Err(error)
+            }
+        }
+    }
+}
