@@ -10,6 +10,7 @@ mod crd;
 mod man;
 mod render;
 pub mod serve;
+mod status;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -40,10 +41,13 @@ Examples:
   Install the GatewayTopology kind:
     lockstep crd | kubectl apply -f -
 
+  Wait until the cluster's topologies are guarded:
+    lockstep status --wait 60
+
 Exit codes:
-  0  nothing was refused
-  1  something was refused
-  2  the input or the command line could not be understood";
+  0  nothing was refused; every topology is guarded
+  1  something was refused; a topology is not guarded, or there is none
+  2  the input, the cluster or the command line could not be understood";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -61,6 +65,7 @@ pub struct Cli {
 enum Command {
     Serve(serve::Args),
     Check(check::Args),
+    Status(status::Args),
     Crd(crd::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -81,7 +86,7 @@ enum Color {
 pub enum Exit {
     /// Nothing to complain about.
     Fine,
-    /// Something was refused.
+    /// Something was refused, or is not as it should be.
     Denied,
     /// The input or the command line could not be understood.
     Unusable,
@@ -121,6 +126,9 @@ impl Cli {
             // It writes its log from many threads, so it must not find the streams locked.
             Command::Serve(args) => serve::run(args),
             Command::Check(args) => finish(check_on_terminal(&args, color)),
+            Command::Status(args) => {
+                finish(status::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()))
+            }
             Command::Crd(args) => finish(crd::run(&args, &mut io::stdout().lock())),
             Command::Completions(args) => finish(completions::run(&args, &mut io::stdout().lock())),
             Command::Man(args) => finish(man::run(&args, &mut io::stdout().lock())),

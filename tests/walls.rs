@@ -53,7 +53,7 @@ const IO: [&str; 12] = [
 
 #[test]
 fn rules_and_labels_do_no_io() {
-    assert_unknown_in(&["labels", "objects", "facts", "rules", "change", "verdict", "field"], &IO);
+    assert_unknown_in(&["labels", "objects", "facts", "rules", "change", "verdict", "field", "guard"], &IO);
     assert_unknown_in(
         &["labels"],
         &["crate::objects::Pod", "crate::facts", "crate::rules", "crate::topology"],

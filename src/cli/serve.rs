@@ -1,6 +1,7 @@
 //! `lockstep serve`: the webhook.
 
 mod facts;
+mod guard;
 mod signals;
 mod tls;
 
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tracing::error;
 
 use super::Exit;
+use crate::cluster::Guard;
 use crate::facts::Facts;
 use crate::server::{Admin, Bound, Config, Limits, Metrics};
 use crate::telemetry::{self, Log, LogFormat};
@@ -40,6 +42,15 @@ pub struct Args {
     /// Where probes and metrics are answered
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080", env = "LOCKSTEP_ADMIN_LISTEN")]
     admin_listen: SocketAddr,
+    /// The name of the cluster's webhook configurations that call this webhook, both alike; the status of topologies tells whether they cover them
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "facts",
+        env = "LOCKSTEP_WEBHOOK_CONFIGURATION",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    webhook_configuration: Option<String>,
     /// Take the facts from these manifests, files or directories, instead of from a cluster
     #[arg(long, value_name = "PATH")]
     facts: Vec<PathBuf>,
@@ -85,13 +96,18 @@ pub(super) fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
-    let Args { listen, admin_listen, facts, tls, drain, log_format: _, log_level: _ } = args;
+    let Args { listen, admin_listen, webhook_configuration, facts, tls, drain, log_format: _, log_level: _ } =
+        args;
     let mut registry = telemetry::registry();
     log.register(&mut registry);
     let stop = Stop::on_signals()?;
     let pair = tls.start(&mut registry).await?;
     let source =
         if facts.is_empty() { Source::cluster(&mut registry).await? } else { Source::manifests(facts)? };
+    // Nobody tells yet which authority the served certificate has.
+    let (_authority, relied_on) = watch::channel(None);
+    let guard = webhook_configuration.map(|configuration| Guard { configuration, relied_on });
+    let guard = guard::keep(source.cluster_access(), guard);
     let bound = bind(Ports { listen, admin_listen }, drain, pair.config(), source.facts(), registry).await?;
     let shutdown = stop.shutdown();
     tokio::select! {
@@ -99,6 +115,7 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
         ended = bound.run(shutdown) => ended.map_err(Failure::from),
         failure = source.keep() => Err(failure),
         failure = pair.keep() => Err(failure),
+        never = guard => match never {},
     }
 }
 

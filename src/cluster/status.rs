@@ -59,8 +59,18 @@ pub async fn guard(
     let (to_topologies, topologies) = mpsc::channel(WAITING_REPORTS);
     let (to_configurations, configurations) = mpsc::channel(WAITING_REPORTS);
     watches.start(TOPOLOGIES, everything, &to_topologies, Topology::read);
-    watches.start(MUTATING, one(Watched::MutatingWebhookConfiguration), &to_configurations, live::configuration);
-    watches.start(VALIDATING, one(Watched::ValidatingWebhookConfiguration), &to_configurations, live::configuration);
+    watches.start(
+        MUTATING,
+        one(Watched::MutatingWebhookConfiguration),
+        &to_configurations,
+        live::configuration,
+    );
+    watches.start(
+        VALIDATING,
+        one(Watched::ValidatingWebhookConfiguration),
+        &to_configurations,
+        live::configuration,
+    );
     let keeper = Keeper {
         topologies,
         configurations,

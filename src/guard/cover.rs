@@ -23,7 +23,10 @@ pub(super) fn gaps(needs: Vec<Need<'_>>, configuration: &Configuration, relied_o
             }
         }
         if !uncalled.is_empty() {
-            note(&mut gaps, Gap::NotCalled { side: need.side, resource: need.resource, operations: uncalled });
+            note(
+                &mut gaps,
+                Gap::NotCalled { side: need.side, resource: need.resource, operations: uncalled },
+            );
         }
     }
     gaps

@@ -53,6 +53,11 @@ impl Source {
         self.facts.clone()
     }
 
+    /// How the cluster is reached and its metrics, where there is one.
+    pub(super) fn cluster_access(&self) -> Option<(Client, cluster::Metrics)> {
+        self.cluster.clone()
+    }
+
     /// Keeps the facts fresh; comes back only if it no longer can.
     pub(super) async fn keep(self) -> Failure {
         let Some((client, metrics)) = self.cluster else {

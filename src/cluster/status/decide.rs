@@ -24,8 +24,7 @@ pub(super) fn next(verdict: &Verdict<'_>, now: Timestamp) -> Option<GatewayTopol
     }
     let observed = Some(topology.generation);
     let is_there = stored == Some(&condition) && topology.status.observed_generation == observed;
-    (!is_there)
-        .then(|| GatewayTopologyStatus { observed_generation: observed, conditions: vec![condition] })
+    (!is_there).then(|| GatewayTopologyStatus { observed_generation: observed, conditions: vec![condition] })
 }
 
 #[cfg(test)]

@@ -33,18 +33,24 @@ impl Pace {
     }
 
     /// When the verdict may be written; `None` is now. Any other verdict than the last one is news.
-    pub(super) fn not_before(&mut self, uid: &str, generation: i64, guarded: &Guarded) -> Option<Instant> {
+    pub(super) fn not_before(
+        &mut self,
+        uid: &str,
+        generation: i64,
+        guarded: &Guarded,
+        now: Instant,
+    ) -> Option<Instant> {
         let last = self.written.get(uid)?;
         if (last.generation, &last.guarded) != (generation, guarded) {
             self.written.remove(uid);
             return None;
         }
-        last.at.checked_add(REPEAT).filter(|at| *at > Instant::now())
+        last.at.checked_add(REPEAT).filter(|at| *at > now)
     }
 
     /// Notes that the verdict was written.
-    pub(super) fn note(&mut self, uid: &str, generation: i64, guarded: &Guarded) {
-        let written = Written { guarded: guarded.clone(), generation, at: Instant::now() };
+    pub(super) fn note(&mut self, uid: &str, generation: i64, guarded: &Guarded, at: Instant) {
+        let written = Written { guarded: guarded.clone(), generation, at };
         self.written.insert(uid.to_owned(), written);
     }
 }
@@ -58,26 +64,26 @@ mod tests {
         Guarded { reason, message: String::new() }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_same_verdict_waits_and_any_other_is_news() {
+    #[test]
+    fn the_same_verdict_waits_and_any_other_is_news() {
         let (covered, open) = (guarded(Reason::Covered), guarded(Reason::FailsOpen));
+        let now = Instant::now();
+        let later = now + REPEAT;
         let mut pace = Pace::default();
-        assert_eq!(pace.not_before("a", 1, &covered), None);
-        pace.note("a", 1, &covered);
-        assert_eq!(pace.not_before("a", 1, &covered), Some(Instant::now() + REPEAT));
-        assert_eq!(pace.not_before("b", 1, &covered), None);
-
-        tokio::time::advance(REPEAT).await;
-        assert_eq!(pace.not_before("a", 1, &covered), None);
+        assert_eq!(pace.not_before("a", 1, &covered, now), None);
+        pace.note("a", 1, &covered, now);
+        assert_eq!(pace.not_before("a", 1, &covered, now), Some(later));
+        assert_eq!(pace.not_before("b", 1, &covered, now), None);
+        assert_eq!(pace.not_before("a", 1, &covered, later), None);
 
         for (generation, other) in [(2, &covered), (1, &open)] {
-            pace.note("a", 1, &covered);
-            assert_eq!(pace.not_before("a", generation, other), None);
+            pace.note("a", 1, &covered, now);
+            assert_eq!(pace.not_before("a", generation, other, now), None);
             // Also if another replica wrote that one.
-            assert_eq!(pace.not_before("a", 1, &covered), None);
+            assert_eq!(pace.not_before("a", 1, &covered, now), None);
         }
-        pace.note("a", 1, &covered);
+        pace.note("a", 1, &covered, now);
         pace.keep_only(&BTreeSet::new());
-        assert_eq!(pace.not_before("a", 1, &covered), None);
+        assert_eq!(pace.not_before("a", 1, &covered, now), None);
     }
 }

@@ -39,35 +39,38 @@ impl Writer {
     pub(super) async fn settle(&mut self, verdicts: &[Verdict<'_>]) -> Option<Instant> {
         let guarded = verdicts.iter().filter(|verdict| verdict.guarded.is_guarded()).count();
         self.metrics.set_guarded(guarded, verdicts.len().saturating_sub(guarded));
-        self.pace.keep_only(&verdicts.iter().map(|verdict| verdict.topology.uid.as_str()).collect::<BTreeSet<_>>());
-        let mut wake: Option<Instant> = None;
-        let mut failure = None;
+        let uids: BTreeSet<&str> = verdicts.iter().map(|verdict| verdict.topology.uid.as_str()).collect();
+        self.pace.keep_only(&uids);
+        let (mut wake, mut failure) = (Vec::new(), None);
         for verdict in verdicts {
-            let not_before =
-                self.pace.not_before(&verdict.topology.uid, verdict.topology.generation, &verdict.guarded);
-            let Some(status) = next(verdict, Timestamp::now()) else {
-                continue;
-            };
-            if let Some(at) = not_before {
-                wake = Some(wake.map_or(at, |wake| wake.min(at)));
-            } else if let Err(error) = self.write(verdict, &status).await {
-                failure = Some(error);
+            match self.settle_one(verdict).await {
+                Ok(not_before) => wake.extend(not_before),
+                Err(error) => failure = Some(error),
             }
         }
         match failure {
-            Some(error) => {
-                let retry = Instant::now().checked_add(self.trouble.note(&error));
-                wake.into_iter().chain(retry).min()
-            }
-            None => {
-                self.trouble.over();
-                wake
-            }
+            Some(error) => wake.extend(Instant::now().checked_add(self.trouble.note(&error))),
+            None => self.trouble.over(),
+        }
+        wake.into_iter().min()
+    }
+
+    async fn settle_one(&mut self, verdict: &Verdict<'_>) -> Result<Option<Instant>, kube::Error> {
+        let Verdict { topology, guarded, .. } = verdict;
+        let not_before = self.pace.not_before(&topology.uid, topology.generation, guarded, Instant::now());
+        match next(verdict, Timestamp::now()) {
+            None => Ok(None),
+            Some(_) if not_before.is_some() => Ok(not_before),
+            Some(status) => self.write(verdict, &status).await.map(|()| None),
         }
     }
 
     /// A conflict is no failure: the topology has changed, and the watch is about to tell how.
-    async fn write(&mut self, verdict: &Verdict<'_>, status: &GatewayTopologyStatus) -> Result<(), kube::Error> {
+    async fn write(
+        &mut self,
+        verdict: &Verdict<'_>,
+        status: &GatewayTopologyStatus,
+    ) -> Result<(), kube::Error> {
         let Verdict { name, topology, guarded } = verdict;
         let patch = json!({
             "apiVersion": GatewayTopology::api_version(&()),
@@ -79,9 +82,15 @@ impl Writer {
         match self.topologies.patch_status(name, &params, &Patch::Apply(&patch)).await {
             Ok(_) => {
                 let (reason, message) = (guarded.reason.as_str(), guarded.message.as_str());
-                info!(topology = name, guarded = guarded.is_guarded(), reason, message, "the status is written");
+                info!(
+                    topology = name,
+                    guarded = guarded.is_guarded(),
+                    reason,
+                    message,
+                    "the status is written"
+                );
                 self.metrics.count_write(Wrote::Stored);
-                self.pace.note(&topology.uid, topology.generation, guarded);
+                self.pace.note(&topology.uid, topology.generation, guarded, Instant::now());
                 Ok(())
             }
             Err(kube::Error::Api(answer)) if answer.code == 409 => {

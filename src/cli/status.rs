@@ -1,0 +1,80 @@
+//! `lockstep status`: whether the cluster's topologies are guarded.
+
+mod report;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::{Exit, print};
+use crate::cluster::reported::{self, Topologies};
+use crate::cluster::{self, Error};
+use crate::text::chain;
+use report::Report;
+
+/// Show whether the cluster's topologies are guarded
+///
+/// A topology is guarded while the cluster's webhook configurations bring everything to Lockstep that the
+/// topology depends on, and refuse what cannot be reviewed. `lockstep serve --webhook-configuration` finds that
+/// out; this command shows it.
+///
+/// The exit code is 0 if there is at least one topology and all are guarded, 1 if not, and 2 if the cluster cannot
+/// be read.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    /// How to write it
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    output: Format,
+    /// Wait up to so many seconds until all topologies are guarded
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// One JSON document, for programs
+    Json,
+}
+
+/// Shows the cluster's topologies.
+pub(super) fn run(args: &Args, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = match runtime.block_on(read(args.wait)) {
+        Ok(topologies) => Report::new(&topologies),
+        Err(problem) => {
+            print(stderr, format!("lockstep: {problem}\n").as_bytes())?;
+            return Ok(Exit::Unusable);
+        }
+    };
+    let text = match args.output {
+        Format::Table => report.table(),
+        Format::Json => report.json()?,
+    };
+    print(stdout, text.as_bytes())?;
+    Ok(if report.is_guarded() { Exit::Fine } else { Exit::Denied })
+}
+
+async fn read(wait: Option<u64>) -> Result<Topologies, String> {
+    let client = cluster::connect().await.map_err(|error| unconnected(&error))?;
+    let read = match wait {
+        Some(seconds) => {
+            let is_wanted = |topologies: &Topologies| Report::new(topologies).is_guarded();
+            reported::wait(client, Duration::from_secs(seconds), is_wanted).await
+        }
+        None => reported::list(client).await,
+    };
+    read.map_err(|error| chain(&error))
+}
+
+/// What `serve` can do without a cluster, this command cannot.
+fn unconnected(error: &Error) -> String {
+    match error {
+        Error::NoCluster(_) => {
+            "no cluster is configured: set KUBECONFIG, write ~/.kube/config, or run in a pod".to_owned()
+        }
+        error => chain(error),
+    }
+}

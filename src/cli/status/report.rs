@@ -1,0 +1,151 @@
+//! What is shown of topologies, for people and for programs.
+
+use std::cmp::max;
+
+use serde::Serialize;
+
+use crate::cli::render::printable;
+use crate::cluster::reported::{Reported, Topologies};
+use crate::topology::GUARDED;
+
+/// The version of the JSON document's form.
+const VERSION: u32 = 1;
+
+const HEADS: [&str; 3] = ["NAME", "GUARDED", "REASON"];
+
+/// All topologies, as they are shown. New fields may come as long as `version` stays the same.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    version: u32,
+    topologies: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    /// `True`, `False`, or `Unknown` while nobody has judged the topology as it is now.
+    guarded: String,
+    reason: String,
+    message: String,
+}
+
+impl Report {
+    pub(super) fn new(topologies: &Topologies) -> Self {
+        let rows = topologies.iter().map(|(name, reported)| Row::new(name, reported));
+        Self { version: VERSION, topologies: rows.collect() }
+    }
+
+    /// Whether there is a topology and all are guarded.
+    pub(super) fn is_guarded(&self) -> bool {
+        !self.topologies.is_empty() && self.topologies.iter().all(|row| row.guarded == "True")
+    }
+
+    pub(super) fn table(&self) -> String {
+        if self.topologies.is_empty() {
+            return "there is no GatewayTopology in the cluster, so nothing is guarded: create one\n"
+                .to_owned();
+        }
+        let heads = HEADS.map(str::len);
+        let [name, guarded, reason] = self.topologies.iter().fold(heads, |widths, row| {
+            let [name, guarded, reason] = widths;
+            [max(name, row.name.len()), max(guarded, row.guarded.len()), max(reason, row.reason.len())]
+        });
+        let line = |cells: [&str; 3], message: &str| {
+            let [first, second, third] = cells;
+            format!("{first:name$}  {second:guarded$}  {third:reason$}  {}\n", printable(message))
+        };
+        let rows =
+            self.topologies.iter().map(|row| line([&row.name, &row.guarded, &row.reason], &row.message));
+        std::iter::once(line(HEADS, "MESSAGE")).chain(rows).collect()
+    }
+
+    pub(super) fn json(&self) -> serde_json::Result<String> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+impl Row {
+    fn new(name: &str, reported: &Reported) -> Self {
+        let row = |guarded: &str, reason: &str, message: &str| Self {
+            name: name.to_owned(),
+            guarded: guarded.to_owned(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        };
+        match reported.status.condition(GUARDED) {
+            None => row(
+                "Unknown",
+                "NotJudged",
+                "nobody has judged this topology: run `lockstep serve` with `--webhook-configuration`",
+            ),
+            Some(condition) if condition.observed_generation != Some(reported.generation) => {
+                row("Unknown", "Outdated", "the topology has changed since it was judged")
+            }
+            Some(condition) => row(&condition.status, &condition.reason, &condition.message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A topology of generation 2, whose condition is about `observed`.
+    fn reported(status: &str, reason: &str, observed: i64) -> Reported {
+        let status = json!({"conditions": [{
+            "type": "Guarded", "status": status, "reason": reason, "message": "so it is\u{1b}",
+            "observedGeneration": observed, "lastTransitionTime": "2026-11-22T20:00:00Z",
+        }]});
+        Reported { generation: 2, status: serde_json::from_value(status).unwrap() }
+    }
+
+    fn report<const N: usize>(topologies: [(&str, Reported); N]) -> Report {
+        Report::new(&topologies.map(|(name, reported)| (name.to_owned(), reported)).into())
+    }
+
+    #[test]
+    fn all_must_be_guarded_and_at_least_one_must_be_there() {
+        let guarded = || reported("True", "Covered", 2);
+        assert!(report([("a", guarded())]).is_guarded());
+        assert!(!report([]).is_guarded());
+        for other in [reported("False", "FailsOpen", 2), reported("True", "Covered", 1), Reported::default()]
+        {
+            assert!(!report([("a", guarded()), ("b", other)]).is_guarded());
+        }
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_safe_to_print() {
+        let report = report([
+            ("a", reported("True", "Covered", 2)),
+            ("ingress", reported("False", "FailsOpen", 2)),
+            ("new", Reported::default()),
+            ("other", reported("True", "Covered", 1)),
+        ]);
+        assert_eq!(
+            report.table(),
+            "NAME     GUARDED  REASON     MESSAGE\n\
+             a        True     Covered    so it is\\u{1b}\n\
+             ingress  False    FailsOpen  so it is\\u{1b}\n\
+             new      Unknown  NotJudged  nobody has judged this topology: run `lockstep serve` with `--webhook-configuration`\n\
+             other    Unknown  Outdated   the topology has changed since it was judged\n"
+        );
+    }
+
+    #[test]
+    fn an_empty_cluster_is_told() {
+        assert!(report([]).table().starts_with("there is no GatewayTopology"));
+    }
+
+    #[test]
+    fn the_document_has_a_version_and_every_topology() {
+        let document: Value =
+            serde_json::from_str(&report([("a", reported("True", "Covered", 2))]).json().unwrap()).unwrap();
+        let row = json!({"name": "a", "guarded": "True", "reason": "Covered", "message": "so it is\u{1b}"});
+        assert_eq!(document, json!({"version": 1, "topologies": [row]}));
+    }
+}
