@@ -1,8 +1,8 @@
 //! Lockstep keeps an ingress gateway's pods, its Services and MetalLB's announcements in lockstep, so that
 //! the client's source IP survives from the network to the gateway and to the audit log.
 //!
-//! The pure core comes first: [`labels`], [`objects`], [`topology`], [`change`], [`facts`], [`rules`] and
-//! [`verdict`] know no clock, no network and no file. Around it, [`manifests`] and [`cluster`] gather facts,
+//! The pure core comes first: [`labels`], [`objects`], [`topology`], [`change`], [`facts`], [`rules`],
+//! [`verdict`] and [`guard`] know no clock, no network and no file. Around it, [`manifests`] and [`cluster`] gather facts,
 //! [`admission`] speaks the API server's `AdmissionReview`, [`server`] and [`certs`] speak HTTPS,
 //! [`webhook`] joins them, and [`cli`] is what people type.
 

@@ -249,7 +249,7 @@ async fn a_write_that_fails_is_repeated() {
         json!({"apiGroups": ["lockstep.dev"], "resources": ["gatewaytopologies"], "verbs": ["list", "watch"]}),
         json!({
             "apiGroups": ["admissionregistration.k8s.io"], "resources": CONFIGURATIONS,
-            "resourceNames": ["lockstep"], "verbs": ["list", "watch"],
+            "resourceNames": ["lockstep"], "verbs": ["get", "list", "watch"],
         }),
     ];
     grant(&client, "watches", &json!(watched)).await;

@@ -42,7 +42,7 @@ pub struct Args {
     /// Where probes and metrics are answered
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080", env = "LOCKSTEP_ADMIN_LISTEN")]
     admin_listen: SocketAddr,
-    /// The name of the cluster's webhook configurations that call this webhook, both alike; the status of topologies tells whether they cover them
+    /// The name that the cluster's two webhook configurations for this webhook share; the status of each topology then says whether they cover it
     #[arg(
         long,
         value_name = "NAME",

@@ -2,7 +2,8 @@
 //!
 //! Every replica watches the same objects, comes to the same verdict, and writes it where it is not there yet.
 //! A write names the version of the topology that it is about. So of several replicas one is first, and the
-//! others find nothing left to do.
+//! others find nothing left to do. A verdict that is written is made of configurations that were read after that
+//! version: no older verdict replaces a newer one.
 
 mod decide;
 mod live;
@@ -13,7 +14,8 @@ mod write;
 use std::convert::Infallible;
 use std::future::pending;
 
-use kube::Client;
+use kube::core::DynamicObject;
+use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -25,7 +27,7 @@ use super::listing::Report;
 use super::target::{Target, WatchId};
 use super::{Error, Metrics, Watched};
 use crate::facts::ObjectKey;
-use crate::guard::Configuration;
+use crate::guard::{Configuration, Configurations};
 use live::{Live, MUTATING, TOPOLOGIES, Topology, VALIDATING};
 use write::Writer;
 
@@ -53,28 +55,24 @@ pub async fn guard(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let mut watches = Watches { client: client.clone(), metrics: metrics.clone(), tasks: JoinSet::new() };
+    let mut watches = Watches { client: client.clone(), tasks: JoinSet::new() };
     let everything = Target::everywhere(Watched::GatewayTopology);
-    let one = |kind| Target::one(kind, &guard.configuration);
     let (to_topologies, topologies) = mpsc::channel(WAITING_REPORTS);
     let (to_configurations, configurations) = mpsc::channel(WAITING_REPORTS);
-    watches.start(TOPOLOGIES, everything, &to_topologies, Topology::read);
-    watches.start(
-        MUTATING,
-        one(Watched::MutatingWebhookConfiguration),
-        &to_configurations,
-        live::configuration,
-    );
-    watches.start(
-        VALIDATING,
-        one(Watched::ValidatingWebhookConfiguration),
-        &to_configurations,
-        live::configuration,
-    );
+    // The metrics of this kind are those of the watch that facts come from: this one must not hide its silence.
+    watches.start(TOPOLOGIES, everything, &to_topologies, Topology::read, Metrics::default());
+    for (id, kind) in [
+        (MUTATING, Watched::MutatingWebhookConfiguration),
+        (VALIDATING, Watched::ValidatingWebhookConfiguration),
+    ] {
+        let target = Target::one(kind, &guard.configuration);
+        watches.start(id, target, &to_configurations, live::configuration, metrics.clone());
+    }
     let keeper = Keeper {
         topologies,
         configurations,
         live: Live::default(),
+        reader: Reader { client: client.clone() },
         writer: Writer::new(client, metrics),
         guard,
     };
@@ -89,7 +87,6 @@ pub async fn guard(
 
 struct Watches {
     client: Client,
-    metrics: Metrics,
     tasks: JoinSet<Watched>,
 }
 
@@ -100,8 +97,9 @@ impl Watches {
         target: Target,
         reports: &mpsc::Sender<(WatchId, Report<T>)>,
         read: fn(Watched, Raw) -> (ObjectKey, T),
+        metrics: Metrics,
     ) {
-        let (client, metrics) = (self.client.clone(), self.metrics.clone());
+        let client = self.client.clone();
         self.tasks.spawn(Watch { id, target, client, reports: reports.clone(), read, metrics }.follow());
     }
 
@@ -118,6 +116,7 @@ struct Keeper {
     topologies: mpsc::Receiver<(WatchId, Report<Topology>)>,
     configurations: mpsc::Receiver<(WatchId, Report<Configuration>)>,
     live: Live,
+    reader: Reader,
     writer: Writer,
     guard: Guard,
 }
@@ -145,9 +144,39 @@ impl Keeper {
 
     /// Writes what is not written yet; says when to look again although nothing has changed.
     async fn settle(&mut self) -> Option<Instant> {
+        let name = self.guard.configuration.as_str();
         let relied_on = self.guard.relied_on.borrow().clone();
-        let verdicts = self.live.verdicts(&self.guard.configuration, relied_on.as_deref())?;
-        self.writer.settle(&verdicts).await
+        let verdicts = self.live.verdicts(name, relied_on.as_deref())?;
+        if !self.writer.take(&verdicts) {
+            return None;
+        }
+        // The watches do not keep step. Another replica may have judged this very version of a topology by newer
+        // configurations than are known here, and its verdict must not be overwritten by an older one.
+        let (mutating, validating) = match self.reader.read(name).await {
+            Ok(configurations) => configurations,
+            Err(error) => return self.writer.note(&error),
+        };
+        let (mutating, validating) = (mutating.as_ref(), validating.as_ref());
+        let live = Configurations { name, mutating, validating, relied_on: relied_on.as_deref() };
+        self.writer.settle(&self.live.verdicts_by(live)?).await
+    }
+}
+
+/// Reads the webhook configurations as they are now.
+struct Reader {
+    client: Client,
+}
+
+impl Reader {
+    async fn read(&self, name: &str) -> kube::Result<(Option<Configuration>, Option<Configuration>)> {
+        let mutating = self.read_one(Watched::MutatingWebhookConfiguration, name).await?;
+        Ok((mutating, self.read_one(Watched::ValidatingWebhookConfiguration, name).await?))
+    }
+
+    async fn read_one(&self, kind: Watched, name: &str) -> kube::Result<Option<Configuration>> {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind.resource());
+        let object = api.get_opt(name).await?;
+        Ok(object.map(|object| live::configuration(kind, object.into()).1))
     }
 }
 

@@ -38,7 +38,8 @@ fn note(gaps: &mut Vec<Gap>, gap: Gap) {
     }
 }
 
-/// Among the webhooks with a rule for the operation, the one that lacks the least.
+/// Among the webhooks with a rule for the operation, the one that lacks the least. One for other namespaces comes
+/// last: it was never meant.
 fn nearest<'c>(
     need: &Need<'_>,
     operation: &str,
@@ -49,7 +50,8 @@ fn nearest<'c>(
         let flaws = flaws(webhook, need, operation, relied_on)?;
         Some((webhook, flaws))
     });
-    called.min_by_key(|(_, flaws)| flaws.len())
+    let is_elsewhere = |flaws: &[Flaw]| flaws.iter().any(|flaw| matches!(flaw, Flaw::Namespace { .. }));
+    called.min_by_key(|(_, flaws)| (is_elsewhere(flaws), flaws.len()))
 }
 
 /// What keeps a webhook from covering the operation; `None` where it has no rule for it.

@@ -288,9 +288,20 @@ fn the_nearest_webhook_counts() {
     let mut live = live();
     let other = json!([rule("", "v1", "pods", &["*"])]);
     let mut other = webhook("other", "/validate", "edge", &other);
-    other["failurePolicy"] = "Ignore".into();
+    other["objectSelector"] = json!({"matchLabels": {"a": "b"}});
     live.pointer_mut("/validating/webhooks").unwrap().as_array_mut().unwrap().insert(0, other);
     assert_covered(&live);
+}
+
+#[test]
+fn a_webhook_for_other_namespaces_is_not_the_one_to_mend() {
+    let mut live = with_field("failurePolicy", json!("Ignore"));
+    *live.pointer_mut(&format!("{GATEWAY}/sideEffects")).unwrap() = json!("Some");
+    let other = webhook("other", "/validate", "edge", &json!([rule("", "v1", "*", &["*"])]));
+    live.pointer_mut("/validating/webhooks").unwrap().as_array_mut().unwrap().insert(0, other);
+    let guarded = verdict(&live);
+    assert_eq!(guarded.reason, Reason::FailsOpen);
+    assert!(!guarded.message.contains("`other`"), "{}", guarded.message);
 }
 
 #[test]

@@ -78,12 +78,12 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
         "items": {
             "type": "object",
             "properties": {
-                "type": {"type": "string", "maxLength": 316, "pattern": CONDITION_TYPE},
-                "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
-                "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
-                "lastTransitionTime": {"type": "string", "format": "date-time"},
-                "reason": {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": CONDITION_REASON},
-                "message": {"type": "string", "maxLength": 32768},
+                "type": {"description": "What the condition is about, in CamelCase.", "type": "string", "maxLength": 316, "pattern": CONDITION_TYPE},
+                "status": {"description": "Whether it holds.", "type": "string", "enum": ["True", "False", "Unknown"]},
+                "observedGeneration": {"description": "The metadata.generation that the condition is about.", "type": "integer", "format": "int64", "minimum": 0},
+                "lastTransitionTime": {"description": "When the status changed last.", "type": "string", "format": "date-time"},
+                "reason": {"description": "Why, in one word for programs.", "type": "string", "minLength": 1, "maxLength": 1024, "pattern": CONDITION_REASON},
+                "message": {"description": "Why, in sentences for people, and what to do.", "type": "string", "maxLength": 32768},
             },
             "required": ["type", "status", "lastTransitionTime", "reason", "message"],
         },

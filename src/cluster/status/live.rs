@@ -78,16 +78,17 @@ impl Live {
     }
 
     /// The verdict on every topology; `None` while not everything is known that they depend on.
-    pub(super) fn verdicts(&self, configuration: &str, relied_on: Option<&str>) -> Option<Vec<Verdict<'_>>> {
-        let live = Configurations {
-            name: configuration,
-            mutating: self.mutating.items()?.get(configuration),
-            validating: self.validating.items()?.get(configuration),
-            relied_on,
-        };
+    pub(super) fn verdicts(&self, name: &str, relied_on: Option<&str>) -> Option<Vec<Verdict<'_>>> {
+        let mutating = self.mutating.items()?.get(name);
+        let validating = self.validating.items()?.get(name);
+        self.verdicts_by(Configurations { name, mutating, validating, relied_on })
+    }
+
+    /// The same by other configurations than those that the watches hold.
+    pub(super) fn verdicts_by(&self, configurations: Configurations<'_>) -> Option<Vec<Verdict<'_>>> {
         let verdicts = self.topologies.items()?.iter().map(|(name, topology)| {
             let guarded = match &topology.spec {
-                Ok(spec) => judge(spec, live),
+                Ok(spec) => judge(spec, configurations),
                 Err(problem) => Guarded::unusable(problem),
             };
             Verdict { name, topology, guarded }

@@ -1,4 +1,4 @@
-//! What to do when writes fail: wait longer each time, and say it once.
+//! What to do when a request fails: wait longer each time, and say it once.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 /// Where kube's backoff has no further pause to offer.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The failures of writes, from the first to the next pass without one.
+/// The failures of requests, from the first to the next pass without one.
 #[derive(Default)]
 pub(super) struct Trouble {
     backoff: DefaultBackoff,
@@ -21,9 +21,9 @@ impl Trouble {
     pub(super) fn note(&mut self, error: &kube::Error) -> Duration {
         let text = told(error);
         if self.last.as_ref() == Some(&text) {
-            debug!(error = text, "the status of topologies still cannot be written");
+            debug!(error = text, "the status of topologies still cannot be kept");
         } else {
-            warn!(error = text, "the status of topologies cannot be written; trying again until it can");
+            warn!(error = text, "the status of topologies cannot be kept; trying again until it can");
             self.last = Some(text);
         }
         self.backoff.next().unwrap_or(LONGEST)
@@ -33,7 +33,7 @@ impl Trouble {
     pub(super) fn over(&mut self) {
         if self.last.take().is_some() {
             self.backoff.reset();
-            info!("the status of topologies is written again");
+            info!("the status of topologies is kept again");
         }
     }
 }

@@ -35,12 +35,21 @@ impl Writer {
         Self { topologies, metrics, pace: Pace::default(), trouble: Trouble::default() }
     }
 
-    /// Writes every verdict that is not stored yet; says when to look again although nothing has changed.
-    pub(super) async fn settle(&mut self, verdicts: &[Verdict<'_>]) -> Option<Instant> {
+    /// Takes in what the verdicts are now, and says whether some are not stored yet.
+    pub(super) fn take(&mut self, verdicts: &[Verdict<'_>]) -> bool {
         let guarded = verdicts.iter().filter(|verdict| verdict.guarded.is_guarded()).count();
         self.metrics.set_guarded(guarded, verdicts.len().saturating_sub(guarded));
         let uids: BTreeSet<&str> = verdicts.iter().map(|verdict| verdict.topology.uid.as_str()).collect();
         self.pace.keep_only(&uids);
+        let has_work = verdicts.iter().any(|verdict| next(verdict, Timestamp::now()).is_some());
+        if !has_work {
+            self.trouble.over();
+        }
+        has_work
+    }
+
+    /// Writes every verdict that is not stored yet; says when to look again although nothing has changed.
+    pub(super) async fn settle(&mut self, verdicts: &[Verdict<'_>]) -> Option<Instant> {
         let (mut wake, mut failure) = (Vec::new(), None);
         for verdict in verdicts {
             match self.settle_one(verdict).await {
@@ -49,10 +58,15 @@ impl Writer {
             }
         }
         match failure {
-            Some(error) => wake.extend(Instant::now().checked_add(self.trouble.note(&error))),
+            Some(error) => wake.extend(self.note(&error)),
             None => self.trouble.over(),
         }
         wake.into_iter().min()
+    }
+
+    /// Notes a failure; says when to try again.
+    pub(super) fn note(&mut self, error: &kube::Error) -> Option<Instant> {
+        Instant::now().checked_add(self.trouble.note(error))
     }
 
     async fn settle_one(&mut self, verdict: &Verdict<'_>) -> Result<Option<Instant>, kube::Error> {

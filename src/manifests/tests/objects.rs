@@ -71,6 +71,7 @@ apiVersion: lockstep.dev/v1alpha1
 kind: GatewayTopology
 metadata: {name: edge, generation: 3}
 spec: {addressPools: [pool]}
+status: {observedGeneration: 3, conditions: [{type: Guarded, status: 'True'}], unheard: of}
 ---
 apiVersion: v1
 kind: ConfigMap
