@@ -21,7 +21,9 @@ impl<T> Latest<T> {
                 self.0 = Some(items.into_iter().map(|(key, item)| (key.name, item)).collect());
             }
             Report::Applied(key, item) => {
-                self.0.get_or_insert_default().insert(key.name, item);
+                if let Some(items) = &mut self.0 {
+                    items.insert(key.name, item);
+                }
             }
             Report::Deleted(key) => {
                 if let Some(items) = &mut self.0 {
@@ -49,6 +51,8 @@ mod tests {
     #[test]
     fn nothing_is_known_before_the_first_list_and_while_the_kind_is_missing() {
         let mut latest = Latest::default();
+        assert_eq!(latest.items(), None);
+        latest.apply(Report::Applied(key("a"), 0));
         assert_eq!(latest.items(), None);
         latest.apply(Report::Listed([(key("a"), 1), (key("b"), 2)].into()));
         latest.apply(Report::Applied(key("a"), 3));
