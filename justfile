@@ -35,6 +35,18 @@ quick:
     cargo test --locked --lib --test selector_reasoning
     cargo test --locked --test cases by_the_rules
 
+# The chart's copy of the definition of topologies.
+crd:
+    cargo run --locked --quiet -- crd > charts/lockstep/crds/gatewaytopologies.yaml
+
+# What is made of the chart and kept beside it: the table in its README, and the snapshots. Read what git shows.
+chart-docs:
+    LOCKSTEP_BLESS=1 cargo test --locked --test chart -- the_readmes_table what_is_rendered
+
+# The image, built and checked without a container engine.
+image:
+    image/build.sh
+
 # Instruction counts of the engine, and the webhook against a no-op webhook.
 bench:
     cargo bench --locked

@@ -68,6 +68,7 @@ fn collection(object: &Value) -> String {
     let root = if api_version.contains('/') { "/apis" } else { "/api" };
     let plural = match kind {
         "GatewayTopology" => "gatewaytopologies".to_owned(),
+        "NetworkPolicy" => "networkpolicies".to_owned(),
         _ => format!("{}s", kind.to_lowercase()),
     };
     match object["metadata"]["namespace"].as_str() {

@@ -57,6 +57,19 @@ fn kube_apiserver() -> Result<PathBuf> {
     })
 }
 
+/// Helm, from the cache, built there if it is missing: no folder of assets has it.
+///
+/// # Errors
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] when the build fails.
+pub fn helm() -> Result<PathBuf> {
+    let pin = Pin::read("helm", "helm.sh/helm/v4")?;
+    pin.cached("helm", |output| {
+        announce(format_args!("building Helm {}, once; about 2 minutes on 2 cores", pin.version()));
+        let version = format!("-X helm.sh/helm/v4/internal/version.version={}", pin.version());
+        go::build(&pin, "helm.sh/helm/v4/cmd/helm", &version, output)
+    })
+}
+
 /// A Kubernetes built without these calls itself v0.0.0-master, and clients choke on that.
 fn version_flags(version: &str) -> String {
     let mut numbers = version.trim_start_matches('v').split('.');

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Builds and checks the image that the Dockerfile describes, without a container engine. It needs Rust, Go and GNU tar.
+# The image is left in target/image/oci; `crane push target/image/oci REGISTRY/lockstep:TAG` publishes it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+crane_version=v0.22.1
+work=$PWD/target/image
+crane=$work/tools/crane
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+case $(uname -m) in
+    x86_64) platform=linux/amd64 ;;
+    aarch64) platform=linux/arm64 ;;
+    *) echo "there is no platform for $(uname -m); add it to image/build.sh" >&2; exit 1 ;;
+esac
+# The time of the commit, so that the same commit is the same image.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+
+fail() { echo "image: $*" >&2; exit 1; }
+
+if [ "$("$crane" version 2>/dev/null)" != "$crane_version" ]; then
+    GOWORK=off GOBIN=$work/tools CGO_ENABLED=0 go install -ldflags "-X github.com/google/go-containerregistry/cmd/crane/cmd.Version=$crane_version" \
+        "github.com/google/go-containerregistry/cmd/crane@$crane_version"
+fi
+
+binary=$(image/binary.sh)
+if readelf --program-headers "$binary" | grep -q INTERP; then
+    fail "$binary is not static"
+fi
+
+# A registry on a port of its own, for as long as this runs: crane changes images in registries only.
+log=$work/registry.log
+"$crane" registry serve --address 127.0.0.1:0 >"$log" 2>&1 &
+registry=$!
+trap 'kill $registry 2>/dev/null || true' EXIT
+for _ in $(seq 100); do
+    port=$(sed -n 's/.*serving on .*[^0-9]\([0-9][0-9]*\)$/\1/p' "$log" | head -1)
+    [ -n "$port" ] && break
+    sleep 0.1
+done
+[ -n "$port" ] || fail "crane's registry does not start: $(cat "$log")"
+
+# Packs the binary as $1, and prints the digest.
+pack() {
+    local image=127.0.0.1:$port/lockstep:$1
+    rm -rf "$work/root" && mkdir -p "$work/root"
+    cp "$binary" "$work/root/lockstep"
+    tar --format=ustar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=0555 \
+        --directory "$work/root" --create --file "$work/layer.tar" lockstep
+    "$crane" append --oci-empty-base --new_layer "$work/layer.tar" --new_tag "$image" >/dev/null 2>>"$log"
+    "$crane" mutate "$image" --tag "$image" --set-platform "$platform" --entrypoint /lockstep --user 65532:65532 \
+        --exposed-ports 8443/tcp,8080/tcp \
+        --label "org.opencontainers.image.title=lockstep" \
+        --label "org.opencontainers.image.version=$version" \
+        --label "org.opencontainers.image.licenses=Apache-2.0" \
+        --label "org.opencontainers.image.source=https://github.com/lockstep-dev/lockstep" >/dev/null 2>>"$log"
+    "$crane" digest "$image"
+}
+
+digest=$(pack first)
+again=$(pack again)
+[ "$digest" = "$again" ] || fail "packed twice, the image has two digests: $digest and $again"
+image=127.0.0.1:$port/lockstep@$digest
+"$crane" validate --remote "$image" >&2
+files=$("$crane" export "$image" - | tar --list)
+[ "$files" = lockstep ] || fail "the image holds more than the binary: $files"
+rm -rf "$work/oci" && "$crane" pull --format=oci "$image" "$work/oci"
+
+size=$("$crane" manifest "$image" | sed -n 's/.*"layers":\[{[^}]*"size":\([0-9]*\).*/\1/p')
+echo "digest: $digest"
+echo "binary: $(stat --format=%s "$binary") bytes, sha256:$(sha256sum "$binary" | cut -d' ' -f1)"
+echo "layer:  ${size:-?} bytes"

@@ -1,0 +1,93 @@
+//! What the chart repeats of the program is what the program says.
+
+use kube::CustomResourceExt;
+use lockstep::topology::{BUILT_IN, GatewayTopology, GatewayTopologySpec};
+use serde_json::{Value, json};
+
+use super::helm::{Helm, text, the};
+
+#[test]
+fn the_definition_is_the_programs() {
+    let printed = std::process::Command::new(env!("CARGO_BIN_EXE_lockstep")).arg("crd").output().unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(text("crds/gatewaytopologies.yaml") == printed, "the definition has changed: run `just crd`");
+}
+
+#[test]
+fn the_default_topology_is_the_built_in_one() {
+    let rendered = the("GatewayTopology", &Helm::offline().render("default", &[]));
+    assert_eq!(rendered["metadata"]["name"], BUILT_IN);
+    let spec: GatewayTopologySpec = serde_json::from_value(rendered["spec"].clone()).unwrap();
+    assert_eq!(spec, GatewayTopologySpec::default());
+}
+
+#[test]
+fn a_topology_that_names_no_namespace_is_covered_in_the_definitions() {
+    let with = |topologies: &str| Helm::offline().render("default", &["--set-json", topologies]);
+    let covered = |objects: &[Value]| {
+        let webhooks = the("ValidatingWebhookConfiguration", objects)["webhooks"].clone();
+        [0, 1].map(|index| webhooks[index]["namespaceSelector"]["matchExpressions"][0]["values"].clone())
+    };
+    let default = GatewayTopologySpec::default();
+    assert_eq!(
+        covered(&with("topologies=[{\"name\":\"a\"}]")),
+        [json!([default.gateway.namespace]), json!([default.metallb_namespace])]
+    );
+    let two = r#"topologies=[{"name":"a"},{"name":"b","spec":{"gateway":{"namespace":"edge"}}}]"#;
+    assert_eq!(covered(&with(two)), [json!(["edge", "istio-system"]), json!(["metallb-system"])]);
+}
+
+/// The paths of all properties below a schema.
+fn properties(schema: &Value, root: &Value, path: &str, found: &mut Vec<String>) {
+    let schema = match schema["$ref"].as_str() {
+        Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => schema,
+    };
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        properties(schema, root, &path, found);
+        found.push(path);
+    }
+}
+
+#[test]
+fn the_values_schema_knows_exactly_the_fields_of_a_topology() {
+    let schema: Value = serde_json::from_str(&text("values.schema.json")).unwrap();
+    let mut in_values = Vec::new();
+    properties(&schema["$defs"]["topology"], &schema, "spec", &mut in_values);
+    let crd = serde_json::to_value(GatewayTopology::crd()).unwrap();
+    let crd = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let mut in_crd = Vec::new();
+    properties(crd, crd, "spec", &mut in_crd);
+    in_values.sort();
+    in_crd.sort();
+    assert_eq!(in_values, in_crd);
+}
+
+/// Objects of a schema that take any property.
+fn open_objects(schema: &Value, path: &str, found: &mut Vec<String>) {
+    if let Some(inner) = schema["properties"].as_object() {
+        if schema["additionalProperties"] != false {
+            found.push(path.to_owned());
+        }
+        for (name, schema) in inner {
+            open_objects(schema, &format!("{path}.{name}"), found);
+        }
+    }
+    open_items(schema, path, found);
+}
+
+fn open_items(schema: &Value, path: &str, found: &mut Vec<String>) {
+    if schema["items"].is_object() {
+        open_objects(&schema["items"], &format!("{path}[]"), found);
+    }
+}
+
+#[test]
+fn the_values_schema_is_strict_everywhere() {
+    let schema: Value = serde_json::from_str(&text("values.schema.json")).unwrap();
+    let mut open = Vec::new();
+    open_objects(&schema, "", &mut open);
+    open_objects(&schema["$defs"]["topology"], "topology", &mut open);
+    assert!(open.is_empty(), "these take any property: {open:?}");
+}

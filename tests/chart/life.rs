@@ -1,0 +1,164 @@
+//! From `helm install` to `helm uninstall`: what stays as it was, and what is left.
+
+use axum::http::{Method, StatusCode};
+use base64::Engine;
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, apply, gateway_pod, labelled, namespace, read};
+use super::helm::{Helm, NAMESPACE, chart, text};
+use crate::support::api::{self, call};
+use crate::support::control_plane::{MetalLb, Options};
+
+const INSTANCE: &str = "app.kubernetes.io/instance=lockstep";
+const SECRET: &str = "/api/v1/namespaces/lockstep-system/secrets/lockstep-ca";
+const WEBHOOKS: [&str; 2] = [
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lockstep",
+    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/lockstep",
+];
+
+async fn status_of(client: &Client, path: &str) -> StatusCode {
+    call(client, Method::GET, path, "application/json", &Value::Null).await.status
+}
+
+/// Writes what the replicas write: the CA into the Secret, and into every webhook.
+async fn certify(client: &Client) -> String {
+    let pem = "-----BEGIN CERTIFICATE-----\n";
+    let ca = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap().cert.pem();
+    assert!(ca.starts_with(pem));
+    let ca = base64::engine::general_purpose::STANDARD.encode(ca);
+    let mut secret = read(client, SECRET).await;
+    assert!(secret.get("data").is_none(), "the chart renders an empty Secret");
+    secret["data"] = json!({"ca.crt": ca});
+    let answer = call(client, Method::PUT, SECRET, "application/json", &secret).await;
+    assert!(answer.status.is_success(), "{}", answer.body);
+    for path in WEBHOOKS {
+        let count = read(client, path).await["webhooks"].as_array().unwrap().len();
+        let patch: Vec<Value> = (0..count)
+            .map(|index| json!({"op": "add", "path": format!("/webhooks/{index}/clientConfig/caBundle"), "value": ca}))
+            .collect();
+        let answer = call(client, Method::PATCH, path, "application/json-patch+json", &json!(patch)).await;
+        assert!(answer.status.is_success(), "{}", answer.body);
+    }
+    ca
+}
+
+async fn assert_certified(client: &Client, ca: &str) {
+    assert_eq!(read(client, SECRET).await["data"]["ca.crt"], ca);
+    for path in WEBHOOKS {
+        for webhook in read(client, path).await["webhooks"].as_array().unwrap() {
+            assert_eq!(webhook["clientConfig"]["caBundle"], ca, "{path}");
+        }
+    }
+}
+
+/// The chart as a release before this one would have it.
+fn previous_chart() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(chart(".")).arg(folder.path()).status();
+    assert!(copied.unwrap().success());
+    let chart = folder.path().join("Chart.yaml");
+    let older = text("Chart.yaml").replace("\nversion: 0.1.0\n", "\nversion: 0.0.9\n");
+    assert_ne!(older, text("Chart.yaml"), "this test names the chart's version");
+    std::fs::write(chart, older).unwrap();
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_changes_what_was_asked_for_and_keeps_certificates() {
+    let cluster = Cluster::start(Options::default()).await;
+    let client = cluster.client().await;
+    let previous = previous_chart();
+    let previous = previous.path().to_str().unwrap();
+    cluster.helm.run(&["install", "lockstep", previous, "-n", NAMESPACE, "--create-namespace"]).unwrap();
+    let ca = certify(&client).await;
+    let deployment = "/apis/apps/v1/namespaces/lockstep-system/deployments/lockstep";
+    for (replicas, more) in
+        [(3, ["--server-side=true"]), (4, ["--server-side=false"]), (5, ["--server-side=true"])]
+    {
+        cluster.upgrade(&[&["--set", &format!("replicas={replicas}")], more.as_slice()].concat());
+        assert_eq!(read(&client, deployment).await["spec"]["replicas"], replicas);
+        assert_certified(&client, &ca).await;
+    }
+    let labels = &read(&client, SECRET).await["metadata"]["labels"];
+    assert_eq!(labels["helm.sh/chart"], "lockstep-0.1.0");
+
+    // Turned off in an emergency, and on again.
+    for path in WEBHOOKS {
+        assert!(
+            call(&client, Method::DELETE, path, "application/json", &Value::Null).await.status.is_success()
+        );
+    }
+    cluster.upgrade(&[]);
+    for path in WEBHOOKS {
+        assert_eq!(status_of(&client, path).await, StatusCode::OK);
+    }
+    assert_eq!(read(&client, SECRET).await["data"]["ca.crt"], ca);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_definition_can_be_applied_over_what_helm_installed() {
+    let cluster = Cluster::start(Options::default()).await;
+    let client = cluster.client().await;
+    cluster.install(&[]);
+    let crd = super::helm::objects(&text("crds/gatewaytopologies.yaml")).remove(0);
+    // docs/operation.md, "Upgrade": `kubectl apply --server-side --force-conflicts`.
+    let answer = apply(&client, &crd, "kubectl", "&force=true").await;
+    assert!(answer.status.is_success(), "{}", answer.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_installs_before_istio_and_metallb_and_leaves_nothing_but_the_definition() {
+    let cluster = Cluster::start(Options::default()).await;
+    let client = cluster.client().await;
+    cluster.install(&[]);
+    namespace(&client, "istio-system").await;
+    cluster.control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    namespace(&client, "metallb-system").await;
+    certify(&client).await;
+    let installed = labelled(&client, INSTANCE).await;
+    let expected = Helm::offline().render("default", &[]).len() - 1;
+    assert_eq!(installed.len(), expected, "all but the pod of `helm test`: {installed:?}");
+
+    // No replica runs here, and nothing is admitted unchecked.
+    let refused = api::post(&client, &gateway_pod("first"), false).await;
+    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", refused.body);
+    let said = refused.body["message"].as_str().unwrap();
+    assert!(said.contains("failed calling webhook \"gateways.mutate.lockstep.dev\""), "{said}");
+    // Lockstep's own namespace, and every other one, does not depend on it.
+    for free in [NAMESPACE, "default"] {
+        let mut pod = gateway_pod("first");
+        pod["metadata"]["namespace"] = json!(free);
+        api::create(&client, &pod).await;
+    }
+
+    cluster.helm.run(&["uninstall", "lockstep", "-n", NAMESPACE]).unwrap();
+    assert_eq!(labelled(&client, INSTANCE).await, Vec::<String>::new());
+    for path in WEBHOOKS.into_iter().chain([SECRET]) {
+        assert_eq!(status_of(&client, path).await, StatusCode::NOT_FOUND, "{path}");
+    }
+    let secrets = read(&client, "/api/v1/secrets").await;
+    assert_eq!(secrets["items"], json!([]), "Helm's own records of the release");
+    let left = "/apis/lockstep.dev/v1alpha1/gatewaytopologies";
+    assert_eq!(read(&client, left).await["items"], json!([]));
+    api::create(&client, &gateway_pod("second")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_installs_after_them_with_rights_in_their_namespaces_alone() {
+    let cluster = Cluster::start(Options::default()).await;
+    let client = cluster.client().await;
+    for name in ["istio-system", "metallb-system"] {
+        namespace(&client, name).await;
+    }
+    cluster.install(&["--set", "rbac.namespaced=true"]);
+    let roles = "/apis/rbac.authorization.k8s.io/v1/namespaces";
+    for path in [
+        format!("{roles}/istio-system/roles/lockstep-gateways"),
+        format!("{roles}/metallb-system/roles/lockstep-metallb"),
+    ] {
+        assert_eq!(status_of(&client, &path).await, StatusCode::OK, "{path}");
+    }
+    cluster.helm.run(&["uninstall", "lockstep", "-n", NAMESPACE]).unwrap();
+    assert_eq!(labelled(&client, INSTANCE).await, Vec::<String>::new());
+}

@@ -1,0 +1,195 @@
+//! The program as the chart starts it: the Deployment's own arguments, the ServiceAccount's own token.
+
+use std::collections::BTreeSet;
+
+use axum::http::Method;
+use base64::Engine;
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::account::{Account, Grant, USER, granted, qualified};
+use super::cluster::{Cluster, apply, gateway_pod, namespace, read};
+use super::helm::{NAMESPACE, objects};
+use crate::support::api::{self, call};
+use crate::support::control_plane::{AuditLevel, MetalLb, Options};
+use crate::support::serve::Serve;
+use crate::support::wait;
+
+/// The chart's values in this test. Without `mode=files` it is the default, in which the replicas make the
+/// certificates themselves.
+const VALUES: [&str; 4] =
+    ["--set", "certificates.mode=files", "--set", "certificates.files.secretName=lockstep-certificate"];
+
+/// Arguments that the program does not know yet.
+const NOT_YET_FLAGS: [&str; 1] = ["--webhook-configuration"];
+
+/// What the program does not do yet with its rights.
+const NOT_YET_USED: [&str; 3] = [
+    "gatewaytopologies.lockstep.dev/status",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+];
+
+/// A certificate where the Deployment mounts the Secret.
+struct Mounted {
+    folder: tempfile::TempDir,
+    pem: String,
+}
+
+impl Mounted {
+    fn new() -> Self {
+        let names = ["localhost", "127.0.0.1", "lockstep.lockstep-system.svc"].map(str::to_owned);
+        let pair = rcgen::generate_simple_self_signed(names).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tls.crt"), pair.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("tls.key"), pair.signing_key.serialize_pem()).unwrap();
+        Self { folder, pem: pair.cert.pem() }
+    }
+}
+
+/// The Deployment's arguments, with the paths of this machine, and without those that `Serve` gives itself.
+fn arguments(deployment: &Value, mounted: &Mounted) -> Vec<String> {
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert!(container.get("command").is_none() && container.get("env").is_none(), "{container}");
+    let arguments: Vec<&str> =
+        container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap()).collect();
+    let (command, flags) = arguments.split_first().unwrap();
+    assert_eq!(*command, "serve");
+    let folder = mounted.folder.path().to_str().unwrap();
+    flags
+        .iter()
+        .map(|flag| flag.split_once('=').unwrap_or_else(|| panic!("`{flag}` has no `=`")))
+        .filter(|(flag, _)| !["--listen", "--admin-listen", "--log-format"].contains(flag))
+        .filter(|(flag, _)| !NOT_YET_FLAGS.contains(flag))
+        .flat_map(|(flag, value)| [flag.to_owned(), value.replace("/etc/lockstep/tls", folder)])
+        .collect()
+}
+
+/// Lets the API server reach the process, which has no Service: only the address changes, not what is covered.
+async fn redirect(client: &Client, address: &str, pem: &str) {
+    let ca = base64::engine::general_purpose::STANDARD.encode(pem);
+    for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/lockstep");
+        let webhooks = read(client, &path).await["webhooks"].as_array().unwrap().clone();
+        let patch: Vec<Value> = webhooks
+            .iter()
+            .enumerate()
+            .map(|(index, webhook)| {
+                let service = webhook["clientConfig"]["service"]["path"].as_str().unwrap();
+                let url = format!("https://{address}{service}");
+                let config = json!({"url": url, "caBundle": ca});
+                json!({"op": "replace", "path": format!("/webhooks/{index}/clientConfig"), "value": config})
+            })
+            .collect();
+        let answer = call(client, Method::PATCH, &path, "application/json-patch+json", &json!(patch)).await;
+        assert!(answer.status.is_success(), "{}", answer.body);
+    }
+}
+
+/// What the account was seen to do in the audit log.
+async fn used(cluster: &Cluster) -> BTreeSet<Grant> {
+    let log = std::fs::read_to_string(cluster.control_plane.audit_log().unwrap()).unwrap();
+    let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    events
+        .filter(|event| event["user"]["username"] == USER && event["objectRef"].is_object())
+        .map(|event| {
+            assert!(event["responseStatus"]["code"].as_u64().unwrap_or(200) != 403, "refused: {event}");
+            let object = &event["objectRef"];
+            let resource = [text(&object["resource"]), text(&object["subresource"])];
+            let resource = qualified(resource.join("/").trim_end_matches('/'), &text(&object["apiGroup"]));
+            Grant {
+                namespace: text(&object["namespace"]),
+                resource,
+                name: text(&object["name"]),
+                verb: text(&event["verb"]),
+            }
+        })
+        .collect()
+}
+
+/// Whether a grant allows what was done.
+fn covers(grant: &Grant, done: &Grant) -> bool {
+    (grant.namespace.is_empty() || grant.namespace == done.namespace)
+        && (grant.name.is_empty() || grant.name == done.name)
+        && grant.resource == done.resource
+        && grant.verb == done.verb
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_runs_on_what_the_chart_gives_it_and_uses_every_right_of_it() {
+    let cluster = Cluster::start(Options::default().audit(AuditLevel::Metadata)).await;
+    let client = cluster.client().await;
+    cluster.install(&VALUES);
+    let account = Account::of(&cluster).await;
+    let deployment = read(&client, "/apis/apps/v1/namespaces/lockstep-system/deployments/lockstep").await;
+    let mounted = Mounted::new();
+    let arguments = arguments(&deployment, &mounted);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let serve = Serve::start(&arguments, Some(&account.kubeconfig())).await;
+    wait::until_ready(&serve.admin).await;
+
+    // Istio and MetalLB come later.
+    cluster.control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    for name in ["istio-system", "metallb-system"] {
+        namespace(&client, name).await;
+    }
+    wait::until_enforced(&serve.admin, 1).await;
+    redirect(&client, &serve.webhook, &mounted.pem).await;
+    wait::until(&serve.admin, "/metrics", |_, text| {
+        text.contains("lockstep_objects{kind=\"L2Advertisement\"} 0\n")
+    })
+    .await;
+    placed(&client).await;
+    judged(&client).await;
+
+    let manifest = cluster.helm.run(&["get", "manifest", "lockstep", "-n", NAMESPACE]).unwrap();
+    let granted = granted(&objects(&manifest));
+    let used = used(&cluster).await;
+    for done in &used {
+        assert!(
+            granted.iter().any(|grant| covers(grant, done)),
+            "not granted, or not by the chart: {done:?}"
+        );
+    }
+    let unused: Vec<_> = granted
+        .iter()
+        .filter(|grant| !NOT_YET_USED.contains(&grant.resource.as_str()))
+        .filter(|grant| !used.iter().any(|done| covers(grant, done)))
+        .collect();
+    assert!(unused.is_empty(), "granted, but never used: {unused:?}");
+}
+
+/// The mutating webhook is called as the chart registered it. It takes the API server a moment to see a change
+/// of a registration, in which it still refuses.
+async fn placed(client: &Client) {
+    let pod = gateway_pod("gateway");
+    let stored = loop {
+        let answer = api::post(client, &pod, false).await;
+        if answer.status.is_success() {
+            break answer.body;
+        }
+        assert!(
+            answer.body["message"].as_str().unwrap().contains("failed calling webhook"),
+            "{}",
+            answer.body
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    assert_eq!(stored["spec"]["nodeSelector"], json!({"loadbalancerIPs.metallb.io": "arp"}));
+}
+
+/// And the validating one, with a denial that names the topology of the chart.
+async fn judged(client: &Client) {
+    let advertisement = json!({
+        "apiVersion": "metallb.io/v1beta1",
+        "kind": "L2Advertisement",
+        "metadata": {"name": "default", "namespace": "metallb-system"},
+        "spec": {"ipAddressPools": ["default-pool"]},
+    });
+    let answer = apply(client, &advertisement, "tests", "").await;
+    assert_eq!(answer.status, 403, "{}", answer.body);
+    let said = answer.body["message"].as_str().unwrap();
+    assert!(said.contains("announcements.validate.lockstep.dev"), "{said}");
+    assert!(said.contains("topology `istio-ingressgateway`"), "{said}");
+}

@@ -1,0 +1,214 @@
+//! What the chart's account may do, request by request, and what it may not.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::account::{Account, Grant, granted};
+use super::cluster::{Cluster, namespace};
+use super::helm::Helm;
+use crate::support::api::{Answer, call};
+use crate::support::control_plane::{MetalLb, Options};
+
+/// Every right there is: where, what, which one, and the verbs. `gateway` and `metallb` are everywhere, unless
+/// roles in their namespaces were asked for.
+const RIGHTS: [(&str, &str, &str, &[&str]); 10] = [
+    ("", "nodes", "", &["list", "watch"]),
+    ("", "gatewaytopologies.lockstep.dev", "", &["list", "watch"]),
+    ("", "gatewaytopologies.lockstep.dev/status", "", &["patch"]),
+    (
+        "",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        "lockstep",
+        &["get", "list", "patch", "watch"],
+    ),
+    (
+        "",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+        "lockstep",
+        &["get", "list", "patch", "watch"],
+    ),
+    ("lockstep-system", "secrets", "lockstep-ca", &["get", "list", "update", "watch"]),
+    ("istio-system", "pods", "", &["list", "watch"]),
+    ("istio-system", "services", "", &["list", "watch"]),
+    ("metallb-system", "ipaddresspools.metallb.io", "", &["list", "watch"]),
+    ("metallb-system", "l2advertisements.metallb.io", "", &["list", "watch"]),
+];
+
+/// The table as grants; by default the gateways' and MetalLB's are not bound to a namespace.
+fn table(namespaced: bool) -> Vec<Grant> {
+    let mut grants = Vec::new();
+    for (namespace, resource, name, verbs) in RIGHTS {
+        let bound = namespaced || namespace == "lockstep-system";
+        for verb in verbs {
+            grants.push(Grant {
+                namespace: if bound { namespace.to_owned() } else { String::new() },
+                resource: resource.to_owned(),
+                name: name.to_owned(),
+                verb: (*verb).to_owned(),
+            });
+        }
+    }
+    grants.sort();
+    grants
+}
+
+#[test]
+fn no_right_is_granted_that_is_not_in_the_table_and_none_is_missing() {
+    let helm = Helm::offline();
+    assert_eq!(granted(&helm.render("default", &[])), table(false));
+    assert_eq!(granted(&helm.render("default", &["--set", "rbac.namespaced=true"])), table(true));
+    for values in super::helm::VALUES {
+        let rendered = granted(&helm.render(values, &[]));
+        assert!(rendered.iter().all(|grant| !format!("{grant:?}").contains('*')), "{values}: {rendered:?}");
+    }
+}
+
+#[test]
+fn where_others_make_the_certificates_nothing_may_be_written_but_status() {
+    for values in ["cert-manager", "minimal"] {
+        let writes: Vec<_> = granted(&Helm::offline().render(values, &[]))
+            .into_iter()
+            .filter(|grant| !["get", "list", "watch"].contains(&grant.verb.as_str()))
+            .map(|grant| grant.resource)
+            .collect();
+        assert_eq!(writes, ["gatewaytopologies.lockstep.dev/status"], "{values}");
+    }
+}
+
+/// Where a resource is found.
+fn path(namespace: &str, resource: &str, name: &str) -> String {
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+    let root = match group {
+        "" => "/api/v1".to_owned(),
+        "metallb.io" => "/apis/metallb.io/v1beta1".to_owned(),
+        "lockstep.dev" => "/apis/lockstep.dev/v1alpha1".to_owned(),
+        group => format!("/apis/{group}/v1"),
+    };
+    let place = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
+    let parts = [name, subresource]
+        .iter()
+        .filter(|part| !part.is_empty())
+        .fold(String::new(), |all, part| all + "/" + part);
+    format!("{root}{place}/{plural}{parts}")
+}
+
+/// The API server holds requests for a kind back for moments after its definition was installed.
+async fn request(client: &Client, namespace: &str, resource: &str, name: &str, verb: &str) -> Answer {
+    loop {
+        let answer = ask(client, namespace, resource, name, verb).await;
+        if answer.status != StatusCode::TOO_MANY_REQUESTS {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// One request, as the program would send it.
+async fn ask(client: &Client, namespace: &str, resource: &str, name: &str, verb: &str) -> Answer {
+    let field =
+        if name.is_empty() { String::new() } else { format!("&fieldSelector=metadata.name%3D{name}") };
+    let collection = path(namespace, resource, "");
+    let send = async |method, path: &str, content_type: &str, body: &Value| {
+        call(client, method, path, content_type, body).await
+    };
+    let one = path(namespace, resource, name);
+    match verb {
+        "list" => {
+            send(Method::GET, &format!("{collection}?limit=1{field}"), "application/json", &Value::Null).await
+        }
+        "watch" => {
+            let watch = format!("{collection}?watch=1&timeoutSeconds=1{field}");
+            send(Method::GET, &watch, "application/json", &Value::Null).await
+        }
+        "get" => send(Method::GET, &one, "application/json", &Value::Null).await,
+        "patch" => send(Method::PATCH, &one, "application/merge-patch+json", &json!({})).await,
+        "delete" => send(Method::DELETE, &one, "application/json", &Value::Null).await,
+        "update" => {
+            let object = send(Method::GET, &one, "application/json", &Value::Null).await.body;
+            send(Method::PUT, &one, "application/json", &object).await
+        }
+        "create" => {
+            let object = json!({"metadata": {"name": "other"}});
+            send(Method::POST, &collection, "application/json", &object).await
+        }
+        other => panic!("no request for `{other}`"),
+    }
+}
+
+async fn installed(namespaced: bool) -> (Cluster, Account) {
+    let cluster = Cluster::start(Options::default()).await;
+    cluster.control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    let client = cluster.client().await;
+    for name in ["istio-system", "metallb-system"] {
+        namespace(&client, name).await;
+    }
+    cluster.install(&["--set", &format!("rbac.namespaced={namespaced}")]);
+    let account = Account::of(&cluster).await;
+    (cluster, account)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_right_in_the_table_is_one_that_the_account_has() {
+    for namespaced in [false, true] {
+        let (_cluster, account) = installed(namespaced).await;
+        let client = account.client().await;
+        let requests = RIGHTS.iter().flat_map(|(namespace, resource, name, verbs)| {
+            verbs.iter().map(move |verb| (*namespace, *resource, *name, *verb))
+        });
+        let sent = requests.map(async |(namespace, resource, name, verb)| {
+            // Status is written for one topology by its name; the right is for all of them.
+            let name = if resource.ends_with("/status") { "istio-ingressgateway" } else { name };
+            let answer = request(&client, namespace, resource, name, verb).await;
+            let is_status = resource.ends_with("/status") && answer.status == StatusCode::NOT_FOUND;
+            assert!(answer.status.is_success() || is_status, "{verb} {resource}: {}", answer.body);
+        });
+        futures::future::join_all(sent).await;
+    }
+}
+
+/// Where, what, which one, verb.
+const FORBIDDEN: [(&str, &str, &str, &str); 23] = [
+    ("", "secrets", "", "list"),
+    ("", "secrets", "", "watch"),
+    ("lockstep-system", "secrets", "", "list"),
+    ("lockstep-system", "secrets", "", "create"),
+    ("lockstep-system", "secrets", "other", "get"),
+    ("lockstep-system", "secrets", "lockstep-ca", "delete"),
+    ("lockstep-system", "secrets", "lockstep-ca", "patch"),
+    ("istio-system", "secrets", "lockstep-ca", "get"),
+    ("", "mutatingwebhookconfigurations.admissionregistration.k8s.io", "", "list"),
+    ("", "mutatingwebhookconfigurations.admissionregistration.k8s.io", "", "create"),
+    ("", "mutatingwebhookconfigurations.admissionregistration.k8s.io", "other", "patch"),
+    ("", "mutatingwebhookconfigurations.admissionregistration.k8s.io", "lockstep", "delete"),
+    ("", "validatingwebhookconfigurations.admissionregistration.k8s.io", "other", "patch"),
+    ("", "validatingwebhookconfigurations.admissionregistration.k8s.io", "lockstep", "delete"),
+    ("", "gatewaytopologies.lockstep.dev", "istio-ingressgateway", "patch"),
+    ("", "gatewaytopologies.lockstep.dev", "istio-ingressgateway", "delete"),
+    ("", "nodes", "worker", "patch"),
+    ("istio-system", "pods", "", "create"),
+    ("istio-system", "services", "gateway", "patch"),
+    ("metallb-system", "l2advertisements.metallb.io", "default", "patch"),
+    ("lockstep-system", "serviceaccounts", "lockstep", "get"),
+    ("", "clusterroles.rbac.authorization.k8s.io", "lockstep", "patch"),
+    ("", "clusterrolebindings.rbac.authorization.k8s.io", "", "create"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_in_the_table_is_forbidden() {
+    for namespaced in [false, true] {
+        let (_cluster, account) = installed(namespaced).await;
+        let client = account.client().await;
+        let elsewhere =
+            [("", "pods", "", "list"), ("", "services", "", "watch"), ("default", "pods", "", "list")];
+        let more = if namespaced { elsewhere.as_slice() } else { &[] };
+        for (namespace, resource, name, verb) in FORBIDDEN.iter().chain(more) {
+            let answer = request(&client, namespace, resource, name, verb).await;
+            let asked = format!("{verb} {resource} {namespace}/{name}");
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{asked}: {}", answer.body);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What is rendered, word for word, so that a review sees every change of it.
+
+use std::path::Path;
+
+use super::helm::{Helm, VALUES, assert_file_holds, chart, text};
+
+/// Functions whose answer is another one each time, or in each cluster.
+const MOODS: [&str; 8] = ["lookup", "genCA", "genSelf", "genSigned", "genPrivate", "rand", "now", "uuidv4"];
+
+#[test]
+fn what_is_rendered_is_what_was_reviewed() {
+    let helm = Helm::offline();
+    for values in VALUES {
+        let file = format!("tests/chart/snapshots/{values}.yaml");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        assert_file_holds(&file, &helm.template(values, &[]));
+    }
+}
+
+#[test]
+fn the_same_is_rendered_every_time() {
+    let helm = Helm::offline();
+    for values in VALUES {
+        assert_eq!(helm.template(values, &[]), helm.template(values, &[]), "{values}");
+    }
+    for path in std::fs::read_dir(chart("templates")).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_file() {
+            let template = std::fs::read_to_string(&path).unwrap();
+            let actions = template.split("{{").skip(1).map(|rest| rest.split("}}").next().unwrap());
+            for (action, word) in actions.flat_map(|action| MOODS.map(|word| (action, word))) {
+                assert!(!action.contains(word), "`{}` has `{word}`", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_ca_is_rendered_where_the_replicas_make_it() {
+    let helm = Helm::offline();
+    for values in ["default", "ha", "mtls"] {
+        assert!(!helm.template(values, &[]).contains("caBundle:"), "{values}");
+    }
+    let pem = "certificates.files.caBundle=-----BEGIN CERTIFICATE-----\nabc\n";
+    assert_eq!(helm.template("minimal", &["--set", pem]).matches("caBundle: ").count(), 3);
+}
+
+#[test]
+fn the_chart_passes_helms_own_check() {
+    let helm = Helm::offline();
+    for values in VALUES {
+        helm.run(&["lint", "--strict", &chart(""), "-f", &super::helm::values_file(values)]).unwrap();
+    }
+    assert!(text("Chart.yaml").contains(&format!("appVersion: {}\n", env!("CARGO_PKG_VERSION"))));
+}

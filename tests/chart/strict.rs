@@ -1,0 +1,71 @@
+//! A real API server takes everything that is rendered, to the last field.
+
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, apply, namespace};
+use super::helm::{Helm, NAMESPACE, VALUES, objects, text};
+use crate::support::api;
+use crate::support::control_plane::Options;
+
+/// Groups whose definitions are not here: these objects are held by the snapshots alone.
+const ELSEWHERE: [&str; 2] = ["monitoring.coreos.com/v1", "cert-manager.io/v1"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_rendered_object_is_taken_under_the_restricted_pod_security_standard() {
+    let cluster = Cluster::start(Options::default()).await;
+    let client = cluster.client().await;
+    let crd = text("crds/gatewaytopologies.yaml");
+    cluster.control_plane.install_crd("gatewaytopologies.lockstep.dev", &crd).await.unwrap();
+    for name in ["edge", "metallb-system"] {
+        namespace(&client, name).await;
+    }
+    let standard = ["enforce", "warn"]
+        .map(|mode| (format!("pod-security.kubernetes.io/{mode}"), json!("restricted")))
+        .into_iter()
+        .collect::<serde_json::Map<_, _>>();
+    let restricted = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": standard},
+    });
+    api::create(&client, &restricted).await;
+    for values in VALUES {
+        let rendered = Helm::offline().render(values, &[]);
+        assert!(rendered.len() > 8, "{values} renders {} objects", rendered.len());
+        for object in &rendered {
+            if ELSEWHERE.contains(&object["apiVersion"].as_str().unwrap()) {
+                continue;
+            }
+            let answer = apply(&client, object, "strict", "&dryRun=All").await;
+            assert!(answer.status.is_success(), "{values}: {object}: {}", answer.body);
+            assert_eq!(answer.warnings, Vec::<String>::new(), "{values}: {object}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strict_is_strict() {
+    let cluster = Cluster::start(Options::default()).await;
+    let client = cluster.client().await;
+    namespace(&client, NAMESPACE).await;
+    let mut deployment = super::helm::the("Deployment", &Helm::offline().render("default", &[]));
+    deployment["spec"]["template"]["spec"]["terminationGracePeriod"] = json!(30);
+    let answer = apply(&client, &deployment, "strict", "&dryRun=All").await;
+    assert!(answer.body["message"].as_str().unwrap().contains("terminationGracePeriod"), "{}", answer.body);
+}
+
+/// What the API server fills into an object. Anything here would be a lasting difference to whoever compares a
+/// manifest with the cluster field by field.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_filled_into_a_webhook_configuration() {
+    let cluster = Cluster::start(Options::default()).await;
+    let client = cluster.client().await;
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        let object = super::helm::the(kind, &objects(&Helm::offline().template("default", &[])));
+        let stored = apply(&client, &object, "strict", "").await.body;
+        let sorted = |webhooks: &Value| {
+            let mut webhooks = webhooks.as_array().unwrap().clone();
+            webhooks.sort_by_key(|webhook| webhook["name"].to_string());
+            webhooks
+        };
+        assert_eq!(sorted(&stored["webhooks"]), sorted(&object["webhooks"]), "{kind}");
+    }
+}
