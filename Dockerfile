@@ -1,6 +1,8 @@
-# The same image without a container engine: image/build.sh.
+# image/build.sh makes an image with the same content without a container engine.
 FROM docker.io/library/rust:1.95-bookworm AS build
 WORKDIR /lockstep
+# The image's own toolchain, without what rust-toolchain.toml adds for development.
+ENV RUSTUP_TOOLCHAIN=1.95.0
 COPY . .
 RUN cp "$(image/binary.sh)" /lockstep.bin
 

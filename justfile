@@ -4,7 +4,7 @@ default:
     @just --list
 
 # Everything that CI runs.
-ci: format lint docs deny test bench-smoke
+ci: format lint docs deny test image bench-smoke
 
 # Is everything formatted?
 format:
@@ -26,7 +26,7 @@ deny:
 advisories:
     cargo deny --locked check advisories
 
-# All tests, the real API server included. It is built on the first run, which needs Go.
+# All tests, the real API server and Helm included. They are built on the first run, which needs Go.
 test:
     cargo test --locked
 

@@ -1,9 +1,11 @@
 //! A cluster that the chart is installed into.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams};
-use kube::discovery::{Discovery, verbs};
+use kube::discovery::{ApiGroup, Discovery, verbs};
 use serde_json::{Value, json};
 
 use super::helm::{Helm, NAMESPACE, chart};
@@ -70,18 +72,31 @@ pub async fn read(client: &Client, path: &str) -> Value {
 pub async fn labelled(client: &Client, selector: &str) -> Vec<String> {
     let mut found = Vec::new();
     let discovery = Discovery::new(client.clone()).run().await.unwrap();
-    for (resource, capabilities) in discovery.groups().flat_map(|group| group.recommended_resources()) {
+    for (resource, capabilities) in discovery.groups().flat_map(ApiGroup::recommended_resources) {
         if !capabilities.supports_operation(verbs::LIST) {
             continue;
         }
         let objects: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        for object in objects.list(&ListParams::default().labels(selector)).await.unwrap() {
+        for object in list(&objects, selector).await {
             let namespace = object.metadata.namespace.unwrap_or_default();
             found.push(format!("{} {namespace}/{}", resource.kind, object.metadata.name.unwrap_or_default()));
         }
     }
     found.sort();
     found
+}
+
+/// The API server holds requests for a kind back for moments after its definition was installed.
+async fn list(objects: &Api<DynamicObject>, selector: &str) -> Vec<DynamicObject> {
+    loop {
+        match objects.list(&ListParams::default().labels(selector)).await {
+            Ok(list) => return list.items,
+            Err(kube::Error::Api(status)) if status.code == 429 => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => panic!("cannot list: {error}"),
+        }
+    }
 }
 
 /// A pod of the gateway.

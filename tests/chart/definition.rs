@@ -1,10 +1,11 @@
 //! What the chart repeats of the program is what the program says.
 
 use kube::CustomResourceExt;
+use lockstep::server::Limits;
 use lockstep::topology::{BUILT_IN, GatewayTopology, GatewayTopologySpec};
 use serde_json::{Value, json};
 
-use super::helm::{Helm, text, the};
+use super::helm::{Helm, NAMESPACE, chart, text, the};
 
 #[test]
 fn the_definition_is_the_programs() {
@@ -35,6 +36,59 @@ fn a_topology_that_names_no_namespace_is_covered_in_the_definitions() {
     );
     let two = r#"topologies=[{"name":"a"},{"name":"b","spec":{"gateway":{"namespace":"edge"}}}]"#;
     assert_eq!(covered(&with(two)), [json!(["edge", "istio-system"]), json!(["metallb-system"])]);
+}
+
+#[test]
+fn a_pod_is_given_the_time_that_it_takes_to_end() {
+    for more in
+        [["--set", "drainSeconds=10"], ["--set", "drainSeconds=60"], ["--set", "preStopSleepSeconds=30"]]
+    {
+        let pod =
+            the("Deployment", &Helm::offline().render("default", &more))["spec"]["template"]["spec"].clone();
+        let container = &pod["containers"][0];
+        let drain = container["args"].as_array().unwrap().iter().find_map(|argument| {
+            argument.as_str().unwrap().strip_prefix("--drain=").map(|seconds| seconds.parse::<u64>().unwrap())
+        });
+        let sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
+        let needed = sleep + drain.unwrap() + Limits::default().grace.as_secs();
+        let given = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+        assert!(given >= needed + 5, "{more:?}: {needed} s are needed, {given} s given");
+    }
+}
+
+#[test]
+fn another_name_is_another_name_everywhere() {
+    let helm = Helm::offline();
+    let rendered = helm.render("default", &["--set", "fullnameOverride=guard"]);
+    for object in rendered.iter().filter(|object| object["kind"] != "GatewayTopology") {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        assert!(name == "guard" || name.starts_with("guard-"), "{object}");
+    }
+    let text = helm.template("default", &["--set", "fullnameOverride=guard"]);
+    for renamed in [
+        "--tls-secret=lockstep-system/guard-ca",
+        "--tls-name=guard.lockstep-system.svc",
+        "--webhook-configuration=guard",
+        "resourceNames: [guard]",
+        "- guard-ca",
+    ] {
+        assert!(text.contains(renamed), "{renamed}");
+    }
+}
+
+#[test]
+fn the_notes_tell_the_next_step_and_the_way_back() {
+    let chart = chart("");
+    let notes =
+        Helm::offline().run(&["install", "lockstep", &chart, "-n", NAMESPACE, "--dry-run=client"]).unwrap();
+    for line in [
+        "Lockstep guards gateways in istio-system and MetalLB in metallb-system.",
+        "helm -n lockstep-system test lockstep",
+        "kubectl -n istio-system rollout restart deployment",
+        "kubectl delete validatingwebhookconfiguration/lockstep mutatingwebhookconfiguration/lockstep",
+    ] {
+        assert!(notes.contains(line), "`{line}` is not in\n{notes}");
+    }
 }
 
 /// The paths of all properties below a schema.

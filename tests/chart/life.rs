@@ -83,6 +83,21 @@ async fn an_upgrade_changes_what_was_asked_for_and_keeps_certificates() {
     let labels = &read(&client, SECRET).await["metadata"]["labels"];
     assert_eq!(labels["helm.sh/chart"], "lockstep-0.1.0");
 
+    // Somebody's hand in it stops an upgrade, which says so, and can be overruled.
+    for path in WEBHOOKS {
+        let edited = json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]);
+        let answer = call(&client, Method::PATCH, path, "application/json-patch+json", &edited).await;
+        assert!(answer.status.is_success(), "{}", answer.body);
+    }
+    let upgrade = ["upgrade", "lockstep", &chart(""), "-n", NAMESPACE];
+    let said = cluster.helm.run(&upgrade).unwrap_err();
+    assert!(said.contains("conflict") && said.contains("failurePolicy"), "{said}");
+    cluster.upgrade(&["--force-conflicts"]);
+    for path in WEBHOOKS {
+        assert_eq!(read(&client, path).await["webhooks"][0]["failurePolicy"], "Fail", "{path}");
+    }
+    assert_certified(&client, &ca).await;
+
     // Turned off in an emergency, and on again.
     for path in WEBHOOKS {
         assert!(

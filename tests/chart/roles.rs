@@ -30,7 +30,7 @@ const RIGHTS: [(&str, &str, &str, &[&str]); 10] = [
         "lockstep",
         &["get", "list", "patch", "watch"],
     ),
-    ("lockstep-system", "secrets", "lockstep-ca", &["get", "list", "update", "watch"]),
+    ("lockstep-system", "secrets", "lockstep-ca", &["get", "list", "patch", "watch"]),
     ("istio-system", "pods", "", &["list", "watch"]),
     ("istio-system", "services", "", &["list", "watch"]),
     ("metallb-system", "ipaddresspools.metallb.io", "", &["list", "watch"]),
@@ -127,10 +127,7 @@ async fn ask(client: &Client, namespace: &str, resource: &str, name: &str, verb:
         "get" => send(Method::GET, &one, "application/json", &Value::Null).await,
         "patch" => send(Method::PATCH, &one, "application/merge-patch+json", &json!({})).await,
         "delete" => send(Method::DELETE, &one, "application/json", &Value::Null).await,
-        "update" => {
-            let object = send(Method::GET, &one, "application/json", &Value::Null).await.body;
-            send(Method::PUT, &one, "application/json", &object).await
-        }
+        "update" => send(Method::PUT, &one, "application/json", &json!({"metadata": {"name": name}})).await,
         "create" => {
             let object = json!({"metadata": {"name": "other"}});
             send(Method::POST, &collection, "application/json", &object).await
@@ -171,14 +168,15 @@ async fn every_right_in_the_table_is_one_that_the_account_has() {
 }
 
 /// Where, what, which one, verb.
-const FORBIDDEN: [(&str, &str, &str, &str); 23] = [
+const FORBIDDEN: [(&str, &str, &str, &str); 24] = [
     ("", "secrets", "", "list"),
     ("", "secrets", "", "watch"),
     ("lockstep-system", "secrets", "", "list"),
     ("lockstep-system", "secrets", "", "create"),
     ("lockstep-system", "secrets", "other", "get"),
     ("lockstep-system", "secrets", "lockstep-ca", "delete"),
-    ("lockstep-system", "secrets", "lockstep-ca", "patch"),
+    ("lockstep-system", "secrets", "lockstep-ca", "update"),
+    ("lockstep-system", "secrets", "other", "patch"),
     ("istio-system", "secrets", "lockstep-ca", "get"),
     ("", "mutatingwebhookconfigurations.admissionregistration.k8s.io", "", "list"),
     ("", "mutatingwebhookconfigurations.admissionregistration.k8s.io", "", "create"),
