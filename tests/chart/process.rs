@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use base64::Engine;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::account::{Account, Grant, USER, granted, qualified};
 use super::alerts;
 use super::cluster::{Cluster, apply, gateway_pod, namespace, read};
-use super::helm::{NAMESPACE, objects};
+use super::helm::{NAMESPACE, objects, the};
 use crate::support::api::{self, call};
 use crate::support::control_plane::{AuditLevel, MetalLb, Options};
 use crate::support::https::{Connection, get, trusting};
@@ -28,6 +28,9 @@ const VALUES: &[&str] =
 /// Arguments that the program does not know yet.
 const NOT_YET_FLAGS: &[&str] = &["--webhook-configuration"];
 
+/// Commands that the program does not have yet.
+const NOT_YET_COMMANDS: &[&str] = &["status"];
+
 /// Metrics that the program does not have yet.
 const NOT_YET_EXPORTED: &[&str] = &["lockstep_ca_passes", "lockstep_topologies_guarded"];
 
@@ -40,6 +43,9 @@ const NOT_YET_USED: &[&str] = &[
 
 /// The API server tells nobody when it has seen a change.
 const BETWEEN: Duration = Duration::from_millis(50);
+
+/// Everything that the program does, it has done soon after it is ready.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A certificate where the Deployment mounts the Secret.
 struct Mounted {
@@ -175,22 +181,46 @@ async fn the_program_runs_on_what_the_chart_gives_it_and_uses_every_right_of_it(
     judged(&client).await;
 
     exported(&serve, &ca).await;
+    helm_test_succeeds(&cluster, &account).await;
     let manifest = cluster.helm.run(&["get", "manifest", "lockstep", "-n", NAMESPACE]).unwrap();
     let granted = granted(&objects(&manifest));
-    let used = used(&cluster);
-    for done in &used {
-        assert!(
-            granted.iter().any(|grant| covers(grant, done)),
-            "not granted, or not by the chart: {done:?}"
-        );
-    }
     let (early, due): (Vec<_>, Vec<_>) =
-        granted.iter().partition(|grant| NOT_YET_USED.contains(&grant.resource.as_str()));
-    let is_used = |grant: &&&Grant| used.iter().any(|done| covers(grant, done));
-    let unused: Vec<_> = due.iter().filter(|grant| !is_used(grant)).collect();
-    assert!(unused.is_empty(), "granted, but never used: {unused:?}");
-    let known: Vec<_> = early.iter().filter(is_used).collect();
+        granted.into_iter().partition(|grant| NOT_YET_USED.contains(&grant.resource.as_str()));
+    let used = until_used(&cluster, &due).await;
+    let known: Vec<_> = early.iter().filter(|grant| used.iter().any(|done| covers(grant, done))).collect();
     assert!(known.is_empty(), "used by now, remove them from `NOT_YET_USED`: {known:?}");
+    for done in &used {
+        let all = || due.iter().chain(&early);
+        assert!(all().any(|grant| covers(grant, done)), "not granted, or not by the chart: {done:?}");
+    }
+}
+
+/// What the pod of `helm test` runs, as the account that it runs as.
+async fn helm_test_succeeds(cluster: &Cluster, account: &Account) {
+    let hooks = objects(&cluster.helm.run(&["get", "hooks", "lockstep", "-n", NAMESPACE]).unwrap());
+    let container = &the("Pod", &hooks)["spec"]["containers"][0];
+    let arguments: Vec<&str> =
+        container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap()).collect();
+    let early = NOT_YET_COMMANDS.contains(&arguments[0]);
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    let output = command.args(&arguments).env("KUBECONFIG", account.kubeconfig()).output().await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert_eq!(output.status.success(), !early, "{}", String::from_utf8_lossy(&said));
+}
+
+/// Waits until every one of these rights was used; returns everything that was.
+async fn until_used(cluster: &Cluster, granted: &[Grant]) -> BTreeSet<Grant> {
+    let started = Instant::now();
+    loop {
+        let used = used(cluster);
+        let unused: Vec<_> =
+            granted.iter().filter(|grant| !used.iter().any(|done| covers(grant, done))).collect();
+        if unused.is_empty() {
+            return used;
+        }
+        assert!(started.elapsed() < DEADLINE, "granted, but never used: {unused:?}");
+        tokio::time::sleep(BETWEEN).await;
+    }
 }
 
 /// Every metric that an alert asks for is there.
