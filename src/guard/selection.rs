@@ -9,7 +9,7 @@ const METADATA_NAME: &str = "kubernetes.io/metadata.name";
 
 /// What is wrong if some label set of the namespace `name` is not selected.
 pub(super) fn left_out_namespace(webhook: &Webhook, name: &str) -> Option<Flaw> {
-    let namespace = Labels::from([(METADATA_NAME.to_owned(), name.to_owned())]);
+    let namespace = Labels::from([(METADATA_NAME.into(), name.into())]);
     let selected = match webhook.namespace_selector.parse() {
         Ok(selected) => selected,
         Err(error) => return Some(unreadable("namespaceSelector", &error)),
