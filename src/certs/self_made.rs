@@ -9,6 +9,7 @@ use rcgen::{
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use thiserror::Error;
 
+use super::authority::CLOCK_SKEW;
 use super::pair::{KeyPair, PairError};
 
 /// The names that every certificate is good for.
@@ -16,9 +17,6 @@ const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// How long it all is valid: long enough to try, too short to forget.
 const VALID: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// How far clocks may be apart.
-const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
 /// A key pair whose authority nobody has heard of.
 #[derive(Debug, Clone)]
@@ -33,13 +31,8 @@ pub struct SelfMade {
 #[derive(Debug, Error)]
 pub enum SelfMadeError {
     /// A name that no certificate can carry.
-    #[error("`{name}` cannot stand in a certificate; give a DNS name in ASCII or an IP address")]
-    Name {
-        /// The name.
-        name: String,
-        /// What is wrong with it.
-        source: rcgen::Error,
-    },
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// Making or signing failed.
     #[error("the certificate cannot be made")]
     Make(#[from] rcgen::Error),
@@ -49,6 +42,16 @@ pub enum SelfMadeError {
     /// The clock stands at the edge of what can be written down.
     #[error("the system's clock is out of range; set it")]
     Clock,
+}
+
+/// A name that no certificate can carry.
+#[derive(Debug, Error)]
+#[error("`{name}` cannot stand in a certificate; give a DNS name in ASCII or an IP address")]
+pub struct NameError {
+    /// The name.
+    name: String,
+    /// What is wrong with it.
+    source: rcgen::Error,
 }
 
 /// The certificate to serve, and its key.
@@ -86,12 +89,18 @@ fn authority() -> Result<CertificateParams, SelfMadeError> {
 }
 
 fn leaf(names: &[String]) -> Result<CertificateParams, SelfMadeError> {
+    let local = LOCAL.map(str::to_owned).into_iter();
+    valid_from_now(leaf_params(&local.chain(names.iter().cloned()).collect::<Vec<_>>())?)
+}
+
+/// A certificate for a server of these names; when it is valid is for the caller to say.
+pub(super) fn leaf_params(names: &[String]) -> Result<CertificateParams, NameError> {
+    let mut params = CertificateParams::default();
     for name in names {
-        CertificateParams::new([name.clone()])
-            .map_err(|source| SelfMadeError::Name { name: name.clone(), source })?;
+        let parsed = CertificateParams::new([name.clone()]);
+        let parsed = parsed.map_err(|source| NameError { name: name.clone(), source })?;
+        params.subject_alt_names.extend(parsed.subject_alt_names);
     }
-    let names = LOCAL.map(str::to_owned).into_iter().chain(names.iter().cloned());
-    let mut params = valid_from_now(CertificateParams::new(names.collect::<Vec<_>>())?)?;
     params.distinguished_name.push(DnType::CommonName, "lockstep");
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
