@@ -13,6 +13,7 @@
 //! * The status of topologies is kept by tasks of its own ([`guard`]): whatever happens to them, facts stay as they are.
 //! * This module knows no request and no verdict.
 
+pub mod authority;
 mod contact;
 mod follow;
 mod holdings;

@@ -108,7 +108,8 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     let (_authority, relied_on) = watch::channel(None);
     let guard = webhook_configuration.map(|configuration| Guard { configuration, relied_on });
     let guard = guard::keep(source.cluster_access(), guard);
-    let bound = bind(Ports { listen, admin_listen }, drain, pair.config(), source.facts(), registry).await?;
+    let served = Served { tls: pair.config(), pair: pair.ready(), facts: source.facts() };
+    let bound = bind(Ports { listen, admin_listen }, drain, served, registry).await?;
     let shutdown = stop.shutdown();
     tokio::select! {
         // Facts must outlive the last answer, so the server's end decides.
@@ -124,14 +125,16 @@ struct Ports {
     admin_listen: SocketAddr,
 }
 
-/// Everything that can be wrong with the configuration is found here, before a connection is accepted.
-async fn bind(
-    ports: Ports,
-    drain: u64,
+/// What is served, and whether it is there yet.
+struct Served {
     tls: watch::Receiver<Arc<rustls::ServerConfig>>,
+    pair: watch::Receiver<Result<(), String>>,
     facts: watch::Receiver<Option<Arc<Facts>>>,
-    mut registry: Registry,
-) -> Result<Bound, Failure> {
+}
+
+/// Everything that can be wrong with the configuration is found here, before a connection is accepted.
+async fn bind(ports: Ports, drain: u64, served: Served, mut registry: Registry) -> Result<Bound, Failure> {
+    let Served { tls, pair, facts } = served;
     let (server_metrics, webhook_metrics) = (Metrics::default(), webhook::Metrics::default());
     server_metrics.register(&mut registry);
     webhook_metrics.register(&mut registry);
@@ -142,7 +145,7 @@ async fn bind(
         handler: Arc::new(Webhook::new(facts, webhook_metrics)),
         admin: Admin {
             listen: ports.admin_listen,
-            ready: Box::new(move || readiness(&ready)),
+            ready: Box::new(move || readiness(&pair, &ready)),
             metrics: Box::new(move || telemetry::render(&registry)),
         },
         limits: Limits { drain: Duration::from_secs(drain), ..Limits::default() },
@@ -151,7 +154,11 @@ async fn bind(
     Ok(config.bind().await?)
 }
 
-fn readiness(facts: &watch::Receiver<Option<Arc<Facts>>>) -> Result<(), String> {
+fn readiness(
+    pair: &watch::Receiver<Result<(), String>>,
+    facts: &watch::Receiver<Option<Arc<Facts>>>,
+) -> Result<(), String> {
+    pair.borrow().clone()?;
     match &*facts.borrow() {
         Some(_) => Ok(()),
         None => Err("the cluster's state has not been read yet".to_owned()),

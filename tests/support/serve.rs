@@ -54,7 +54,7 @@ impl Serve {
             .env("KUBECONFIG", kubeconfig.unwrap_or(Path::new("/nonexistent")))
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        if !arguments.contains(&"--tls-cert") {
+        if !arguments.contains(&"--tls-cert") && !arguments.contains(&"--tls-secret") {
             command.arg("--write-ca").arg(&ca);
         }
         let mut child = command.spawn().unwrap();

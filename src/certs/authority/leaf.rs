@@ -54,7 +54,9 @@ impl Leaf {
         if now < certificate.not_before() || now >= certificate.not_after() {
             return Err(LeafError::CaNotValid);
         }
-        let not_after = now.saturating_add(lifetime).min(certificate.not_after());
+        // A certificate knows no fractions of a second.
+        let expiry = Duration::from_secs(now.saturating_add(lifetime).as_secs());
+        let not_after = expiry.min(certificate.not_after());
         let (leaf, key) = signed(ca, names, now, not_after)?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         let pair = KeyPair::new(vec![leaf.der().clone()], key.into())?;
@@ -73,7 +75,12 @@ impl Leaf {
     }
 }
 
-fn signed(ca: &Ca, names: &[String], now: Moment, not_after: Moment) -> Result<(Certificate, Key), LeafError> {
+fn signed(
+    ca: &Ca,
+    names: &[String],
+    now: Moment,
+    not_after: Moment,
+) -> Result<(Certificate, Key), LeafError> {
     let not_before = now.saturating_sub(CLOCK_SKEW).max(ca.certificate().not_before());
     let mut params = leaf_params(names)?;
     params.not_before = system_time(not_before).ok_or(LeafError::Clock)?.into();
@@ -85,12 +92,12 @@ fn signed(ca: &Ca, names: &[String], now: Moment, not_after: Moment) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::RootCertStore;
     use rustls::client::WebPkiServerVerifier;
     use rustls::client::danger::ServerCertVerifier;
     use rustls::crypto::ring;
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-    use rustls::RootCertStore;
     use std::sync::Arc;
 
     const NOW: Moment = Duration::from_secs(1_795_374_000);

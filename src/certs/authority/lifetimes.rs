@@ -25,7 +25,9 @@ pub enum LifetimesError {
     #[error("`{0}` must not be 0; give a number of seconds")]
     Zero(&'static str),
     /// A rotation would not end before the CA does.
-    #[error("`--ca-propagation` must be shorter than a third of `--ca-lifetime`, the time that a rotation has")]
+    #[error(
+        "`--ca-propagation` must be shorter than a third of `--ca-lifetime`, the time that a rotation has"
+    )]
     Propagation,
 }
 
@@ -79,7 +81,10 @@ mod tests {
     fn lifetimes_that_cannot_be_kept_are_named() {
         let fine = Lifetimes::default();
         let cases = [
-            (Lifetimes { ca: Duration::ZERO, ..fine }, "`--ca-lifetime` must not be 0; give a number of seconds"),
+            (
+                Lifetimes { ca: Duration::ZERO, ..fine },
+                "`--ca-lifetime` must not be 0; give a number of seconds",
+            ),
             (
                 Lifetimes { leaf: Duration::ZERO, ..fine },
                 "`--leaf-lifetime` must not be 0; give a number of seconds",

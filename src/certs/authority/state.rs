@@ -303,7 +303,10 @@ mod tests {
             let mut data = everything().data();
             data.retain(|key, _| kept.contains(&key.as_str()));
             let error = Authority::parse(&data).unwrap_err().to_string();
-            assert_eq!(error, format!("it holds `{}` without `ca.crt`; put that back, or remove both", kept[0]));
+            assert_eq!(
+                error,
+                format!("it holds `{}` without `ca.crt`; put that back, or remove both", kept[0])
+            );
         }
     }
 

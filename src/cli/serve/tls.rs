@@ -1,5 +1,7 @@
 //! Where the served certificate comes from.
 
+mod authority;
+
 use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use super::Failure;
 use crate::certs::files::{INTERVAL, KeyPairFiles, Reloader};
 use crate::certs::self_made::self_made;
 use crate::certs::{KeyPair, Metrics};
+use authority::{AuthorityArgs, Keeping};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TlsArgs {
@@ -26,22 +29,32 @@ pub(super) struct TlsArgs {
     /// Every how many seconds the files are looked at
     #[arg(long, value_name = "SECONDS", default_value_t = INTERVAL.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
     tls_reload: u64,
-    /// A further DNS name or IP address for a certificate that is made for trying out
-    #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
+    /// A DNS name or IP address that a certificate is made for, if it is made here; may be repeated
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "tls_cert",
+        value_delimiter = ',',
+        env = "LOCKSTEP_TLS_NAME"
+    )]
     tls_name: Vec<String>,
     /// Where to write the CA certificate that clients must trust, if it is made for trying out
     #[arg(long, value_name = "FILE", conflicts_with = "tls_cert")]
     write_ca: Option<PathBuf>,
+    #[command(flatten)]
+    authority: AuthorityArgs,
 }
 
 /// A pair that is served, and what keeps it fresh.
 pub(super) struct Pair {
     config: watch::Receiver<Arc<ServerConfig>>,
+    ready: watch::Receiver<Result<(), String>>,
     from: From,
 }
 
 enum From {
     Files(Reloader),
+    Authority(Box<Keeping>),
     Memory(watch::Sender<Arc<ServerConfig>>),
 }
 
@@ -50,11 +63,15 @@ impl TlsArgs {
     pub(super) async fn start(self, registry: &mut Registry) -> Result<Pair, Failure> {
         let metrics = Metrics::default();
         metrics.register(registry);
-        let Self { tls_cert, tls_key, tls_reload, tls_name, write_ca } = self;
+        let Self { tls_cert, tls_key, tls_reload, tls_name, write_ca, authority } = self;
         if let (Some(cert), Some(key)) = (tls_cert, tls_key) {
             let files = KeyPairFiles { cert, key };
             let (reloader, config) = Reloader::start(files, Duration::from_secs(tls_reload), metrics).await?;
-            return Ok(Pair { config, from: From::Files(reloader) });
+            return Ok(Pair { config, ready: at_once(), from: From::Files(reloader) });
+        }
+        if let Some(kept) = authority.start(tls_name.clone(), metrics.clone(), registry).await? {
+            let from = From::Authority(Box::new(kept.keeping));
+            return Ok(Pair { config: kept.config, ready: kept.ready, from });
         }
         let made = self_made(&tls_name)?;
         warn!("serving a certificate of its own making: only for trying out, it is gone with this process");
@@ -70,7 +87,12 @@ impl Pair {
     fn in_memory(pair: KeyPair, metrics: &Metrics) -> Self {
         metrics.serves(&pair);
         let (sender, config) = watch::channel(pair.config);
-        Self { config, from: From::Memory(sender) }
+        Self { config, ready: at_once(), from: From::Memory(sender) }
+    }
+
+    /// Why calls cannot be answered yet.
+    pub(super) fn ready(&self) -> watch::Receiver<Result<(), String>> {
+        self.ready.clone()
     }
 
     pub(super) fn config(&self) -> watch::Receiver<Arc<ServerConfig>> {
@@ -84,10 +106,15 @@ impl Pair {
                 reloader.run().await;
                 "the certificate files are no longer looked at".into()
             }
+            From::Authority(keeping) => keeping.keep().await,
             From::Memory(sender) => {
                 let _sender = sender;
                 pending().await
             }
         }
     }
+}
+
+fn at_once() -> watch::Receiver<Result<(), String>> {
+    watch::channel(Ok(())).1
 }

@@ -4,7 +4,8 @@ const NOW: Moment = Duration::from_secs(1_795_374_000);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const LIFETIMES: Lifetimes = Lifetimes { ca: Duration::from_secs(90 * 86400), leaf: DAY, propagation: MINUTE };
+const LIFETIMES: Lifetimes =
+    Lifetimes { ca: Duration::from_secs(90 * 86400), leaf: DAY, propagation: MINUTE };
 const DUE: Moment = NOW.saturating_add(Duration::from_secs(60 * 86400));
 
 fn fresh() -> Authority {
