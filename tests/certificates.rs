@@ -6,6 +6,7 @@ mod support;
 
 mod certificates {
     mod agreement;
+    mod mutual;
     mod process;
     mod repair;
     mod world;

@@ -4,6 +4,7 @@
 mod server {
     mod admin;
     mod bodies;
+    mod callers;
     mod client;
     mod connections;
     mod drain;

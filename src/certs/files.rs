@@ -8,4 +8,5 @@ mod load;
 mod reload;
 
 pub use load::{FilesError, KeyPairFiles};
+pub(super) use reload::REST;
 pub use reload::{INTERVAL, Reloader};

@@ -54,7 +54,7 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "tls_reloads",
-            "Attempts to take over a changed key pair, by result; a failed one is repeated",
+            "Attempts to take over changed files, by result; a failed one is repeated",
             self.reloads.clone(),
         );
         registry.register_with_unit(
@@ -73,6 +73,10 @@ impl Metrics {
 
     pub(super) fn reloaded(&self, pair: &KeyPair) {
         self.serves(pair);
+        self.count_reloaded();
+    }
+
+    pub(super) fn count_reloaded(&self) {
         self.count(Reload::Ok);
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use rustls::{CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig};
 use thiserror::Error as ThisError;
@@ -47,12 +48,30 @@ impl KeyPair {
                 Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => PairError::Mismatch,
                 other => PairError::Unusable(other),
             })?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        // The API server never resumes a session: what makes resumption possible is work for nothing.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
+        speak(&mut config);
         Ok(Self { config: Arc::new(config), not_after })
     }
+}
+
+/// The same pair, for callers alone whose certificates `verifier` admits.
+pub(super) fn admitting(
+    pair: &ServerConfig,
+    verifier: Arc<dyn ClientCertVerifier>,
+) -> Result<Arc<ServerConfig>, PairError> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(PairError::Unusable)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::clone(&pair.cert_resolver));
+    speak(&mut config);
+    Ok(Arc::new(config))
+}
+
+fn speak(config: &mut ServerConfig) {
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // The API server never resumes a session: what makes resumption possible is work for nothing.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
 }
 
 /// Asks the verifier about the end of time: that the leaf has expired is the first thing it finds, and it

@@ -32,6 +32,8 @@ pub(super) enum HandshakeFailure {
     Alert,
     /// The client does not speak TLS, or none that is served.
     Protocol,
+    /// The client must show a certificate, and has shown none or a wrong one.
+    Caller,
 }
 
 impl EncodeLabelValue for HandshakeFailure {
@@ -41,6 +43,7 @@ impl EncodeLabelValue for HandshakeFailure {
             Self::Disconnect => "disconnect",
             Self::Alert => "alert",
             Self::Protocol => "protocol",
+            Self::Caller => "caller",
         };
         label.encode(encoder)
     }
@@ -78,7 +81,7 @@ impl Metrics {
         registry.register("connections_open", "Connections open now", self.connections_open.clone());
         registry.register(
             "tls_handshakes_failed",
-            "TLS handshakes that failed, by reason; alert: the client refused, most often the certificate",
+            "TLS handshakes that failed, by reason; alert: the client refused, most often the certificate; caller: the client's own was refused",
             self.handshakes_failed.clone(),
         );
         registry.register(
@@ -117,8 +120,8 @@ impl Metrics {
 
     /// A series that appears with its first event has no rate at that event.
     fn start_at_zero(&self) {
-        use HandshakeFailure::{Alert, Disconnect, Protocol, Timeout};
-        for reason in [Timeout, Disconnect, Alert, Protocol] {
+        use HandshakeFailure::{Alert, Caller, Disconnect, Protocol, Timeout};
+        for reason in [Timeout, Disconnect, Alert, Protocol, Caller] {
             drop(self.handshakes_failed.get_or_create(&HandshakeLabels { reason }));
         }
         for reason in Refusal::ALL {

@@ -166,6 +166,9 @@ where
 fn classify(error: &io::Error) -> HandshakeFailure {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(rustls::Error::AlertReceived(_)) => HandshakeFailure::Alert,
+        Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)) => {
+            HandshakeFailure::Caller
+        }
         Some(_) => HandshakeFailure::Protocol,
         None if error.kind() == io::ErrorKind::TimedOut => HandshakeFailure::Timeout,
         None => HandshakeFailure::Disconnect,

@@ -8,6 +8,7 @@
 )]
 
 pub mod api;
+pub mod balancer;
 pub mod case;
 pub mod control_plane;
 pub mod https;

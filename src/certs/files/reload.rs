@@ -18,7 +18,7 @@ use crate::text::chain;
 pub const INTERVAL: Duration = Duration::from_secs(10);
 
 /// A file that changes is read again after this long, and taken only once it has come to rest.
-const REST: Duration = Duration::from_millis(100);
+pub(in crate::certs) const REST: Duration = Duration::from_millis(100);
 
 /// Follows a pair of files. The last good pair is served until there is a better one.
 pub struct Reloader {

@@ -1,6 +1,7 @@
 //! Where the served certificate comes from.
 
 mod authority;
+mod callers;
 
 use std::future::pending;
 use std::path::PathBuf;
@@ -13,10 +14,12 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::Failure;
+use crate::certs::callers::Gate;
 use crate::certs::files::{INTERVAL, KeyPairFiles, Reloader};
 use crate::certs::self_made::self_made;
 use crate::certs::{KeyPair, Metrics};
 use authority::{AuthorityArgs, Keeping};
+use callers::CallerArgs;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TlsArgs {
@@ -43,6 +46,8 @@ pub(super) struct TlsArgs {
     write_ca: Option<PathBuf>,
     #[command(flatten)]
     authority: AuthorityArgs,
+    #[command(flatten)]
+    callers: CallerArgs,
 }
 
 /// A pair that is served, and what keeps it fresh.
@@ -50,6 +55,7 @@ pub(super) struct Pair {
     config: watch::Receiver<Arc<ServerConfig>>,
     ready: watch::Receiver<Result<(), String>>,
     from: From,
+    gate: Option<Gate>,
 }
 
 enum From {
@@ -60,18 +66,28 @@ enum From {
 
 impl TlsArgs {
     /// Loads or makes the first pair.
-    pub(super) async fn start(self, registry: &mut Registry) -> Result<Pair, Failure> {
+    pub(super) async fn start(mut self, registry: &mut Registry) -> Result<Pair, Failure> {
         let metrics = Metrics::default();
         metrics.register(registry);
-        let Self { tls_cert, tls_key, tls_reload, tls_name, write_ca, authority } = self;
+        let (callers, period) = (self.callers.take(), Duration::from_secs(self.tls_reload));
+        let mut pair = self.pair(&metrics, registry).await?;
+        if let Some(callers) = callers {
+            let (gate, config) = Gate::start(callers, period, pair.config, metrics).await?;
+            (pair.config, pair.gate) = (config, Some(gate));
+        }
+        Ok(pair)
+    }
+
+    async fn pair(self, metrics: &Metrics, registry: &mut Registry) -> Result<Pair, Failure> {
+        let Self { tls_cert, tls_key, tls_reload, tls_name, write_ca, authority, callers: _ } = self;
         if let (Some(cert), Some(key)) = (tls_cert, tls_key) {
-            let files = KeyPairFiles { cert, key };
-            let (reloader, config) = Reloader::start(files, Duration::from_secs(tls_reload), metrics).await?;
-            return Ok(Pair { config, ready: at_once(), from: From::Files(reloader) });
+            let (files, interval) = (KeyPairFiles { cert, key }, Duration::from_secs(tls_reload));
+            let (reloader, config) = Reloader::start(files, interval, metrics.clone()).await?;
+            return Ok(Pair { config, ready: at_once(), from: From::Files(reloader), gate: None });
         }
         if let Some(kept) = authority.start(tls_name.clone(), metrics.clone(), registry).await? {
             let from = From::Authority(Box::new(kept.keeping));
-            return Ok(Pair { config: kept.config, ready: kept.ready, from });
+            return Ok(Pair { config: kept.config, ready: kept.ready, from, gate: None });
         }
         let made = self_made(&tls_name)?;
         warn!("serving a certificate of its own making: only for trying out, it is gone with this process");
@@ -79,7 +95,7 @@ impl TlsArgs {
             let failed = |error| format!("`--write-ca` `{}` cannot be written: {error}", path.display());
             tokio::fs::write(&path, &made.ca_pem).await.map_err(failed)?;
         }
-        Ok(Pair::in_memory(made.pair, &metrics))
+        Ok(Pair::in_memory(made.pair, metrics))
     }
 }
 
@@ -87,7 +103,7 @@ impl Pair {
     fn in_memory(pair: KeyPair, metrics: &Metrics) -> Self {
         metrics.serves(&pair);
         let (sender, config) = watch::channel(pair.config);
-        Self { config, ready: at_once(), from: From::Memory(sender) }
+        Self { config, ready: at_once(), from: From::Memory(sender), gate: None }
     }
 
     /// Why calls cannot be answered yet.
@@ -99,15 +115,30 @@ impl Pair {
         self.config.clone()
     }
 
-    /// Keeps the pair fresh; comes back only if it no longer can.
+    /// Keeps the pair fresh, and who may call; comes back only if it no longer can.
     pub(super) async fn keep(self) -> Failure {
-        match self.from {
-            From::Files(reloader) => {
+        let gate = async {
+            match self.gate {
+                Some(gate) => gate.run().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            failure = self.from.keep() => failure,
+            () = gate => "the client CA is no longer looked at".into(),
+        }
+    }
+}
+
+impl From {
+    async fn keep(self) -> Failure {
+        match self {
+            Self::Files(reloader) => {
                 reloader.run().await;
                 "the certificate files are no longer looked at".into()
             }
-            From::Authority(keeping) => keeping.keep().await,
-            From::Memory(sender) => {
+            Self::Authority(keeping) => keeping.keep().await,
+            Self::Memory(sender) => {
                 let _sender = sender;
                 pending().await
             }

@@ -1,6 +1,6 @@
 //! One replica's part in keeping the authority.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use tracing::{info, warn};
@@ -60,7 +60,7 @@ impl Steward {
             // The leaf comes first: what the configurations say cannot change whose leaf is the right one.
             self.adopt(authority)?;
             match self.configurations.align(&authority.bundle()).await {
-                Ok(Found::Complete) => settled = Some(self.settled.note(authority)),
+                Ok(Found::Complete) => settled = Some(self.settled.note(authority, Instant::now())),
                 Ok(found) => {
                     self.settled.forget();
                     self.mended(found);

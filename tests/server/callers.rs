@@ -1,0 +1,201 @@
+//! Mutual TLS: who is let in, and who is turned away in the handshake.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockstep::certs;
+use lockstep::certs::callers::{Callers, Gate};
+use lockstep::certs::self_made::self_made;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::client::{Answer, Client, Trust, handshake, soon};
+use super::rig::{Rig, limits};
+
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// A CA that signs callers' certificates.
+struct ClientCa(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key.
+type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
+impl ClientCa {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.distinguished_name.push(DnType::CommonName, name);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn identity(&self, common: &str, dns: &[&str], usage: ExtendedKeyUsagePurpose) -> Identity {
+        let names: Vec<String> = dns.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common);
+        params.extended_key_usages = vec![usage];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    }
+
+    fn client(&self, common: &str, dns: &[&str]) -> Identity {
+        self.identity(common, dns, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+}
+
+/// A server that asks for certificates.
+struct Gated {
+    rig: Rig,
+    folder: TempDir,
+    roots: Arc<RootCertStore>,
+    pair: watch::Sender<Arc<rustls::ServerConfig>>,
+}
+
+impl Gated {
+    async fn start(ca: &ClientCa, names: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &ca.0.pem());
+        let made = self_made(&[]).unwrap();
+        let authority = CertificateDer::from_pem_slice(made.ca_pem.as_bytes()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.clone()).unwrap();
+        let (pair, base) = watch::channel(made.pair.config);
+        let callers = Callers {
+            ca: folder.path().join("ca.pem"),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let metrics = certs::Metrics::default();
+        let (gate, tls) = Gate::start(callers, INTERVAL, base, metrics.clone()).await.unwrap();
+        tokio::spawn(gate.run());
+        let rig = Rig::with(limits(), tls, Trust::in_authorities([authority]), &metrics).await;
+        Self { rig, folder, roots: Arc::new(roots), pair }
+    }
+
+    async fn call(&self, identity: Option<&Identity>) -> io::Result<Answer> {
+        self.call_over(rustls::ALL_VERSIONS, identity).await
+    }
+
+    /// With TLS 1.3, a client takes the handshake for done before the server has seen its certificate.
+    async fn call_over(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        identity: Option<&Identity>,
+    ) -> io::Result<Answer> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(Arc::clone(&self.roots));
+        let mut config = match identity {
+            Some((certificate, key)) => {
+                builder.with_client_auth_cert(vec![certificate.clone()], key.clone_key()).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut client = Client::over(handshake(self.rig.address, config).await?);
+        client.post("/mutate", "x").await
+    }
+}
+
+fn write(folder: &Path, pem: &str) {
+    fs::write(folder.join("ca.pem"), pem).unwrap();
+}
+
+#[tokio::test]
+async fn only_a_certificate_of_the_ca_lets_a_caller_in() {
+    let (ca, other) = (ClientCa::new("ours"), ClientCa::new("theirs"));
+    let gated = Gated::start(&ca, &[]).await;
+    for versions in [&[&rustls::version::TLS12], &[&rustls::version::TLS13]] {
+        let answer = gated.call_over(versions, Some(&ca.client("anybody", &[]))).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "/mutate x"));
+        assert!(gated.call_over(versions, None).await.is_err());
+        assert!(gated.call_over(versions, Some(&other.client("anybody", &[]))).await.is_err());
+    }
+    let server = ca.identity("anybody", &[], ExtendedKeyUsagePurpose::ServerAuth);
+    assert!(gated.call(Some(&server)).await.is_err(), "a server's certificate is no client's");
+    // The refusals came before any request, not as answers to one.
+    gated.rig.shows("tls_handshakes_failed_total{reason=\"caller\"} 5").await;
+    gated.rig.shows("connections_total 7").await;
+    gated.rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_ca_of_the_same_name_is_another_ca() {
+    let (ca, forged) = (ClientCa::new("ours"), ClientCa::new("ours"));
+    let gated = Gated::start(&ca, &[]).await;
+    assert!(gated.call(Some(&forged.client("anybody", &[]))).await.is_err());
+    gated.rig.stop().await;
+}
+
+#[tokio::test]
+async fn with_names_a_caller_must_carry_one_of_them() {
+    let ca = ClientCa::new("ours");
+    let gated = Gated::start(&ca, &["kube-apiserver", "apiserver.example"]).await;
+    for (common, dns, is_let_in) in [
+        ("kube-apiserver", &[][..], true),
+        ("somebody", &["apiserver.example"], true),
+        ("somebody", &["other.example", "apiserver.example"], true),
+        ("somebody", &[], false),
+        ("somebody", &["other.example"], false),
+        ("kube-apiserver.evil", &["evil.apiserver.example"], false),
+        ("Kube-Apiserver", &[], false),
+    ] {
+        let outcome = gated.call(Some(&ca.client(common, dns))).await;
+        assert_eq!(outcome.is_ok(), is_let_in, "{common} {dns:?}");
+    }
+    gated.rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_client_ca_is_taken_over_and_a_broken_one_is_not() {
+    let (old, new) = (ClientCa::new("old"), ClientCa::new("new"));
+    let gated = Gated::start(&old, &[]).await;
+    let (with_old, with_new) = (old.client("anybody", &[]), new.client("anybody", &[]));
+    assert!(gated.call(Some(&with_new)).await.is_err());
+
+    write(gated.folder.path(), "garbage");
+    soon(async {
+        while gated.rig.metrics().contains("tls_reloads_total{result=\"failed\"} 0\n") {
+            tokio::time::sleep(INTERVAL).await;
+        }
+    })
+    .await;
+    assert!(gated.call(Some(&with_old)).await.is_ok(), "the last good one decides");
+    assert!(gated.call(None).await.is_err());
+
+    write(gated.folder.path(), &format!("{}{}", old.0.pem(), new.0.pem()));
+    gated.rig.shows("tls_reloads_total{result=\"ok\"} 1").await;
+    assert!(gated.call(Some(&with_old)).await.is_ok());
+    assert!(gated.call(Some(&with_new)).await.is_ok());
+
+    write(gated.folder.path(), &new.0.pem());
+    gated.rig.shows("tls_reloads_total{result=\"ok\"} 2").await;
+    assert!(gated.call(Some(&with_old)).await.is_err());
+    assert!(gated.call(Some(&with_new)).await.is_ok());
+    gated.rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_pair_is_served_and_callers_are_asked_as_before() {
+    let ca = ClientCa::new("ours");
+    let mut gated = Gated::start(&ca, &[]).await;
+    let caller = ca.client("anybody", &[]);
+    let made = self_made(&[]).unwrap();
+    gated.pair.send_replace(made.pair.config);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(made.ca_pem.as_bytes()).unwrap()).unwrap();
+    gated.roots = Arc::new(roots);
+    soon(async { while gated.call(Some(&caller)).await.is_err() {} }).await;
+    assert!(gated.call(None).await.is_err());
+    gated.rig.stop().await;
+}
