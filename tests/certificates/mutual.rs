@@ -39,7 +39,7 @@ fn write_admission_configuration(folder: &Path) -> PathBuf {
     let user = json!({
         "client-certificate": folder.join("client.crt"), "client-key": folder.join("client.key"),
     });
-    let content = json!({"apiVersion": "v1", "kind": "Config", "users": [{"name": "localhost:*", "user": user}, {"name": "*", "user": user}]});
+    let content = json!({"apiVersion": "v1", "kind": "Config", "users": [{"name": "*", "user": user}]});
     fs::write(&kubeconfig, content.to_string()).unwrap();
     let plugin = |name: &str| {
         json!({

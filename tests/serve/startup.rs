@@ -55,6 +55,14 @@ async fn a_command_line_that_makes_no_sense_is_explained() {
         (&["--tls-key", "tls.key"], "--tls-cert <FILE>"),
         (&["--tls-cert", "a", "--tls-key", "b", "--write-ca", "c"], "cannot be used with"),
         (&["--tls-reload", "0"], "'--tls-reload <SECONDS>'"),
+        (&["--tls-secret", "a/b", "--tls-name", "x"], "--webhook-configuration <NAME>"),
+        (&["--tls-secret", "a/b", "--webhook-configuration", "x"], "--tls-name <NAME>"),
+        (&["--tls-secret", "b"], "`b` names no Secret; give NAMESPACE/NAME"),
+        (
+            &["--facts", "x", "--tls-secret", "a/b", "--tls-name", "x", "--webhook-configuration", "x"],
+            "cannot be used with",
+        ),
+        (&["--client-name", "x"], "--client-ca <FILE>"),
         (&["--listen", "everywhere"], "'--listen <ADDRESS:PORT>'"),
         (&["--log-level", "lockstep=loud"], "is not a log level"),
     ] {
@@ -83,6 +91,19 @@ async fn certificate_files_that_cannot_be_served_are_named() {
     ] {
         let error = error(&["--facts", seed().to_str().unwrap(), "--tls-cert", cert, "--tls-key", key]).await;
         assert!(error.contains(&sentence), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn lifetimes_and_client_cas_that_are_of_no_use_are_named() {
+    let own = ["--tls-secret", "a/b", "--tls-name", "x", "--webhook-configuration", "x"];
+    let error_of = async |flag: &str| error(&[&own[..], &[flag, "0"]].concat()).await;
+    assert!(error_of("--ca-lifetime").await.starts_with("`--ca-lifetime` must not be 0"));
+    assert!(error_of("--leaf-lifetime").await.starts_with("`--leaf-lifetime` must not be 0"));
+    let facts = seed();
+    for (path, sentence) in [("/nonexistent", "cannot be read"), ("/dev/null", "holds no CA certificates")] {
+        let error = error(&["--facts", facts.to_str().unwrap(), "--client-ca", path]).await;
+        assert!(error.starts_with(&format!("`--client-ca` `{path}` {sentence}")), "{error}");
     }
 }
 

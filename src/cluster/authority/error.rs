@@ -57,7 +57,7 @@ impl Error {
         let cause = match error {
             // The text of the client's own errors repeats its source, and `{:?}` of it.
             kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
-            other => crate::text::chain(other),
+            other => other.to_string(),
         };
         Self::Api { object, verb, cause }
     }
