@@ -63,7 +63,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Check(check::Args),
     Status(status::Args),
     Crd(crd::Args),
@@ -124,7 +124,7 @@ impl Cli {
         let Self { color, command } = self;
         match command {
             // It writes its log from many threads, so it must not find the streams locked.
-            Command::Serve(args) => serve::run(args),
+            Command::Serve(args) => serve::run(*args),
             Command::Check(args) => finish(check_on_terminal(&args, color)),
             Command::Status(args) => {
                 finish(status::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()))

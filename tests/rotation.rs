@@ -87,25 +87,34 @@ async fn furnish(control_plane: &ControlPlane, client: &Client, balancer: &str) 
         }),
     )
     .await;
+    // An API server that is not inside the cluster network dials such a Service by the name that it stands for. All
+    // else is as with any Service: HTTP/1.1, and a certificate for the Service's name.
+    create(
+        client,
+        &json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "lockstep", "namespace": NAMESPACE},
+            "spec": {"type": "ExternalName", "externalName": "localhost"},
+        }),
+    )
+    .await;
+    let port: u16 = balancer.rsplit(':').next().unwrap().parse().unwrap();
     for (kind, path) in
         [("MutatingWebhookConfiguration", "/mutate"), ("ValidatingWebhookConfiguration", "/validate")]
     {
-        create(
-            client,
-            &configuration(kind, &format!("https://{}{path}", balancer.replace("127.0.0.1", "localhost"))),
-        )
-        .await;
+        create(client, &configuration(kind, path, port)).await;
     }
 }
 
 /// Registered for pods alone: that MetalLB's kinds are not installed does not matter to them.
-fn configuration(kind: &str, url: &str) -> Value {
+fn configuration(kind: &str, path: &str, port: u16) -> Value {
+    let service = json!({"namespace": NAMESPACE, "name": "lockstep", "path": path, "port": port});
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
         "metadata": {"name": "lockstep"},
         "webhooks": [{
             "name": "pods.lockstep.dev",
-            "clientConfig": {"url": url},
+            "clientConfig": {"service": service},
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}],
             "admissionReviewVersions": ["v1"],
             "sideEffects": "None",
@@ -141,7 +150,7 @@ async fn replica(control_plane: &ControlPlane) -> Serve {
         "--webhook-configuration",
         "lockstep",
         "--tls-name",
-        "localhost",
+        "lockstep.lockstep-system.svc",
         "--ca-lifetime",
         "10",
         "--leaf-lifetime",

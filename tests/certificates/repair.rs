@@ -1,5 +1,9 @@
 //! What others break is mended.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lockstep::certs::authority::{Lifetimes, Step, View, now};
 use serde_json::{Value, json};
 
 use super::world::{World, create_namespace, until};
@@ -94,10 +98,7 @@ async fn a_rotation_that_a_person_asks_for_is_done_once_and_keeps_foreign_keys()
     let client = control_plane.client().await.unwrap();
     create_namespace(&client).await;
     let world = World::create(&client, "lockstep").await;
-    let lifetimes = lockstep::certs::authority::Lifetimes {
-        propagation: std::time::Duration::from_millis(300),
-        ..Default::default()
-    };
+    let lifetimes = Lifetimes { propagation: Duration::from_millis(300), ..Lifetimes::default() };
     let (mut one, mut other) =
         (world.replica_as(client.clone(), lifetimes), world.replica_as(client.clone(), lifetimes));
     one.ready().await;
@@ -120,4 +121,30 @@ async fn a_rotation_that_a_person_asks_for_is_done_once_and_keeps_foreign_keys()
     assert_eq!(world.data("note").await.unwrap(), "mine");
     let rotations = |replica: &super::world::Replica| replica.metrics().contains("ca_rotations_total 1\n");
     assert!(rotations(&one) != rotations(&other), "one of them did it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ca_that_has_expired_while_nobody_ran_is_replaced() {
+    let control_plane = ControlPlane::start().await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    create_namespace(&client).await;
+    let world = World::create(&client, "lockstep").await;
+    let lifetimes = Lifetimes::default();
+    let long_ago = now().saturating_sub(lifetimes.ca + Duration::from_secs(60));
+    let view = View { stored: None, remembered: None, now: long_ago, settled: None };
+    let expired = Step::Generate.outcome(&view, &lifetimes).unwrap();
+    let data: BTreeMap<_, _> =
+        expired.data().into_iter().map(|(key, value)| (key, String::from_utf8(value).unwrap())).collect();
+    world.patch_secret(&json!({"stringData": data})).await;
+
+    let (mut one, mut other) = (world.replica(), world.replica());
+    one.ready().await;
+    other.ready().await;
+    assert_eq!(one.issuer(), other.issuer());
+    assert_ne!(one.issuer().unwrap(), expired.current.certificate().serial());
+    let current = world.data("ca.crt").await.unwrap();
+    until("every configuration has the new one", async || {
+        world.bundles().await.iter().all(|bundle| bundle.contains(current.trim_end()))
+    })
+    .await;
 }

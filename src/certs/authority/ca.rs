@@ -249,7 +249,7 @@ mod tests {
         let key = Key::generate().unwrap();
         let leaf = CertificateParams::new(["x".to_owned()]).unwrap().self_signed(&key).unwrap();
         let pem = ca.certificate().pem();
-        let half = &pem[..pem.len() / 2];
+        let half = pem.split_at(pem.len() / 2).0;
         for (text, sentence) in [
             ("", "is not one certificate as PEM"),
             ("garbage", "is not one certificate as PEM"),

@@ -102,6 +102,7 @@ mod tests {
 
     const NOW: Moment = Duration::from_secs(1_795_374_000);
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn names() -> Vec<String> {
@@ -109,7 +110,7 @@ mod tests {
     }
 
     fn ca() -> Ca {
-        Ca::make(NOW, 30 * DAY).unwrap()
+        Ca::make(NOW, MONTH).unwrap()
     }
 
     /// What a client finds that trusts the CA and takes it for `now`.
@@ -163,7 +164,7 @@ mod tests {
         let leaf = Leaf::sign(&ca, &names(), 90 * DAY, NOW).unwrap();
         assert_eq!(leaf.not_after, ca.certificate().not_after());
         assert!(!leaf.is_due(&ca, NOW + 29 * DAY), "another one would not last longer");
-        let other = Ca::make(NOW, 30 * DAY).unwrap();
+        let other = Ca::make(NOW, MONTH).unwrap();
         assert!(leaf.is_due(&other, NOW));
     }
 

@@ -235,8 +235,7 @@ mod tests {
         let bundle = authority.bundle();
         let old = &authority.old.as_ref().unwrap().certificate;
         let next = authority.next.as_ref().unwrap().ca.certificate();
-        let expected: String =
-            [old, authority.current.certificate(), next].map(|certificate| certificate.pem()).concat();
+        let expected: String = [old, authority.current.certificate(), next].map(CaCertificate::pem).concat();
         assert_eq!(bundle, expected);
         assert_eq!(Authority::parse(&authority.data()).unwrap().unwrap().bundle(), bundle);
     }

@@ -81,7 +81,7 @@ mod tests {
         let verifier = callers.parse(format!("{one}{other}").as_bytes()).unwrap();
         assert_eq!(verifier.root_hint_subjects().len(), 2);
         assert!(verifier.client_auth_mandatory());
-        for text in ["", "garbage", &one[..one.len() / 2]] {
+        for text in ["", "garbage", one.split_at(one.len() / 2).0] {
             assert_eq!(
                 callers.parse(text.as_bytes()).unwrap_err().to_string(),
                 "`--client-ca` `ca.pem` holds no CA certificates; give a PEM file with at least one, and no others"

@@ -55,25 +55,29 @@ impl Steward {
     /// Reads everything, and does the next thing.
     pub(super) async fn pass(&mut self) -> Result<Then, Error> {
         let held = self.store.read().await?;
-        let mut settled = None;
-        if let Some(authority) = &held.authority {
-            // The leaf comes first: what the configurations say cannot change whose leaf is the right one.
-            self.adopt(authority)?;
-            match self.configurations.align(&authority.bundle()).await {
-                Ok(Found::Complete) => settled = Some(self.settled.note(authority, Instant::now())),
-                Ok(found) => {
-                    self.settled.forget();
-                    self.mended(found);
-                    return Ok(Then::GoOn);
-                }
-                Err(error) => {
-                    self.settled.forget();
-                    return Err(error);
-                }
-            }
+        let Some(authority) = &held.authority else { return self.decide(&held, None).await };
+        // The leaf comes first: what the configurations say cannot change whose leaf is the right one. A CA that
+        // has expired signs none, and that is only mended by going on.
+        let signed = self.adopt(authority);
+        let Some(settled) = self.align(authority).await? else { return Ok(Then::GoOn) };
+        if signed.is_ok() {
             self.outlets.ready.send_if_modified(|ready| std::mem::replace(ready, Ok(())).is_err());
         }
-        self.decide(&held, settled).await
+        match self.decide(&held, Some(settled)).await? {
+            Then::GoOn => Ok(Then::GoOn),
+            Then::Wait(again) => signed.map(|()| Then::Wait(again)),
+        }
+    }
+
+    /// For how long everything has been as it should be; `None` if something had to be changed for that.
+    async fn align(&mut self, authority: &Authority) -> Result<Option<Duration>, Error> {
+        let found = self.configurations.align(&authority.bundle()).await;
+        if let Ok(Found::Complete) = found {
+            return Ok(Some(self.settled.note(authority, Instant::now())));
+        }
+        self.settled.forget();
+        self.mended(found?);
+        Ok(None)
     }
 
     async fn decide(&mut self, held: &Held, settled: Option<Duration>) -> Result<Then, Error> {
