@@ -90,11 +90,11 @@ pub async fn keep(client: Client, settings: Settings, outlets: Outlets) {
         };
         steward.count(&outcome);
         report(outcome.err(), &mut last, &steward);
-        steward.renew(now());
         sleep(REST).await;
+        let pause = pause.min(steward.renew(now()));
         tokio::select! {
             _ = changes.next() => {}
-            () = sleep(pause.min(steward.renewal())) => {}
+            () = sleep(pause) => {}
         }
     }
 }

@@ -48,7 +48,7 @@ async fn it_says_what_is_missing_and_is_ready_when_all_of_it_is_there() {
     .await;
     world.create_secret().await;
     until_unready(&serve, "MutatingWebhookConfiguration `lockstep` does not exist").await;
-    let leaf = world.data("ca.crt").await.unwrap();
+    let first = world.data("ca.crt").await.unwrap();
     world.patch_secret(&json!({"stringData": {"ca.key": "garbage"}})).await;
     until_unready(
         &serve,
@@ -59,7 +59,7 @@ async fn it_says_what_is_missing_and_is_ready_when_all_of_it_is_there() {
     world.create_configurations().await;
     wait::until_ready(&serve.admin).await;
     let ca = world.data("ca.crt").await.unwrap();
-    assert_eq!(ca, leaf, "it was remembered");
+    assert_eq!(ca, first, "it was remembered");
     drop(Connection::open(&serve.webhook, &trusting(&ca)).await);
     let metrics = wait::until(&serve.admin, "/metrics", |status, _| status == StatusCode::OK).await;
     for name in [

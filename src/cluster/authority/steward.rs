@@ -121,18 +121,14 @@ impl Steward {
         Ok(())
     }
 
-    /// Renews the leaf where no pass could. A CA that this replica remembers may have been replaced meanwhile,
-    /// but a leaf that has expired is refused for certain.
-    pub(super) fn renew(&mut self, now: Moment) {
+    /// Renews the leaf where no pass did, and says when it wants to be renewed next. A CA that this replica
+    /// remembers may have been replaced meanwhile, but a leaf that has expired is refused for certain.
+    pub(super) fn renew(&mut self, now: Moment) -> Duration {
         if let Err(error) = self.sign(now) {
             warn!(error = chain(&error), "the certificate could not be renewed");
         }
-    }
-
-    /// When the leaf wants to be renewed at the latest.
-    pub(super) fn renewal(&self) -> Duration {
-        let now = now();
         let rest = self.leaf.as_ref().map(|leaf| leaf.renew_at.saturating_sub(now));
+        // What is still due by the same clock could not be signed, or would not last longer.
         rest.map_or(Duration::MAX, |rest| if rest.is_zero() { SIGN_AGAIN } else { rest })
     }
 
