@@ -101,12 +101,11 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     let mut registry = telemetry::registry();
     log.register(&mut registry);
     let stop = Stop::on_signals()?;
-    let pair = tls.start(&mut registry).await?;
+    let pair = tls.start(webhook_configuration.clone(), &mut registry).await?;
     let source =
         if facts.is_empty() { Source::cluster(&mut registry).await? } else { Source::manifests(facts)? };
-    // Nobody tells yet which authority the served certificate has.
-    let (_authority, relied_on) = watch::channel(None);
-    let guard = webhook_configuration.map(|configuration| Guard { configuration, relied_on });
+    let guard =
+        webhook_configuration.map(|configuration| Guard { configuration, relied_on: pair.relied_on() });
     let guard = guard::keep(source.cluster_access(), guard);
     let served = Served { tls: pair.config(), pair: pair.ready(), facts: source.facts() };
     let bound = bind(Ports { listen, admin_listen }, drain, served, registry).await?;

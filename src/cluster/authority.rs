@@ -63,6 +63,8 @@ pub struct Settings {
 pub struct Outlets {
     /// Each leaf, when it is signed.
     pub tls: watch::Sender<Arc<ServerConfig>>,
+    /// The CA that signed the leaf, as PEM: what callers must trust.
+    pub relied_on: watch::Sender<Option<String>>,
     /// Why calls cannot be answered yet. Once there is a leaf and every configuration trusts it, this is `Ok`
     /// and stays so: whatever fails later, what is there goes on serving.
     pub ready: watch::Sender<Result<(), String>>,

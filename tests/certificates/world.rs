@@ -112,7 +112,8 @@ impl World {
         let (certificates, metrics) = (certs::Metrics::default(), Metrics::default());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        let outlets = Outlets { tls, ready, certificates, metrics };
+        let relied_on = watch::channel(None).0;
+        let outlets = Outlets { tls, relied_on, ready, certificates, metrics };
         let task = tokio::spawn(authority::keep(client, settings, outlets));
         Replica { task, served, readiness, registry }
     }

@@ -1,7 +1,6 @@
 //! The program as the chart starts it: the Deployment's own arguments, the ServiceAccount's own token.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
@@ -20,26 +19,8 @@ use crate::support::https::{Connection, get, trusting};
 use crate::support::serve::Serve;
 use crate::support::wait;
 
-/// The chart's values in this test. With `["--set", "extraArgs={--tls-name=127.0.0.1,--tls-name=localhost}"]` instead, the replicas make the
-/// certificates themselves, which is the default.
-const VALUES: &[&str] =
-    &["--set", "certificates.mode=files", "--set", "certificates.files.secretName=lockstep-certificate"];
-
-/// Arguments that the program does not know yet.
-const NOT_YET_FLAGS: &[&str] = &["--webhook-configuration"];
-
-/// Commands that the program does not have yet.
-const NOT_YET_COMMANDS: &[&str] = &["status"];
-
-/// Metrics that the program does not have yet.
-const NOT_YET_EXPORTED: &[&str] = &["lockstep_ca_passes", "lockstep_topologies_guarded"];
-
-/// What the program does not do yet with its rights.
-const NOT_YET_USED: &[&str] = &[
-    "gatewaytopologies.lockstep.dev/status",
-    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
-    "validatingwebhookconfigurations.admissionregistration.k8s.io",
-];
+/// The API server of this test calls an address of this machine, so the certificates must be good for it.
+const VALUES: &[&str] = &["--set", "extraArgs={--tls-name=127.0.0.1,--tls-name=localhost}"];
 
 /// The API server tells nobody when it has seen a change.
 const BETWEEN: Duration = Duration::from_millis(50);
@@ -47,68 +28,36 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// Everything that the program does, it has done soon after it is ready.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A certificate where the Deployment mounts the Secret.
-struct Mounted {
-    folder: tempfile::TempDir,
-    pem: String,
-}
-
-impl Mounted {
-    fn new() -> Self {
-        let names = ["localhost", "127.0.0.1", "lockstep.lockstep-system.svc"].map(str::to_owned);
-        let pair = rcgen::generate_simple_self_signed(names).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("tls.crt"), pair.cert.pem()).unwrap();
-        std::fs::write(folder.path().join("tls.key"), pair.signing_key.serialize_pem()).unwrap();
-        Self { folder, pem: pair.cert.pem() }
-    }
-}
-
-/// The Deployment's arguments, with the paths of this machine, and without those that `Serve` gives itself.
-fn arguments(deployment: &Value, mounted: &Mounted) -> Vec<String> {
+/// The Deployment's arguments, without those that `Serve` gives itself.
+fn arguments(deployment: &Value) -> Vec<String> {
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     assert!(container.get("command").is_none() && container.get("env").is_none(), "{container}");
     let arguments: Vec<&str> =
         container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap()).collect();
     let (command, flags) = arguments.split_first().unwrap();
     assert_eq!(*command, "serve");
-    let folder = mounted.folder.path().to_str().unwrap();
     flags
         .iter()
         .map(|flag| flag.split_once('=').unwrap_or_else(|| panic!("`{flag}` has no `=`")))
         .filter(|(flag, _)| !["--listen", "--admin-listen", "--log-format"].contains(flag))
-        .filter(|(flag, _)| is_known(flag))
-        .flat_map(|(flag, value)| [flag.to_owned(), value.replace("/etc/lockstep/tls", folder)])
+        .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()])
         .collect()
 }
 
-/// Whether the program knows a flag. If not, it must be in the list above, and only then.
-fn is_known(flag: &str) -> bool {
-    let help =
-        Command::new(env!("CARGO_BIN_EXE_lockstep")).args(["serve", "--help"]).output().unwrap().stdout;
-    let is_known = String::from_utf8(help).unwrap().contains(&format!("{flag} <"));
-    assert_eq!(is_known, !NOT_YET_FLAGS.contains(&flag), "`{flag}` and `NOT_YET_FLAGS`");
-    is_known
-}
-
 /// Lets the API server reach the process, which has no Service: only the address changes, not what is covered, nor
-/// the CA that the replicas have written. `pem` is the CA where somebody else makes the certificate. Returns the CA.
-async fn redirect(client: &Client, address: &str, pem: Option<&str>) -> String {
-    let given = pem.map(|pem| json!(BASE64_STANDARD.encode(pem)));
+/// the CA that the process has written. Returns the CA.
+async fn redirect(client: &Client, address: &str) -> String {
     let mut bundle = String::new();
     for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
         let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/lockstep");
         let webhooks = loop {
             let webhooks = read(client, &path).await["webhooks"].as_array().unwrap().clone();
-            if given.is_some()
-                || webhooks.iter().all(|webhook| webhook["clientConfig"]["caBundle"].is_string())
-            {
+            if webhooks.iter().all(|webhook| webhook["clientConfig"]["caBundle"].is_string()) {
                 break webhooks;
             }
             tokio::time::sleep(BETWEEN).await;
         };
-        bundle =
-            given.as_ref().unwrap_or(&webhooks[0]["clientConfig"]["caBundle"]).as_str().unwrap().to_owned();
+        bundle = webhooks[0]["clientConfig"]["caBundle"].as_str().unwrap().to_owned();
         let replace = |(index, webhook): (usize, &Value)| {
             let config = &webhook["clientConfig"];
             let url = format!("https://{address}{}", config["service"]["path"].as_str().unwrap());
@@ -159,8 +108,7 @@ async fn the_program_runs_on_what_the_chart_gives_it_and_uses_every_right_of_it(
     cluster.install(VALUES);
     let account = Account::of(&cluster).await;
     let deployment = read(&client, "/apis/apps/v1/namespaces/lockstep-system/deployments/lockstep").await;
-    let mounted = Mounted::new();
-    let arguments = arguments(&deployment, &mounted);
+    let arguments = arguments(&deployment);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let serve = Serve::start(&arguments, Some(&account.kubeconfig())).await;
     wait::until_ready(&serve.admin).await;
@@ -171,8 +119,7 @@ async fn the_program_runs_on_what_the_chart_gives_it_and_uses_every_right_of_it(
         namespace(&client, name).await;
     }
     wait::until_enforced(&serve.admin, 1).await;
-    let files = arguments.contains(&"--tls-cert");
-    let ca = redirect(&client, &serve.webhook, files.then_some(mounted.pem.as_str())).await;
+    let ca = redirect(&client, &serve.webhook).await;
     wait::until(&serve.admin, "/metrics", |_, text| {
         text.contains("lockstep_objects{kind=\"L2Advertisement\"} 0\n")
     })
@@ -184,14 +131,11 @@ async fn the_program_runs_on_what_the_chart_gives_it_and_uses_every_right_of_it(
     helm_test_succeeds(&cluster, &account).await;
     let manifest = cluster.helm.run(&["get", "manifest", "lockstep", "-n", NAMESPACE]).unwrap();
     let granted = granted(&objects(&manifest));
-    let (early, due): (Vec<_>, Vec<_>) =
-        granted.into_iter().partition(|grant| NOT_YET_USED.contains(&grant.resource.as_str()));
-    let used = until_used(&cluster, &due).await;
-    let known: Vec<_> = early.iter().filter(|grant| used.iter().any(|done| covers(grant, done))).collect();
-    assert!(known.is_empty(), "used by now, remove them from `NOT_YET_USED`: {known:?}");
-    for done in &used {
-        let all = || due.iter().chain(&early);
-        assert!(all().any(|grant| covers(grant, done)), "not granted, or not by the chart: {done:?}");
+    for done in &until_used(&cluster, &granted).await {
+        assert!(
+            granted.iter().any(|grant| covers(grant, done)),
+            "not granted, or not by the chart: {done:?}"
+        );
     }
 }
 
@@ -201,11 +145,10 @@ async fn helm_test_succeeds(cluster: &Cluster, account: &Account) {
     let container = &the("Pod", &hooks)["spec"]["containers"][0];
     let arguments: Vec<&str> =
         container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap()).collect();
-    let early = NOT_YET_COMMANDS.contains(&arguments[0]);
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_lockstep"));
     let output = command.args(&arguments).env("KUBECONFIG", account.kubeconfig()).output().await.unwrap();
     let said = [output.stdout, output.stderr].concat();
-    assert_eq!(output.status.success(), !early, "{}", String::from_utf8_lossy(&said));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
 /// Waits until every one of these rights was used; returns everything that was.
@@ -231,8 +174,7 @@ async fn exported(serve: &Serve, ca: &str) {
     let (_, text) = get(&serve.admin, "/metrics").await;
     let is_exported = |metric: &str| text.contains(&format!("# TYPE {metric} "));
     for metric in alerts::metrics() {
-        let early = NOT_YET_EXPORTED.contains(&metric.as_str());
-        assert_eq!(is_exported(&metric), !early, "`{metric}`, early: {early}, in\n{text}");
+        assert!(is_exported(&metric), "`{metric}` in\n{text}");
     }
     for label in [
         "kind=\"GatewayTopology\"",

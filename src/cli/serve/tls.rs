@@ -53,6 +53,7 @@ pub(super) struct TlsArgs {
 /// A pair that is served, and what keeps it fresh.
 pub(super) struct Pair {
     config: watch::Receiver<Arc<ServerConfig>>,
+    relied_on: watch::Receiver<Option<String>>,
     ready: watch::Receiver<Result<(), String>>,
     from: From,
     gate: Option<Gate>,
@@ -65,12 +66,16 @@ enum From {
 }
 
 impl TlsArgs {
-    /// Loads or makes the first pair.
-    pub(super) async fn start(mut self, registry: &mut Registry) -> Result<Pair, Failure> {
+    /// Loads or makes the first pair; `configuration` is the name of the webhook configurations that are to trust it.
+    pub(super) async fn start(
+        mut self,
+        configuration: Option<String>,
+        registry: &mut Registry,
+    ) -> Result<Pair, Failure> {
         let metrics = Metrics::default();
         metrics.register(registry);
         let (callers, period) = (self.callers.take(), Duration::from_secs(self.tls_reload));
-        let mut pair = self.pair(&metrics, registry).await?;
+        let mut pair = self.pair(configuration, &metrics, registry).await?;
         if let Some(callers) = callers {
             let (gate, config) = Gate::start(callers, period, pair.config, metrics).await?;
             (pair.config, pair.gate) = (config, Some(gate));
@@ -78,16 +83,23 @@ impl TlsArgs {
         Ok(pair)
     }
 
-    async fn pair(self, metrics: &Metrics, registry: &mut Registry) -> Result<Pair, Failure> {
+    async fn pair(
+        self,
+        configuration: Option<String>,
+        metrics: &Metrics,
+        registry: &mut Registry,
+    ) -> Result<Pair, Failure> {
         let Self { tls_cert, tls_key, tls_reload, tls_name, write_ca, authority, callers: _ } = self;
         if let (Some(cert), Some(key)) = (tls_cert, tls_key) {
             let (files, interval) = (KeyPairFiles { cert, key }, Duration::from_secs(tls_reload));
             let (reloader, config) = Reloader::start(files, interval, metrics.clone()).await?;
-            return Ok(Pair { config, ready: at_once(), from: From::Files(reloader), gate: None });
+            return Ok(Pair::new(config, From::Files(reloader)));
         }
-        if let Some(kept) = authority.start(tls_name.clone(), metrics.clone(), registry).await? {
+        if let Some(kept) =
+            authority.start(configuration, tls_name.clone(), metrics.clone(), registry).await?
+        {
             let from = From::Authority(Box::new(kept.keeping));
-            return Ok(Pair { config: kept.config, ready: kept.ready, from, gate: None });
+            return Ok(Pair { relied_on: kept.relied_on, ready: kept.ready, ..Pair::new(kept.config, from) });
         }
         let made = self_made(&tls_name)?;
         warn!("serving a certificate of its own making: only for trying out, it is gone with this process");
@@ -100,10 +112,20 @@ impl TlsArgs {
 }
 
 impl Pair {
+    /// A pair that is there, of an authority that only its maker knows.
+    fn new(config: watch::Receiver<Arc<ServerConfig>>, from: From) -> Self {
+        Self { config, relied_on: watch::channel(None).1, ready: watch::channel(Ok(())).1, from, gate: None }
+    }
+
     fn in_memory(pair: KeyPair, metrics: &Metrics) -> Self {
         metrics.serves(&pair);
         let (sender, config) = watch::channel(pair.config);
-        Self { config, ready: at_once(), from: From::Memory(sender), gate: None }
+        Self::new(config, From::Memory(sender))
+    }
+
+    /// The CA that callers must trust, as PEM; `None` where that is not known.
+    pub(super) fn relied_on(&self) -> watch::Receiver<Option<String>> {
+        self.relied_on.clone()
     }
 
     /// Why calls cannot be answered yet.
@@ -144,8 +166,4 @@ impl From {
             }
         }
     }
-}
-
-fn at_once() -> watch::Receiver<Result<(), String>> {
-    watch::channel(Ok(())).1
 }

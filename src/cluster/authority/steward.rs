@@ -117,6 +117,7 @@ impl Steward {
         self.outlets.certificates.serves(&leaf.pair);
         self.outlets.metrics.serves(&leaf);
         self.outlets.tls.send_replace(leaf.pair.config.clone());
+        self.outlets.relied_on.send_replace(Some(ca.certificate().pem().to_owned()));
         self.leaf = Some(leaf);
         Ok(())
     }

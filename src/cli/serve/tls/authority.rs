@@ -28,9 +28,6 @@ pub(super) struct AuthorityArgs {
         env = "LOCKSTEP_TLS_SECRET"
     )]
     tls_secret: Option<SecretName>,
-    /// The name that the MutatingWebhookConfiguration and the ValidatingWebhookConfiguration share
-    #[arg(long, value_name = "NAME", env = "LOCKSTEP_WEBHOOK_CONFIGURATION")]
-    webhook_configuration: Option<String>,
     /// For how many seconds a certificate authority is valid; it is rotated after two thirds of that
     #[arg(long, value_name = "SECONDS", default_value_t = Lifetimes::default().ca.as_secs(), env = "LOCKSTEP_CA_LIFETIME")]
     ca_lifetime: u64,
@@ -54,6 +51,7 @@ pub(super) struct Keeping {
 pub(super) struct Kept {
     pub(super) keeping: Keeping,
     pub(super) config: watch::Receiver<Arc<ServerConfig>>,
+    pub(super) relied_on: watch::Receiver<Option<String>>,
     pub(super) ready: watch::Receiver<Result<(), String>>,
 }
 
@@ -61,6 +59,7 @@ impl AuthorityArgs {
     /// `None` if no authority is wanted.
     pub(super) async fn start(
         self,
+        configuration: Option<String>,
         names: Vec<String>,
         certificates: certs::Metrics,
         registry: &mut Registry,
@@ -70,20 +69,21 @@ impl AuthorityArgs {
             leaf: Duration::from_secs(self.leaf_lifetime),
             propagation: Duration::from_secs(self.ca_propagation),
         };
-        let (Some(secret), Some(configuration)) = (self.tls_secret, self.webhook_configuration) else {
+        let (Some(secret), Some(configuration)) = (self.tls_secret, configuration) else {
             return Ok(None);
         };
         lifetimes.check()?;
         // Until there is a leaf, this keeps the port open and nobody is sent to it: `/readyz` says so.
         let KeyPair { config: placeholder, .. } = self_made(&names)?.pair;
         let (tls, config) = watch::channel(placeholder);
+        let (relied_on, ca) = watch::channel(None);
         let (ready, follow) = watch::channel(Err("there is no certificate yet".to_owned()));
         let metrics = Metrics::default();
         metrics.register(registry);
         let settings = Settings { secret, configuration, names, lifetimes };
-        let outlets = Outlets { tls, ready, certificates, metrics };
+        let outlets = Outlets { tls, relied_on, ready, certificates, metrics };
         let keeping = Keeping { client: cluster::connect().await?, settings, outlets };
-        Ok(Some(Kept { keeping, config, ready: follow }))
+        Ok(Some(Kept { keeping, config, relied_on: ca, ready: follow }))
     }
 }
 
