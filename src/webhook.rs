@@ -3,6 +3,7 @@
 
 mod metrics;
 mod record;
+mod topologies;
 
 pub use metrics::Metrics;
 

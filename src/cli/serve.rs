@@ -62,7 +62,7 @@ pub struct Args {
     /// The form of the log on standard error: `auto` is text on a terminal and JSON otherwise
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto, env = "LOCKSTEP_LOG_FORMAT")]
     log_format: LogFormat,
-    /// The least level that is logged, or directives such as `info,lockstep::cluster=debug`
+    /// The least level that is logged, or directives such as `info,lockstep::cluster=debug`; SIGUSR1 adds debug events, SIGUSR2 takes them back
     #[arg(
         long,
         value_name = "LEVEL",
@@ -101,6 +101,7 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     let mut registry = telemetry::registry();
     log.register(&mut registry);
     let stop = Stop::on_signals()?;
+    signals::change_level(log.level())?;
     let pair = tls.start(webhook_configuration.clone(), &mut registry).await?;
     let source =
         if facts.is_empty() { Source::cluster(&mut registry).await? } else { Source::manifests(facts)? };

@@ -41,6 +41,10 @@ pub(super) enum Wrote {
     Failed,
 }
 
+impl Wrote {
+    const ALL: [Self; 3] = [Self::Stored, Self::Conflict, Self::Failed];
+}
+
 impl EncodeLabelValue for Wrote {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         match self {
@@ -70,7 +74,7 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self {
+        let metrics = Self {
             watch_events: Family::default(),
             watch_errors: Family::default(),
             watch_last_contact: Family::default(),
@@ -83,7 +87,9 @@ impl Default for Metrics {
             snapshot_published_at: Timestamp::default(),
             topologies_guarded: Family::default(),
             status_writes: Family::default(),
-        }
+        };
+        metrics.start_at_zero();
+        metrics
     }
 }
 
@@ -94,7 +100,7 @@ impl Metrics {
         registry.register("watch_errors", "Failures of watches, by kind", self.watch_errors.clone());
         registry.register(
             "watch_last_contact_timestamp_seconds",
-            "When a watch of the kind last heard from the API server",
+            "When a watch of the kind last heard from the API server; before it ever did, when it began",
             self.watch_last_contact.clone(),
         );
         registry.register("objects", "Objects that watches hold, by kind", self.objects.clone());
@@ -145,7 +151,11 @@ impl Metrics {
 
     /// What to call when a watch of the kind hears from the API server.
     pub(super) fn contact(&self, kind: Watched) -> impl Fn() + Clone + Send + Sync + 'static {
-        let last_contact = self.watch_last_contact.get_or_create(&Of { kind }).clone();
+        let last_contact = self.watch_last_contact.get_or_create_owned(&Of { kind });
+        // Its age is that of the silence. A watch that is started again keeps what was heard before.
+        if last_contact.get() == 0.0 {
+            last_contact.set(now());
+        }
         move || {
             last_contact.set(now());
         }
@@ -176,6 +186,17 @@ impl Metrics {
         self.snapshots_published.inc();
         self.snapshot_build.observe(cost.as_secs_f64());
         self.snapshot_published_at.set(now());
+    }
+
+    /// A series that appears with its first event has no rate at that event.
+    fn start_at_zero(&self) {
+        for kind in Watched::FOR_FACTS {
+            drop(self.watch_events.get_or_create(&Of { kind }));
+            drop(self.watch_errors.get_or_create(&Of { kind }));
+        }
+        for result in Wrote::ALL {
+            drop(self.status_writes.get_or_create(&Outcome { result }));
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How much may wait: some seconds of denials at full load.
-const CAPACITY: usize = 8 << 20;
+pub(super) const CAPACITY: usize = 8 << 20;
 /// How long lines gather. Nobody who reads a log notices.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long the end of the process waits for the last lines to be taken.
@@ -46,9 +46,14 @@ impl LogWriter {
         Ok(writer)
     }
 
-    /// How many lines were dropped so far.
+    /// How many lines were dropped so far, or could not be written.
     pub(super) fn dropped(&self) -> u64 {
         self.0.lock().dropped
+    }
+
+    /// How many bytes wait, of at most [`CAPACITY`].
+    pub(super) fn waiting(&self) -> usize {
+        self.0.lock().lines.len()
     }
 
     /// Waits until what was logged is written, but not for ever.
@@ -71,8 +76,9 @@ impl Shared {
         let mut lines = Vec::new();
         loop {
             let is_closing = self.gather(&mut lines);
-            // A log that cannot be written cannot be told of in the log.
-            let _ = out.write_all(&lines).and_then(|()| out.flush());
+            if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
+                self.lose(&lines);
+            }
             if is_closing && lines.is_empty() {
                 break;
             }
@@ -80,6 +86,14 @@ impl Shared {
         }
         self.lock().is_done = true;
         self.changed.notify_all();
+    }
+
+    /// A log that cannot be written cannot be told of in the log. How many of these lines got through nobody
+    /// knows, so all of them count.
+    fn lose(&self, lines: &[u8]) {
+        let lost = lines.iter().filter(|byte| **byte == b'\n').count();
+        let mut waiting = self.lock();
+        waiting.dropped = waiting.dropped.saturating_add(u64::try_from(lost).unwrap_or(u64::MAX));
     }
 
     /// Waits for lines, lets more gather, and takes all of them; whether these may be the last.
@@ -161,6 +175,28 @@ mod tests {
         log.finish();
         assert_eq!(written.try_iter().collect::<Vec<_>>().concat(), b"one\ntwo\n");
         assert_eq!(log.dropped(), 0);
+    }
+
+    /// A full disk, or a pipe whose other end is closed.
+    struct Broken;
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_count_as_dropped() {
+        let mut log = LogWriter::start(Broken).unwrap();
+        log.write_all(b"one\n").unwrap();
+        log.write_all(b"two\n").unwrap();
+        log.finish();
+        assert_eq!((log.dropped(), log.waiting()), (2, 0));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::support::https::{Answer, Connection, get, trusting};
 use crate::support::serve::Serve;
 use crate::support::wait;
 
-const NOT_SYNCED: &str = "lockstep_reviews_unanswered_total{reason=\"NotSynced\"}";
-const NOT_KNOWN: &str = "lockstep_reviews_unanswered_total{reason=\"NotKnown\"}";
+const NOT_SYNCED: &str = "lockstep_reviews_unanswered_total{reason=\"not_synced\"}";
+const NOT_KNOWN: &str = "lockstep_reviews_unanswered_total{reason=\"not_known\"}";
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
 
 /// A running server. It is killed when dropped.
 #[derive(Debug)]
@@ -90,6 +91,14 @@ impl Serve {
         ended.expect("lockstep serve does not end")
     }
 
+    /// Closes the pipe that the log goes into.
+    pub async fn break_log(&mut self) {
+        self.log.reader.abort();
+        while !self.log.reader.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Sends a signal, as `kill` does.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
@@ -103,18 +112,19 @@ impl Serve {
 #[derive(Debug)]
 struct Log {
     lines: UnboundedReceiver<String>,
+    reader: JoinHandle<()>,
 }
 
 impl Log {
     fn read(stderr: ChildStderr) -> Self {
         let (sender, lines) = unbounded_channel();
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             let mut read = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = read.next_line().await {
                 let _ = sender.send(line);
             }
         });
-        Self { lines }
+        Self { lines, reader }
     }
 
     async fn event(&mut self, message: &str) -> Value {

@@ -1,8 +1,9 @@
-//! SIGTERM and SIGINT: the first one drains, the second one ends at once.
+//! SIGTERM and SIGINT: the first one drains, the second one ends at once. SIGUSR1 and SIGUSR2 change the log's level.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::server::Shutdown;
+use crate::telemetry::Level;
 
 /// The signals that end the process.
 pub(super) struct Stop {
@@ -36,4 +37,20 @@ impl Stop {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// From now on SIGUSR1 logs debug events and SIGUSR2 what is configured. A signal, and not the admin port, which
+/// anybody may call: nobody but the process's own user can silence the log.
+pub(super) fn change_level(level: Level) -> std::io::Result<()> {
+    let (mut more, mut less) = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                Some(()) = more.recv() => level.debug(),
+                Some(()) = less.recv() => level.as_configured(),
+                else => return,
+            }
+        }
+    });
+    Ok(())
 }

@@ -70,6 +70,34 @@ pub fn helm() -> Result<PathBuf> {
     })
 }
 
+/// Leaves out of Prometheus how it finds what it scrapes: most of what it is built from.
+const NO_DISCOVERY: &str = "remove_all_sd";
+
+/// Prometheus' promtool, from the cache, built there if it is missing.
+///
+/// # Errors
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] when the build fails.
+pub fn promtool() -> Result<PathBuf> {
+    prometheus("promtool", "github.com/prometheus/prometheus/cmd/promtool")
+}
+
+/// The program in `tests/control-plane/prometheus`, which reads metrics with Prometheus' parser; cached, too.
+///
+/// # Errors
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] when the build fails.
+pub fn openmetrics() -> Result<PathBuf> {
+    prometheus("openmetrics", ".")
+}
+
+fn prometheus(name: &str, package: &str) -> Result<PathBuf> {
+    let pin = Pin::read("prometheus", "github.com/prometheus/prometheus")?;
+    pin.cached(name, |output| {
+        let version = pin.version();
+        announce(format_args!("building {name} of Prometheus {version}, once; up to 2 minutes on 2 cores"));
+        go::build_with(&pin, package, NO_DISCOVERY, "", output)
+    })
+}
+
 /// A Kubernetes built without these calls itself v0.0.0-master, and clients choke on that.
 fn version_flags(version: &str) -> String {
     let mut numbers = version.trim_start_matches('v').split('.');

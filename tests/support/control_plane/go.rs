@@ -11,8 +11,20 @@ use super::{Error, Result};
 
 /// Builds a program from a pinned module, without cgo and without a trace of this machine.
 pub(super) fn build(pin: &Pin, package: &str, link_flags: &str, output: &Path) -> Result<()> {
+    build_with(pin, package, "", link_flags, output)
+}
+
+/// The same with build tags, which leave out what the tests have no use for.
+pub(super) fn build_with(
+    pin: &Pin,
+    package: &str,
+    tags: &str,
+    link_flags: &str,
+    output: &Path,
+) -> Result<()> {
     let mut go = go(pin);
     go.args(["build", "-mod=readonly", "-buildvcs=false", "-trimpath"])
+        .arg(format!("-tags={tags}"))
         .arg(format!("-ldflags=-s -w {link_flags}"))
         .arg("-o")
         .arg(output)
