@@ -70,6 +70,36 @@ fn warnings_fit_into_the_api_servers_headers() {
 }
 
 #[test]
+fn audit_annotations_stay_small_and_plain_whatever_the_names() {
+    let odd = "eve\"\n\u{1b}[2J\u{9b}\u{7f}\u{202e}";
+    for name in [odd.repeat(1000), "x".repeat(1 << 20)] {
+        let mut inventory = Inventory::default().or_built_in();
+        let topology = inventory.topologies.pop_first().unwrap().1;
+        inventory.topologies.insert(name.as_str().into(), topology);
+        let mut hostile = recorded(POD);
+        let request = &mut hostile["request"];
+        for field in ["name", "uid"] {
+            request[field] = name.as_str().into();
+        }
+        request["userInfo"] = json!({"username": name, "groups": [name]});
+        let metadata = &mut request["object"]["metadata"];
+        metadata["name"] = name.as_str().into();
+        metadata["labels"][name.as_str()] = name.as_str().into();
+        let body = hostile.to_string();
+        let outcome = review(body.as_bytes(), Phase::Validate, &Facts::new(&inventory));
+        let Outcome::Judged { body, .. } = outcome else { panic!("{outcome:?}") };
+        let annotations = recorded(&body)["response"]["auditAnnotations"].take();
+        assert_eq!(annotations["verdict"], "deny", "{annotations}");
+        for (key, value) in annotations.as_object().unwrap() {
+            let value = value.as_str().unwrap();
+            assert!(value.len() <= 1024, "{key} has {} bytes", value.len());
+            assert!(value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{key}: {value:?}");
+        }
+        assert!(annotations["topology"].as_str().unwrap().len() <= 253, "{annotations}");
+    }
+}
+
+#[test]
 fn hostile_text_is_bounded_and_escaped() {
     let mut hostile = recorded(SERVICE);
     hostile["request"]["object"]["spec"]["externalTrafficPolicy"] =

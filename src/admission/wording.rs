@@ -1,5 +1,7 @@
 //! What users and auditors read: bounded, on one line, without control characters.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::verdict::{Finding, Severity, Verdict};
@@ -10,6 +12,8 @@ pub(super) const MESSAGE_LIMIT: usize = 4096;
 pub(super) const FIELD_LIMIT: usize = 512;
 /// The longest audit annotation, in bytes.
 const ANNOTATION_LIMIT: usize = 1024;
+/// The longest name that the API server gives an object; manifests on disk may have longer ones.
+const NAME_LIMIT: usize = 253;
 /// Longer warnings may be cut by the API server, and all together beyond 4096 bytes (warning headers).
 const WARNING_LIMIT: usize = 256;
 const WARNINGS_LIMIT: usize = 4096;
@@ -50,7 +54,7 @@ pub(super) struct AuditAnnotations<'v> {
     verdict: &'static str,
     rule: &'static str,
     reason: &'static str,
-    topology: &'v str,
+    topology: Cow<'v, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     witness: Option<String>,
 }
@@ -63,9 +67,18 @@ pub(super) fn audit_annotations(verdict: &Verdict) -> Option<AuditAnnotations<'_
         verdict: verdict.word(),
         rule: headline.rule.id(),
         reason: headline.reason.code(),
-        topology: headline.topology,
+        topology: name(headline.topology),
         witness: witness.map(|witness| clean(&format!("a node {witness}"), ANNOTATION_LIMIT)),
     })
+}
+
+/// A name as it is, unless no API server would store it.
+fn name(name: &str) -> Cow<'_, str> {
+    if name.len() <= NAME_LIMIT && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(clean(name, NAME_LIMIT))
+    }
 }
 
 /// The text on one line of printable ASCII, cut to `limit` bytes: it ends up in HTTP headers, terminals and logs.

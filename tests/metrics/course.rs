@@ -39,7 +39,7 @@ impl Course {
         for series in &page.series {
             self.add(selector(series), minutes, Some(series.value()));
         }
-        self.until(self.minutes + minutes)
+        self.last(minutes)
     }
 
     /// The same, where the moments that are exported go on with the clock: those of a watch that hears.
@@ -57,7 +57,7 @@ impl Course {
     pub fn up(mut self, is_up: bool, minutes: usize) -> Self {
         let up = format!("up{{namespace=\"{NAMESPACE}\",service=\"lockstep\",pod=\"{POD}\"}}");
         self.add(up, minutes, Some(f64::from(u8::from(is_up))));
-        self.until(self.minutes + minutes)
+        self.last(minutes)
     }
 
     fn add(&mut self, selector: String, minutes: usize, value: Option<f64>) {
@@ -66,9 +66,10 @@ impl Course {
         samples.extend(std::iter::repeat_n(value, minutes));
     }
 
-    fn until(mut self, minutes: usize) -> Self {
-        self.minutes = minutes;
-        self.samples.values_mut().for_each(|samples| samples.resize(minutes, None));
+    /// Ends these minutes: what was not scraped in them has no sample.
+    fn last(mut self, minutes: usize) -> Self {
+        self.minutes += minutes;
+        self.samples.values_mut().for_each(|samples| samples.resize(self.minutes, None));
         self
     }
 

@@ -77,7 +77,7 @@ async fn on_a_terminal_a_hostile_user_is_one_line_of_text() {
         };
         tokio::time::timeout(Duration::from_secs(30), found).await.unwrap()
     };
-    let serving = find(" serving ").await;
+    let serving = find(" webhook=127.0.0.1:").await;
     let webhook = serving.split_once(" webhook=").unwrap().1.split(' ').next().unwrap().to_owned();
 
     let mut review = gateway_pod();

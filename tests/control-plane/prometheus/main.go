@@ -142,10 +142,13 @@ func lint(found *page) error {
 		if family == nil || !strings.HasPrefix(name, series.Family) {
 			return fmt.Errorf("the series %s stands under %q, which is not its metric", name, series.Family)
 		}
+		// The linter sees a histogram as a whole, without its buckets.
+		if family.GetType() == dto.MetricType_HISTOGRAM && name != series.Family+"_count" {
+			continue
+		}
 		metric := &dto.Metric{}
 		for label, value := range series.Labels {
-			// The linter sees a histogram as a whole, without its buckets.
-			if label != model.MetricNameLabel && label != model.BucketLabel {
+			if label != model.MetricNameLabel {
 				metric.Label = append(metric.Label, &dto.LabelPair{Name: &label, Value: &value})
 			}
 		}
