@@ -48,8 +48,8 @@ async fn it_is_told_when_log_lines_are_lost() {
     Alert::named("LockstepLogIncomplete").says(json!({"pod": POD}), "lockstep-1 dropped log lines.").assert(
         &course,
         &[4],
-        &[5, 19],
-        &[20],
+        &[5, 18],
+        &[19, 24],
     );
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::page::Page;
+use super::page::{Page, Series};
 use super::reviews::{connect, of_somebody, serve};
 use crate::support::serve::Serve;
 
@@ -65,7 +65,7 @@ async fn what_is_exported_under_load_is_valid_and_no_name_adds_a_series() {
     last.sort();
     assert_eq!(before, last);
     let reviews = after.series.iter().filter(|series| series.name() == "lockstep_reviews_total");
-    assert_eq!(reviews.map(|series| series.value()).sum::<f64>(), (OBJECTS + 12) as f64);
+    assert_eq!(reviews.map(Series::value).sum::<f64>(), (OBJECTS + 12) as f64);
     for series in &after.series {
         for value in series.labels.values() {
             let words = ["namespace-", "pod-", "user-", "group-", "label-", "value-", "uid-"];
