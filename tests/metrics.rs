@@ -15,6 +15,7 @@ mod metrics {
     mod level;
     mod page;
     mod reviews;
+    mod rights;
     mod selectors;
     mod table;
 }

@@ -11,7 +11,7 @@ use super::course::{Alert, Course, POD};
 use super::helm::NAMESPACE;
 use super::page::Page;
 use super::reviews::{connect, gateway_pod};
-use super::{selectors, table};
+use super::{rights, selectors, table};
 use crate::support::api::{call, create, path_of};
 use crate::support::control_plane::ControlPlane;
 use crate::support::serve::Serve;
@@ -30,7 +30,7 @@ contexts: [{name: nobody, context: {cluster: nobody, user: nobody}}]
 current-context: nobody
 ";
 
-fn topology(spec: &Value) -> Value {
+pub fn topology(spec: &Value) -> Value {
     json!({
         "apiVersion": "lockstep.dev/v1alpha1", "kind": "GatewayTopology",
         "metadata": {"name": "ingress"}, "spec": spec,
@@ -97,8 +97,13 @@ async fn it_is_told_when_the_cluster_is_not_known_or_its_topologies_are_not_righ
     let [unheard, once, twice] = lost().await;
     let [unguarded, invalid, mended] = found(control_plane.kubeconfig_path(), &client).await;
 
-    table::assert_lists(&unguarded);
-    selectors::assert_exported(&unguarded);
+    let kept = rights::missing(&control_plane, &client).await;
+    // One replica answers reviews, the other keeps the authority: together they export everything.
+    let all = unguarded.clone().and(&kept[2]);
+    table::assert_lists(&all);
+    selectors::assert_exported(&all);
+
+    rights::they_are_told(&kept);
 
     silence_is_told(&unheard, &mended);
     let course = Course::default().then(&unheard, 3).then(&once, 4).then(&twice, 10);

@@ -86,6 +86,16 @@ impl Page {
         Self::parse(&found.await)
     }
 
+    /// Both pages as one, with what is on both taken from this one.
+    pub fn and(mut self, other: &Self) -> Self {
+        let is_new = |name: &str| !self.families.iter().any(|family| family.name == name);
+        let new: Vec<Family> = other.families.iter().filter(|family| is_new(&family.name)).cloned().collect();
+        let named = |series: &&Series| new.iter().any(|family| family.name == series.family);
+        self.series.extend(other.series.iter().filter(named).cloned());
+        self.families.extend(new);
+        self
+    }
+
     /// The one series of this name that has these labels.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let found: Vec<_> = self.series.iter().filter(|series| series.is(name, labels)).collect();
