@@ -10,6 +10,8 @@
 //! * Which namespaces are pending is derived from the topologies anew for each snapshot, never kept in step by
 //!   hand.
 //! * The end of a watch task is the end of [`run`]: stale facts must not look like fresh ones for long.
+//! * What a watch told is used for a bounded time without a word from the API server. Then it is unknown, as before
+//!   the first list, and the watch starts over.
 //! * The status of topologies is kept by tasks of its own ([`guard`]): whatever happens to them, facts stay as they are.
 //! * This module knows no request and no verdict.
 
@@ -42,6 +44,7 @@ use kube::config::InferConfigError;
 use kube::{Client, Config};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::facts::Facts;
@@ -50,6 +53,14 @@ use inbox::Inbox;
 use overlap::Overlaps;
 use publish::Publisher;
 use watches::Watches;
+
+/// For how long what a watch told is used without a word from the API server, unless told otherwise. A healthy
+/// watch is heard of every minute: this leaves a minute to notice that one is dead and to connect anew, so that
+/// a passing failure is not felt.
+pub const STALE_AFTER: Duration = Duration::from_secs(120);
+
+/// How often is looked whether facts are stale.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Longer than a watch is ever silent (`follow::WATCH_SECONDS`), so that only a dead connection is cut. kube
 /// sets no limit, and a list on a connection that lost its peer would hang for as long as TCP tries.
@@ -97,6 +108,10 @@ pub async fn connect() -> Result<Client, Error> {
 /// `None` means that there must be no answer. A snapshot stays published after `shutdown`, for the requests
 /// that are still served; after an error nothing is.
 ///
+/// What a watch told is no longer used once the API server has been silent about it for `stale_after`: without nodes
+/// or topologies there are no facts then, and without anything else the namespace is not known. It comes back with
+/// the next list. A watch request lasts half of that time, a minute at most.
+///
 /// # Errors
 /// [`Error::WatchEnded`] and [`Error::Broken`]. An API server that cannot be reached or that refuses is no
 /// error: it is logged, counted and tried again.
@@ -104,12 +119,13 @@ pub async fn run(
     client: Client,
     publish: watch::Sender<Option<Arc<Facts>>>,
     metrics: Metrics,
+    stale_after: Duration,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let (reports, inbox) = mpsc::channel(WAITING_REPORTS);
-    let mut watches = Watches::new(client, reports, metrics.clone());
-    let publisher = Publisher::new(publish, metrics);
-    let outcome = keep(&mut watches, Inbox::new(inbox), &publisher, &shutdown).await;
+    let mut watches = Watches::new(client, reports, metrics.clone(), stale_after);
+    let publisher = Publisher::new(publish, metrics.clone());
+    let outcome = keep(&mut watches, Inbox::new(inbox), &publisher, &metrics, &shutdown).await;
     if outcome.is_err() {
         publisher.withdraw();
     }
@@ -121,18 +137,23 @@ async fn keep(
     watches: &mut Watches,
     mut inbox: Inbox,
     publisher: &Publisher,
+    metrics: &Metrics,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let mut holdings = Holdings::default();
     let mut overlaps = Overlaps::default();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     watches.follow(&mut holdings);
     loop {
         let batch = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             error = watches.ended() => return Err(error),
+            _ = look.tick() => Vec::new(),
             batch = inbox.next() => batch,
         };
-        let mut changed = false;
+        let mut changed = watches.restart_silent(&mut holdings);
+        metrics.set_facts_age(watches.age());
         for (watch, report) in batch {
             changed |= holdings.apply(watch, report);
         }

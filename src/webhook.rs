@@ -41,7 +41,7 @@ impl Webhook {
         // Held for one review, some tens of microseconds: the next snapshot waits that long.
         let facts = self.facts.borrow();
         let Some(facts) = facts.as_deref() else {
-            return self.unanswered(Unanswered::NotSynced, "lockstep has not read the cluster's state yet");
+            return self.unanswered(Unanswered::NotSynced, "lockstep does not know the cluster's state");
         };
         match admission::review(body, phase, facts) {
             Outcome::Judged { request, verdict, body } => {

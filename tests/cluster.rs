@@ -40,7 +40,8 @@ impl Watches {
         let (metrics, shutdown) = (Metrics::default(), CancellationToken::new());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        let task = tokio::spawn(cluster::run(client, publish, metrics, shutdown.clone()));
+        let task =
+            tokio::spawn(cluster::run(client, publish, metrics, cluster::STALE_AFTER, shutdown.clone()));
         Self { facts, registry, shutdown, task }
     }
 

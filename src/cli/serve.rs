@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tracing::error;
 
 use super::Exit;
-use crate::cluster::Guard;
+use crate::cluster::{Guard, STALE_AFTER};
 use crate::facts::Facts;
 use crate::server::{Admin, Bound, Config, Limits, Metrics};
 use crate::telemetry::{self, Log, LogFormat};
@@ -51,6 +51,16 @@ pub struct Args {
         value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     webhook_configuration: Option<String>,
+    /// For how many seconds what is known of the cluster is used without a word from the API server; then reviews wait until it is heard of again
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = STALE_AFTER.as_secs(),
+        value_parser = clap::value_parser!(u64).range(LEAST_STALE_AFTER..),
+        conflicts_with = "facts",
+        env = "LOCKSTEP_STALE_AFTER"
+    )]
+    stale_after: u64,
     /// Take the facts from these manifests, files or directories, instead of from a cluster
     #[arg(long, value_name = "PATH")]
     facts: Vec<PathBuf>,
@@ -71,6 +81,9 @@ pub struct Args {
     )]
     log_level: String,
 }
+
+/// Below this, an API server that is restarted, or a packet that is lost, would be felt. In seconds.
+const LEAST_STALE_AFTER: u64 = 10;
 
 /// Why the webhook could not start or go on.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -96,8 +109,7 @@ pub(super) fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
-    let Args { listen, admin_listen, webhook_configuration, facts, tls, drain, log_format: _, log_level: _ } =
-        args;
+    let Args { listen, admin_listen, webhook_configuration, stale_after, facts, tls, drain, .. } = args;
     let mut registry = telemetry::registry();
     log.register(&mut registry);
     let stop = Stop::on_signals()?;
@@ -114,7 +126,7 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     tokio::select! {
         // Facts must outlive the last answer, so the server's end decides.
         ended = bound.run(shutdown) => ended.map_err(Failure::from),
-        failure = source.keep() => Err(failure),
+        failure = source.keep(Duration::from_secs(stale_after)) => Err(failure),
         failure = pair.keep() => Err(failure),
         never = guard => match never {},
     }
@@ -161,6 +173,6 @@ fn readiness(
     pair.borrow().clone()?;
     match &*facts.borrow() {
         Some(_) => Ok(()),
-        None => Err("the cluster's state has not been read yet".to_owned()),
+        None => Err("the cluster's state is not known".to_owned()),
     }
 }

@@ -10,15 +10,16 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
+use super::contact::{self, Contact};
 use super::item::{Item, Raw};
 use super::listing::{Listing, Report};
 use super::target::{Target, WatchId};
 use super::trouble::{Failure, Trouble};
-use super::{Metrics, Watched, contact};
+use super::{Metrics, Watched};
 use crate::facts::ObjectKey;
 
-/// How long one watch request lasts. kube gives up on a silent one 5 s later, so this bounds how long facts can
-/// be stale without anybody noticing; its default is 290 s. A request a minute costs the API server nothing.
+/// How long one watch request lasts at most. kube gives up on a silent one 5 s later; its default is 290 s. A
+/// request a minute costs the API server nothing.
 pub(super) const WATCH_SECONDS: u32 = 60;
 
 /// A watch that is to be followed.
@@ -29,6 +30,9 @@ pub(super) struct Watch<T = Item> {
     pub(super) reports: mpsc::Sender<(WatchId, Report<T>)>,
     /// What is kept of an object.
     pub(super) read: fn(Watched, Raw) -> (ObjectKey, T),
+    /// How many seconds one watch request lasts. Each one that is granted is contact.
+    pub(super) lasts: u32,
+    pub(super) contact: Contact,
     pub(super) metrics: Metrics,
 }
 
@@ -85,6 +89,9 @@ impl<T: Send + 'static> Watch<T> {
                     self.metrics.count_event(kind);
                     if let Some(report) = listing.take(event, |object| (self.read)(kind, object.into())) {
                         trouble.over(&self.target);
+                        if matches!(report, Report::Listed(_)) {
+                            self.contact.heard();
+                        }
                         self.report(report).await?;
                     }
                 }
@@ -104,6 +111,8 @@ impl<T: Send + 'static> Watch<T> {
         self.metrics.count_error(self.target.kind);
         let pause = trouble.note(failure, &self.target);
         if *failure == Failure::Missing {
+            // That there is nothing is known, too.
+            self.heard()();
             self.report(Report::Missing).await?;
         }
         tokio::time::sleep(pause).await;
@@ -112,10 +121,19 @@ impl<T: Send + 'static> Watch<T> {
 
     fn api<K: Seen>(&self) -> Api<K> {
         let resource = self.target.kind.resource();
-        let client = contact::listen(self.client.clone(), self.metrics.contact(self.target.kind));
+        let client = contact::listen(self.client.clone(), self.heard());
         match &self.target.namespace {
             Some(namespace) => Api::namespaced_with(client, namespace, &resource),
             None => Api::all_with(client, &resource),
+        }
+    }
+
+    /// What to call when the API server has confirmed what is held.
+    fn heard(&self) -> impl Fn() + Clone + Send + Sync + use<T> {
+        let (contact, metric) = (self.contact.clone(), self.metrics.contact(self.target.kind));
+        move || {
+            contact.heard();
+            metric();
         }
     }
 
@@ -124,7 +142,7 @@ impl<T: Send + 'static> Watch<T> {
         watcher::Config {
             label_selector: self.target.selector(),
             field_selector: self.target.named(),
-            ..watcher::Config::default().timeout(WATCH_SECONDS)
+            ..watcher::Config::default().timeout(self.lasts)
         }
     }
 
@@ -179,6 +197,8 @@ mod tests {
             client: server(answers),
             reports,
             read: Item::read,
+            lasts: WATCH_SECONDS,
+            contact: Contact::new(),
             metrics: Metrics::default(),
         };
         let task = tokio::spawn(watch.follow());

@@ -50,6 +50,19 @@ impl Holdings {
         self.watches.remove(&watch);
     }
 
+    /// Goes on under another watch. What was held is no longer known to be so until that one has delivered a
+    /// list; it stays all the same, so that what topologies want of the other watches stays as it is.
+    pub(super) fn reopen(&mut self, watch: WatchId, next: WatchId) {
+        if let Some(held) = self.watches.remove(&watch) {
+            self.watches.insert(next, Held { state: State::Unknown, ..held });
+        }
+    }
+
+    /// Whether the watch has delivered what it is about, or that there is no such kind.
+    pub(super) fn is_known(&self, watch: WatchId) -> bool {
+        self.watches.get(&watch).is_some_and(|held| held.state != State::Unknown)
+    }
+
     /// Takes a report in, and says whether anything is different now. Most reports are about nothing that is
     /// kept: every heartbeat of a node is one.
     pub(super) fn apply(&mut self, watch: WatchId, report: Report) -> bool {

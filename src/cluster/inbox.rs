@@ -20,11 +20,12 @@ const REST_PER_COST: u32 = 4;
 pub(super) struct Inbox {
     reports: mpsc::Receiver<(WatchId, Report)>,
     rest_until: Option<Instant>,
+    batch: Vec<(WatchId, Report)>,
 }
 
 impl Inbox {
     pub(super) fn new(reports: mpsc::Receiver<(WatchId, Report)>) -> Self {
-        Self { reports, rest_until: None }
+        Self { reports, rest_until: None, batch: Vec::new() }
     }
 
     /// Asks for a rest after a snapshot that took `cost` to build.
@@ -35,23 +36,25 @@ impl Inbox {
 
     /// The next reports: those that are there once the rest is over, at least one. After a quiet time a single
     /// report is returned at once.
+    ///
+    /// It may be dropped and called again: what has come by then is kept for that.
     pub(super) async fn next(&mut self) -> Vec<(WatchId, Report)> {
-        let mut batch = Vec::new();
-        while batch.is_empty() {
+        while self.batch.is_empty() {
             // The sender lives as long as the watches: without reports this waits.
             let waiting = self.reports.len().max(1);
-            self.reports.recv_many(&mut batch, waiting).await;
+            self.reports.recv_many(&mut self.batch, waiting).await;
         }
-        if let Some(end) = self.rest_until.take() {
+        if let Some(end) = self.rest_until {
             while let Ok(Some(report)) = timeout_at(end, self.reports.recv()).await {
-                batch.push(report);
+                self.batch.push(report);
             }
+            self.rest_until = None;
         }
         // No more than are here now: under a steady stream this must end.
         for _ in 0..self.reports.len() {
-            batch.extend(self.reports.try_recv());
+            self.batch.extend(self.reports.try_recv());
         }
-        batch
+        std::mem::take(&mut self.batch)
     }
 }
 
@@ -96,6 +99,17 @@ mod tests {
         let sender = late.await.unwrap();
         send(&sender, 1);
         assert_eq!(inbox.next().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_when_nobody_waits_to_the_end() {
+        let (sender, mut inbox) = inbox();
+        inbox.rest(Duration::ZERO);
+        send(&sender, 3);
+        let given_up = tokio::time::timeout(REST / 4, inbox.next());
+        assert!(given_up.await.is_err());
+        send(&sender, 1);
+        assert_eq!(inbox.next().await.len(), 4);
     }
 
     #[tokio::test]

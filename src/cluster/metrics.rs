@@ -62,6 +62,7 @@ pub struct Metrics {
     watch_events: Family<Of, Counter>,
     watch_errors: Family<Of, Counter>,
     watch_last_contact: Family<Of, Timestamp>,
+    facts_age: Gauge<f64, AtomicU64>,
     objects: Family<Of, Gauge>,
     topologies_enforced: Gauge,
     topologies_invalid: Gauge,
@@ -78,6 +79,7 @@ impl Default for Metrics {
             watch_events: Family::default(),
             watch_errors: Family::default(),
             watch_last_contact: Family::default(),
+            facts_age: Gauge::default(),
             objects: Family::default(),
             topologies_enforced: Gauge::default(),
             topologies_invalid: Gauge::default(),
@@ -102,6 +104,11 @@ impl Metrics {
             "watch_last_contact_timestamp_seconds",
             "When a watch of the kind last heard from the API server; before it ever did, when it began",
             self.watch_last_contact.clone(),
+        );
+        registry.register(
+            "facts_age_seconds",
+            "How long ago the watch was last heard of that has been silent for longest; past `--stale-after` what it told is not used",
+            self.facts_age.clone(),
         );
         registry.register("objects", "Objects that watches hold, by kind", self.objects.clone());
         registry.register(
@@ -150,7 +157,7 @@ impl Metrics {
     }
 
     /// What to call when a watch of the kind hears from the API server.
-    pub(super) fn contact(&self, kind: Watched) -> impl Fn() + Clone + Send + Sync + 'static {
+    pub(super) fn contact(&self, kind: Watched) -> impl Fn() + Clone + Send + Sync + use<> {
         let last_contact = self.watch_last_contact.get_or_create_owned(&Of { kind });
         // Its age is that of the silence. A watch that is started again keeps what was heard before.
         if last_contact.get() == 0.0 {
@@ -159,6 +166,10 @@ impl Metrics {
         move || {
             last_contact.set(now());
         }
+    }
+
+    pub(super) fn set_facts_age(&self, age: Duration) {
+        self.facts_age.set(age.as_secs_f64());
     }
 
     pub(super) fn set_objects(&self, kind: Watched, all: usize, unusable: usize) {

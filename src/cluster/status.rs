@@ -21,7 +21,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::follow::Watch;
+use super::contact::Contact;
+use super::follow::{WATCH_SECONDS, Watch};
 use super::item::Raw;
 use super::listing::Report;
 use super::target::{Target, WatchId};
@@ -100,7 +101,8 @@ impl Watches {
         metrics: Metrics,
     ) {
         let client = self.client.clone();
-        self.tasks.spawn(Watch { id, target, client, reports: reports.clone(), read, metrics }.follow());
+        let (reports, lasts, contact) = (reports.clone(), WATCH_SECONDS, Contact::new());
+        self.tasks.spawn(Watch { id, target, client, reports, read, lasts, contact, metrics }.follow());
     }
 
     async fn ended(&mut self) -> Error {

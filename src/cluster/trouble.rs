@@ -14,6 +14,10 @@ use super::target::Target;
 /// requests about it are turned away meanwhile; the API server repeats those for about as long.
 const MISSING_PAUSE: Duration = Duration::from_secs(2);
 
+/// The longest pause between two tries. An API server that is back is in use again this soon: while it was gone,
+/// facts may have grown too old to be used. A request of each watch every few seconds is no burden to it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 /// A failure that comes later than this after the last one is news again. kube's backoff starts over then, too.
 const FORGET_AFTER: Duration = Duration::from_secs(120);
 
@@ -62,7 +66,7 @@ impl Trouble {
         // before every failure: the delay would never grow.
         let pause = match failure {
             Failure::Missing => MISSING_PAUSE,
-            Failure::Other(_) => self.backoff.next().unwrap_or(FORGET_AFTER),
+            Failure::Other(_) => self.backoff.next().map_or(LONGEST_PAUSE, |pause| pause.min(LONGEST_PAUSE)),
         };
         if is_news {
             failure.announce(target);
@@ -134,6 +138,14 @@ mod tests {
         assert!(third > first, "{first:?}, then {third:?}");
         trouble.over(&target);
         assert!(fail(&mut trouble) < third);
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_is_back_is_not_waited_for_long() {
+        let mut trouble = Trouble::default();
+        for _ in 0..50 {
+            assert!(trouble.note(&Failure::Other("no".to_owned()), &target()) <= LONGEST_PAUSE);
+        }
     }
 
     #[tokio::test]

@@ -59,13 +59,13 @@ async fn before_the_first_sync_every_review_is_put_off_and_probes_say_why() {
     assert_eq!(serve.event(hint).await["level"], "ERROR");
 
     let (status, reason) = get(&serve.admin, "/readyz").await;
-    assert_eq!((status.as_u16(), &*reason), (503, "the cluster's state has not been read yet"));
+    assert_eq!((status.as_u16(), &*reason), (503, "the cluster's state is not known"));
     assert_eq!(get(&serve.admin, "/livez").await.0, 200);
     // Not even what no rule is about: which rules there are is not known.
     for (path, review) in
         [("/mutate", review()), ("/validate", review()), ("/validate", world::review_elsewhere())]
     {
-        assert_put_off(&post(&serve, path, &review).await, "lockstep has not read the cluster's state yet");
+        assert_put_off(&post(&serve, path, &review).await, "lockstep does not know the cluster's state");
     }
     assert_eq!(metric(&serve.admin, NOT_SYNCED).await, 3);
 

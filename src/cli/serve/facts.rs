@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 use prometheus_client::registry::Registry;
@@ -59,12 +60,14 @@ impl Source {
     }
 
     /// Keeps the facts fresh; comes back only if it no longer can.
-    pub(super) async fn keep(self) -> Failure {
+    ///
+    /// What a watch told is used for at most `stale_after` without a word from the API server.
+    pub(super) async fn keep(self, stale_after: Duration) -> Failure {
         let Some((client, metrics)) = self.cluster else {
             let _publish = self.publish;
             return pending().await;
         };
-        match cluster::run(client, self.publish, metrics, CancellationToken::new()).await {
+        match cluster::run(client, self.publish, metrics, stale_after, CancellationToken::new()).await {
             Ok(()) => "the watches ended without being asked to".into(),
             Err(error) => error.into(),
         }
