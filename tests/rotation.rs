@@ -6,30 +6,23 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use kube::{Client, CustomResourceExt};
-use lockstep::topology::GatewayTopology;
-use serde_json::{Value, json};
-use support::api::{self, create};
+use support::api::create;
 use support::balancer::Balancer;
 use support::control_plane::ControlPlane;
 use support::https::get;
+use support::load::Load;
 use support::serve::Serve;
-use support::wait;
-use tokio::time::MissedTickBehavior;
+use support::{replica, wait};
 
 const REPLICAS: usize = 3;
 const ROTATIONS: u64 = 20;
-const NAMESPACE: &str = "lockstep-system";
-const LABEL: &str = "loadbalancerIPs.metallb.io";
 
 /// Two hundred a second, and more at once than the API server keeps connections open for: it keeps 25, so most of
 /// them need a handshake, which is where certificates count.
-const AT_ONCE: usize = 60;
+const AT_ONCE: &[usize] = &[60];
 const EVERY: Duration = Duration::from_millis(300);
 const DELAY: Duration = Duration::from_millis(60);
 
@@ -41,24 +34,21 @@ async fn twenty_rotations_under_load_lose_no_admission() {
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     let balancer = Balancer::start_with_delay([], DELAY).await;
-    furnish(&control_plane, &client, &balancer.address).await;
-    let replicas = join_all((0..REPLICAS).map(|_| replica(&control_plane))).await;
+    replica::furnish(&control_plane, &client, &balancer.address).await;
+    let replicas = join_all((0..REPLICAS).map(|_| start(&control_plane))).await;
     for replica in &replicas {
         wait::until_ready(&replica.admin).await;
     }
     balancer.set(replicas.iter().map(|replica| replica.webhook.clone()));
-    create(&client, &topology()).await;
+    create(&client, &replica::topology("arp")).await;
     for replica in &replicas {
         wait::until_enforced(&replica.admin, 1).await;
     }
 
-    let enough = Arc::new(AtomicBool::new(false));
-    let started = Instant::now();
-    let load = tokio::spawn(load(client.clone(), Arc::clone(&enough)));
-    let issuers = until_rotated(&replicas, started).await;
-    enough.store(true, Ordering::Relaxed);
-    let (admitted, failed) = load.await.unwrap();
-    let seconds = started.elapsed().as_secs_f64();
+    let load = Load::start(client.clone(), AT_ONCE, EVERY);
+    let issuers = until_rotated(&replicas, Instant::now()).await;
+    let record = load.end().await;
+    let (admitted, seconds) = (u64::try_from(record.placed()).unwrap(), record.took.as_secs_f64());
 
     let connections = total(&replicas, "lockstep_connections_total").await;
     // Not `disconnect`: the API server gives a connection up, without a word, that it no longer needs.
@@ -71,10 +61,10 @@ async fn twenty_rotations_under_load_lose_no_admission() {
     println!(
         "{admitted} admissions in {seconds:.0} s, {} issuers, {connections} handshakes, {} failed; handshakes refused: {refusals:?}, given up: {ended}",
         issuers.len(),
-        failed.len()
+        record.failed().count()
     );
-    assert_eq!(failed, BTreeSet::new());
-    assert!(f64::from(u32::try_from(admitted).unwrap()) / seconds > 150.0, "{admitted} in {seconds} s");
+    assert_eq!((record.reasons(), record.unchecked()), (BTreeSet::new(), 0));
+    assert!(record.rate() > 150.0, "{admitted} in {seconds} s");
     assert!(connections > admitted / 2, "{connections} connections prove too little about handshakes");
     assert!(u64::try_from(issuers.len()).unwrap() > ROTATIONS, "{issuers:?}");
     let said = said(replicas).await;
@@ -83,84 +73,8 @@ async fn twenty_rotations_under_load_lose_no_admission() {
     }
 }
 
-async fn furnish(control_plane: &ControlPlane, client: &Client, balancer: &str) {
-    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
-    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
-    for name in [NAMESPACE, "istio-system", "metallb-system"] {
-        create(client, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await;
-    }
-    create(
-        client,
-        &json!({
-            "apiVersion": "v1", "kind": "Secret",
-            "metadata": {"name": "lockstep-ca", "namespace": NAMESPACE},
-        }),
-    )
-    .await;
-    // An API server that is not inside the cluster network dials such a Service by the name that it stands for. All
-    // else is as with any Service: HTTP/1.1, and a certificate for the Service's name.
-    create(
-        client,
-        &json!({
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": "lockstep", "namespace": NAMESPACE},
-            "spec": {"type": "ExternalName", "externalName": "localhost"},
-        }),
-    )
-    .await;
-    let port: u16 = balancer.rsplit(':').next().unwrap().parse().unwrap();
-    for (kind, path) in
-        [("MutatingWebhookConfiguration", "/mutate"), ("ValidatingWebhookConfiguration", "/validate")]
-    {
-        create(client, &configuration(kind, path, port)).await;
-    }
-}
-
-/// Registered for pods alone: that MetalLB's kinds are not installed does not matter to them.
-fn configuration(kind: &str, path: &str, port: u16) -> Value {
-    let service = json!({"namespace": NAMESPACE, "name": "lockstep", "path": path, "port": port});
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
-        "metadata": {"name": "lockstep"},
-        "webhooks": [{
-            "name": "pods.lockstep.dev",
-            "clientConfig": {"service": service},
-            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}],
-            "admissionReviewVersions": ["v1"],
-            "sideEffects": "None",
-            "failurePolicy": "Fail",
-            "timeoutSeconds": 5,
-        }],
-    })
-}
-
-fn topology() -> Value {
-    json!({
-        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GatewayTopology",
-        "metadata": {"name": "istio-ingressgateway"}, "spec": {},
-    })
-}
-
-fn gateway_pod(name: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {
-            "name": name, "namespace": "istio-system",
-            "labels": {"app": "istio-ingressgateway", "istio": "ingressgateway"},
-        },
-        "spec": {"containers": [{"name": "istio-proxy", "image": "istio/proxyv2"}]},
-    })
-}
-
-async fn replica(control_plane: &ControlPlane) -> Serve {
-    let secret = format!("{NAMESPACE}/lockstep-ca");
+async fn start(control_plane: &ControlPlane) -> Serve {
     let arguments = [
-        "--tls-secret",
-        &secret,
-        "--webhook-configuration",
-        "lockstep",
-        "--tls-name",
-        "lockstep.lockstep-system.svc",
         "--ca-lifetime",
         "10",
         "--leaf-lifetime",
@@ -172,30 +86,7 @@ async fn replica(control_plane: &ControlPlane) -> Serve {
         "--log-level",
         "info,lockstep::server=debug",
     ];
-    Serve::start(&arguments, Some(control_plane.kubeconfig_path())).await
-}
-
-/// Creates pods without storing them, and says how many were admitted with the placement, and why others were not.
-async fn load(client: Client, enough: Arc<AtomicBool>) -> (u64, BTreeSet<String>) {
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (admitted, mut failed) = (AtomicU64::new(0), BTreeSet::new());
-    while !enough.load(Ordering::Relaxed) {
-        ticks.tick().await;
-        let burst = (0..AT_ONCE).map(|index| {
-            let (client, admitted) = (&client, &admitted);
-            async move {
-                let answer = api::post(client, &gateway_pod(&format!("pod-{index}")), true).await;
-                if answer.status.is_success() && answer.body["spec"]["nodeSelector"][LABEL] == "arp" {
-                    admitted.fetch_add(1, Ordering::Relaxed);
-                    return None;
-                }
-                Some(format!("{} {}", answer.status, answer.body["message"]))
-            }
-        });
-        failed.extend(join_all(burst).await.into_iter().flatten());
-    }
-    (admitted.into_inner(), failed)
+    replica::start(control_plane, &arguments).await
 }
 
 /// Waits for the rotations, and says which CAs were seen at work.

@@ -18,6 +18,17 @@ pub struct Answer {
 
 /// Sends one request.
 pub async fn call(client: &Client, method: Method, path: &str, content_type: &str, body: &Value) -> Answer {
+    try_call(client, method, path, content_type, body).await.unwrap()
+}
+
+/// Sends one request to an API server that may be gone.
+pub async fn try_call(
+    client: &Client,
+    method: Method,
+    path: &str,
+    content_type: &str,
+    body: &Value,
+) -> kube::Result<Answer> {
     let body = if body.is_null() { Vec::new() } else { serde_json::to_vec(body).unwrap() };
     let request = Request::builder()
         .method(method)
@@ -26,12 +37,12 @@ pub async fn call(client: &Client, method: Method, path: &str, content_type: &st
         .header("accept", "application/json")
         .body(Body::from(body))
         .unwrap();
-    let response = client.send(request).await.unwrap();
+    let response = client.send(request).await?;
     let status = response.status();
     let warnings =
         response.headers().get_all("warning").iter().map(|header| warning_text(header.as_bytes())).collect();
-    let bytes = response.into_body().collect_bytes().await.unwrap();
-    Answer { status, warnings, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+    let bytes = response.into_body().collect_bytes().await?;
+    Ok(Answer { status, warnings, body: serde_json::from_slice(&bytes).unwrap_or_default() })
 }
 
 /// Creates an object; anything but success is a failure of the test.
@@ -43,8 +54,13 @@ pub async fn create(client: &Client, object: &Value) -> Value {
 
 /// Posts an object to the collection of its kind.
 pub async fn post(client: &Client, object: &Value, dry_run: bool) -> Answer {
+    try_post(client, object, dry_run).await.unwrap()
+}
+
+/// The same to an API server that may be gone.
+pub async fn try_post(client: &Client, object: &Value, dry_run: bool) -> kube::Result<Answer> {
     let path = format!("{}{}", collection(object), if dry_run { "?dryRun=All" } else { "" });
-    call(client, Method::POST, &path, "application/json", object).await
+    try_call(client, Method::POST, &path, "application/json", object).await
 }
 
 /// Changes a stored object from `old` to `new` by a merge patch.

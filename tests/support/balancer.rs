@@ -1,5 +1,6 @@
 //! A TCP balancer: what a Service is to its pods.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Passes each connection on to the next backend. It ends, with its connections, when dropped.
@@ -18,24 +20,60 @@ pub struct Balancer {
     task: JoinHandle<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Backends {
     addresses: Mutex<Vec<String>>,
     next: AtomicUsize,
+    choice: Choice,
+    tallies: Mutex<HashMap<String, Tally>>,
+    frozen: watch::Sender<bool>,
+}
+
+/// What becomes of a connection whose backend refuses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// It goes to the next one.
+    Next,
+    /// It is lost: kube-proxy does not look behind the address that it has chosen.
+    Lost,
+}
+
+/// The connections of one backend.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Those that are open.
+    pub open: usize,
+    /// Those that it refused, or could not take any more.
+    pub refused: usize,
+}
+
+/// An open connection, for as long as it is held.
+struct Open<'b> {
+    backends: &'b Backends,
+    address: String,
 }
 
 impl Balancer {
     /// Listens on a free port. New connections are closed at once while there is no backend.
     pub async fn start(backends: impl IntoIterator<Item = String>) -> Self {
-        Self::start_with_delay(backends, Duration::ZERO).await
+        Self::start_as(backends, Duration::ZERO, Choice::Next).await
+    }
+
+    /// The same without mercy, as a Service is: a connection whose turn falls on a backend that is dead is lost.
+    pub async fn start_as_service(backends: impl IntoIterator<Item = String>) -> Self {
+        Self::start_as(backends, Duration::ZERO, Choice::Lost).await
     }
 
     /// The same over a long line: what backends answer arrives this much later. A client then needs more
     /// connections for as many calls.
     pub async fn start_with_delay(backends: impl IntoIterator<Item = String>, delay: Duration) -> Self {
+        Self::start_as(backends, delay, Choice::Next).await
+    }
+
+    async fn start_as(backends: impl IntoIterator<Item = String>, delay: Duration, choice: Choice) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let shared = Arc::new(Backends::default());
+        let shared = Arc::new(Backends::new(choice));
         let task = tokio::spawn(accept(listener, Arc::clone(&shared), delay));
         let balancer = Self { address, backends: shared, task };
         balancer.set(backends);
@@ -46,6 +84,21 @@ impl Balancer {
     pub fn set(&self, backends: impl IntoIterator<Item = String>) {
         *self.backends.addresses.lock().unwrap() = backends.into_iter().collect();
     }
+
+    /// What has become of this backend's connections.
+    pub fn tally(&self, backend: &str) -> Tally {
+        self.backends.tallies.lock().unwrap().get(backend).copied().unwrap_or_default()
+    }
+
+    /// Passes nothing on from now on, in either direction, and closes nothing: a line that has gone dead.
+    pub fn freeze(&self) {
+        self.backends.frozen.send_replace(true);
+    }
+
+    /// Passes everything on again, what was held back first.
+    pub fn thaw(&self) {
+        self.backends.frozen.send_replace(false);
+    }
 }
 
 impl Drop for Balancer {
@@ -55,18 +108,55 @@ impl Drop for Balancer {
 }
 
 impl Backends {
-    /// Round robin. A backend that refuses the connection is passed over, as a node without a route would be.
-    async fn connect(&self) -> io::Result<TcpStream> {
+    fn new(choice: Choice) -> Self {
+        Self {
+            addresses: Mutex::default(),
+            next: AtomicUsize::default(),
+            choice,
+            tallies: Mutex::default(),
+            frozen: watch::Sender::new(false),
+        }
+    }
+
+    /// Round robin. A backend that refuses the connection may be passed over, as a node without a route would be.
+    async fn connect(&self) -> io::Result<(TcpStream, Open<'_>)> {
         let addresses = self.addresses.lock().unwrap().clone();
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let mut last = io::ErrorKind::ConnectionRefused.into();
         for offset in 0..addresses.len() {
-            match TcpStream::connect(&addresses[(first + offset) % addresses.len()]).await {
-                Ok(stream) => return Ok(stream),
+            let address = &addresses[(first + offset) % addresses.len()];
+            let open = Open::count(self, address);
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok((stream, open)),
                 Err(error) => last = error,
+            }
+            self.count(address, |tally| tally.refused += 1);
+            if self.choice == Choice::Lost {
+                break;
             }
         }
         Err(last)
+    }
+
+    fn count(&self, address: &str, change: impl FnOnce(&mut Tally)) {
+        change(self.tallies.lock().unwrap().entry(address.to_owned()).or_default());
+    }
+
+    async fn until_thawed(&self) {
+        let _ = self.frozen.subscribe().wait_for(|is_frozen| !is_frozen).await;
+    }
+}
+
+impl<'b> Open<'b> {
+    fn count(backends: &'b Backends, address: &str) -> Self {
+        backends.count(address, |tally| tally.open += 1);
+        Self { backends, address: address.to_owned() }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.backends.count(&self.address, |tally| tally.open -= 1);
     }
 }
 
@@ -84,13 +174,13 @@ async fn accept(listener: TcpListener, backends: Arc<Backends>, delay: Duration)
 }
 
 async fn pass(mut client: TcpStream, backends: &Backends, delay: Duration) -> io::Result<()> {
-    let mut backend = backends.connect().await?;
+    let (mut backend, _open) = backends.connect().await?;
     client.set_nodelay(true)?;
     backend.set_nodelay(true)?;
     let ((from_client, to_client), (from_backend, to_backend)) = (client.split(), backend.split());
     tokio::try_join!(
-        forward(from_client, to_backend, Duration::ZERO),
-        forward(from_backend, to_client, delay)
+        forward(from_client, to_backend, Duration::ZERO, backends),
+        forward(from_backend, to_client, delay, backends)
     )?;
     Ok(())
 }
@@ -99,10 +189,12 @@ async fn forward(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     delay: Duration,
+    backends: &Backends,
 ) -> io::Result<()> {
     let mut bytes = vec![0; 16 << 10];
     loop {
         let length = from.read(&mut bytes).await?;
+        backends.until_thawed().await;
         if length == 0 {
             return to.shutdown().await;
         }

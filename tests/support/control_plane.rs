@@ -22,6 +22,7 @@ mod cache;
 mod crds;
 mod credentials;
 mod error;
+mod faults;
 mod files;
 mod flags;
 mod go;

@@ -13,5 +13,7 @@ pub mod case;
 pub mod control_plane;
 pub mod https;
 pub mod levels;
+pub mod load;
+pub mod replica;
 pub mod serve;
 pub mod wait;

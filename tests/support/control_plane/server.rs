@@ -1,6 +1,7 @@
 //! A server process that cannot outlive the test.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,19 +10,22 @@ use super::{Error, Result, files};
 
 /// Runs a server, and ends it when the test lets go of the pipe on standard input: by dropping its end, by
 /// exiting, or by being killed. The kernel closes the pipe in every case, so no signal handler is needed.
-/// `exited` tells the test that the server ended on its own.
+/// `exited` tells the test that the server ended; a line on the pipe then starts it again.
 const SUPERVISOR: &str = r#"
 own=$1
 shift
 exec 3<&0 </dev/null
-"$@" 3<&- &
-server=$!
-{ read -r _ <&3; kill -KILL "$server"; } &
-watcher=$!
-wait "$server"
-: >"$own/exited"
-kill -KILL "$watcher"
-read -r _ <&3
+while
+    "$@" 3<&- &
+    server=$!
+    echo "$server" >"$own/pid"
+    { read -r _ <&3; kill -KILL "$server"; } &
+    watcher=$!
+    wait "$server"
+    kill -KILL "$watcher"
+    : >"$own/exited"
+    read -r _ <&3
+do :; done
 rm -rf "$own"
 rmdir "${own%/*}"
 "#;
@@ -65,10 +69,35 @@ impl Server {
 
     /// Fails once the server has ended on its own.
     pub(super) fn check(&self) -> Result<()> {
-        if !self.directory.join("exited").exists() {
+        if !self.has_exited() {
             return Ok(());
         }
         Err(Error::failed(format_args!("{} stopped while it started; {}", self.name, self.log_excerpt())))
+    }
+
+    /// Sends a signal to the server, as `kill` does.
+    pub(super) fn signal(&self, name: &str) -> Result<()> {
+        let pid = files::read(&self.directory.join("pid"))?;
+        let sent = Command::new("kill").args([&format!("-{name}"), pid.trim()]).status();
+        match sent {
+            Ok(status) if status.success() => Ok(()),
+            _ => Err(Error::failed(format_args!("cannot send {name} to {}", self.name))),
+        }
+    }
+
+    /// Whether the server has ended.
+    pub(super) fn has_exited(&self) -> bool {
+        self.directory.join("exited").exists()
+    }
+
+    /// Starts the server again, after it has ended.
+    pub(super) fn start_again(&mut self) -> Result<()> {
+        let mut start = || {
+            std::fs::remove_file(self.directory.join("exited"))?;
+            let pipe = self.supervisor.stdin.as_mut().ok_or(std::io::ErrorKind::BrokenPipe)?;
+            pipe.write_all(b"start\n")
+        };
+        start().map_err(|error| Error::failed(format_args!("cannot start {} again: {error}", self.name)))
     }
 
     /// The end of the log with a word of introduction.
