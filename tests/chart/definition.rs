@@ -56,6 +56,18 @@ fn a_pod_is_given_the_time_that_it_takes_to_end() {
     }
 }
 
+/// A replica that is asked to end without being deleted is out of the endpoints while it still answers.
+#[test]
+fn a_replica_that_drains_is_seen_to_be_unready_before_it_closes() {
+    let pod = the("Deployment", &Helm::offline().render("default", &[]))["spec"]["template"]["spec"].clone();
+    let probe = &pod["containers"][0]["readinessProbe"];
+    let [period, patience, tries] =
+        ["periodSeconds", "timeoutSeconds", "failureThreshold"].map(|field| probe[field].as_u64().unwrap());
+    let endpoints = 2;
+    assert!(period * tries + patience + endpoints < Limits::default().drain.as_secs(), "{probe}");
+    assert!(tries > 1, "one late answer must not take a replica away");
+}
+
 #[test]
 fn another_name_is_another_name_everywhere() {
     let helm = Helm::offline();
