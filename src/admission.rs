@@ -2,13 +2,18 @@
 //!
 //! Invariant: this module knows the wire format and calls the rules through one door. It knows no HTTP.
 
+mod groups;
+mod outline;
 mod patch;
 mod request;
 mod response;
 mod wording;
 
+pub use groups::Groups;
 pub use patch::{PatchError, edited};
 pub use request::{DecodeError, Request, decode};
+
+use json_patch::Patch;
 
 use crate::facts::Facts;
 use crate::rules::{self, Change};
@@ -43,11 +48,15 @@ pub enum Outcome<'b> {
         request: Request<'b>,
         /// What the rules say; empty for what no rule is about.
         verdict: Verdict,
+        /// What is changed, if anything is.
+        patch: Option<Patch>,
         /// The `AdmissionReview` to send.
         body: Vec<u8>,
     },
     /// The request has a uid, but its object cannot be read: a proper denial, so that the user learns why.
     Unreadable {
+        /// What was asked, as far as it can be read.
+        request: Request<'b>,
         /// Why.
         error: DecodeError,
         /// The `AdmissionReview` to send.
@@ -67,22 +76,24 @@ pub fn review<'b>(body: &'b [u8], phase: Phase, facts: &Facts) -> Outcome<'b> {
     let request = match decode(body) {
         Ok(request) => request,
         Err(error) => {
-            return match request::uid_of(body) {
-                Some(uid) => Outcome::Unreadable { body: response::unreadable(&uid, &error), error },
+            return match outline::of(body) {
+                Some(request) => {
+                    Outcome::Unreadable { body: response::unreadable(&request.uid, &error), request, error }
+                }
                 None => Outcome::Malformed(error),
             };
         }
     };
     let Some(change) = &request.change else {
         let verdict = Verdict::default();
-        return Outcome::Judged { body: response::untouched(&request.uid), request, verdict };
+        return Outcome::Judged { body: response::untouched(&request.uid), request, verdict, patch: None };
     };
     if !facts.know(change) {
         return Outcome::Unknown(request);
     }
     let verdict = judge(change, phase, facts);
     match response::judged(&request, change, &verdict) {
-        Ok(body) => Outcome::Judged { request, verdict, body },
+        Ok((body, patch)) => Outcome::Judged { request, verdict, patch, body },
         Err(error) => Outcome::Unprovable(error),
     }
 }

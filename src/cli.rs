@@ -4,6 +4,7 @@
 //!
 //! Invariant: nothing outside this module reads arguments or writes to the terminal.
 
+mod audit;
 pub mod check;
 mod completions;
 mod crd;
@@ -44,9 +45,13 @@ Examples:
   Wait until the cluster's topologies are guarded:
     lockstep status --wait 60
 
+  Count what was refused to whom, and see that nothing is missing:
+    lockstep audit query --verdict deny --by user,reason audit.log
+    lockstep audit verify audit.log.1 audit.log
+
 Exit codes:
-  0  nothing was refused; every topology is guarded
-  1  something was refused; a topology is not guarded, or there is none
+  0  nothing was refused; every topology is guarded; the decision log is intact
+  1  something was refused; a topology is not guarded, or there is none; the decision log is not intact
   2  the input, the cluster or the command line could not be understood";
 
 /// The command line.
@@ -66,6 +71,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Check(check::Args),
     Status(status::Args),
+    Audit(audit::Args),
     Crd(crd::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -129,6 +135,7 @@ impl Cli {
             Command::Status(args) => {
                 finish(status::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()))
             }
+            Command::Audit(args) => finish(audit_on_terminal(&args)),
             Command::Crd(args) => finish(crd::run(&args, &mut io::stdout().lock())),
             Command::Completions(args) => finish(completions::run(&args, &mut io::stdout().lock())),
             Command::Man(args) => finish(man::run(&args, &mut io::stdout().lock())),
@@ -145,6 +152,16 @@ fn check_on_terminal(args: &check::Args, color: Color) -> io::Result<Exit> {
         has_color,
     };
     check::run(args, &mut streams)
+}
+
+fn audit_on_terminal(args: &audit::Args) -> io::Result<Exit> {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let mut streams = audit::Streams {
+        stdin: &mut io::stdin().lock(),
+        stdout: &mut stdout,
+        stderr: &mut io::stderr().lock(),
+    };
+    audit::run(args, &mut streams)
 }
 
 fn finish(done: io::Result<Exit>) -> ExitCode {

@@ -6,11 +6,13 @@
 mod advertisement;
 mod inventory;
 mod nodes;
+mod publication;
 mod site;
 
 pub use advertisement::{Advertisement, Attachment};
 pub use inventory::{Declared, Inventory, ObjectKey};
 pub use nodes::Nodes;
+pub use publication::Publication;
 pub use site::{Pool, Site};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -30,6 +32,7 @@ pub struct Facts {
     advertisements: BTreeMap<ObjectKey, Advertisement>,
     unknown: HashSet<String>,
     lacks_metallb: bool,
+    publication: Option<Publication>,
 }
 
 impl Facts {
@@ -57,13 +60,33 @@ impl Facts {
             lacks_metallb: inventory.lacks_metallb,
             sites,
             advertisements,
+            publication: None,
         }
+    }
+
+    /// The same, by the number and the time under which it is published.
+    #[must_use]
+    pub fn published(self, publication: Publication) -> Self {
+        Self { publication: Some(publication), ..self }
+    }
+
+    /// Which snapshot this is; `None` for one that was never published.
+    #[must_use]
+    pub fn publication(&self) -> Option<Publication> {
+        self.publication
     }
 
     /// Every topology, by name.
     #[must_use]
     pub fn sites(&self) -> &[Site] {
         &self.sites
+    }
+
+    /// The topology of this name.
+    #[must_use]
+    pub fn site(&self, name: &str) -> Option<&Site> {
+        let position = self.sites.binary_search_by(|site| (*site.name).cmp(name)).ok()?;
+        self.sites.get(position)
     }
 
     /// The topologies whose gateway lives in `namespace`.

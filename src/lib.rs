@@ -4,7 +4,7 @@
 //! The pure core comes first: [`labels`], [`objects`], [`topology`], [`change`], [`facts`], [`rules`],
 //! [`verdict`] and [`guard`] know no clock, no network and no file. Around it, [`manifests`] and [`cluster`] gather facts,
 //! [`admission`] speaks the API server's `AdmissionReview`, [`server`] and [`certs`] speak HTTPS,
-//! [`webhook`] joins them, and [`cli`] is what people type.
+//! [`webhook`] joins them, [`audit`] keeps what was decided, and [`cli`] is what people type.
 
 // No panic path outside tests, and nothing printed outside `cli`'s own streams.
 #![warn(
@@ -22,12 +22,14 @@
 )]
 
 pub mod admission;
+pub mod audit;
 pub mod certs;
 pub mod change;
 pub mod cli;
 pub mod cluster;
 pub mod facts;
 pub mod field;
+mod gathering;
 pub mod guard;
 pub mod labels;
 pub mod manifests;

@@ -1,6 +1,10 @@
 //! Pieces of messages: user input, enough of it to recognise it and nothing that breaks a terminal or a log;
 //! and errors with their causes.
 
+mod escape;
+
+pub(crate) use escape::{Escape, is_invisible, to_json};
+
 use std::error::Error;
 
 /// The longest piece of user input that a message repeats, in characters.

@@ -6,6 +6,7 @@ mod record;
 mod topologies;
 
 pub use metrics::Metrics;
+pub use record::Decisions;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,19 +17,25 @@ use crate::admission::{self, Outcome, Phase};
 use crate::facts::Facts;
 use crate::server::{Call, Endpoint, Handler, Reply, StatusCode};
 use metrics::Unanswered;
+use record::Judged;
 
 /// Answers the API server's calls from the latest facts.
 #[derive(Debug)]
 pub struct Webhook {
     facts: watch::Receiver<Option<Arc<Facts>>>,
     metrics: Metrics,
+    decisions: Option<Decisions>,
 }
 
 impl Webhook {
     /// A webhook that answers once there are facts, and from then on by the latest ones.
     #[must_use]
-    pub fn new(facts: watch::Receiver<Option<Arc<Facts>>>, metrics: Metrics) -> Self {
-        Self { facts, metrics }
+    pub fn new(
+        facts: watch::Receiver<Option<Arc<Facts>>>,
+        metrics: Metrics,
+        decisions: Option<Decisions>,
+    ) -> Self {
+        Self { facts, metrics, decisions }
     }
 
     /// No verdict: the API server tries again, and as long as it gets none, its failure policy decides.
@@ -37,21 +44,23 @@ impl Webhook {
         Reply::not_now(sentence)
     }
 
-    fn answer(&self, phase: Phase, body: &[u8]) -> Reply {
+    fn answer(&self, phase: Phase, body: &[u8], start: Instant) -> Reply {
         // Held for one review, some tens of microseconds: the next snapshot waits that long.
         let facts = self.facts.borrow();
         let Some(facts) = facts.as_deref() else {
             return self.unanswered(Unanswered::NotSynced, "lockstep does not know the cluster's state");
         };
         match admission::review(body, phase, facts) {
-            Outcome::Judged { request, verdict, body } => {
+            Outcome::Judged { request, verdict, patch, body } => {
                 self.metrics.judged(phase, &request, &verdict);
-                record::judged(phase, &request, &verdict);
+                let (request, verdict, patch) = (&request, &verdict, patch.as_ref());
+                let judged = Judged { phase, request, verdict, patch, facts, start };
+                judged.record(self.decisions.as_ref());
                 Reply::json(body)
             }
-            Outcome::Unreadable { error, body } => {
+            Outcome::Unreadable { request, error, body } => {
                 self.metrics.unanswered(Unanswered::Malformed);
-                tracing::warn!(error = %error, "a review could not be read and was denied");
+                record::unreadable(self.decisions.as_ref(), phase, &request, &error, start);
                 Reply::json(body)
             }
             Outcome::Malformed(error) => {
@@ -84,7 +93,7 @@ impl Handler for Webhook {
             Endpoint::Mutate => Phase::Mutate,
             Endpoint::Validate => Phase::Validate,
         };
-        let reply = self.answer(phase, call.body);
+        let reply = self.answer(phase, call.body, start);
         self.metrics.took(phase, start.elapsed());
         reply
     }

@@ -60,6 +60,24 @@ fn rules_and_labels_do_no_io() {
     );
 }
 
+/// What a record is, how records are chained, and what can be told of a log: only a reader is let in.
+#[test]
+fn the_decision_logs_form_and_checks_do_no_io() {
+    let pure = ["record.rs", "line.rs", "lines.rs", "chain.rs", "queue.rs", "verify", "query"];
+    for path in sources("src/audit").iter().filter(|path| !path.ends_with("tests.rs")) {
+        let inside = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/audit")).unwrap();
+        let is_pure =
+            pure.iter().any(|name| inside.starts_with(name) || inside.starts_with(format!("{name}.rs")));
+        let text = text(path);
+        for word in IO.iter().filter(|word| is_pure && **word != "std::io") {
+            assert!(!text.contains(word), "`{}` must not know of `{word}`", path.display());
+        }
+        for word in ["crate::objects", "crate::facts", "crate::rules", "crate::admission", "crate::server"] {
+            assert!(!text.contains(word), "`{}` must not know of `{word}`", path.display());
+        }
+    }
+}
+
 #[test]
 fn admission_knows_no_http_and_no_cluster() {
     assert_unknown_in(

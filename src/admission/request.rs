@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::Groups;
 use crate::objects::{Kind, Object};
 use crate::rules::{Change, Operation};
 
@@ -68,6 +69,8 @@ pub struct Request<'b> {
     pub operation: Cow<'b, str>,
     /// Who asks.
     pub user: Cow<'b, str>,
+    /// The groups that the user is in.
+    pub groups: Groups<'b>,
     /// Whether nothing will be stored.
     pub dry_run: bool,
     /// What rules look at; `None` for everything that no rule is about.
@@ -85,20 +88,6 @@ pub fn decode(body: &[u8]) -> Result<Request<'_>, DecodeError> {
         return Err(DecodeError::Version(format!("{} {}", review.api_version, review.kind)));
     }
     review.request.ok_or(DecodeError::NoRequest)?.into_request()
-}
-
-/// The uid of a review that could not be read otherwise.
-pub(super) fn uid_of(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct OnlyUid {
-        request: Uid,
-    }
-    #[derive(Deserialize)]
-    struct Uid {
-        uid: String,
-    }
-    let review: OnlyUid = serde_json::from_slice(body).ok()?;
-    Some(review.request.uid).filter(|uid| !uid.is_empty())
 }
 
 #[derive(Deserialize)]
@@ -126,13 +115,15 @@ struct TypeName<'a> {
 
 /// A text of the body; `Cow` by itself is always read into a string of its own.
 #[derive(Debug, Default, Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct User<'a> {
     #[serde(borrow)]
     username: Option<Text<'a>>,
+    #[serde(borrow)]
+    groups: Option<Groups<'a>>,
 }
 
 #[derive(Debug, Default)]
@@ -209,6 +200,7 @@ impl<'a> RawRequest<'a> {
             name: self.name.0,
             operation: self.operation.0,
             user: self.user.username.unwrap_or_default().0,
+            groups: self.user.groups.unwrap_or_default(),
             dry_run: self.dry_run,
             change: None,
         };

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use json_patch::Patch;
 use serde::Serialize;
 
 use super::request::{DecodeError, Request};
@@ -77,28 +78,29 @@ pub(super) fn unreadable(uid: &str, error: &DecodeError) -> Vec<u8> {
     encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
 }
 
-/// The answer to a request that was judged.
+/// The answer to a request that was judged, and the patch in it.
 pub(super) fn judged(
     request: &Request<'_>,
     change: &Change,
     verdict: &Verdict,
-) -> Result<Vec<u8>, PatchError> {
+) -> Result<(Vec<u8>, Option<Patch>), PatchError> {
     let is_denied = verdict.is_denied();
     let patch = if is_denied || verdict.edits.is_empty() {
         None
     } else {
-        let patch = patch::patch(&change.object, &verdict.edits)?;
-        Some(STANDARD.encode(serde_json::to_vec(&patch).unwrap_or_default()))
+        Some(patch::patch(&change.object, &verdict.edits)?)
     };
-    Ok(encode(Response {
+    let encoded = patch.as_ref().map(|patch| STANDARD.encode(serde_json::to_vec(patch).unwrap_or_default()));
+    let body = encode(Response {
         uid: &request.uid,
         allowed: !is_denied,
         status: is_denied.then(|| denial(request, verdict)),
-        patch_type: patch.as_ref().map(|_| "JSONPatch"),
-        patch,
+        patch_type: encoded.as_ref().map(|_| "JSONPatch"),
+        patch: encoded,
         warnings: wording::warnings(verdict),
-        audit_annotations: wording::audit_annotations(verdict),
-    }))
+        audit_annotations: wording::audit_annotations(&request.uid, verdict),
+    });
+    Ok((body, patch))
 }
 
 fn denial<'a>(request: &'a Request<'_>, verdict: &Verdict) -> Status<'a> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::text::cut;
 use crate::verdict::{Finding, Severity, Verdict};
 
 /// The longest message, in bytes. The API server repeats it in its answer, in events and in its audit log.
@@ -51,6 +52,8 @@ pub(super) fn warnings(verdict: &Verdict) -> Vec<String> {
 /// What the API server's audit log keeps, under these keys and the webhook's name.
 #[derive(Serialize)]
 pub(super) struct AuditAnnotations<'v> {
+    /// By which the decision log's record is found: the API server's log has no other trace of this uid.
+    uid: &'v str,
     verdict: &'static str,
     rule: &'static str,
     reason: &'static str,
@@ -60,10 +63,11 @@ pub(super) struct AuditAnnotations<'v> {
 }
 
 /// `None` for a request that the rules let pass without a word.
-pub(super) fn audit_annotations(verdict: &Verdict) -> Option<AuditAnnotations<'_>> {
+pub(super) fn audit_annotations<'v>(uid: &'v str, verdict: &'v Verdict) -> Option<AuditAnnotations<'v>> {
     let headline = verdict.headline()?;
     let witness = headline.finding.and_then(|finding| finding.witness.as_ref());
     Some(AuditAnnotations {
+        uid: cut(uid, ANNOTATION_LIMIT),
         verdict: verdict.word(),
         rule: headline.rule.id(),
         reason: headline.reason.code(),

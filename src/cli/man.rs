@@ -14,7 +14,7 @@ use super::{Cli, Exit, print};
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// The command that the page is about; without it, `lockstep` itself
-    #[arg(value_parser = PossibleValuesParser::new(["serve", "check", "status", "crd", "completions", "man"]))]
+    #[arg(value_parser = PossibleValuesParser::new(["serve", "check", "status", "audit", "crd", "completions", "man"]))]
     command: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! `lockstep serve`: the webhook.
 
+mod decisions;
 mod facts;
 mod guard;
 mod signals;
@@ -18,12 +19,14 @@ use tokio::sync::watch;
 use tracing::error;
 
 use super::Exit;
+use crate::audit::DecisionLog;
 use crate::cluster::{Guard, STALE_AFTER};
 use crate::facts::Facts;
 use crate::server::{Admin, Bound, Config, Limits, Metrics};
 use crate::telemetry::{self, Log, LogFormat};
 use crate::text::chain;
 use crate::webhook::{self, Webhook};
+use decisions::DecisionArgs;
 use facts::Source;
 use signals::Stop;
 
@@ -66,6 +69,8 @@ pub struct Args {
     facts: Vec<PathBuf>,
     #[command(flatten)]
     tls: tls::TlsArgs,
+    #[command(flatten)]
+    decisions: DecisionArgs,
     /// For how many seconds reviews are still answered after SIGTERM, while callers turn to other replicas
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().drain.as_secs(), env = "LOCKSTEP_DRAIN")]
     drain: u64,
@@ -109,18 +114,24 @@ pub(super) fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
-    let Args { listen, admin_listen, webhook_configuration, stale_after, facts, tls, drain, .. } = args;
+    let Args { listen, admin_listen, webhook_configuration, stale_after, facts, tls, decisions, drain, .. } = args;
     let mut registry = telemetry::registry();
     log.register(&mut registry);
     let stop = Stop::on_signals()?;
     signals::change_level(log.level())?;
+    let decisions = decisions.start(&mut registry)?;
+    // Dropped last, so that whatever was decided is in it.
+    let _end = decisions.as_ref().map(|decisions| End(decisions.log.clone()));
     let pair = tls.start(webhook_configuration.clone(), &mut registry).await?;
     let source =
         if facts.is_empty() { Source::cluster(&mut registry).await? } else { Source::manifests(facts)? };
     let guard =
         webhook_configuration.map(|configuration| Guard { configuration, relied_on: pair.relied_on() });
     let guard = guard::keep(source.cluster_access(), guard);
-    let served = Served { tls: pair.config(), pair: pair.ready(), facts: source.facts() };
+    let webhook_metrics = webhook::Metrics::default();
+    webhook_metrics.register(&mut registry);
+    let webhook = Webhook::new(source.facts(), webhook_metrics, decisions);
+    let served = Served { tls: pair.config(), pair: pair.ready(), webhook, facts: source.facts() };
     let bound = bind(Ports { listen, admin_listen }, drain, served, registry).await?;
     let shutdown = stop.shutdown();
     tokio::select! {
@@ -129,6 +140,15 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
         failure = source.keep(Duration::from_secs(stale_after)) => Err(failure),
         failure = pair.keep() => Err(failure),
         never = guard => match never {},
+    }
+}
+
+/// Closes the decision log.
+struct End(DecisionLog);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.finish();
     }
 }
 
@@ -141,23 +161,22 @@ struct Ports {
 struct Served {
     tls: watch::Receiver<Arc<rustls::ServerConfig>>,
     pair: watch::Receiver<Result<(), String>>,
+    webhook: Webhook,
     facts: watch::Receiver<Option<Arc<Facts>>>,
 }
 
 /// Everything that can be wrong with the configuration is found here, before a connection is accepted.
 async fn bind(ports: Ports, drain: u64, served: Served, mut registry: Registry) -> Result<Bound, Failure> {
-    let Served { tls, pair, facts } = served;
-    let (server_metrics, webhook_metrics) = (Metrics::default(), webhook::Metrics::default());
+    let Served { tls, pair, webhook, facts } = served;
+    let server_metrics = Metrics::default();
     server_metrics.register(&mut registry);
-    webhook_metrics.register(&mut registry);
-    let ready = facts.clone();
     let config = Config {
         listen: ports.listen,
         tls,
-        handler: Arc::new(Webhook::new(facts, webhook_metrics)),
+        handler: Arc::new(webhook),
         admin: Admin {
             listen: ports.admin_listen,
-            ready: Box::new(move || readiness(&pair, &ready)),
+            ready: Box::new(move || readiness(&pair, &facts)),
             metrics: Box::new(move || telemetry::render(&registry)),
         },
         limits: Limits { drain: Duration::from_secs(drain), ..Limits::default() },

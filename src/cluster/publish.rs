@@ -1,26 +1,30 @@
 //! From what is held to a published snapshot.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tracing::{debug, info};
 
 use super::holdings::Holdings;
 use super::{Error, Metrics, Watched};
-use crate::facts::{Declared, Facts, Inventory};
+use crate::facts::{Declared, Facts, Inventory, Publication};
 use crate::topology::Gateway;
 
 /// Builds snapshots and hands them to the readers.
 pub(super) struct Publisher {
     readers: watch::Sender<Option<Arc<Facts>>>,
     metrics: Metrics,
+    /// The number of the snapshot before.
+    number: AtomicU64,
 }
 
 impl Publisher {
     pub(super) const fn new(readers: watch::Sender<Option<Arc<Facts>>>, metrics: Metrics) -> Self {
-        Self { readers, metrics }
+        Self { readers, metrics, number: AtomicU64::new(0) }
     }
 
     /// Publishes a snapshot of `holdings`, and returns them with what it took; without, if too little is known.
@@ -30,10 +34,13 @@ impl Publisher {
     pub(super) async fn publish(&self, holdings: Holdings) -> Result<(Holdings, Option<Duration>), Error> {
         self.count_objects(&holdings);
         let readers = self.readers.clone();
+        let number = self.number.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let build = move || {
             let start = Instant::now();
             let inventory = holdings.inventory();
-            let facts = inventory.as_ref().map(|inventory| Arc::new(Facts::new(inventory)));
+            let facts = inventory.as_ref().map(Facts::new);
+            let published = |facts: Facts| facts.published(Publication { number, time: Timestamp::now() });
+            let facts = facts.map(published).map(Arc::new);
             let was_known = readers.send_replace(facts).is_some();
             (holdings, inventory.as_ref().map(enforced), was_known, start.elapsed())
         };

@@ -7,13 +7,14 @@ use std::fmt;
 use std::io;
 
 use serde::Serialize;
-use serde_json::ser::Formatter;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::text::Escape;
 
 /// `{"timestamp":…,"level":…,"message":…,…}`, with the event's fields beside its message.
 #[derive(Debug)]
@@ -104,26 +105,6 @@ impl Visit for Fields<'_> {
 /// Most of what is logged is plain, and written as it is.
 const fn stands_for_itself(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
-}
-
-/// JSON asks for escapes up to U+001F only; DEL and the C1 controls can move a terminal's cursor as well.
-struct Escape;
-
-impl Formatter for Escape {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        out: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        for piece in fragment.split_inclusive(char::is_control) {
-            let plain = piece.trim_end_matches(char::is_control);
-            out.write_all(plain.as_bytes())?;
-            for control in piece.chars().skip(plain.chars().count()) {
-                write!(out, "\\u{:04x}", u32::from(control))?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// serde_json writes bytes, of which every piece is text by itself.

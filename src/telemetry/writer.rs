@@ -1,21 +1,17 @@
-//! The log's way out: a buffer, and a thread that writes it.
-//!
-//! A review must not wait for whoever reads the log: a pipe that nobody empties, or a full disk, would hold
-//! up the API server. So lines go into a buffer, and one that finds it full is dropped and counted. The
-//! thread lets lines gather for a moment before it writes them: to wake it for each line, and to write each
-//! by itself, would cost more than the review.
+//! The log's way out: a buffer, and a thread that writes it. A line that finds the buffer full is dropped and
+//! counted.
 
 use std::io::{self, Write};
-use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::gathering::Gathering;
+
 /// How much may wait: some seconds of denials at full load.
 pub(super) const CAPACITY: usize = 8 << 20;
-/// How long lines gather. Nobody who reads a log notices.
-const GATHER: Duration = Duration::from_millis(20);
 /// How long the end of the process waits for the last lines to be taken.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -25,16 +21,8 @@ pub(super) struct LogWriter(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    waiting: Mutex<Waiting>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    lines: Vec<u8>,
-    dropped: u64,
-    is_closing: bool,
-    is_done: bool,
+    lines: Gathering<Vec<u8>>,
+    dropped: AtomicU64,
 }
 
 impl LogWriter {
@@ -48,34 +36,25 @@ impl LogWriter {
 
     /// How many lines were dropped so far, or could not be written.
     pub(super) fn dropped(&self) -> u64 {
-        self.0.lock().dropped
+        self.0.dropped.load(Ordering::Relaxed)
     }
 
     /// How many bytes wait, of at most [`CAPACITY`].
     pub(super) fn waiting(&self) -> usize {
-        self.0.lock().lines.len()
+        self.0.lines.look(Vec::len)
     }
 
     /// Waits until what was logged is written, but not for ever.
     pub(super) fn finish(&self) {
-        let mut waiting = self.0.lock();
-        waiting.is_closing = true;
-        self.0.changed.notify_all();
-        let done = self.0.changed.wait_timeout_while(waiting, FAREWELL, |waiting| !waiting.is_done);
-        drop(done);
+        self.0.lines.finish(FAREWELL);
     }
 }
 
 impl Shared {
-    /// A thread that panicked with the lock left a line unwritten, and the buffer as it was.
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn write_all(&self, mut out: impl Write) {
         let mut lines = Vec::new();
         loop {
-            let is_closing = self.gather(&mut lines);
+            let is_closing = self.lines.gather(&mut lines);
             if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
                 self.lose(&lines);
             }
@@ -84,43 +63,29 @@ impl Shared {
             }
             lines.clear();
         }
-        self.lock().is_done = true;
-        self.changed.notify_all();
+        self.lines.done();
     }
 
     /// A log that cannot be written cannot be told of in the log. How many of these lines got through nobody
     /// knows, so all of them count.
     fn lose(&self, lines: &[u8]) {
         let lost = lines.iter().filter(|byte| **byte == b'\n').count();
-        let mut waiting = self.lock();
-        waiting.dropped = waiting.dropped.saturating_add(u64::try_from(lost).unwrap_or(u64::MAX));
-    }
-
-    /// Waits for lines, lets more gather, and takes all of them; whether these may be the last.
-    fn gather(&self, lines: &mut Vec<u8>) -> bool {
-        let is_idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.is_closing;
-        let waiting = self.changed.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
-        let may_gather = |waiting: &mut Waiting| !waiting.is_closing;
-        let gathered = self.changed.wait_timeout_while(waiting, GATHER, may_gather);
-        let (mut waiting, _) = gathered.unwrap_or_else(PoisonError::into_inner);
-        mem::swap(&mut waiting.lines, lines);
-        waiting.is_closing
+        self.dropped.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
 impl Write for LogWriter {
     /// Takes a whole line, or drops it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut waiting = self.0.lock();
-        if waiting.lines.len().saturating_add(line.len()) > CAPACITY {
-            waiting.dropped = waiting.dropped.saturating_add(1);
-            return Ok(line.len());
-        }
-        let was_empty = waiting.lines.is_empty();
-        waiting.lines.extend_from_slice(line);
-        drop(waiting);
-        if was_empty {
-            self.0.changed.notify_all();
+        let is_taken = self.0.lines.put(|lines| {
+            let has_room = lines.len().saturating_add(line.len()) <= CAPACITY;
+            if has_room {
+                lines.extend_from_slice(line);
+            }
+            has_room
+        });
+        if !is_taken {
+            self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
     }

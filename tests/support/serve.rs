@@ -38,6 +38,11 @@ impl Serve {
 
     /// Starts with further arguments, on free ports.
     pub async fn start(arguments: &[&str], kubeconfig: Option<&Path>) -> Self {
+        Self::start_with_stdout(arguments, kubeconfig, Stdio::inherit()).await
+    }
+
+    /// The same, with a standard output of one's own.
+    pub async fn start_with_stdout(arguments: &[&str], kubeconfig: Option<&Path>, stdout: Stdio) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
@@ -53,6 +58,7 @@ impl Serve {
             ])
             .args(arguments)
             .env("KUBECONFIG", kubeconfig.unwrap_or(Path::new("/nonexistent")))
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         if !arguments.contains(&"--tls-cert") && !arguments.contains(&"--tls-secret") {

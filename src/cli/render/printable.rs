@@ -2,27 +2,22 @@
 
 use std::borrow::Cow;
 
+use crate::text::is_invisible;
+
 /// The text with everything escaped that a terminal would obey instead of showing it.
 pub(in crate::cli) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unsafe) {
+    if !text.contains(is_invisible) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_unsafe(character) {
+        if is_invisible(character) {
             escaped.extend(character.escape_default());
         } else {
             escaped.push(character);
         }
     }
     Cow::Owned(escaped)
-}
-
-/// Control characters, and those that reorder or hide the text around them (Unicode's `Bidi_Control` and
-/// zero-width format characters).
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}')
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -13,7 +14,7 @@ use tracing::info;
 
 use super::Failure;
 use crate::cluster;
-use crate::facts::{Facts, Inventory};
+use crate::facts::{Facts, Inventory, Publication};
 use crate::labels::Labels;
 use crate::manifests;
 
@@ -46,7 +47,9 @@ impl Source {
             topologies = topologies.join(","),
             "facts were read from manifests"
         );
-        let (publish, facts) = watch::channel(Some(Arc::new(Facts::new(&inventory))));
+        let publication = Publication { number: 1, time: Timestamp::now() };
+        let facts = Facts::new(&inventory).published(publication);
+        let (publish, facts) = watch::channel(Some(Arc::new(facts)));
         Ok(Self { publish, facts, cluster: None })
     }
 

@@ -1,0 +1,80 @@
+//! `lockstep audit`: what the decision log says, and whether it is whole.
+
+mod moment;
+mod query;
+mod verify;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::{Exit, print};
+use crate::audit::schema;
+
+/// Verify and query the decision log
+///
+/// `lockstep serve --audit-log` records every denial, edit and warning as one JSON object a line. The records of
+/// each process are chained by hash, so that a line that was changed, removed or moved is found.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Command {
+    Verify(verify::Args),
+    Query(Box<query::Args>),
+    /// Print the JSON Schema of a line of the decision log
+    Schema,
+}
+
+/// The streams of the process.
+pub(super) struct Streams<'s> {
+    pub(super) stdin: &'s mut dyn BufRead,
+    pub(super) stdout: &'s mut dyn Write,
+    pub(super) stderr: &'s mut dyn Write,
+}
+
+/// Verifies, queries, or describes.
+pub(super) fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
+    match &args.command {
+        Command::Verify(args) => verify::run(args, streams),
+        Command::Query(args) => query::run(args, streams),
+        Command::Schema => {
+            let mut text = serde_json::to_string_pretty(&schema())?;
+            text.push('\n');
+            print(streams.stdout, text.as_bytes())?;
+            Ok(Exit::Fine)
+        }
+    }
+}
+
+/// Hands on each file by its name, and `-` as standard input. The first one that cannot be read is told, and ends it.
+fn each_file(
+    paths: &[PathBuf],
+    streams: &mut Streams<'_>,
+    mut each: impl FnMut(&str, &mut dyn BufRead, &mut dyn Write) -> io::Result<()>,
+) -> io::Result<bool> {
+    for path in paths {
+        let name = path.display().to_string();
+        let read = if path == Path::new("-") {
+            each("standard input", streams.stdin, streams.stdout)
+        } else {
+            File::open(path).and_then(|file| each(&name, &mut BufReader::new(file), streams.stdout))
+        };
+        match read {
+            Ok(()) => {}
+            // A reader that has seen enough, such as `head`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(true),
+            Err(error) => {
+                let sentence = format!("lockstep: `{name}` cannot be read: {error}\n");
+                print(streams.stderr, sentence.as_bytes())?;
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}

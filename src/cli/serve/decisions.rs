@@ -1,0 +1,67 @@
+//! Where decisions are recorded.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use prometheus_client::registry::Registry;
+
+use super::Failure;
+use crate::audit::{DecisionLog, Hash, RotatingFile, Rotation};
+use crate::webhook::Decisions;
+
+/// 100 MiB: some hundred thousand records.
+const SIZE: u64 = 100 << 20;
+const OLDER: u32 = 5;
+
+/// The flags of the decision log.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct DecisionArgs {
+    /// Where every denial, edit and warning is recorded, one JSON object a line: a file, or `-` for standard output
+    #[arg(long, value_name = "FILE", env = "LOCKSTEP_AUDIT_LOG")]
+    audit_log: Option<PathBuf>,
+    /// The size in bytes at which the file is put aside as `FILE.1` and a new one begins
+    #[arg(long, value_name = "BYTES", default_value_t = SIZE, env = "LOCKSTEP_AUDIT_LOG_SIZE", value_parser = clap::value_parser!(u64).range(1..))]
+    audit_log_size: u64,
+    /// How many files that were put aside are kept
+    #[arg(long, value_name = "COUNT", default_value_t = OLDER, env = "LOCKSTEP_AUDIT_LOG_FILES", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    audit_log_files: u32,
+    /// Record what the rules let pass without a word, too
+    #[arg(long, env = "LOCKSTEP_AUDIT_ALLOWED")]
+    audit_allowed: bool,
+    /// The name of this replica in the decision log; without it, the host's, which in a pod is the pod's
+    #[arg(long, value_name = "NAME", env = "LOCKSTEP_REPLICA")]
+    replica: Option<String>,
+}
+
+impl DecisionArgs {
+    /// Opens the decision log, if there is to be one.
+    pub(super) fn start(self, registry: &mut Registry) -> Result<Option<Decisions>, Failure> {
+        let Self { audit_log, audit_log_size, audit_log_files, audit_allowed, replica } = self;
+        let Some(path) = audit_log else { return Ok(None) };
+        let replica = replica.unwrap_or_else(host_name);
+        let rotation = Rotation { size: audit_log_size, older: audit_log_files };
+        let log = open(&path, rotation, &replica)
+            .map_err(|error| format!("`--audit-log` `{}` cannot be written: {error}", path.display()))?;
+        log.register(registry);
+        Ok(Some(Decisions { log, also_allowed: audit_allowed }))
+    }
+}
+
+fn open(path: &Path, rotation: Rotation, replica: &str) -> io::Result<DecisionLog> {
+    if path == Path::new("-") {
+        // Not through the standard library's buffer, which would keep what it could not write.
+        let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        return DecisionLog::start(out, replica, Hash::NONE);
+    }
+    let mut file = RotatingFile::open(path.to_owned(), rotation)?;
+    let previous = file.last_hash()?;
+    DecisionLog::start(file, replica, previous)
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "unknown".to_owned() } else { name.to_owned() }
+}
