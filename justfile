@@ -39,6 +39,10 @@ quick:
 crd:
     cargo run --locked --quiet -- crd > charts/lockstep/crds/gatewaytopologies.yaml
 
+# The published schema of the decision log.
+audit-schema:
+    cargo run --locked --quiet -- audit schema > docs/audit.schema.json
+
 # What is made of the chart and kept beside it: the table in its README, and the snapshots. Read what git shows.
 chart-docs:
     LOCKSTEP_BLESS=1 cargo test --locked --test chart -- the_readmes_table what_is_rendered

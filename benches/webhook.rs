@@ -3,7 +3,7 @@
 //! The no-op webhook reads the body, finds the uid and allows: the limit of what any webhook on this stack
 //! can do. Both run as processes of their own, in turns, under the same load by wrk: 16 requests in flight over
 //! HTTP/1.1 keep-alive, which is what the API server speaks, each with the recorded review of a gateway pod.
-//! Printed are medians and the ratios between the two, then memory and start-up. `--smoke` runs everything
+//! Printed are medians and the ratios between the two, what the decision log costs, then memory and start-up. `--smoke` runs everything
 //! briefly.
 
 #![allow(dead_code, unreachable_pub, reason = "every program uses its own part of what is shared")]
@@ -81,15 +81,17 @@ fn placed_pod() -> Vec<u8> {
     placed.into_bytes()
 }
 
-const CONTESTANTS: [Contestant; 3] = [
+/// With the operators' log, which has a line for each edit where there is no decision log.
+const PATCHED: &str = "lockstep /mutate, patched";
+const SILENT: &str = "the same, nothing logged";
+const RECORDED: &str = "the same, decision log";
+
+const CONTESTANTS: [Contestant; 5] = [
     Contestant { name: "no-op", start: Server::noop, path: "/mutate", body: pod, marker: "\"allowed\":true" },
-    Contestant {
-        name: "lockstep /mutate, patched",
-        start: Server::lockstep,
-        path: "/mutate",
-        body: pod,
-        marker: "\"patch\":",
-    },
+    Contestant { name: PATCHED, start: Server::lockstep, path: "/mutate", body: pod, marker: "\"patch\":" },
+    Contestant { name: SILENT, start: Server::silent, path: "/mutate", body: pod, marker: "\"patch\":" },
+    // Every review is an edit: the most that a decision log can have to do.
+    Contestant { name: RECORDED, start: Server::recording, path: "/mutate", body: pod, marker: "\"patch\":" },
     Contestant {
         name: "lockstep /validate, allowed",
         start: Server::lockstep,
@@ -135,6 +137,20 @@ async fn throughput(effort: Effort) {
             load.rate / base.rate,
             load.cpu / base.cpu
         );
+    }
+    print_cost_of_decision_log(&medians);
+}
+
+/// What the decision log costs where every review is recorded: against the operators' line in its place, and against
+/// nothing at all.
+fn print_cost_of_decision_log(medians: &[Load]) {
+    let of = |name: &str| CONTESTANTS.iter().zip(medians).find(|(contestant, _)| contestant.name == name);
+    let Some((_, recorded)) = of(RECORDED) else { return };
+    for name in [PATCHED, SILENT] {
+        if let Some((_, without)) = of(name) {
+            let (rate, cpu) = (recorded.rate / without.rate, recorded.cpu / without.cpu);
+            println!("decision log against `{name}`: rate {rate:.3}x, CPU {cpu:.3}x");
+        }
     }
 }
 

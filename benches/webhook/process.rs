@@ -10,6 +10,8 @@ use tokio::process::{Child, Command};
 pub struct Server {
     child: Child,
     ca_file: tempfile::NamedTempFile,
+    /// What goes with it.
+    folder: Option<tempfile::TempDir>,
 }
 
 /// Where a webhook is, and what to trust.
@@ -28,12 +30,34 @@ impl Server {
         Self::lockstep_on(&seed)
     }
 
+    /// The product with its decision log in a file that rotates, and no line of the operators' log for an edit.
+    pub fn recording() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let log = folder.path().join("audit.log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+        let rotation = ["--audit-log-size", "20000000", "--audit-log-files", "2"];
+        command.arg("serve").arg("--audit-log").arg(log).args(rotation);
+        let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/seed");
+        Self { folder: Some(folder), ..Self::serve(&mut command, &seed) }
+    }
+
+    /// The product without any line for a review.
+    pub fn silent() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+        // The one line that is waited for is of the server itself.
+        command.args(["serve", "--log-level", "info,lockstep::webhook=warn"]);
+        Self::serve(&mut command, &Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/seed"))
+    }
+
     /// The product, with its log going where a log goes: through a pipe that somebody reads.
     pub fn lockstep_on(facts: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+        Self::serve(Command::new(env!("CARGO_BIN_EXE_lockstep")).arg("serve"), facts)
+    }
+
+    fn serve(command: &mut Command, facts: &Path) -> Self {
         Self::start(
             command
-                .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+                .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
                 .args(["--log-format", "json"])
                 .arg("--facts")
                 .arg(facts),
@@ -46,7 +70,7 @@ impl Server {
             command.arg("--write-ca").arg(ca_file.path());
         }
         let child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("a process");
-        Self { child, ca_file }
+        Self { child, ca_file, folder: None }
     }
 
     /// Waits until it serves. Its log is read to the end from then on.

@@ -183,7 +183,7 @@ mod tests {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Hash::of(b"").to_string(), empty);
         assert_eq!(Hash::parse(empty), Some(Hash::of(b"")));
-        for wrong in ["", &empty[1..], &empty.to_uppercase(), &format!("{empty}00")] {
+        for wrong in ["", &empty.replacen('e', "", 1), &empty.to_uppercase(), &format!("{empty}00")] {
             assert_eq!(Hash::parse(wrong), None, "{wrong}");
         }
     }

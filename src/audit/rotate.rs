@@ -46,7 +46,7 @@ impl RotatingFile {
         let file = open(&path)?;
         let size = file.metadata()?.len();
         let mut opened = Self { path, rotation, file, size, is_between_lines: true };
-        if !opened.tail()?.last().is_none_or(|byte| *byte == b'\n') {
+        if opened.tail()?.last().is_some_and(|byte| *byte != b'\n') {
             // A process that was killed left half a line. It stays as it is, and is not gone on with.
             opened.write_all(b"\n")?;
         }

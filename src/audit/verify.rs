@@ -5,6 +5,7 @@
 
 mod report;
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests count lines")]
 mod tests;
 
 pub use report::{ChainReport, Kind, Note, Place, Problem, Report};
@@ -83,12 +84,9 @@ impl Verifier {
     /// What came of it.
     #[must_use]
     pub fn finish(mut self) -> Report {
-        if self.report.lines == 0 {
-            self.report.problem(
-                None,
-                Kind::Empty,
-                "there is no line: a log that was begun has at least one".into(),
-            );
+        if self.chains.is_empty() && self.report.is_intact() {
+            let text = "there is no line of a decision log: one that was begun has at least one".to_owned();
+            self.report.problem(None, Kind::Empty, text);
         }
         for (name, chain) in self.chains {
             self.report.records = self.report.records.saturating_add(chain.records);
@@ -110,6 +108,10 @@ impl Verifier {
 
     fn line(&mut self, place: &Place, line: &RawLine<'_>) {
         let Some((content, claimed)) = split(line.bytes) else {
+            if is_foreign(line.bytes) {
+                self.report.foreign = self.report.foreign.saturating_add(1);
+                return;
+            }
             self.is_lost = true;
             let text = match line.is_terminated {
                 true => "it is no line of a decision log",
@@ -155,7 +157,8 @@ impl Verifier {
                 self.report.problem(Some(place.clone()), Kind::Misplaced, text);
             }
             Some((last, hash, _)) => {
-                self.continues(place, &head, last, previous == hash || self.changed.contains(&previous))
+                let holds_on = previous == hash || self.changed.contains(&previous);
+                self.continues(place, &head, last, holds_on);
             }
         }
         self.is_lost = false;
@@ -180,7 +183,7 @@ impl Verifier {
 
     /// The first line that is seen of a chain.
     fn begins(&mut self, place: &Place, head: &Head, previous: Hash) {
-        let is_first = self.report.lines == 1;
+        let is_first = self.report.lines.saturating_sub(self.report.foreign) == 1;
         let is_excused = self.is_lost || self.changed.contains(&previous);
         let before = self.chains.values_mut().find(|chain| chain.hash == previous);
         let name = &head.chain;
@@ -232,6 +235,13 @@ impl Verifier {
             self.report.problem(Some(place.clone()), kind, text);
         }
     }
+}
+
+/// Whether a line is another log's, such as the operators' where both are in one stream. It is no harm: a line that was
+/// made to look like this is missed where it was.
+fn is_foreign(line: &[u8]) -> bool {
+    let value: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(line);
+    value.is_ok_and(|fields| !["chain", "hash"].iter().any(|field| fields.contains_key(*field)))
 }
 
 /// How many numbers there are from `first` to `last`.

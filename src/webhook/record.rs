@@ -46,7 +46,8 @@ impl Judged<'_> {
             self.tell();
         }
         if decisions.also_allowed || self.verdict.headline().is_some() {
-            decisions.log.record(Timestamp::now(), &self.to_record());
+            let now = Timestamp::now();
+            decisions.log.record(now, &self.to_record(now));
         }
     }
 
@@ -77,14 +78,13 @@ impl Judged<'_> {
         );
     }
 
-    fn to_record(&self) -> Record<'_> {
+    fn to_record(&self, now: Timestamp) -> Record<'_> {
         let Self { phase, request, verdict, patch, facts, start } = self;
         let headline = verdict.headline();
         let topology = headline.map(|headline| audit::Topology {
             name: name(headline.topology),
             generation: facts.site(headline.topology).map_or(0, |site| site.generation),
         });
-        let now = Timestamp::now();
         Record {
             verdict: verdict.word().into(),
             rule: headline.map(|headline| headline.rule.id().into()),

@@ -134,7 +134,7 @@ async fn files_rotate_and_a_process_that_was_killed_is_gone_on_from() {
     assert!(files.len() > 2, "{files:?}");
     files.reverse();
     files.push(path);
-    let files: Vec<&Path> = files.iter().map(|file| file.as_path()).collect();
+    let files: Vec<&Path> = files.iter().map(std::path::PathBuf::as_path).collect();
     for file in &files {
         assert!(std::fs::metadata(file).unwrap().len() <= 120_000, "{}", file.display());
     }

@@ -20,6 +20,8 @@ pub struct Report {
     pub records: u64,
     /// How many records the log itself says were dropped.
     pub dropped: u64,
+    /// How many lines are another log's.
+    pub foreign: u64,
     /// Every chain.
     pub chains: Vec<ChainReport>,
     /// What is wrong, in the order in which it was found.

@@ -136,6 +136,19 @@ fn the_lines_of_several_replicas_may_be_mixed() {
 }
 
 #[test]
+fn the_lines_of_the_operators_log_may_be_among_them() {
+    let mut lines = log(5);
+    lines.insert(0, b"{\"level\":\"INFO\",\"message\":\"serving\"}\n".to_vec());
+    lines.insert(4, b"{\"level\":\"WARN\"}\n".to_vec());
+    let report = verify_as(Scope::Whole, &lines.concat());
+    assert!(report.is_intact() && report.foreign == 2, "{report:?}");
+    // A line that was made to look like one of them is missed.
+    lines[5] = b"{\"level\":\"INFO\"}\n".to_vec();
+    assert_eq!(first(&verify(&lines.concat())), Some(7));
+    assert_eq!(verify(b"{}\n").problems[0].kind, Kind::Empty);
+}
+
+#[test]
 fn a_record_that_nobody_says_was_dropped_is_missed() {
     let mut chain = Chain::new("a", "pod", Hash::NONE);
     let mut log = Vec::new();

@@ -102,7 +102,7 @@ pub(super) fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
             match args.format {
                 Format::Table if !begun => out.write_all(table::head().as_bytes())?,
                 Format::Json if begun => out.write_all(b",\n")?,
-                Format::Json => write!(out, "{{\"version\":{VERSION},\"records\":[\n")?,
+                Format::Json => writeln!(out, "{{\"version\":{VERSION},\"records\":[")?,
                 Format::Table | Format::Lines => {}
             }
             begun = true;

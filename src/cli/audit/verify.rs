@@ -97,6 +97,9 @@ fn text(report: &Report) -> String {
         let (name, replica, hash) = (&chain.chain, &chain.replica, chain.hash);
         line(None, &format!("chain {name} of {replica}: {} to {}, last hash {hash}", chain.from, chain.to));
     }
+    if report.foreign > 0 {
+        line(None, &format!("note: {} lines are none of a decision log and were left out", report.foreign));
+    }
     let word = if report.is_intact() { "intact" } else { "NOT intact" };
     let Report { lines, records, dropped, .. } = report;
     line(None, &format!("{word}: {records} records in {lines} lines, {dropped} dropped"));
