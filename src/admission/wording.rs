@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::text::cut;
 use crate::verdict::{Finding, Severity, Verdict};
 
 /// The longest message, in bytes. The API server repeats it in its answer, in events and in its audit log.
@@ -53,7 +52,7 @@ pub(super) fn warnings(verdict: &Verdict) -> Vec<String> {
 #[derive(Serialize)]
 pub(super) struct AuditAnnotations<'v> {
     /// By which the decision log's record is found: the API server's log has no other trace of this uid.
-    uid: &'v str,
+    uid: Cow<'v, str>,
     verdict: &'static str,
     rule: &'static str,
     reason: &'static str,
@@ -67,7 +66,7 @@ pub(super) fn audit_annotations<'v>(uid: &'v str, verdict: &'v Verdict) -> Optio
     let headline = verdict.headline()?;
     let witness = headline.finding.and_then(|finding| finding.witness.as_ref());
     Some(AuditAnnotations {
-        uid: cut(uid, ANNOTATION_LIMIT),
+        uid: name(uid),
         verdict: verdict.word(),
         rule: headline.rule.id(),
         reason: headline.reason.code(),

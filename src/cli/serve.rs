@@ -114,7 +114,9 @@ pub(super) fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
-    let Args { listen, admin_listen, webhook_configuration, stale_after, facts, tls, decisions, drain, .. } = args;
+    let Args {
+        listen, admin_listen, webhook_configuration, stale_after, facts, tls, decisions, drain, ..
+    } = args;
     let mut registry = telemetry::registry();
     log.register(&mut registry);
     let stop = Stop::on_signals()?;

@@ -48,8 +48,17 @@ pub async fn missing(control_plane: &ControlPlane, client: &Client) -> [Page; 3]
     config["current-context"] = json!("alice");
     std::fs::write(&kubeconfig, config.to_string()).unwrap();
     let secret = format!("{NAMESPACE}/lockstep-ca");
-    let arguments =
-        ["--tls-secret", &secret, "--webhook-configuration", "lockstep", "--tls-name", "localhost"];
+    let decisions = folder.path().join("decisions").to_str().unwrap().to_owned();
+    let arguments = [
+        "--tls-secret",
+        &secret,
+        "--webhook-configuration",
+        "lockstep",
+        "--tls-name",
+        "localhost",
+        "--audit-log",
+        &decisions,
+    ];
     let serve = Serve::start(&arguments, Some(&kubeconfig)).await;
     wait::until(&serve.admin, "/metrics", |_, text| {
         text.contains("lockstep_objects{kind=\"GatewayTopology\"} 1\n")
