@@ -23,13 +23,14 @@ const KILLED: usize = 10;
 
 /// What endpoints and kube-proxy need until new connections go where they should. `--drain` is what covers it.
 const LAG: Duration = Duration::from_millis(500);
-const DRAIN: &str = "2";
+const DRAIN: &str = "5";
 
 /// 250 a second: a trickle that leaves most of the API server's 25 idle connections alone, and bursts that use all of
 /// them and need further ones.
 const BURSTS: &[usize] = &[10, 10, 10, 70];
 const EVERY: Duration = Duration::from_millis(100);
-const RATE: f64 = 200.0;
+/// The rate is printed. What is asserted is only that there was a load: a busy machine is no defect.
+const RATE: f64 = 50.0;
 
 /// Both tests want the machine for themselves.
 static MACHINE: Mutex<()> = Mutex::const_new(());
