@@ -32,7 +32,7 @@ mod port;
 mod ready;
 mod server;
 
-pub use assets::{Assets, assets, helm, openmetrics, promtool};
+pub use assets::{Assets, Machinery, assets, helm, machinery, openmetrics, promtool};
 pub use audit::AuditLevel;
 pub use error::{Error, Result};
 pub use metallb::{MetalLb, metallb_crds};

@@ -57,6 +57,55 @@ fn kube_apiserver() -> Result<PathBuf> {
     })
 }
 
+/// The programs that make a cluster of a control plane, besides MetalLB's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machinery {
+    /// The path of kube-controller-manager.
+    pub controller_manager: PathBuf,
+    /// The path of kube-scheduler.
+    pub scheduler: PathBuf,
+    /// The path of kube-proxy.
+    pub proxy: PathBuf,
+    /// The path of MetalLB's controller, which gives addresses to Services.
+    pub controller: PathBuf,
+    /// The path of MetalLB's speaker, which announces them.
+    pub speaker: PathBuf,
+}
+
+/// Kubernetes' own controllers, scheduler and proxy, and MetalLB, from the cache, built there if they are missing.
+///
+/// # Errors
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] when a build fails.
+pub fn machinery() -> Result<Machinery> {
+    Ok(Machinery {
+        controller_manager: kubernetes("kube-controller-manager")?,
+        scheduler: kubernetes("kube-scheduler")?,
+        proxy: kubernetes("kube-proxy")?,
+        controller: metallb("controller")?,
+        speaker: metallb("speaker")?,
+    })
+}
+
+fn kubernetes(program: &str) -> Result<PathBuf> {
+    let pin = Pin::read("kubernetes", "k8s.io/kubernetes")?;
+    pin.cached(program, |output| {
+        announce(format_args!("building {program} {}, once; about 1 minute on 2 cores", pin.version()));
+        let package = format!("k8s.io/kubernetes/cmd/{program}");
+        go::build(&pin, &package, &version_flags(pin.version()), output)
+    })
+}
+
+fn metallb(program: &str) -> Result<PathBuf> {
+    let pin = Pin::read("metallb-0.15.2", "go.universe.tf/metallb")?;
+    pin.cached(program, |output| {
+        announce(format_args!(
+            "building MetalLB's {program} {}, once; about 1 minute on 2 cores",
+            pin.version()
+        ));
+        go::build(&pin, &format!("go.universe.tf/metallb/{program}"), "", output)
+    })
+}
+
 /// Helm, from the cache, built there if it is missing: no folder of assets has it.
 ///
 /// # Errors

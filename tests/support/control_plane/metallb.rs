@@ -11,6 +11,8 @@ use super::{Error, Result, files, go};
 pub enum MetalLb {
     /// 0.13.5, the oldest supported: it still has `AddressPool`.
     V0_13_5,
+    /// 0.15.2, the newest whose programs can be built from its module.
+    V0_15_2,
     /// 0.16.2, the newest supported.
     V0_16_2,
 }
@@ -33,6 +35,7 @@ pub fn metallb_crds(version: MetalLb) -> Result<Vec<String>> {
 pub(super) fn definitions(version: MetalLb) -> Result<Vec<Definition>> {
     let folder = match version {
         MetalLb::V0_13_5 => "metallb-0.13.5",
+        MetalLb::V0_15_2 => "metallb-0.15.2",
         MetalLb::V0_16_2 => "metallb-0.16.2",
     };
     let pin = Pin::read(folder, "go.universe.tf/metallb")?;
