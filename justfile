@@ -30,6 +30,10 @@ advisories:
 test:
     cargo test --locked
 
+# The client's address through real packets, with and without Lockstep: as root, with iproute2, nftables and haproxy.
+e2e:
+    LOCKSTEP_E2E=require cargo test --locked --test e2e
+
 # The tests that need no server: seconds.
 quick:
     cargo test --locked --lib --test selector_reasoning

@@ -99,6 +99,22 @@ async fn list(objects: &Api<DynamicObject>, selector: &str) -> Vec<DynamicObject
     }
 }
 
+/// The Deployment's arguments, without those that `Serve` gives itself.
+pub fn arguments(deployment: &Value) -> Vec<String> {
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert!(container.get("command").is_none() && container.get("env").is_none(), "{container}");
+    let arguments: Vec<&str> =
+        container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap()).collect();
+    let (command, flags) = arguments.split_first().unwrap();
+    assert_eq!(*command, "serve");
+    flags
+        .iter()
+        .map(|flag| flag.split_once('=').unwrap_or_else(|| panic!("`{flag}` has no `=`")))
+        .filter(|(flag, _)| !["--listen", "--admin-listen", "--log-format"].contains(flag))
+        .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()])
+        .collect()
+}
+
 /// A pod of the gateway.
 pub fn gateway_pod(name: &str) -> Value {
     json!({

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::account::{Account, Grant, USER, granted, qualified};
 use super::alerts;
-use super::cluster::{Cluster, apply, gateway_pod, namespace, read};
+use super::cluster::{Cluster, apply, arguments, gateway_pod, namespace, read};
 use super::helm::{NAMESPACE, objects, the};
 use crate::support::api::{self, call};
 use crate::support::control_plane::{AuditLevel, MetalLb, Options};
@@ -27,22 +27,6 @@ const BETWEEN: Duration = Duration::from_millis(50);
 
 /// Everything that the program does, it has done soon after it is ready.
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// The Deployment's arguments, without those that `Serve` gives itself.
-fn arguments(deployment: &Value) -> Vec<String> {
-    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
-    assert!(container.get("command").is_none() && container.get("env").is_none(), "{container}");
-    let arguments: Vec<&str> =
-        container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap()).collect();
-    let (command, flags) = arguments.split_first().unwrap();
-    assert_eq!(*command, "serve");
-    flags
-        .iter()
-        .map(|flag| flag.split_once('=').unwrap_or_else(|| panic!("`{flag}` has no `=`")))
-        .filter(|(flag, _)| !["--listen", "--admin-listen", "--log-format"].contains(flag))
-        .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()])
-        .collect()
-}
 
 /// Lets the API server reach the process, which has no Service: only the address changes, not what is covered, nor
 /// the CA that the process has written. Returns the CA.

@@ -22,7 +22,7 @@ pub struct Assets {
 pub fn assets() -> Result<Assets> {
     match variable("KUBEBUILDER_ASSETS") {
         Some(folder) => given(Path::new(&folder)),
-        None => Ok(Assets { etcd: etcd()?, kube_apiserver: kube_apiserver()? }),
+        None => Ok(Assets { etcd: etcd()?, kube_apiserver: kubernetes("kube-apiserver", "6 minutes")? }),
     }
 }
 
@@ -49,14 +49,6 @@ fn etcd() -> Result<PathBuf> {
     })
 }
 
-fn kube_apiserver() -> Result<PathBuf> {
-    let pin = Pin::read("kubernetes", "k8s.io/kubernetes")?;
-    pin.cached("kube-apiserver", |output| {
-        announce(format_args!("building kube-apiserver {}, once; about 6 minutes on 2 cores", pin.version()));
-        go::build(&pin, "k8s.io/kubernetes/cmd/kube-apiserver", &version_flags(pin.version()), output)
-    })
-}
-
 /// The programs that make a cluster of a control plane, besides MetalLB's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machinery {
@@ -78,18 +70,18 @@ pub struct Machinery {
 /// [`Error::Unavailable`] without Go, [`Error::Failed`] when a build fails.
 pub fn machinery() -> Result<Machinery> {
     Ok(Machinery {
-        controller_manager: kubernetes("kube-controller-manager")?,
-        scheduler: kubernetes("kube-scheduler")?,
-        proxy: kubernetes("kube-proxy")?,
+        controller_manager: kubernetes("kube-controller-manager", "1 minute")?,
+        scheduler: kubernetes("kube-scheduler", "1 minute")?,
+        proxy: kubernetes("kube-proxy", "1 minute")?,
         controller: metallb("controller")?,
         speaker: metallb("speaker")?,
     })
 }
 
-fn kubernetes(program: &str) -> Result<PathBuf> {
+fn kubernetes(program: &str, time: &str) -> Result<PathBuf> {
     let pin = Pin::read("kubernetes", "k8s.io/kubernetes")?;
     pin.cached(program, |output| {
-        announce(format_args!("building {program} {}, once; about 1 minute on 2 cores", pin.version()));
+        announce(format_args!("building {program} {}, once; about {time} on 2 cores", pin.version()));
         let package = format!("k8s.io/kubernetes/cmd/{program}");
         go::build(&pin, &package, &version_flags(pin.version()), output)
     })

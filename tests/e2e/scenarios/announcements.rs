@@ -1,0 +1,62 @@
+//! Announcements from other nodes than the gateway's.
+
+use serde_json::json;
+
+use super::super::machines::{FIRST, OTHER};
+use super::super::objects::{
+    ARP, LABEL, advertisement, deployment, everywhere, placed, right, service, with_policy,
+};
+use super::super::stage::{Expected, Stage};
+use super::lost_without;
+
+/// The pool is announced from every node, and nobody has set a policy.
+pub async fn wider(stage: &mut Stage, guarded: bool) {
+    stage.enter("announced wider", guarded).await;
+    stage.gateway(&placed(deployment())).await;
+    stage.make(&service()).await;
+    stage.advertise(&advertisement("default", None), "WIDER", guarded).await;
+    stage.measure("installed", lost_without(guarded)).await;
+}
+
+/// The pool is announced from one gateway node only, which is emptied later.
+pub async fn narrower(stage: &mut Stage, guarded: bool) {
+    stage.enter("announced narrower", guarded).await;
+    stage.gateway(&placed(deployment())).await;
+    stage.make(&with_policy(service(), "Local")).await;
+    let one = json!([{"matchLabels": {LABEL: ARP, "kubernetes.io/hostname": FIRST.name}}]);
+    stage.advertise(&advertisement("default", Some(one)), "NARROWER", guarded).await;
+    stage.measure("installed", Expected::Kept).await;
+    stage.drain(FIRST).await;
+    let expected = if guarded { Expected::Kept } else { Expected::Silence };
+    stage.measure("that node drained", expected).await;
+}
+
+/// The pool is announced from nodes that nobody has labelled so.
+pub async fn disjoint(stage: &mut Stage, guarded: bool) {
+    stage.enter("announced disjoint", guarded).await;
+    stage.gateway(&placed(deployment())).await;
+    stage.make(&with_policy(service(), "Local")).await;
+    let typo = json!([{"matchLabels": {LABEL: "ARP"}}]);
+    stage.advertise(&advertisement("default", Some(typo)), "DISJOINT", guarded).await;
+    let expected = if guarded { Expected::Kept } else { Expected::Silence };
+    stage.measure("installed", expected).await;
+}
+
+/// The right advertisement is there; somebody adds one for every node, and scales the gateway up.
+pub async fn second(stage: &mut Stage, guarded: bool) {
+    stage.enter("a second, broad advertisement", guarded).await;
+    stage.gateway(&everywhere(deployment())).await;
+    stage.make(&with_policy(service(), "Local")).await;
+    stage.make(&right()).await;
+    stage.measure("before", Expected::Kept).await;
+    let answer = stage.offer(&advertisement("second", None)).await;
+    if guarded {
+        let refusal = answer.unwrap_err();
+        assert!(refusal.starts_with("WIDER: "), "{refusal}");
+        stage.note(format!("the second advertisement was refused: {refusal}"));
+    } else {
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+    let expected = if guarded { Expected::Kept } else { Expected::From(OTHER) };
+    stage.measure("after the second", expected).await;
+}

@@ -1,0 +1,93 @@
+//! What happens to a gateway in its life, while requests keep coming.
+
+use super::super::client::Tally;
+use super::super::machines::{FIRST, Machine, OTHER, SECOND};
+use super::super::stage::{Expected, Stage};
+use super::lost_without;
+
+/// One gateway node is exchanged for another, and the gateway rolled out.
+pub async fn label_moved(stage: &mut Stage, guarded: bool) {
+    stage.enter("a node's label moved under traffic", guarded).await;
+    stage.careless(guarded).await;
+    move_label(stage, lost_without(guarded)).await;
+}
+
+/// The same, with everything done by hand and right: what is lost meanwhile is not Lockstep's doing.
+pub async fn label_moved_by_hand(stage: &mut Stage) {
+    stage.enter("the same, everything right by hand: a label moved", false).await;
+    stage.by_hand().await;
+    move_label(stage, Expected::Kept).await;
+}
+
+async fn move_label(stage: &mut Stage, expected: Expected) {
+    stage.measure("before", expected).await;
+    let steady = stage.steady("meanwhile");
+    stage.label(&[OTHER, SECOND]).await;
+    stage.roll_out().await;
+    stage.cluster.traffic().await;
+    stage.stop(steady, "meanwhile", expected).await;
+    stage.measure("after", expected).await;
+}
+
+/// A new version of the gateway: with everything done by hand and right, and with Lockstep doing it.
+pub async fn rolled_out(stage: &mut Stage) {
+    let mut lost = [0, 0];
+    for guarded in [false, true] {
+        stage.enter("the gateway rolled out under traffic", guarded).await;
+        if guarded {
+            stage.careless(true).await;
+        } else {
+            stage.by_hand().await;
+        }
+        stage.measure("before", Expected::Kept).await;
+        let steady = stage.steady("meanwhile");
+        for _ in 0..2 {
+            stage.roll_out().await;
+            stage.cluster.traffic().await;
+        }
+        let tallies = stage.stop(steady, "meanwhile", Expected::Kept).await;
+        lost[usize::from(guarded)] = tallies.iter().map(Tally::lost).sum();
+    }
+    let [without, with] = lost;
+    stage.note(format!("requests lost in two rollouts: {without} without Lockstep, {with} with it"));
+    assert!(with <= without, "Lockstep adds to what a rollout loses");
+}
+
+/// The node that announces is emptied; without Lockstep, one on which the gateway happens to be.
+pub async fn drained(stage: &mut Stage, guarded: bool) {
+    stage.enter("a gateway node drained under traffic", guarded).await;
+    stage.careless(guarded).await;
+    let node = if guarded { FIRST } else { stage.busy_node().await };
+    drain(stage, node, lost_without(guarded)).await;
+}
+
+/// The same, with everything done by hand and right: what is lost meanwhile is not Lockstep's doing.
+pub async fn drained_by_hand(stage: &mut Stage) {
+    stage.enter("the same, everything right by hand: a node drained", false).await;
+    stage.by_hand().await;
+    drain(stage, FIRST, Expected::Kept).await;
+}
+
+async fn drain(stage: &mut Stage, node: Machine, expected: Expected) {
+    stage.measure("before", expected).await;
+    let steady = stage.steady("meanwhile");
+    stage.drain(node).await;
+    stage.cluster.traffic().await;
+    stage.stop(steady, "meanwhile", expected).await;
+    stage.measure("after", expected).await;
+}
+
+/// The speaker that announces crashes.
+pub async fn speaker_killed(stage: &mut Stage, guarded: bool) {
+    stage.enter("a speaker killed under traffic", guarded).await;
+    stage.careless(guarded).await;
+    let expected = lost_without(guarded);
+    stage.measure("before", expected).await;
+    let steady = stage.steady("meanwhile");
+    let announcer = if guarded { FIRST } else { OTHER };
+    stage.cluster.kill_speaker(announcer);
+    stage.cluster.speaker_is_missed(announcer).await;
+    stage.cluster.traffic().await;
+    stage.stop(steady, "meanwhile", expected).await;
+    stage.measure("after", expected).await;
+}
