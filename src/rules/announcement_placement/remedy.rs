@@ -15,9 +15,8 @@ pub(super) fn propose(written: &[LabelSelector], site: &Site) -> String {
     if let Some((removed, _)) = without_strangers(written, site).filter(|(_, rest)| fits(rest, site)) {
         return format!("remove `spec.nodeSelectors[{removed}]`");
     }
-    let proposal = [narrowed(written, site), completed(written, site)]
-        .into_iter()
-        .find(|proposal| proposal.len() <= MAX_SELECTORS && fits(proposal, site))
+    let proposal = Some(narrowed(written, site))
+        .filter(|proposal| proposal.len() <= MAX_SELECTORS && fits(proposal, site))
         .unwrap_or_else(|| vec![placement(site)]);
     format!("set `spec.nodeSelectors` to `{}`", flow(&proposal))
 }
@@ -62,13 +61,6 @@ fn narrowed(written: &[LabelSelector], site: &Site) -> Vec<LabelSelector> {
             proposal.push(narrowed);
         }
     }
-    proposal
-}
-
-/// The selectors that stay within the placement, and the placement itself.
-fn completed(written: &[LabelSelector], site: &Site) -> Vec<LabelSelector> {
-    let mut proposal: Vec<_> = written.iter().filter(|selector| is_within(selector, site)).cloned().collect();
-    proposal.push(placement(site));
     proposal
 }
 
