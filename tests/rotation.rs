@@ -20,10 +20,10 @@ use support::{replica, wait};
 const REPLICAS: usize = 3;
 const ROTATIONS: u64 = 20;
 
-/// Two hundred a second, and more at once than the API server keeps connections open for: it keeps 25, so most of
+/// A little over two hundred a second, and more at once than the API server keeps connections open for: it keeps 25, so most of
 /// them need a handshake, which is where certificates count.
 const AT_ONCE: &[usize] = &[60];
-const EVERY: Duration = Duration::from_millis(300);
+const EVERY: Duration = Duration::from_millis(280);
 const DELAY: Duration = Duration::from_millis(60);
 
 /// No rotation takes this long: the CA would have expired.
