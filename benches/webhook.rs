@@ -8,14 +8,14 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every program uses its own part of what is shared")]
 
+#[path = "webhook/hosted.rs"]
+mod hosted;
 #[path = "../tests/support/https.rs"]
 mod https;
 #[path = "webhook/load.rs"]
 mod load;
 #[path = "webhook/memory.rs"]
 mod memory;
-#[path = "webhook/noop.rs"]
-mod noop;
 #[path = "webhook/process.rs"]
 mod process;
 
@@ -35,8 +35,8 @@ struct Effort {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
-    if arguments.iter().any(|argument| argument == noop::ARGUMENT) {
-        return noop::serve();
+    if let Some(handler) = hosted::asked_for(&arguments) {
+        return hosted::serve(handler);
     }
     let effort = if arguments.iter().any(|argument| argument == "--smoke") {
         Effort { rounds: 1, round: Duration::from_secs(1), starts: 2 }
@@ -83,13 +83,13 @@ fn placed_pod() -> Vec<u8> {
 
 /// With the operators' log, which has a line for each edit where there is no decision log.
 const PATCHED: &str = "lockstep /mutate, patched";
-const SILENT: &str = "the same, nothing logged";
+const BARE: &str = "the same, no log, no metrics";
 const RECORDED: &str = "the same, decision log";
 
 const CONTESTANTS: [Contestant; 5] = [
     Contestant { name: "no-op", start: Server::noop, path: "/mutate", body: pod, marker: "\"allowed\":true" },
     Contestant { name: PATCHED, start: Server::lockstep, path: "/mutate", body: pod, marker: "\"patch\":" },
-    Contestant { name: SILENT, start: Server::silent, path: "/mutate", body: pod, marker: "\"patch\":" },
+    Contestant { name: BARE, start: Server::engine, path: "/mutate", body: pod, marker: "\"patch\":" },
     // Every review is an edit: the most that a decision log can have to do.
     Contestant { name: RECORDED, start: Server::recording, path: "/mutate", body: pod, marker: "\"patch\":" },
     Contestant {
@@ -141,12 +141,12 @@ async fn throughput(effort: Effort) {
     print_cost_of_decision_log(&medians);
 }
 
-/// What the decision log costs where every review is recorded: against the operators' line in its place, and against
-/// nothing at all.
+/// What the decision log costs where every review is recorded: against the operators' line in its place, and, with the
+/// metrics, against neither of them.
 fn print_cost_of_decision_log(medians: &[Load]) {
     let of = |name: &str| CONTESTANTS.iter().zip(medians).find(|(contestant, _)| contestant.name == name);
     let Some((_, recorded)) = of(RECORDED) else { return };
-    for name in [PATCHED, SILENT] {
+    for name in [PATCHED, BARE] {
         if let Some((_, without)) = of(name) {
             let (rate, cpu) = (recorded.rate / without.rate, recorded.cpu / without.cpu);
             println!("decision log against `{name}`: rate {rate:.3}x, CPU {cpu:.3}x");

@@ -22,7 +22,16 @@ pub struct Address {
 
 impl Server {
     pub fn noop() -> Self {
-        Self::start(Command::new(std::env::current_exe().expect("a path")).arg(super::noop::ARGUMENT))
+        Self::hosted(super::hosted::NOOP)
+    }
+
+    /// What the product does, without its log and without its metrics.
+    pub fn engine() -> Self {
+        Self::hosted(super::hosted::ENGINE)
+    }
+
+    fn hosted(argument: &str) -> Self {
+        Self::start(Command::new(std::env::current_exe().expect("a path")).arg(argument))
     }
 
     pub fn lockstep() -> Self {
@@ -39,14 +48,6 @@ impl Server {
         command.arg("serve").arg("--audit-log").arg(log).args(rotation);
         let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/seed");
         Self { folder: Some(folder), ..Self::serve(&mut command, &seed) }
-    }
-
-    /// The product without any line for a review.
-    pub fn silent() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
-        // The one line that is waited for is of the server itself.
-        command.args(["serve", "--log-level", "info,lockstep::webhook=warn"]);
-        Self::serve(&mut command, &Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/seed"))
     }
 
     /// The product, with its log going where a log goes: through a pipe that somebody reads.

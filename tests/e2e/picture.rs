@@ -57,11 +57,11 @@ fn half(row: &Row) -> String {
         }
     }
     let (class, seen) = seen(row);
-    svg.push_str(&format!("<text class=\"{class}\" x=\"560\" y=\"186\">source IP in the log:</text>\n"));
+    svg.push_str(&format!("<text class=\"{class}\" x=\"560\" y=\"208\">source IP in the log:</text>\n"));
     for (index, address) in seen.iter().enumerate() {
         svg.push_str(&format!(
             "<text class=\"{class}\" x=\"560\" y=\"{}\">{address}</text>\n",
-            204 + 16 * index
+            226 + 16 * index
         ));
     }
     svg

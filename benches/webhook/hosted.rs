@@ -1,17 +1,25 @@
-//! The no-op webhook: the server stack of the product, and nothing behind it.
+//! Webhooks that this program hosts on the server stack of the product: one with nothing behind it, and one with the
+//! engine and the codec alone.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use lockstep::admission::{Outcome, Phase, review};
 use lockstep::certs::self_made::self_made;
-use lockstep::server::{Admin, Call, Config, Handler, Limits, Metrics, Reply, Shutdown};
+use lockstep::facts::{Facts, Inventory};
+use lockstep::server::{Admin, Call, Config, Endpoint, Handler, Limits, Metrics, Reply, Shutdown};
 use serde::Deserialize;
 use tokio::sync::watch;
 
 /// What makes this program the no-op webhook.
-pub const ARGUMENT: &str = "--noop-webhook";
+pub const NOOP: &str = "--noop-webhook";
+
+/// What makes this program the engine and the codec: nothing is logged and nothing counted.
+pub const ENGINE: &str = "--engine-webhook";
 
 struct Noop;
+
+struct Engine(Facts);
 
 #[derive(Deserialize)]
 struct Review<'a> {
@@ -35,8 +43,30 @@ impl Handler for Noop {
     }
 }
 
+impl Handler for Engine {
+    fn handle(&self, call: Call<'_>) -> Reply {
+        let phase = match call.endpoint {
+            Endpoint::Mutate => Phase::Mutate,
+            Endpoint::Validate => Phase::Validate,
+        };
+        match review(call.body, phase, &self.0) {
+            Outcome::Judged { body, .. } => Reply::json(body),
+            other => panic!("the load sends reviews: {other:?}"),
+        }
+    }
+}
+
+/// The webhook that these arguments ask for.
+pub fn asked_for(arguments: &[String]) -> Option<Arc<dyn Handler>> {
+    let is = |name: &str| arguments.iter().any(|argument| argument == name);
+    if is(NOOP) {
+        return Some(Arc::new(Noop));
+    }
+    is(ENGINE).then(|| Arc::new(Engine(Facts::new(&Inventory::default().or_built_in()))) as Arc<dyn Handler>)
+}
+
 /// Serves until it is killed.
-pub fn serve() -> ExitCode {
+pub fn serve(handler: Arc<dyn Handler>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let made = self_made(&[]).expect("a certificate");
@@ -45,7 +75,7 @@ pub fn serve() -> ExitCode {
         let config = Config {
             listen: localhost,
             tls,
-            handler: Arc::new(Noop),
+            handler,
             admin: Admin { listen: localhost, ready: Box::new(|| Ok(())), metrics: Box::new(String::new) },
             limits: Limits::default(),
             metrics: Metrics::default(),
