@@ -4,6 +4,7 @@
 //! [`files`] for one that somebody else renews on disk, and [`self_made`] for trying the product out. Whatever the source, it ends in an `Arc<ServerConfig>`, which
 //! swaps leaf, chain and key together. [`callers`] adds who may call to it.
 
+mod attempts;
 pub mod authority;
 pub mod callers;
 pub mod files;
@@ -11,5 +12,6 @@ mod metrics;
 mod pair;
 pub mod self_made;
 
+pub(crate) use attempts::Attempts;
 pub use metrics::Metrics;
 pub use pair::{KeyPair, PairError};

@@ -1,19 +1,18 @@
 //! What is counted about the authority.
 
-use std::fmt;
-
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::certs::Attempts;
 use crate::certs::authority::{Authority, Leaf};
 
 /// What is counted about the authority. Clones count together.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Metrics {
-    passes: Family<PassLabels, Counter>,
+    passes: Attempts,
     rotations: Counter,
     bundles_mended: Counter,
     ca_expiry: Gauge,
@@ -21,47 +20,8 @@ pub struct Metrics {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PassLabels {
-    result: Pass,
-}
-
-/// How a pass ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Pass {
-    Ok,
-    Failed,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct IssuerLabels {
     serial: String,
-}
-
-impl EncodeLabelValue for Pass {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let label = match self {
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-        };
-        label.encode(encoder)
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        let metrics = Self {
-            passes: Family::default(),
-            rotations: Counter::default(),
-            bundles_mended: Counter::default(),
-            ca_expiry: Gauge::default(),
-            issuer: Family::default(),
-        };
-        // A series that appears with its first event has no rate at that event.
-        for result in [Pass::Ok, Pass::Failed] {
-            drop(metrics.passes.get_or_create(&PassLabels { result }));
-        }
-        metrics
-    }
 }
 
 impl Metrics {
@@ -70,7 +30,7 @@ impl Metrics {
         registry.register(
             "ca_passes",
             "Looks at the CA Secret and the webhook configurations, by result; a failed one is repeated",
-            self.passes.clone(),
+            self.passes.metric(),
         );
         registry.register("ca_rotations", "CAs that this replica let sign", self.rotations.clone());
         registry.register(
@@ -91,8 +51,8 @@ impl Metrics {
         );
     }
 
-    pub(super) fn passed(&self, result: Pass) {
-        self.passes.get_or_create(&PassLabels { result }).inc();
+    pub(super) fn passed(&self, is_ok: bool) {
+        self.passes.count(is_ok);
     }
 
     pub(super) fn rotated(&self) {

@@ -6,7 +6,6 @@ use kube::Client;
 use tracing::{info, warn};
 
 use super::configurations::{Configurations, Found};
-use super::metrics::Pass;
 use super::secret::{Conflict, Held, Store};
 use super::settled::Settled;
 use super::{Error, Outlets, Settings};
@@ -145,7 +144,7 @@ impl Steward {
     }
 
     pub(super) fn count(&self, outcome: &Result<Then, Error>) {
-        self.outlets.metrics.passed(if outcome.is_ok() { Pass::Ok } else { Pass::Failed });
+        self.outlets.metrics.passed(outcome.is_ok());
     }
 
     fn mended(&self, found: Found) {
