@@ -9,17 +9,19 @@ pub mod check;
 mod completions;
 mod crd;
 mod man;
+mod output;
 mod render;
 pub mod serve;
 mod status;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use output::print;
 
 const ABOUT: &str = "Keeps a gateway's pods, its Services and MetalLB's announcements in lockstep";
 
@@ -52,7 +54,7 @@ Examples:
 Exit codes:
   0  nothing was refused; every topology is guarded; the decision log is intact
   1  something was refused; a topology is not guarded, or there is none; the decision log is not intact
-  2  the input, the cluster or the command line could not be understood";
+  2  the input or the cluster cannot be read, the output cannot be written, or the command line is wrong";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -94,7 +96,7 @@ pub enum Exit {
     Fine,
     /// Something was refused, or is not as it should be.
     Denied,
-    /// The input or the command line could not be understood.
+    /// The input cannot be read, the output cannot be written, or the command line is wrong.
     Unusable,
 }
 
@@ -117,29 +119,30 @@ pub fn run() -> ExitCode {
         command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => cli.run(),
-        Err(error) => {
-            // Nothing can be done where not even the terminal can be written to.
+        // Nothing can be done where standard error cannot be written.
+        Err(error) if error.use_stderr() => {
             let _ = error.print();
-            if error.use_stderr() { Exit::Unusable.into() } else { Exit::Fine.into() }
+            Exit::Unusable.into()
         }
+        // Help, or the version.
+        Err(text) => output::finish(text.print().map(|()| Exit::Fine), &mut io::stderr()).into(),
     }
 }
 
 impl Cli {
     fn run(self) -> ExitCode {
         let Self { color, command } = self;
-        match command {
+        let done = match command {
             // It writes its log from many threads, so it must not find the streams locked.
-            Command::Serve(args) => serve::run(*args),
-            Command::Check(args) => finish(check_on_terminal(&args, color)),
-            Command::Status(args) => {
-                finish(status::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()))
-            }
-            Command::Audit(args) => finish(audit_on_terminal(&args)),
-            Command::Crd(args) => finish(crd::run(&args, &mut io::stdout().lock())),
-            Command::Completions(args) => finish(completions::run(&args, &mut io::stdout().lock())),
-            Command::Man(args) => finish(man::run(&args, &mut io::stdout().lock())),
-        }
+            Command::Serve(args) => return serve::run(*args),
+            Command::Check(args) => check_on_terminal(&args, color),
+            Command::Status(args) => status::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()),
+            Command::Audit(args) => audit_on_terminal(&args),
+            Command::Crd(args) => crd::run(&args, &mut io::stdout().lock()),
+            Command::Completions(args) => completions::run(&args, &mut io::stdout().lock()),
+            Command::Man(args) => man::run(&args, &mut io::stdout().lock()),
+        };
+        output::finish(done, &mut io::stderr()).into()
     }
 }
 
@@ -164,14 +167,6 @@ fn audit_on_terminal(args: &audit::Args) -> io::Result<Exit> {
     audit::run(args, &mut streams)
 }
 
-fn finish(done: io::Result<Exit>) -> ExitCode {
-    let exit = done.unwrap_or_else(|error| {
-        let _ = writeln!(io::stderr(), "lockstep: the output cannot be written: {error}");
-        Exit::Unusable
-    });
-    exit.into()
-}
-
 impl Color {
     fn is_wanted(self) -> bool {
         match self {
@@ -188,14 +183,6 @@ fn command(called: Option<&OsStr>) -> clap::Command {
     match called.map(Path::new).and_then(Path::file_stem).and_then(OsStr::to_str) {
         Some("kubectl-lockstep") => command.bin_name("kubectl lockstep"),
         _ => command,
-    }
-}
-
-/// Writes all of a text. A reader that has seen enough, such as `head`, is no error.
-fn print(stdout: &mut dyn Write, text: &[u8]) -> io::Result<()> {
-    match stdout.write_all(text).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done,
     }
 }
 

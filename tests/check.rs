@@ -1,6 +1,6 @@
 //! `lockstep check` as people and programs use it: the built binary, its output and its exit code.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 

@@ -3,6 +3,7 @@
 mod support;
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -298,6 +299,13 @@ async fn the_command_tells_by_its_exit_code() {
     let (code, out, _) = status(kubeconfig, &[]).await;
     assert_eq!(code, 1);
     assert!(out.starts_with("there is no GatewayTopology in the cluster"), "{out}");
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    command.arg("status").env("KUBECONFIG", kubeconfig).stdout(full).stderr(Stdio::piped());
+    let output = command.spawn().unwrap().wait_with_output().await.unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(err.starts_with("lockstep: standard output cannot be written"), "{err}");
 
     create(&client, &topology("one")).await;
     for arguments in [&["-o", "json"][..], &["-o", "json", "--wait", "1"]] {

@@ -24,12 +24,12 @@ pub struct Read {
 /// Reads a log and hands on every record that is asked for, with its line and the line's text.
 ///
 /// # Errors
-/// What the reader says, or `each`.
-pub fn read(
+/// What the reader says, or `each`, which ends it.
+pub fn read<E: From<io::Error>>(
     reader: impl BufRead,
     filter: &Filter,
-    mut each: impl FnMut(&Line<'_>, &Record<'_>, &[u8]) -> io::Result<()>,
-) -> io::Result<Read> {
+    mut each: impl FnMut(&Line<'_>, &Record<'_>, &[u8]) -> Result<(), E>,
+) -> Result<Read, E> {
     let (mut lines, mut read) = (Lines::new(reader), Read::default());
     while let Some(raw) = lines.next_line()? {
         match serde_json::from_slice::<Line<'_>>(raw.bytes) {

@@ -52,24 +52,40 @@ pub(super) fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
     }
 }
 
+/// Why a file was not gone through to its end.
+#[derive(Debug)]
+enum Stopped {
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// What it holds cannot be printed.
+    Unprintable(io::Error),
+}
+
+impl From<io::Error> for Stopped {
+    fn from(error: io::Error) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
 /// Hands on each file by its name, and `-` as standard input. The first one that cannot be read is told, and ends it.
 fn each_file(
     paths: &[PathBuf],
     streams: &mut Streams<'_>,
-    mut each: impl FnMut(&str, &mut dyn BufRead, &mut dyn Write) -> io::Result<()>,
+    mut each: impl FnMut(&str, &mut dyn BufRead, &mut dyn Write) -> Result<(), Stopped>,
 ) -> io::Result<bool> {
     for path in paths {
         let name = path.display().to_string();
-        let read = if path == Path::new("-") {
+        let gone_through = if path == Path::new("-") {
             each("standard input", streams.stdin, streams.stdout)
         } else {
-            File::open(path).and_then(|file| each(&name, &mut BufReader::new(file), streams.stdout))
+            File::open(path)
+                .map_err(Stopped::from)
+                .and_then(|file| each(&name, &mut BufReader::new(file), streams.stdout))
         };
-        match read {
+        match gone_through {
             Ok(()) => {}
-            // A reader that has seen enough, such as `head`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(true),
-            Err(error) => {
+            Err(Stopped::Unprintable(error)) => return Err(error),
+            Err(Stopped::Unreadable(error)) => {
                 let sentence = format!("lockstep: `{name}` cannot be read: {error}\n");
                 print(streams.stderr, sentence.as_bytes())?;
                 return Ok(false);

@@ -10,8 +10,9 @@ use clap::ValueEnum;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Exit, Streams, each_file, moment};
+use super::{Exit, Stopped, Streams, each_file, moment};
 use crate::audit::query::{Counts, Dimension, Filter, Read, Row, read};
+use crate::audit::{Line, Record};
 use crate::cli::print;
 
 /// Filter and count the records of a decision log
@@ -99,18 +100,8 @@ pub(super) fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
                 counts.borrow_mut().add(line, record);
                 return Ok(());
             }
-            match args.format {
-                Format::Table if !begun => out.write_all(table::head().as_bytes())?,
-                Format::Json if begun => out.write_all(b",\n")?,
-                Format::Json => writeln!(out, "{{\"version\":{VERSION},\"records\":[")?,
-                Format::Table | Format::Lines => {}
-            }
-            begun = true;
-            match args.format {
-                Format::Table => out.write_all(table::row(line, record).as_bytes()),
-                Format::Json => out.write_all(raw),
-                Format::Lines => out.write_all(raw).and_then(|()| out.write_all(b"\n")),
-            }
+            let begins = !std::mem::replace(&mut begun, true);
+            show(args.format, begins, line, record, raw, out).map_err(Stopped::Unprintable)
         })?;
         total.found = total.found.saturating_add(found.found);
         total.dropped = total.dropped.saturating_add(found.dropped);
@@ -132,6 +123,28 @@ pub(super) fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
     }
     tell_gaps(total, streams.stderr)?;
     Ok(Exit::Fine)
+}
+
+/// One record; the first one begins the table or the document.
+fn show(
+    format: Format,
+    begins: bool,
+    line: &Line<'_>,
+    record: &Record<'_>,
+    raw: &[u8],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match format {
+        Format::Table if begins => out.write_all(table::head().as_bytes())?,
+        Format::Json if begins => writeln!(out, "{{\"version\":{VERSION},\"records\":[")?,
+        Format::Json => out.write_all(b",\n")?,
+        Format::Table | Format::Lines => {}
+    }
+    match format {
+        Format::Table => out.write_all(table::row(line, record).as_bytes()),
+        Format::Json => out.write_all(raw),
+        Format::Lines => out.write_all(raw).and_then(|()| out.write_all(b"\n")),
+    }
 }
 
 fn filter(args: &Args) -> Filter {

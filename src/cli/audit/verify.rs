@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
         (false, true) => Scope::Excerpt,
         (false, false) => Scope::Tail,
     });
-    if !each_file(&args.files, streams, |name, reader, _| verifier.read(name, reader))? {
+    if !each_file(&args.files, streams, |name, reader, _| Ok(verifier.read(name, reader)?))? {
         return Ok(Exit::Unusable);
     }
     let report = verifier.finish();
