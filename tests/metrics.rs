@@ -8,6 +8,7 @@ mod metrics {
     mod alerts;
     mod cluster;
     mod course;
+    mod decisions;
     mod exposition;
     #[path = "../chart/helm.rs"]
     #[allow(dead_code, reason = "shared with the tests of the chart")]
