@@ -47,6 +47,10 @@ crd:
 audit-schema:
     cargo run --locked --quiet -- audit schema > docs/audit.schema.json
 
+# The reference of the command line.
+cli-docs:
+    LOCKSTEP_BLESS=1 cargo test --locked --test docs -- the_reference_is
+
 # What is made of the chart and kept beside it: the table in its README, and the snapshots. Read what git shows.
 chart-docs:
     LOCKSTEP_BLESS=1 cargo test --locked --test chart -- the_readmes_table what_is_rendered

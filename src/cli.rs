@@ -32,14 +32,16 @@ client's source IP survives to the gateway and to the audit log.
 As a webhook (`serve`) it changes or refuses what would break that. Offline (`check`) it gives the same verdicts \
 on manifests.";
 
+/// Narrow enough for every terminal: what is wrapped cannot be copied.
 const EXAMPLES: &str = "\
 Examples:
   Check what a chart would install:
-    helm template istio-ingressgateway istio/gateway -n istio-system | lockstep check -n istio-system -
+    helm template istio-ingressgateway istio/gateway -n istio-system |
+      lockstep check -n istio-system -
 
   Check a directory against the nodes and pools of the cluster:
-    kubectl get nodes,ipaddresspools,l2advertisements -A -o yaml > cluster.yaml
-    lockstep check --facts cluster.yaml manifests/
+    kubectl get nodes,ipaddresspools,l2advertisements -A -o yaml > all.yaml
+    lockstep check --facts all.yaml manifests/
 
   Install the GatewayTopology kind:
     lockstep crd | kubectl apply -f -
@@ -52,16 +54,18 @@ Examples:
     lockstep audit verify audit.log.1 audit.log
 
 Exit codes:
-  0  nothing was refused; every topology is guarded; the decision log is intact
-  1  something was refused; a topology is not guarded, or there is none; the decision log is not intact
-  2  the input or the cluster cannot be read, the output cannot be written, or the command line is wrong";
+  0  nothing was refused; every topology is guarded; the log is intact
+  1  something was refused; a topology is not guarded, or there is none;
+     the decision log is not intact
+  2  the input or the cluster cannot be read, the output cannot be written,
+     or the command line is wrong";
 
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "lockstep", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
-    /// When to use colours; `auto` means on a terminal, unless `NO_COLOR` is set
+    /// When to use colours
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     color: Color,
     #[command(subcommand)]
@@ -193,6 +197,7 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+        assert!(EXAMPLES.lines().all(|line| line.len() < 80));
     }
 
     #[test]

@@ -22,6 +22,9 @@ use super::{Exit, print};
 ///
 /// Objects are judged as if they were created. A Deployment, a Job and their like are judged by
 /// the pods that they would create. A recorded `AdmissionReview` is judged as it was sent.
+///
+/// The exit code is 0 if nothing was refused, 1 if something was, or with `--strict` would be changed, and 2 if
+/// something cannot be read.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Files, directories (every `.yaml`, `.yml` and `.json` below) and `-` for standard input

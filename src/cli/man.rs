@@ -10,19 +10,34 @@ use super::{Cli, Exit, print};
 
 /// Print a manual page
 ///
-/// `lockstep man > lockstep.1` and `lockstep man check > lockstep-check.1` are what a package installs.
+/// `lockstep man > lockstep.1` and `lockstep man audit-query > lockstep-audit-query.1` are what a package installs.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// The command that the page is about; without it, `lockstep` itself
-    #[arg(value_parser = PossibleValuesParser::new(["serve", "check", "status", "audit", "crd", "completions", "man"]))]
+    #[arg(value_parser = PossibleValuesParser::new(PAGES))]
     command: Option<String>,
 }
+
+/// The command line is being described while its values are told, so it cannot be asked for its commands here.
+const PAGES: [&str; 10] = [
+    "serve",
+    "check",
+    "status",
+    "audit",
+    "audit-verify",
+    "audit-query",
+    "audit-schema",
+    "crd",
+    "completions",
+    "man",
+];
 
 /// Prints the page.
 pub(super) fn run(args: &Args, stdout: &mut dyn Write) -> io::Result<Exit> {
     let mut root = Cli::command();
     root.build();
-    let page = args.command.as_deref().and_then(|name| root.find_subcommand(name)).unwrap_or(&root);
+    let path = args.command.iter().flat_map(|name| name.split('-'));
+    let page = path.fold(&root, |command, name| command.find_subcommand(name).unwrap_or(command));
     let mut text = Vec::new();
     Man::new(page.clone()).render(&mut text)?;
     print(stdout, &text)?;
@@ -36,17 +51,31 @@ mod tests {
     use super::*;
     use crate::cli::Command;
 
+    fn page(name: &str) -> String {
+        let Command::Man(args) = Cli::parse_from(["lockstep", "man", name]).command else {
+            panic!("another command")
+        };
+        let mut text = Vec::new();
+        run(&args, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    fn names(commands: &clap::Command, before: &str) -> Vec<String> {
+        let inner = commands.get_subcommands().flat_map(|command| {
+            let name = format!("{before}{}", command.get_name());
+            let below = names(command, &format!("{name}-"));
+            std::iter::once(name).chain(below)
+        });
+        inner.collect()
+    }
+
     #[test]
     fn every_command_has_a_page() {
-        for command in Cli::command().get_subcommands() {
-            let name = command.get_name();
-            let Command::Man(args) = Cli::parse_from(["lockstep", "man", name]).command else {
-                panic!("another command")
-            };
-            let mut text = Vec::new();
-            run(&args, &mut text).unwrap();
-            let text = String::from_utf8(text).unwrap();
-            assert!(text.contains(&format!("lockstep\\-{name}")), "{name}: {text}");
+        let names = names(&Cli::command(), "");
+        assert_eq!(names, PAGES);
+        for name in names {
+            let heading = format!("lockstep\\-{} \\-", name.replace('-', "\\-"));
+            assert!(page(&name).contains(&heading), "{name}: {}", page(&name));
         }
     }
 }

@@ -37,6 +37,9 @@ use signals::Stop;
 ///
 /// It answers `POST /mutate` and `POST /validate` over HTTPS, and `/livez`, `/readyz` and `/metrics` over
 /// plain HTTP on the admin port. Until it knows the cluster's state it answers no review at all.
+///
+/// After SIGTERM or SIGINT it drains and ends; a second one ends it at once. The exit code is 0 if it was told to
+/// end, and 2 if it cannot start or go on.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Where reviews are taken
@@ -74,7 +77,7 @@ pub struct Args {
     /// For how many seconds reviews are still answered after SIGTERM, while callers turn to other replicas
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().drain.as_secs(), env = "LOCKSTEP_DRAIN")]
     drain: u64,
-    /// The form of the log on standard error: `auto` is text on a terminal and JSON otherwise
+    /// The form of the log on standard error
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto, env = "LOCKSTEP_LOG_FORMAT")]
     log_format: LogFormat,
     /// The least level that is logged, or directives such as `info,lockstep::cluster=debug`; SIGUSR1 adds debug events, SIGUSR2 takes them back
@@ -82,7 +85,7 @@ pub struct Args {
         long,
         value_name = "LEVEL",
         default_value = "info,kube_runtime::watcher=error",
-        env = "LOCKSTEP_LOG"
+        env = "LOCKSTEP_LOG_LEVEL"
     )]
     log_level: String,
 }

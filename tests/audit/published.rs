@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::log::{assert_whole, audit, lines};
 use super::world::{response, review, review_elsewhere, seed};
+use crate::support::held::assert_file_holds;
 use crate::support::https::{Connection, trusting};
 use crate::support::serve::Serve;
 
@@ -14,11 +15,7 @@ use crate::support::serve::Serve;
 fn the_committed_schema_is_what_the_command_prints() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/audit.schema.json");
     let printed = String::from_utf8(audit(&["schema"], &[]).stdout).unwrap();
-    if std::env::var_os("LOCKSTEP_BLESS").is_some() {
-        std::fs::write(&path, &printed).unwrap();
-    }
-    let committed = std::fs::read_to_string(&path).unwrap();
-    assert!(committed == printed, "`lockstep audit schema > docs/audit.schema.json`, or `just audit-schema`");
+    assert_file_holds(&path, &printed);
 }
 
 /// Every property that the schema has anywhere.

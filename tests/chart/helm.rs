@@ -87,22 +87,3 @@ pub fn the(kind: &str, objects: &[Value]) -> Value {
     assert_eq!(found.len(), 1, "objects of kind {kind}");
     found[0].clone()
 }
-
-/// Compares a file of the repository with what it should hold, or writes it with `LOCKSTEP_BLESS=1`.
-pub fn assert_file_holds(path: &Path, expected: &str) {
-    if std::env::var_os("LOCKSTEP_BLESS").is_some() {
-        std::fs::write(path, expected).unwrap();
-        return;
-    }
-    let held = std::fs::read_to_string(path).unwrap_or_default();
-    let different = held.lines().zip(expected.lines()).position(|(held, expected)| held != expected);
-    let line = different.unwrap_or_else(|| held.lines().count().min(expected.lines().count()));
-    assert!(
-        held == expected,
-        "`{}` differs in line {}; run the test with LOCKSTEP_BLESS=1 and read what git shows:\n-{}\n+{}",
-        path.display(),
-        line + 1,
-        held.lines().nth(line).unwrap_or_default(),
-        expected.lines().nth(line).unwrap_or_default(),
-    );
-}

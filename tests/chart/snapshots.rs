@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::helm::{Helm, VALUES, assert_file_holds, chart, text};
+use super::helm::{Helm, VALUES, chart, text};
+use crate::support::held::assert_file_holds;
 
 /// Functions whose answer is another one each time, or in each cluster.
 const MOODS: [&str; 8] = ["lookup", "genCA", "genSelf", "genSigned", "genPrivate", "rand", "now", "uuidv4"];

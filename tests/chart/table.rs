@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::helm::{assert_file_holds, chart, text};
+use super::helm::{chart, text};
+use crate::support::held::assert_part_holds;
 
 const BEGIN: &str = "<!-- values: made from values.yaml by `just chart-docs` -->\n";
 const END: &str = "<!-- end of values -->\n";
@@ -15,11 +16,7 @@ const LONGEST_DEFAULT: usize = 60;
 
 #[test]
 fn the_readmes_table_is_what_values_yaml_says() {
-    let readme = text("README.md");
-    let (before, rest) = readme.split_once(BEGIN).expect("README.md has no place for the values");
-    let (_, after) = rest.split_once(END).expect("README.md has no end of the values");
-    let expected = format!("{before}{BEGIN}{}{END}{after}", table(&text("values.yaml")));
-    assert_file_holds(Path::new(&chart("README.md")), &expected);
+    assert_part_holds(Path::new(&chart("README.md")), BEGIN, END, &table(&text("values.yaml")));
 }
 
 /// One row for every value that has a comment. Every value must have one, or be inside one that has.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::helm::assert_file_holds;
 use super::page::{Family, Page};
+use crate::support::held::assert_part_holds;
 
 const BEGIN: &str =
     "<!-- What the program exports: tests/metrics/table.rs writes it with LOCKSTEP_BLESS=1. -->\n";
@@ -44,8 +44,5 @@ fn table(page: &Page) -> String {
 /// The page has the row of every metric that a replica in a cluster exports.
 pub fn assert_lists(page: &Page) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
-    let held = std::fs::read_to_string(&path).unwrap();
-    let (start, rest) = held.split_once(BEGIN).unwrap();
-    let (_, end) = rest.split_once(END).unwrap();
-    assert_file_holds(&path, &format!("{start}{BEGIN}{}{END}{end}", table(page)));
+    assert_part_holds(&path, BEGIN, END, &table(page));
 }

@@ -19,6 +19,8 @@ use crate::cli::print;
 ///
 /// Flags of different kinds must all be met, and of several values of one kind, one is enough. With `--by` the
 /// records are counted instead of shown.
+///
+/// The exit code is 0, whether or not a record was found, and 2 if a file cannot be read.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// The files, in order; `-` is standard input
@@ -39,7 +41,7 @@ pub(super) struct Args {
     /// The reason code
     #[arg(long, value_name = "CODE")]
     reason: Vec<String>,
-    /// allow, edit or deny
+    /// The verdict
     #[arg(long, value_name = "VERDICT", value_parser = ["allow", "edit", "deny"])]
     verdict: Vec<String>,
     /// The object's kind

@@ -23,10 +23,10 @@ use callers::CallerArgs;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TlsArgs {
-    /// The certificate chain to serve, as PEM; without it one is made for trying out
+    /// The certificate chain to serve, as PEM, with `--tls-key`; without it one is made for trying out
     #[arg(long, value_name = "FILE", requires = "tls_key", env = "LOCKSTEP_TLS_CERT")]
     tls_cert: Option<PathBuf>,
-    /// Its private key, as PEM; both files are read again when they change
+    /// The private key of `--tls-cert`, as PEM; both files are read again when they change
     #[arg(long, value_name = "FILE", requires = "tls_cert", env = "LOCKSTEP_TLS_KEY")]
     tls_key: Option<PathBuf>,
     /// Every how many seconds the files are looked at

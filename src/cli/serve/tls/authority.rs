@@ -18,7 +18,8 @@ use crate::cluster::authority::{Metrics, Outlets, SecretName, Settings};
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct AuthorityArgs {
     /// Keep a certificate authority in this Secret, which must exist and may be empty, and serve certificates of
-    /// it; the CA is put into the webhook configurations, and rotated
+    /// it; the CA is put into the webhook configurations, and rotated; needs `--webhook-configuration`
+    /// and `--tls-name`
     #[arg(
         long,
         value_name = "NAMESPACE/NAME",

@@ -10,8 +10,8 @@ pub(super) struct CallerArgs {
     /// changes
     #[arg(long, value_name = "FILE", env = "LOCKSTEP_CLIENT_CA")]
     client_ca: Option<PathBuf>,
-    /// A name of which that certificate must carry one, as DNS name or common name; may be repeated, and without it
-    /// any will do
+    /// A name of which the certificate of a caller must carry one, as DNS name or common name; may be repeated, and
+    /// without it any will do; needs `--client-ca`
     #[arg(
         long,
         value_name = "NAME",
