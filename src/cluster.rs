@@ -17,6 +17,7 @@
 
 pub mod authority;
 mod contact;
+mod failure;
 mod follow;
 mod holdings;
 mod inbox;

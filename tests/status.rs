@@ -291,7 +291,10 @@ async fn the_command_tells_by_its_exit_code() {
     for arguments in [&[][..], &["--wait", "1"]] {
         let (code, out, err) = status(kubeconfig, arguments).await;
         assert_eq!((code, out.as_str()), (2, ""), "{err}");
-        assert!(err.starts_with("lockstep: the cluster's topologies c"), "{err}");
+        assert_eq!(
+            err,
+            "lockstep: the kind `GatewayTopology` is not installed: apply the output of `lockstep crd`\n"
+        );
     }
 
     let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();

@@ -66,7 +66,7 @@ async fn read(wait: Option<u64>) -> Result<Topologies, String> {
         }
         None => reported::list(client).await,
     };
-    read.map_err(|error| chain(&error))
+    read.map_err(|error| error.to_string())
 }
 
 /// What `serve` can do without a cluster, this command cannot.

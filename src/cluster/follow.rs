@@ -11,10 +11,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::contact::{self, Contact};
+use super::failure::Failure;
 use super::item::{Item, Raw};
 use super::listing::{Listing, Report};
 use super::target::{Target, WatchId};
-use super::trouble::{Failure, Trouble};
+use super::trouble::Trouble;
 use super::{Metrics, Watched};
 use crate::facts::ObjectKey;
 

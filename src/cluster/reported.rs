@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::Watched;
+use super::failure::Failure;
 use super::item::Raw;
 use super::latest::Latest;
 use super::listing::Listing;
@@ -34,24 +35,33 @@ pub type Topologies = BTreeMap<String, Reported>;
 /// Why topologies could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
+    /// There is no such kind.
+    #[error("the kind `GatewayTopology` is not installed: apply the output of `lockstep crd`")]
+    NoKind,
     /// The API server refuses, or cannot be reached.
-    #[error("the cluster's topologies cannot be read")]
-    List(#[source] Box<kube::Error>),
-    /// The same, all the time.
-    #[error("the cluster's topologies could not be read in time")]
-    Watch(#[source] Box<watcher::Error>),
+    #[error("the cluster's topologies cannot be read: {0}")]
+    Refused(String),
     /// There was no answer at all.
     #[error("the API server has not answered in time")]
     Silent,
 }
 
+impl From<Failure> for Unread {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Missing => Self::NoKind,
+            Failure::Other(words) => Self::Refused(words),
+        }
+    }
+}
+
 /// Reads all topologies.
 ///
 /// # Errors
-/// [`Unread::List`].
+/// [`Unread::NoKind`] and [`Unread::Refused`].
 pub async fn list(client: Client) -> Result<Topologies, Unread> {
     let objects = topologies(client).list(&ListParams::default()).await;
-    let objects = objects.map_err(|error| Unread::List(Box::new(error)))?;
+    let objects = objects.map_err(|error| Failure::from(&error))?;
     let read = objects.items.into_iter().map(|object| {
         let (key, reported) = read(object);
         (key.name, reported)
@@ -62,7 +72,7 @@ pub async fn list(client: Client) -> Result<Topologies, Unread> {
 /// Watches until the topologies are as wanted or `patience` has run out, and returns them as they are then.
 ///
 /// # Errors
-/// [`Unread::Watch`] and [`Unread::Silent`], if they could not be read at all.
+/// [`Unread`], if they could not be read at all.
 pub async fn wait(
     client: Client,
     patience: Duration,
@@ -80,7 +90,7 @@ pub async fn wait(
                     latest.apply(report);
                 }
             }
-            Err(error) => unread = Unread::Watch(Box::new(error)),
+            Err(error) => unread = Failure::from(&error).into(),
         }
         if latest.items().is_some_and(&is_wanted) {
             break;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{self, DefaultBackoff};
+use kube::runtime::watcher::DefaultBackoff;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::Watched;
+use super::failure::Failure;
 use super::target::Target;
 
 /// How soon a kind that is not installed is asked for again. A person who installs it waits that long, and
@@ -28,33 +29,6 @@ pub(super) struct Trouble {
     last: Option<(Instant, Failure)>,
 }
 
-/// Why a watch does not deliver.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The API server does not know the kind.
-    Missing,
-    /// Anything else, in the words of the client.
-    Other(String),
-}
-
-impl From<&watcher::Error> for Failure {
-    fn from(error: &watcher::Error) -> Self {
-        let status = match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status))
-            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-            | watcher::Error::WatchFailed(kube::Error::Api(status))
-            | watcher::Error::WatchError(status) => Some(status),
-            _ => None,
-        };
-        match status {
-            Some(status) if status.code == 404 => Self::Missing,
-            // The text of the client's own errors repeats its source, and `{:?}` of it.
-            Some(status) => Self::Other(format!("{} ({})", status.message, status.code)),
-            None => Self::Other(error.to_string()),
-        }
-    }
-}
-
 impl Trouble {
     /// Notes a failure and says how long to wait.
     pub(super) fn note(&mut self, failure: &Failure, target: &Target) -> Duration {
@@ -69,7 +43,7 @@ impl Trouble {
             Failure::Other(_) => self.backoff.next().map_or(LONGEST_PAUSE, |pause| pause.min(LONGEST_PAUSE)),
         };
         if is_news {
-            failure.announce(target);
+            announce(failure, target);
         } else {
             debug!(kind = ?target.kind, namespace = target.namespace, ?failure, "the watch still fails");
         }
@@ -86,46 +60,27 @@ impl Trouble {
     }
 }
 
-impl Failure {
-    fn announce(&self, target: &Target) {
-        let (kind, namespace) = (target.kind, target.namespace.as_deref());
-        match self {
-            Self::Missing if kind == Watched::GatewayTopology => error!(
-                ?kind,
-                "the kind is not installed, so nothing can be answered: apply the output of `lockstep crd`"
-            ),
-            Self::Missing => warn!(?kind, namespace, "the kind is not installed; waiting for it"),
-            Self::Other(failure) => {
-                warn!(?kind, namespace, error = failure, "the watch failed; trying again until it works");
-            }
+fn announce(failure: &Failure, target: &Target) {
+    let (kind, namespace) = (target.kind, target.namespace.as_deref());
+    match failure {
+        Failure::Missing if kind == Watched::GatewayTopology => error!(
+            ?kind,
+            "the kind is not installed, so nothing can be answered: apply the output of `lockstep crd`"
+        ),
+        Failure::Missing => warn!(?kind, namespace, "the kind is not installed; waiting for it"),
+        Failure::Other(failure) => {
+            warn!(?kind, namespace, error = failure, "the watch failed; trying again until it works");
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use kube::core::Status;
-
     use super::*;
     use crate::topology::GatewayTopologySpec;
 
     fn target() -> Target {
         super::super::target::targets([&GatewayTopologySpec::default()].into_iter()).pop_last().unwrap()
-    }
-
-    fn api_error(code: u16, message: &str) -> watcher::Error {
-        let status = Status::failure(message, "").with_code(code);
-        watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))
-    }
-
-    #[test]
-    fn only_a_404_is_a_missing_kind() {
-        let missing = Failure::from(&api_error(404, "404 page not found"));
-        assert_eq!(missing, Failure::Missing);
-        let forbidden = Failure::from(&api_error(403, "alice may not"));
-        assert_eq!(forbidden, Failure::Other("alice may not (403)".to_owned()));
-        let odd = Failure::from(&watcher::Error::NoResourceVersion);
-        assert_eq!(odd, Failure::Other(watcher::Error::NoResourceVersion.to_string()));
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! What keeps a pass from being complete.
 
+use super::super::failure::words;
 use super::secret::SecretName;
 use crate::certs::authority::{AuthorityError, CaError, LeafError};
 
@@ -54,11 +55,6 @@ pub enum Error {
 
 impl Error {
     pub(super) fn api(object: String, verb: &'static str, error: &kube::Error) -> Self {
-        let cause = match error {
-            // The text of the client's own errors repeats its source, and `{:?}` of it.
-            kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
-            other => other.to_string(),
-        };
-        Self::Api { object, verb, cause }
+        Self::Api { object, verb, cause: words(error) }
     }
 }

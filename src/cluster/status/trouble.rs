@@ -6,6 +6,8 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::DefaultBackoff;
 use tracing::{debug, info, warn};
 
+use crate::cluster::failure::words;
+
 /// Where kube's backoff has no further pause to offer.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -39,14 +41,13 @@ impl Trouble {
 }
 
 fn told(error: &kube::Error) -> String {
+    let words = words(error);
     match error {
         // A chart's upgrade leaves the definition as it is.
         kube::Error::Api(status) if status.code == 404 => {
-            format!("{} (404): apply the output of `lockstep crd`", status.message)
+            format!("{words}: apply the output of `lockstep crd`")
         }
-        // The text of the client's own errors repeats its source, and `{:?}` of it.
-        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
-        error => error.to_string(),
+        _ => words,
     }
 }
 
