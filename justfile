@@ -36,7 +36,7 @@ e2e:
 
 # The tests that need no server: seconds.
 quick:
-    cargo test --locked --lib --test selector_reasoning
+    cargo test --locked --lib --test selector_reasoning --test walls --test docs
     cargo test --locked --test cases by_the_rules
 
 # The chart's copy of the definition of topologies.

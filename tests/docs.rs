@@ -1,5 +1,5 @@
 //! What the documents say is so: links lead somewhere, commands are understood, what is shown is what is printed,
-//! and what is named is there. Seconds, and no server.
+//! and what is named is there. It takes a second, and no server.
 
 #![allow(unreachable_pub, reason = "every program uses its own part of what is shared")]
 
@@ -8,6 +8,11 @@
 mod held;
 
 mod docs {
+    mod commands;
+    mod links;
+    mod names;
     mod page;
     mod reference;
+    mod shown;
+    mod words;
 }

@@ -1,1 +1,122 @@
+//! The documents, taken apart.
 
+use std::path::{Path, PathBuf};
+
+/// The folder that everything is in.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of the repository.
+pub fn text(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("`{path}`: {error}"))
+}
+
+/// A document.
+#[derive(Debug)]
+pub struct Page {
+    /// Its path in the repository.
+    pub path: PathBuf,
+    pub text: String,
+}
+
+/// What stands between two fences.
+#[derive(Debug)]
+pub struct Block {
+    pub language: String,
+    pub text: String,
+}
+
+/// Every document of the repository.
+pub fn pages() -> Vec<Page> {
+    let mut pages = Vec::new();
+    let mut open = vec![root().to_owned()];
+    while let Some(path) = open.pop() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_ours = path == root() || !(name == "target" || name.starts_with('.'));
+        if path.is_dir() && is_ours {
+            open.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            pages.push(page(path.strip_prefix(root()).unwrap().to_str().unwrap()));
+        }
+    }
+    assert!(pages.len() > 7, "{} pages", pages.len());
+    pages
+}
+
+/// The document at this path.
+pub fn page(path: &str) -> Page {
+    Page { path: path.into(), text: text(path) }
+}
+
+impl Page {
+    /// What stands between fences, and the paragraphs outside them; a row of a table is one of its own.
+    fn parts(&self) -> (Vec<Block>, Vec<String>) {
+        let (mut blocks, mut paragraphs): (Vec<Block>, Vec<String>) = (Vec::new(), vec![String::new()]);
+        let mut is_inside = false;
+        for line in self.text.lines() {
+            if let Some(language) = line.trim_start().strip_prefix("```") {
+                if !is_inside {
+                    blocks.push(Block { language: language.to_owned(), text: String::new() });
+                    paragraphs.push(String::new());
+                }
+                is_inside = !is_inside;
+            } else if is_inside {
+                blocks.last_mut().unwrap().text += &format!("{line}\n");
+            } else if line.is_empty() || line.starts_with('|') || line.starts_with('#') {
+                paragraphs.push(line.to_owned());
+            } else {
+                let paragraph = paragraphs.last_mut().unwrap();
+                *paragraph = format!("{paragraph} {}", line.trim());
+            }
+        }
+        assert!(!is_inside, "`{}` ends inside a fence", self.path.display());
+        (blocks, paragraphs)
+    }
+
+    /// The blocks in one of these languages.
+    pub fn blocks(&self, languages: &[&str]) -> Vec<Block> {
+        let all = self.parts().0.into_iter();
+        all.filter(|block| languages.contains(&block.language.as_str())).collect()
+    }
+
+    /// The paragraphs outside of blocks.
+    pub fn paragraphs(&self) -> Vec<String> {
+        self.parts().1
+    }
+
+    /// What stands between backticks, in the order of the text.
+    pub fn spans(&self) -> Vec<String> {
+        let of = |paragraph: &String| -> Vec<String> {
+            let pieces: Vec<&str> = paragraph.split('`').collect();
+            assert!(pieces.len() % 2 == 1, "`{}`: a backtick is missing: {paragraph}", self.path.display());
+            pieces.into_iter().skip(1).step_by(2).map(ToOwned::to_owned).collect()
+        };
+        self.paragraphs().iter().flat_map(of).collect()
+    }
+
+    /// The text between backticks left out.
+    pub fn prose(&self) -> Vec<String> {
+        let of = |paragraph: &String| paragraph.split('`').step_by(2).collect::<Vec<_>>().join("`");
+        self.paragraphs().iter().map(of).collect()
+    }
+
+    /// The cells of the tables, row by row, without the lines between head and body.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let rows = self.paragraphs().into_iter().filter(|line| line.starts_with('|'));
+        let cells = |row: String| -> Vec<String> {
+            let row = row.replace("\\|", "\u{0}");
+            let cells = row.trim_matches('|').split('|');
+            cells.map(|cell| cell.trim().replace('\u{0}', "|")).collect()
+        };
+        rows.map(cells).filter(|cells| !cells[0].starts_with("---")).collect()
+    }
+
+    /// The cells of the table with this head, row by row.
+    pub fn table(&self, head: &[&str]) -> Vec<Vec<String>> {
+        let lines = self.text.lines().skip_while(|line| *line != format!("| {} |", head.join(" | ")));
+        let table: Vec<&str> = lines.take_while(|line| line.starts_with('|')).collect();
+        assert!(table.len() > 2, "`{}` has no table with the head {head:?}", self.path.display());
+        Self { path: self.path.clone(), text: table[2..].join("\n") }.rows()
+    }
+}

@@ -1,0 +1,62 @@
+//! Links lead to files of the repository, and to headings that these have.
+
+use std::path::Path;
+
+use super::page::{Page, pages, root};
+
+/// What stands in `[...](here)`.
+fn links(page: &Page) -> Vec<String> {
+    let of = |paragraph: String| -> Vec<String> {
+        let starts = paragraph.match_indices("](").map(|(at, found)| &paragraph[at + found.len()..]);
+        starts.map(|rest| rest.split_once(')').unwrap().0.to_owned()).collect()
+    };
+    page.prose().into_iter().flat_map(of).collect()
+}
+
+/// The name that GitHub gives to a heading.
+fn anchor(heading: &str) -> String {
+    let heading = heading.to_lowercase();
+    let kept = heading.chars().filter(|kept| kept.is_alphanumeric() || " -_".contains(*kept));
+    kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+}
+
+fn has_heading(file: &Path, wanted: &str) -> bool {
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut headings = text.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+    headings.any(|heading| anchor(heading) == wanted)
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut seen = 0;
+    for page in pages() {
+        for link in links(&page) {
+            if link.contains("://") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').unwrap_or((&link, ""));
+            let own = root().join(&page.path);
+            let file = if path.is_empty() { own } else { own.with_file_name(path) };
+            assert!(file.exists(), "`{}` links to `{link}`", page.path.display());
+            let is_there = heading.is_empty() || has_heading(&file, heading);
+            assert!(is_there, "`{}` links to `{link}`, which has no such heading", page.path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "{seen} links");
+}
+
+/// Sections are also told by name: see "The chain".
+#[test]
+fn every_section_that_is_quoted_is_there() {
+    for page in pages() {
+        let headings: Vec<&str> =
+            page.text.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' ')).collect();
+        for paragraph in page.paragraphs() {
+            for (at, found) in paragraph.match_indices("see \"") {
+                let name = paragraph[at + found.len()..].split('"').next().unwrap();
+                assert!(headings.contains(&name), "`{}` has no section `{name}`", page.path.display());
+            }
+        }
+    }
+}

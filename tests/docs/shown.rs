@@ -1,0 +1,78 @@
+//! What is shown is what is printed, and what is written in YAML can be read.
+
+use std::process::Command;
+
+use lockstep::topology::{BUILT_IN, GatewayTopology, GatewayTopologySpec};
+use lockstep::verdict::Rule;
+use serde_json::Value;
+
+use super::page::{page, pages, root};
+
+fn check(arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    let output = command.arg("check").args(arguments).current_dir(root()).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn the_readmes_diagnostic_is_what_check_prints() {
+    let readme = page("README.md");
+    let blocks = readme.blocks(&["text"]);
+    let [block] = &blocks[..] else { panic!("{blocks:?}") };
+    let (_, out) = check(&["examples/seed", "examples/broken"]);
+    assert!(out.contains(&block.text), "README.md shows:\n{}\nand this is printed:\n{out}", block.text);
+}
+
+#[test]
+fn check_ends_with_the_exit_codes_of_its_table() {
+    let codes: Vec<String> =
+        page("README.md").table(&["exit code", "meaning"]).into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(codes, ["0", "1", "2"]);
+    for (arguments, code) in [
+        (&["examples/seed"][..], 0),
+        (&["examples/broken"], 1),
+        (&["--strict", "examples/seed"], 1),
+        (&["no-such-file"], 2),
+        (&["--no-such-flag"], 2),
+    ] {
+        assert_eq!(check(arguments).0, code, "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_topology_that_is_shown_is_the_built_in_one() {
+    let readme = page("README.md");
+    let blocks = readme.blocks(&["yaml"]);
+    let [block] = &blocks[..] else { panic!("{blocks:?}") };
+    let shown: GatewayTopology = serde_saphyr::from_str(&block.text).unwrap();
+    assert_eq!(shown.metadata.name.as_deref(), Some(BUILT_IN));
+    assert_eq!(shown.spec, GatewayTopologySpec::default());
+    let fields = serde_json::to_value(GatewayTopologySpec::default()).unwrap();
+    let written: Value = serde_saphyr::from_str(&block.text).unwrap();
+    let names = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    for name in names(&fields) {
+        assert!(names(&written["spec"]).contains(&name), "README.md shows no `{name}`");
+    }
+}
+
+#[test]
+fn the_rules_that_are_listed_are_the_rules_that_there_are() {
+    let rows = page("README.md").table(&["rule", "what it does"]);
+    let listed: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(listed, Rule::ALL.map(Rule::id));
+}
+
+#[test]
+fn every_manifest_that_is_shown_can_be_read() {
+    let mut seen = 0;
+    for page in pages() {
+        for block in page.blocks(&["yaml"]) {
+            let read = serde_saphyr::from_multiple::<Value>(&block.text);
+            let objects =
+                read.unwrap_or_else(|error| panic!("`{}`: {error}\n{}", page.path.display(), block.text));
+            assert!(objects.iter().all(Value::is_object), "`{}`", page.path.display());
+            seen += objects.len();
+        }
+    }
+    assert!(seen > 5, "{seen} manifests");
+}
