@@ -12,6 +12,7 @@ mod docs {
     mod links;
     mod names;
     mod page;
+    mod promises;
     mod reference;
     mod shown;
     mod words;

@@ -1,5 +1,7 @@
 //! From `helm install` to `helm uninstall`: what stays as it was, and what is left.
 
+use std::time::Duration;
+
 use axum::http::{Method, StatusCode};
 use base64::Engine;
 use kube::Client;
@@ -98,12 +100,20 @@ async fn an_upgrade_changes_what_was_asked_for_and_keeps_certificates() {
     }
     assert_certified(&client, &ca).await;
 
-    // Turned off in an emergency, and on again.
+    // Turned off in an emergency, and on again. No replica runs here.
+    namespace(&client, "istio-system").await;
+    assert!(!api::post(&client, &gateway_pod("unchecked"), true).await.status.is_success());
     for path in WEBHOOKS {
         assert!(
             call(&client, Method::DELETE, path, "application/json", &Value::Null).await.status.is_success()
         );
     }
+    let turned_off = async {
+        while !api::post(&client, &gateway_pod("unchecked"), true).await.status.is_success() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), turned_off).await.unwrap();
     cluster.upgrade(&[]);
     for path in WEBHOOKS {
         assert_eq!(status_of(&client, path).await, StatusCode::OK);
