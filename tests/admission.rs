@@ -122,6 +122,53 @@ fn fields_in_any_order_mean_the_same() {
     assert_eq!(answer(reversed.as_bytes(), Phase::Mutate), answer(POD, Phase::Mutate));
 }
 
+/// The API server writes them in one order; JSON promises none.
+#[test]
+fn a_request_is_the_same_wherever_its_object_stands() {
+    let request = recorded(POD)["request"].take();
+    let names = ["resource", "operation", "object"];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let fields = order.map(|at| format!("\"{}\":{}", names[at], request[names[at]]));
+        let read = in_order(&format!(
+            "\"uid\":{},\"kind\":{},\"namespace\":{},{}",
+            request["uid"],
+            request["kind"],
+            request["namespace"],
+            fields.join(",")
+        ));
+        assert_eq!(answer(read.as_bytes(), Phase::Mutate), answer(POD, Phase::Mutate), "{order:?}");
+    }
+}
+
+/// A review with a request as it is written.
+fn in_order(request: &str) -> String {
+    format!(r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{{request}}}}}"#)
+}
+
+const PODS: &str =
+    r#""uid":"u","resource":{"group":"","version":"v1","resource":"pods"},"namespace":"istio-system""#;
+
+#[test]
+fn what_goes_is_not_read() {
+    let review =
+        in_order(&format!(r#"{PODS},"operation":"DELETE","oldObject":{{"metadata":{{"labels":[1]}}}}"#));
+    let answer = answer(review.as_bytes(), Phase::Validate);
+    assert_eq!(answer["response"], json!({"uid": "u", "allowed": true}));
+}
+
+#[test]
+fn a_name_to_be_made_up_is_told_by_its_prefix() {
+    for (name, prefix, told) in
+        [("", "gw-", "gw-*"), ("gw-1", "gw-", "gw-1"), ("", "", ""), ("gw-1", "", "gw-1")]
+    {
+        let review = in_order(&format!(
+            r#"{PODS},"name":"{name}","operation":"CREATE","object":{{"metadata":{{"generateName":"{prefix}"}}}}"#
+        ));
+        let request = decode(review.as_bytes()).unwrap();
+        assert_eq!((&*request.name, request.change.unwrap().name.as_str()), (told, name));
+    }
+}
+
 #[test]
 fn what_no_rule_is_about_passes_untouched() {
     let with = |change: &dyn Fn(&mut Value)| {
@@ -236,6 +283,16 @@ fn what_cannot_be_read_is_not_quoted() {
         message.contains("expected a map of strings at line 1") && !message.contains("hunter2"),
         "{message}"
     );
+}
+
+#[test]
+fn what_cannot_be_read_is_told_by_its_place_in_the_review() {
+    let review = in_order(&format!(r#"{PODS},"operation":"CREATE","object":{{"spec":true}}"#));
+    let message = answer(review.as_bytes(), Phase::Validate)["response"]["status"]["message"].take();
+    let column = review.find("true").unwrap() + "true".len();
+    assert!(message.as_str().unwrap().ends_with(&format!("at line 1 column {column}")), "{message}");
+    let error = decode(in_order("").replace("{}", "1").as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("expected a request"), "{error}");
 }
 
 #[test]

@@ -60,5 +60,7 @@ mod tests {
         assert_eq!(groups.names[0], "g\n");
         assert_eq!(serde_json::from_str::<Groups<'_>>("[]").unwrap(), Groups::default());
         assert!(serde_json::from_str::<Groups<'_>>("[1]").is_err());
+        let error = serde_json::from_str::<Groups<'_>>("1").unwrap_err().to_string();
+        assert!(error.contains("expected a list of groups"), "{error}");
     }
 }

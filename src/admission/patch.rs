@@ -95,7 +95,7 @@ fn add(wanted: &Value, path: PointerBuf) -> Option<PatchOperation> {
     Some(PatchOperation::Add(AddOperation { path, value }))
 }
 
-/// The part of an object that edits can touch, as it was received.
+/// The parents of what edits can set, as far as they were received.
 fn skeleton(object: &Object) -> Value {
     match object {
         Object::Pod(pod) => pod_skeleton(pod),
@@ -104,8 +104,7 @@ fn skeleton(object: &Object) -> Value {
             None => json!({}),
         },
         Object::Service(service) => match &service.spec {
-            Some(spec) if spec.external_traffic_policy.is_empty() => json!({"spec": {}}),
-            Some(spec) => json!({"spec": {"externalTrafficPolicy": spec.external_traffic_policy}}),
+            Some(_) => json!({"spec": {}}),
             None => json!({}),
         },
         Object::L2Advertisement(_) => json!({}),

@@ -297,12 +297,6 @@ fn slot<'de, A: MapAccess<'de>>(map: &mut A, request: &RawRequest<'_>) -> Result
     let is_wanted = matches!(request.operation.0.as_ref(), "CREATE" | "UPDATE");
     match request.judged_kind() {
         Some(kind) if is_wanted => Ok(map.next_value_seed(kind)?.map_or(Slot::Absent, Slot::Decoded)),
-        _ if request.resource.resource.is_empty() || request.operation.0.is_empty() => {
-            Ok(map.next_value::<Option<&RawValue>>()?.map_or(Slot::Absent, Slot::Text))
-        }
-        _ => {
-            map.next_value::<IgnoredAny>()?;
-            Ok(Slot::Absent)
-        }
+        _ => Ok(map.next_value::<Option<&RawValue>>()?.map_or(Slot::Absent, Slot::Text)),
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn untouched(uid: &str) -> Vec<u8> {
 pub(super) fn unreadable(uid: &str, error: &DecodeError) -> Vec<u8> {
     let message = wording::clean(&error.to_string(), wording::MESSAGE_LIMIT);
     let status = Status { code: 400, reason: "BadRequest", message, details: None };
-    encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
+    encode(Response { uid, status: Some(status), ..Response::default() })
 }
 
 /// The answer to a request that was judged, and the patch in it.

@@ -107,3 +107,54 @@ pub(super) fn clean(text: &str, limit: usize) -> String {
     }
     cleaned
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{WARNING_LIMIT, WARNINGS_LIMIT, clean, name, warnings};
+    use crate::field::FieldPath;
+    use crate::verdict::{Finding, Reason, Rule, Severity, Verdict};
+
+    #[test]
+    fn text_is_cut_only_where_it_is_too_long_and_no_more_than_needed() {
+        assert_eq!(clean("123456", 6), "123456");
+        assert_eq!(clean("1234567", 6), "123...");
+        assert_eq!(clean("12345\n", 6), "123...");
+        assert_eq!(clean("1234\n", 6), "1234\\n");
+    }
+
+    #[test]
+    fn what_is_printable_stands_for_itself() {
+        assert_eq!(clean(r#"a 'b' "c" \d"#, 64), r#"a 'b' "c" \d"#);
+        assert_eq!(clean("\u{e4}\u{7f}", 64), "\\u{e4}\\u{7f}");
+    }
+
+    #[test]
+    fn names_keep_their_form_as_long_as_the_api_server_would_store_them() {
+        let longest = "x".repeat(253);
+        assert_eq!(name(&longest), longest);
+        assert_eq!(name(&format!("{longest}y")), format!("{}...", "x".repeat(250)));
+        assert_eq!(name("a\tb"), "a\\tb");
+    }
+
+    #[test]
+    fn warnings_fit_together_into_the_headers() {
+        let finding = |severity| Finding {
+            rule: Rule::GatewayPlacement,
+            topology: Arc::from("t"),
+            reason: Reason::NotPlaced,
+            severity,
+            field: FieldPath::default(),
+            message: "m".repeat(1000),
+            help: String::new(),
+            witness: None,
+            nodes: Vec::new(),
+        };
+        let mut findings = vec![finding(Severity::Deny), finding(Severity::Audit)];
+        findings.extend((0..20).map(|_| finding(Severity::Warn)));
+        let warnings = warnings(&Verdict { findings, edits: Vec::new() });
+        assert_eq!(warnings.len(), WARNINGS_LIMIT / WARNING_LIMIT);
+        assert!(warnings.iter().all(|warning| warning.len() == WARNING_LIMIT));
+    }
+}

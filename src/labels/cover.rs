@@ -63,18 +63,10 @@ impl<'a> Piece<'a> {
 
     /// The selector that leaves the fewest keys to split on: one that covers the whole piece, if any does.
     fn nearest(&self, work: &mut Work) -> Result<Option<&'a Selector>, TooComplex> {
-        let mut best: Option<(usize, &Selector)> = None;
         for selector in &self.cover {
             work.spend(selector.size())?;
-            let splits = splits(&self.part, selector).count();
-            if best.is_none_or(|(fewest, _)| splits < fewest) {
-                best = Some((splits, selector));
-            }
-            if splits == 0 {
-                break;
-            }
         }
-        Ok(best.map(|(_, selector)| selector))
+        Ok(self.cover.iter().copied().min_by_key(|selector| splits(&self.part, selector).count()))
     }
 
     /// Pushes the parts of this piece that `taken` does not select: disjoint boxes, one per key to split on.

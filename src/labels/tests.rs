@@ -149,6 +149,19 @@ fn selectors_are_written_in_kubernetes_syntax() {
 }
 
 #[test]
+fn sets_that_only_sets_make_are_written_too() {
+    let written = |values: Values| {
+        let mut selector = Selector::default();
+        selector.require("a", values);
+        selector.to_string()
+    };
+    assert_eq!(written(Values::anything()), "a is anything");
+    assert_eq!(written(Values::present()), "a");
+    let absent_or_x = Values::present().intersect(&Values::none_of(["x"])).complement();
+    assert_eq!(written(absent_or_x), "a absent or in (x)");
+}
+
+#[test]
 fn witnesses_read_as_sentences() {
     let witness = |yaml: &str| selector(yaml).parse().unwrap().witness().unwrap().to_string();
     assert_eq!(witness("{}"), "without labels");

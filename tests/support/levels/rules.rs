@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use json_patch::Patch;
 use lockstep::admission::{self, Outcome as Review, Phase};
 use lockstep::facts::{Declared, Facts, Inventory, ObjectKey};
 use lockstep::topology::GatewayTopologySpec;
@@ -13,16 +14,17 @@ use super::super::case::{Case, Outcome};
 /// Judges the case the way the API server would: mutate, then validate what came of it.
 pub fn judge(case: &Case) -> Outcome {
     let facts = Facts::new(&inventory(case));
-    let mutated = review(case, &case.object, Phase::Mutate, &facts);
+    let (mutated, patch) = review(case, &case.object, Phase::Mutate, &facts);
     let mut outcome = Outcome { verdict: mutated.word().to_owned(), ..Outcome::default() };
     add(&mut outcome, &mutated);
     if mutated.is_denied() {
         return outcome;
     }
-    let edited = admission::edited(&case.object, &mutated.edits).unwrap();
-    let again = review(case, &edited, Phase::Mutate, &facts);
+    let edited = patched(case, patch);
+    assert_eq!(edited, admission::edited(&case.object, &mutated.edits).unwrap(), "`{}`", case.name);
+    let (again, _) = review(case, &edited, Phase::Mutate, &facts);
     assert!(again.edits.is_empty(), "`{}`: what was mutated is mutated again: {:?}", case.name, again.edits);
-    let validated = review(case, &edited, Phase::Validate, &facts);
+    let (validated, _) = review(case, &edited, Phase::Validate, &facts);
     add(&mut outcome, &validated);
     if validated.is_denied() {
         outcome.verdict = "deny".to_owned();
@@ -32,12 +34,21 @@ pub fn judge(case: &Case) -> Outcome {
     outcome
 }
 
-fn review(case: &Case, object: &Value, phase: Phase, facts: &Facts) -> Verdict {
+fn review(case: &Case, object: &Value, phase: Phase, facts: &Facts) -> (Verdict, Option<Patch>) {
     let body = serde_json::to_vec(&case.review(object)).unwrap();
     match admission::review(&body, phase, facts) {
-        Review::Judged { verdict, .. } => verdict,
+        Review::Judged { verdict, patch, .. } => (verdict, patch),
         other => panic!("`{}`: {other:?}", case.name),
     }
+}
+
+/// What the API server would make of the object: the patch was made without having all of it.
+fn patched(case: &Case, patch: Option<Patch>) -> Value {
+    let mut patched = case.object.clone();
+    if let Some(patch) = patch {
+        json_patch::patch(&mut patched, &patch).unwrap();
+    }
+    patched
 }
 
 fn add(outcome: &mut Outcome, verdict: &Verdict) {
