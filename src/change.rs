@@ -26,7 +26,7 @@ pub struct Change {
     pub name: String,
     /// The object as it would be stored.
     pub object: Object,
-    /// The object as it is stored, for an update.
+    /// The object as it is stored; `None` for anything but an update.
     pub old: Option<Object>,
 }
 

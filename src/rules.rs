@@ -8,6 +8,8 @@ mod announcement_placement;
 mod external_traffic_policy;
 mod gateway_placement;
 mod report;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use crate::change::{Change, Operation};

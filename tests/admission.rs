@@ -156,6 +156,17 @@ fn what_goes_is_not_read() {
     assert_eq!(answer["response"], json!({"uid": "u", "allowed": true}));
 }
 
+/// Otherwise a creation that brings itself as what was there before would pass for one that changes nothing.
+#[test]
+fn a_creation_has_no_past() {
+    let mut review = recorded(SERVICE);
+    let request = &mut review["request"];
+    request["oldObject"] = request["object"].clone();
+    assert_eq!(answer_to(&review, Phase::Validate)["allowed"], false);
+    review["request"]["operation"] = "UPDATE".into();
+    assert_eq!(answer_to(&review, Phase::Validate)["allowed"], true);
+}
+
 #[test]
 fn a_name_to_be_made_up_is_told_by_its_prefix() {
     for (name, prefix, told) in

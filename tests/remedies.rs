@@ -127,6 +127,61 @@ fn the_smallest_change_is_proposed() {
 }
 
 #[test]
+fn selectors_are_narrowed_where_that_is_enough() {
+    let arp = "loadbalancerIPs.metallb.io: arp";
+    let help = |text: &str, relation| {
+        let written: Vec<LabelSelector> = serde_saphyr::from_str(text).unwrap();
+        let help = judge(written, &facts(relation)).denials().next().unwrap().help.clone();
+        help.strip_prefix("set `spec.nodeSelectors` to `[").unwrap().strip_suffix("]`").unwrap().to_owned()
+    };
+    let elsewhere = "{matchExpressions: [{key: zone, operator: NotIn, values: [a]}]}";
+    let ndp = "{matchLabels: {loadbalancerIPs.metallb.io: ndp}}";
+    assert_eq!(
+        help(&format!("[{{matchLabels: {{zone: a}}}}, {ndp}, {elsewhere}]"), Match::Exact),
+        format!(
+            "{{matchLabels: {{{arp}, zone: a}}}}, \
+             {{matchLabels: {{{arp}}}, matchExpressions: [{{key: zone, operator: NotIn, values: [a]}}]}}"
+        )
+    );
+    assert_eq!(
+        help(
+            &format!("[{{matchLabels: {{zone: \"yes\"}}}}, {ndp}, {{matchLabels: {{zone: \"1\"}}}}]"),
+            Match::Contained
+        ),
+        format!("{{matchLabels: {{{arp}, zone: \"yes\"}}}}, {{matchLabels: {{{arp}, zone: \"1\"}}}}")
+    );
+    let among = |values: &str| {
+        format!(
+            "{{matchExpressions: [{{key: loadbalancerIPs.metallb.io, operator: In, values: [{values}]}}]}}"
+        )
+    };
+    assert_eq!(
+        help(&format!("[{}, {}]", among("arp, ndp"), among("arp, l3")), Match::Exact),
+        format!("{{matchLabels: {{{arp}}}}}")
+    );
+}
+
+#[test]
+fn more_selectors_than_people_read_are_answered_with_the_placement() {
+    let zone = |n: usize| format!("{{matchLabels: {{zone: z{n}}}}}");
+    let narrowed = |n: usize| format!("{{matchLabels: {{loadbalancerIPs.metallb.io: arp, zone: z{n}}}}}");
+    let list = |count: usize, item: &dyn Fn(usize) -> String| {
+        format!("[{}]", (0..count).map(item).collect::<Vec<_>>().join(", "))
+    };
+    let facts = facts(Match::Contained);
+    let help = |text: &str| {
+        let written: Vec<LabelSelector> = serde_saphyr::from_str(text).unwrap();
+        judge(written, &facts).denials().next().unwrap().help.clone()
+    };
+    let set = |list: &str| format!("set `spec.nodeSelectors` to `{list}`");
+    assert_eq!(help(&list(8, &zone)), set(&list(8, &narrowed)));
+    assert_eq!(help(&list(9, &zone)), set("[{matchLabels: {loadbalancerIPs.metallb.io: arp}}]"));
+    let one_stranger = |n: usize| if n == 7 { zone(n) } else { narrowed(n) };
+    assert_eq!(help(&list(64, &one_stranger)), "remove `spec.nodeSelectors[7]`");
+    assert_eq!(help(&list(65, &one_stranger)), set("[{matchLabels: {loadbalancerIPs.metallb.io: arp}}]"));
+}
+
+#[test]
 fn a_list_of_thousands_is_judged_and_answered_with_the_placement() {
     let named = |n: usize| LabelSelector {
         match_labels: [("kubernetes.io/hostname".into(), format!("n{n}").into())].into(),

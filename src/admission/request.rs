@@ -215,7 +215,10 @@ impl<'a> RawRequest<'a> {
             ))
             .into());
         };
-        let old = self.old_object.decode(kind)?;
+        let old = match operation {
+            Operation::Update => self.old_object.decode(kind)?,
+            _ => None,
+        };
         let change = Change {
             operation,
             namespace: request.namespace.clone().into_owned(),

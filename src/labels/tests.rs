@@ -91,11 +91,34 @@ fn the_same_in_other_words_is_no_duplicate() {
 fn keys_and_values_have_the_api_servers_syntax() {
     let long = "x".repeat(63);
     let prefix = format!("{}.example.com", "y".repeat(60));
-    for key in ["a", "loadbalancerIPs.metallb.io", "example.com/A_b.c-1", &long, &format!("{prefix}/{long}")]
-    {
+    let dashed = "node-role.kubernetes.io/control-plane";
+    let fine = [
+        "a",
+        "loadbalancerIPs.metallb.io",
+        "example.com/A_b.c-1",
+        dashed,
+        &long,
+        &format!("{prefix}/{long}"),
+    ];
+    for key in fine {
         assert_eq!(check_key(key), Ok(()), "{key}");
     }
-    for key in ["", "-a", "a-", "a b", "/a", "a/", "A.com/a", "a..b/c", "a/b/c", &format!("{long}x"), "ä"] {
+    for key in [
+        "",
+        "-a",
+        "a-",
+        "a b",
+        "/a",
+        "a/",
+        "A.com/a",
+        "aB.com/a",
+        "a_b.com/a",
+        "-a.com/a",
+        "a..b/c",
+        "a/b/c",
+        &format!("{long}x"),
+        "ä",
+    ] {
         assert!(check_key(key).is_err(), "{key}");
     }
     for value in ["", "arp", "1.15.0", "A_b", &long] {
@@ -181,4 +204,13 @@ fn witnesses_read_as_sentences() {
         witness("{matchLabels: {a: x, b: x, c: x, d: x, e: x, f: x, g: x, h: x}}"),
         "labelled `a=x`, `b=x`, `c=x`, `d=x`, `e=x`, `f=x` and 2 more"
     );
+}
+
+#[test]
+fn the_length_of_selectors_counts_towards_the_work_limit() {
+    let values = (0..1_000).map(|n| format!("n{n}"));
+    let mut long = Selector::default();
+    long.require("kubernetes.io/hostname", Values::one_of(values));
+    assert_eq!(uncovered(&Selector::default(), std::iter::repeat_n(&long, 1_000)), Err(TooComplex));
+    assert!(uncovered(&Selector::default(), std::iter::repeat_n(&long, 100)).is_ok());
 }

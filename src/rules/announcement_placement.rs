@@ -7,10 +7,12 @@
 mod coverage;
 mod relation;
 mod remedy;
+#[cfg(test)]
+mod tests;
 mod text;
 
+use super::Change;
 use super::report::Report;
-use super::{Change, Operation};
 use crate::facts::{Advertisement, Attachment, Facts, ObjectKey, Pool, Site};
 use crate::labels::TooComplex;
 use crate::objects::{L2Advertisement, Object};
@@ -28,7 +30,7 @@ pub(super) fn check(change: &Change, new: &L2Advertisement, facts: &Facts, repor
         return;
     };
     let old = match &change.old {
-        Some(Object::L2Advertisement(old)) if change.operation == Operation::Update => Some(old),
+        Some(Object::L2Advertisement(old)) => Some(old),
         _ => None,
     };
     if new.metadata.is_terminating || old.is_some_and(|old| old.spec == new.spec) {

@@ -4,8 +4,8 @@
 //! and a policy forced on a Service that turns into `ClusterIP` would block that change and every later one
 //! (Kubernetes 1.36, pkg/registry/core/service/strategy.go `dropTypeDependentFields`). The final type decides.
 
+use super::Change;
 use super::report::{Remark, Report};
-use super::{Change, Operation};
 use crate::facts::{Facts, Site};
 use crate::field::FieldPath;
 use crate::objects::{Object, Service, ServiceSpec};
@@ -66,8 +66,7 @@ fn is_governed(site: &Site, spec: &ServiceSpec) -> bool {
 
 /// Whether an update leaves everything as it was that the rule looks at.
 fn is_unchanged(change: &Change, spec: &ServiceSpec) -> bool {
-    change.operation == Operation::Update
-        && matches!(&change.old, Some(Object::Service(old)) if old.spec.as_ref() == Some(spec))
+    matches!(&change.old, Some(Object::Service(old)) if old.spec.as_ref() == Some(spec))
 }
 
 fn field() -> FieldPath {

@@ -108,3 +108,92 @@ fn check_items(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{GatewayTopologySpec, MAX_CLASS, MAX_ENTRIES, MAX_POOL};
+
+    fn check(spec: Value) -> Result<(), String> {
+        let spec: GatewayTopologySpec = serde_json::from_value(spec).unwrap();
+        spec.check().map_err(|error| error.to_string())
+    }
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|index| format!("name-{index}")).collect()
+    }
+
+    fn labels(count: usize) -> Value {
+        names(count).into_iter().map(|key| (key, Value::from("x"))).collect()
+    }
+
+    #[test]
+    fn the_wrong_field_is_named_with_what_to_do() {
+        for (spec, text) in [
+            (
+                json!({"gateway": {"namespace": ""}}),
+                "spec.gateway.namespace: `` is not the name of a namespace",
+            ),
+            (
+                json!({"gateway": {"namespace": "-a"}}),
+                "spec.gateway.namespace: `-a` is not the name of a namespace",
+            ),
+            (
+                json!({"metallbNamespace": "a.b"}),
+                "spec.metallbNamespace: `a.b` is not the name of a namespace",
+            ),
+            (
+                json!({"gateway": {"podLabels": {}}}),
+                "spec.gateway.podLabels: give at least one label and at most 64",
+            ),
+            (
+                json!({"placement": {"nodeSelector": labels(MAX_ENTRIES + 1)}}),
+                "spec.placement.nodeSelector: give at least one label and at most 64",
+            ),
+            (
+                json!({"placement": {"nodeSelector": {"a b": "x"}}}),
+                "spec.placement.nodeSelector[a b]: `a b` is not a label key: write `name` or `dns.prefix/name`, \
+                 at most 63 characters after the slash",
+            ),
+            (json!({"addressPools": []}), "spec.addressPools: give at least one entry and at most 64"),
+            (
+                json!({"addressPools": names(MAX_ENTRIES + 1)}),
+                "spec.addressPools: give at least one entry and at most 64",
+            ),
+            (
+                json!({"addressPools": ["a", "b", "a"]}),
+                "spec.addressPools[2]: this entry stands twice: remove one",
+            ),
+            (json!({"addressPools": ["a", ""]}), "spec.addressPools[1]: give 1 to 253 characters"),
+            (
+                json!({"service": {"types": ["NodePort", "NodePort"]}}),
+                "spec.service.types[1]: this entry stands twice: remove one",
+            ),
+            (
+                json!({"service": {"loadBalancerClasses": ["x".repeat(MAX_CLASS + 1)]}}),
+                "spec.service.loadBalancerClasses[0]: give 0 to 317 characters",
+            ),
+            (
+                json!({"enforcementByRule": {"placement": "Warn"}}),
+                "spec.enforcementByRule[placement]: there is no rule `placement`: use gateway-placement, \
+                 external-traffic-policy, announcement-placement",
+            ),
+        ] {
+            assert_eq!(check(spec), Err(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_just_small_enough_is_taken() {
+        for spec in [
+            json!({"gateway": {"namespace": "a-1", "podLabels": labels(MAX_ENTRIES)}}),
+            json!({"addressPools": names(MAX_ENTRIES)}),
+            json!({"addressPools": ["x".repeat(MAX_POOL)]}),
+            json!({"service": {"loadBalancerClasses": ["", "x".repeat(MAX_CLASS)]}}),
+            json!({"enforcementByRule": {"gateway-placement": "Warn"}}),
+        ] {
+            assert_eq!(check(spec), Ok(()));
+        }
+    }
+}

@@ -12,7 +12,7 @@ const MAX_EXAMINED: usize = 64;
 /// What to do, in words. Every proposal has been judged: it would be admitted.
 pub(super) fn propose(written: &[LabelSelector], site: &Site) -> String {
     let written = if written.len() > MAX_EXAMINED { &[] } else { written };
-    if let Some((removed, _)) = without_strangers(written, site).filter(|(_, rest)| fits(rest, site)) {
+    if let Some((removed, _)) = without_a_stranger(written, site).filter(|(_, rest)| fits(rest, site)) {
         return format!("remove `spec.nodeSelectors[{removed}]`");
     }
     let proposal = Some(narrowed(written, site))
@@ -26,21 +26,16 @@ fn placement(site: &Site) -> LabelSelector {
     LabelSelector { match_labels: site.spec.placement.node_selector.clone(), match_expressions: Vec::new() }
 }
 
+/// Whether some nodes are selected, and all of them are gateway nodes.
 fn is_within(selector: &LabelSelector, site: &Site) -> bool {
-    selector.parse().is_ok_and(|selector| selector.is_within(&site.placement))
+    selector.parse().is_ok_and(|selector| !selector.is_empty() && selector.is_within(&site.placement))
 }
 
-/// The list without its one selector that admits other nodes; `None` if there are none or several.
-fn without_strangers(written: &[LabelSelector], site: &Site) -> Option<(usize, Vec<LabelSelector>)> {
-    let mut strangers = written.iter().enumerate().filter(|(_, selector)| !is_within(selector, site));
-    let (position, _) = strangers.next()?;
-    let rest: Vec<_> = written
-        .iter()
-        .enumerate()
-        .filter(|(other, _)| *other != position)
-        .map(|(_, kept)| kept.clone())
-        .collect();
-    (strangers.next().is_none() && !rest.is_empty()).then_some((position, rest))
+/// The list without the first selector that admits other nodes, and its position; `None` if there is no such one.
+fn without_a_stranger(written: &[LabelSelector], site: &Site) -> Option<(usize, Vec<LabelSelector>)> {
+    let position = written.iter().position(|selector| !is_within(selector, site))?;
+    let kept = written.iter().enumerate().filter(|(other, _)| *other != position);
+    Some((position, kept.map(|(_, kept)| kept.clone()).collect()))
 }
 
 /// Every selector that can be narrowed to the placement, narrowed.

@@ -124,3 +124,55 @@ fn has_integer(held: Option<&Values>, bounds: Bounds) -> bool {
         None => bounds.below.saturating_sub(bounds.above) > 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{NodeSelectorRequirement, NodeSelectorTerm, Selector, Values, is_satisfiable};
+
+    /// Whether a node with the label `rank`, of these values, can satisfy all of the requirements on it.
+    fn holds(rank: Values, requirements: &[(&str, &str)]) -> bool {
+        let mut placement = Selector::default();
+        placement.require("rank", rank);
+        let requirement = |(operator, value): &(&str, &str)| NodeSelectorRequirement {
+            key: "rank".into(),
+            operator: (*operator).into(),
+            values: vec![(*value).into()],
+        };
+        let match_expressions = requirements.iter().map(requirement).collect();
+        is_satisfiable(&NodeSelectorTerm { match_expressions, ..NodeSelectorTerm::default() }, &placement)
+    }
+
+    #[test]
+    fn bounds_are_exclusive_and_reach_as_far_as_integers_do() {
+        const MIN: &str = "-9223372036854775808";
+        const MAX: &str = "9223372036854775807";
+        for (value, requirements, expected) in [
+            ("5", vec![("Gt", "4")], true),
+            ("5", vec![("Gt", "5")], false),
+            ("5", vec![("Lt", "6")], true),
+            ("5", vec![("Lt", "5")], false),
+            ("5", vec![("Gt", "4"), ("Lt", "6"), ("Gt", "3"), ("Lt", "7")], true),
+            ("5", vec![("Gt", "5"), ("Gt", "3")], false),
+            ("5", vec![("Lt", "5"), ("Lt", "7")], false),
+            (MAX, vec![("Gt", "4")], true),
+            (MIN, vec![("Lt", "4")], true),
+            ("five", vec![("Gt", "4")], false),
+            ("5", vec![("Gt", "four")], false),
+            ("9223372036854775808", vec![("Gt", "4")], false),
+        ] {
+            assert_eq!(holds(Values::one_of([value]), &requirements), expected, "{value} {requirements:?}");
+        }
+        for (requirements, expected) in [
+            (vec![("Gt", "4")], true),
+            (vec![("Gt", "4"), ("Lt", "6")], true),
+            (vec![("Gt", "4"), ("Lt", "5")], false),
+            (vec![("Gt", "9223372036854775806")], true),
+            (vec![("Gt", MAX)], false),
+            (vec![("Lt", "-9223372036854775807")], true),
+            (vec![("Lt", MIN)], false),
+        ] {
+            assert_eq!(holds(Values::present(), &requirements), expected, "{requirements:?}");
+        }
+        assert!(!holds(Values::absent(), &[("Gt", "4")]));
+    }
+}

@@ -5,8 +5,8 @@ use super::{PodAt, claiming};
 use crate::facts::Facts;
 use crate::field::FieldPath;
 use crate::objects::{DaemonSet, Object, Pod};
+use crate::rules::Change;
 use crate::rules::report::Report;
-use crate::rules::{Change, Operation};
 
 /// Adds the placement to the template.
 pub(in crate::rules) fn place_template(
@@ -62,6 +62,5 @@ fn at(template: &Pod) -> PodAt<'_> {
 
 /// Whether an update leaves everything in the template as it was that the rule looks at.
 fn is_unchanged(change: &Change, new: &Pod) -> bool {
-    change.operation == Operation::Update
-        && matches!(&change.old, Some(Object::DaemonSet(old)) if template(old) == Some(new))
+    matches!(&change.old, Some(Object::DaemonSet(old)) if template(old) == Some(new))
 }

@@ -1,5 +1,6 @@
 //! The rules by themselves: no process, no socket.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use json_patch::Patch;
@@ -17,6 +18,8 @@ pub fn judge(case: &Case) -> Outcome {
     let (mutated, patch) = review(case, &case.object, Phase::Mutate, &facts);
     let mut outcome = Outcome { verdict: mutated.word().to_owned(), ..Outcome::default() };
     add(&mut outcome, &mutated);
+    let (alone, _) = review(case, &case.object, Phase::Validate, &facts);
+    assert_stands_alone(case, &mutated, &alone);
     if mutated.is_denied() {
         return outcome;
     }
@@ -32,6 +35,15 @@ pub fn judge(case: &Case) -> Outcome {
         outcome.edits = super::edits_between(&case.object, &edited);
     }
     outcome
+}
+
+/// Where the mutating webhook was not called, the validating one refuses what the other would have refused.
+fn assert_stands_alone(case: &Case, mutated: &Verdict, alone: &Verdict) {
+    let denials =
+        |verdict: &Verdict| verdict.denials().map(|finding| finding.reason).collect::<BTreeSet<_>>();
+    if case.operation == "CREATE" {
+        assert!(denials(alone).is_superset(&denials(mutated)), "`{}`: {alone:?}", case.name);
+    }
 }
 
 fn review(case: &Case, object: &Value, phase: Phase, facts: &Facts) -> (Verdict, Option<Patch>) {
