@@ -259,7 +259,7 @@ fn an_advertisement_is_told_which_nodes_it_adds_and_which_it_lacks() {
             "deny NARROWER spec.nodeSelectors [\"n2\"]: a node labelled `loadbalancerIPs.metallb.io=arp` and without the label \
            `name` may run the gateway of topology `t0`, but would not announce pool `default-pool`: a gateway pod there would \
            get no traffic; today `n2` would not announce; set `spec.nodeSelectors` to `[{matchLabels: \
-           {loadbalancerIPs.metallb.io: arp, name: n1}}, {matchLabels: {loadbalancerIPs.metallb.io: arp}}]`",
+           {loadbalancerIPs.metallb.io: arp}}]`",
         ],
     );
     tells(
@@ -280,8 +280,7 @@ fn an_advertisement_is_told_which_nodes_it_adds_and_which_it_lacks() {
             "deny NARROWER spec.nodeSelectors [\"n3\", \"n4\", \"n5\"]: a node labelled `loadbalancerIPs.metallb.io=ndp` and \
            without the label `name` may run the gateway of topology `t0`, but would not announce pool `default-pool`: a \
            gateway pod there would get no traffic; today `n3`, `n4`, `n5` and more would not announce; set \
-           `spec.nodeSelectors` to `[{matchLabels: {loadbalancerIPs.metallb.io: ndp, name: n9}}, {matchLabels: \
-           {loadbalancerIPs.metallb.io: ndp}}]`",
+           `spec.nodeSelectors` to `[{matchLabels: {loadbalancerIPs.metallb.io: ndp}}]`",
         ],
     );
     let nothing = json!({"key": "loadbalancerIPs.metallb.io", "operator": "NotIn", "values": ["arp"]});
