@@ -14,6 +14,7 @@ mod selector;
 mod syntax;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tolerant;
 mod values;
 mod witness;
 

@@ -8,8 +8,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_json::value::RawValue;
 
 use super::Groups;
+use crate::change::{Change, Operation};
 use crate::objects::{Kind, Object};
-use crate::rules::{Change, Operation};
 
 /// A review that cannot be read.
 #[derive(Debug, thiserror::Error)]

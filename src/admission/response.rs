@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::request::{DecodeError, Request};
 use super::wording::{self, AuditAnnotations};
 use super::{PatchError, patch};
-use crate::rules::Change;
+use crate::change::Change;
 use crate::verdict::{Finding, Severity, Verdict};
 
 /// More causes than this do not help anybody, and a hostile object could make thousands.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::labels::LabelSelector;
-use crate::objects::or_default;
+use crate::labels::tolerant::or_default;
 
 /// A `MutatingWebhookConfiguration` or a `ValidatingWebhookConfiguration`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]

@@ -13,10 +13,10 @@ use crate::text::excerpt;
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
     /// Exact values.
-    #[serde(deserialize_with = "crate::objects::pruned", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "super::tolerant::pruned", skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: Labels,
     /// Requirements with an operator.
-    #[serde(deserialize_with = "crate::objects::or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::tolerant::or_default", skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<Requirement>,
 }
 
@@ -29,7 +29,7 @@ pub struct Requirement {
     /// `In`, `NotIn`, `Exists` or `DoesNotExist`; anything else is refused by [`LabelSelector::parse`].
     pub operator: String,
     /// The values of `In` and `NotIn`.
-    #[serde(deserialize_with = "crate::objects::or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::tolerant::or_default", skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
 

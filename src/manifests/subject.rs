@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::decode::{DecodeError, decode, decode_seed};
 use super::kinds::{Known, Template, known};
 use super::{Document, ManifestError, Problem};
+use crate::change::{Change, Operation};
 use crate::field::FieldPath;
 use crate::objects::{Kind, Metadata, Node, Object};
-use crate::rules::{Change, Operation};
 
 /// Something to judge.
 #[derive(Debug, Clone)]

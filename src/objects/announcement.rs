@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{Metadata, or_default};
+use super::Metadata;
 use crate::labels::LabelSelector;
+use crate::labels::tolerant::or_default;
 
 /// An `L2Advertisement` (`metallb.io/v1beta1`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use smol_str::SmolStr;
 
-use super::{Metadata, or_default, tolerant};
+use super::Metadata;
 use crate::labels::Labels;
+use crate::labels::tolerant::{self, or_default};
 
 /// A pod, or a template of pods read as one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{Metadata, or_default, tolerant};
+use super::Metadata;
 use crate::labels::Labels;
+use crate::labels::tolerant::{self, or_default};
 
 /// A Service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -2,6 +2,7 @@
 //! admitted, so a placement that only the pods had would leave pods pending on every other node.
 
 use super::{PodAt, claiming};
+use crate::change::{Change, Operation};
 use crate::facts::Facts;
 use crate::field::FieldPath;
 use crate::objects::{DaemonSet, Object, Pod};

@@ -3,21 +3,10 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use smol_str::SmolStr;
 
-use crate::labels::Labels;
-
-/// The annotations, as far as they are told apart.
-#[derive(Deserialize)]
-#[serde(field_identifier)]
-enum Annotation {
-    /// The static pods' (kubelet `types.ConfigMirrorAnnotationKey`).
-    #[serde(rename = "kubernetes.io/config.mirror")]
-    Mirror,
-    #[serde(other)]
-    Other,
-}
+use super::Labels;
 
 /// `null` as the default.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -36,12 +25,12 @@ pub(crate) fn pruned<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Label
 }
 
 /// A map of a built-in kind: Go reads a `null` entry as the empty string.
-pub(super) fn strings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
+pub(crate) fn strings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
     Ok(optional_strings(deserializer)?.unwrap_or_default())
 }
 
 /// The same, where a missing map and an empty one must be told apart: a patch treats them differently.
-pub(super) fn optional_strings<'de, D: Deserializer<'de>>(
+pub(crate) fn optional_strings<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Labels>, D::Error> {
     deserializer.deserialize_option(Strings { null: Some("") })
@@ -81,43 +70,4 @@ impl<'de> Visitor<'de> for Strings {
         }
         Ok(Some(labels))
     }
-}
-
-/// Whether there is anything but `null`.
-pub(super) fn is_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(Option::<IgnoredAny>::deserialize(deserializer)?.is_some())
-}
-
-/// Whether the annotations hold the mirror pods' key. The rest, which may be large, is skipped.
-pub(super) fn has_mirror<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    struct Annotations;
-    impl<'de> Visitor<'de> for Annotations {
-        type Value = bool;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a map of annotations")
-        }
-
-        fn visit_unit<E>(self) -> Result<bool, E> {
-            Ok(false)
-        }
-
-        fn visit_none<E>(self) -> Result<bool, E> {
-            Ok(false)
-        }
-
-        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-            deserializer.deserialize_map(self)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-            let mut found = false;
-            while let Some(key) = map.next_key::<Annotation>()? {
-                map.next_value::<IgnoredAny>()?;
-                found |= matches!(key, Annotation::Mirror);
-            }
-            Ok(found)
-        }
-    }
-    deserializer.deserialize_option(Annotations)
 }
