@@ -59,7 +59,7 @@ impl Webhook {
                 Reply::json(body)
             }
             Outcome::Unreadable { request, error, body } => {
-                self.metrics.unanswered(Unanswered::Malformed);
+                self.metrics.unreadable(phase, &request);
                 record::unreadable(self.decisions.as_ref(), phase, &request, &error, start);
                 Reply::json(body)
             }

@@ -41,7 +41,7 @@ pub(super) enum Unanswered {
     NotSynced,
     /// The state of one namespace was not read yet.
     NotKnown,
-    /// The review could not be read.
+    /// It is no review, or there is nobody to answer to.
     Malformed,
     /// A patch that does not apply.
     Unprovable,
@@ -167,6 +167,13 @@ impl Metrics {
             };
             self.findings.get_or_create(&labels).inc();
         }
+    }
+
+    /// A denial by no rule: the object cannot be read.
+    pub(super) fn unreadable(&self, phase: Phase, request: &Request<'_>) {
+        let (webhook, dry_run) = (phase.word(), request.dry_run);
+        let labels = ReviewLabels { webhook, verdict: "deny", rule: NONE, reason: NONE, dry_run };
+        self.reviews.get_or_create(&labels).inc();
     }
 
     const fn passed(&self, phase: Phase, dry_run: bool) -> &Counter {

@@ -126,6 +126,9 @@ async fn a_review_with_a_uid_is_denied_with_the_reason_it_cannot_be_read_for() {
         assert!(message.contains(sentence), "{denial}");
         assert_still_serves(&serve, &mut connection, &answer).await;
     }
+    let denied = "lockstep_reviews_total{webhook=\"validate\",verdict=\"deny\",rule=\"none\"";
+    assert_eq!(metric(&serve.admin, denied).await, 6);
+    assert_eq!(metric(&serve.admin, "lockstep_reviews_unanswered_total").await, 0);
     assert_eq!(metric(&serve.admin, "lockstep_handler_panics_total").await, 0);
 }
 
