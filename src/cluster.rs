@@ -38,10 +38,12 @@ pub use metrics::Metrics;
 pub use status::{Guard, guard};
 pub use watched::Watched;
 
+use std::error::Error as _;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::config::InferConfigError;
+use kube::config::{InferConfigError, KubeconfigError};
 use kube::{Client, Config};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
@@ -74,15 +76,14 @@ const WAITING_REPORTS: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is neither a kubeconfig nor a service account.
-    #[error(
-        "no cluster is configured: set KUBECONFIG, write ~/.kube/config, run in a pod, or use `--facts DIR`, which needs no cluster"
-    )]
-    NoCluster(#[source] Box<InferConfigError>),
+    #[error("no cluster is configured: {0}; set KUBECONFIG, write ~/.kube/config, or run in a pod")]
+    NoCluster(String),
+    /// There is a kubeconfig, and it is wrong.
+    #[error("the kubeconfig cannot be used: {0}")]
+    Kubeconfig(String),
     /// What is configured cannot be used.
-    #[error(
-        "the configured cluster cannot be used: correct the kubeconfig, or use `--facts DIR`, which needs no cluster"
-    )]
-    Client(#[source] Box<kube::Error>),
+    #[error("the configured cluster cannot be used: {0}")]
+    Client(String),
     /// A watch task returned, which none does by itself.
     #[error("the watch of `{0:?}` ended, so facts would grow stale: start again")]
     WatchEnded(Watched),
@@ -96,12 +97,27 @@ pub enum Error {
 /// It does not connect yet: a cluster that cannot be reached is tried again by [`run`].
 ///
 /// # Errors
-/// [`Error::NoCluster`] and [`Error::Client`].
+/// [`Error::NoCluster`], [`Error::Kubeconfig`] and [`Error::Client`].
 pub async fn connect() -> Result<Client, Error> {
-    let mut config = Config::infer().await.map_err(|error| Error::NoCluster(Box::new(error)))?;
+    let mut config = Config::infer().await.map_err(|error| unconfigured(&error))?;
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
-    Client::try_from(config).map_err(|error| Error::Client(Box::new(error)))
+    Client::try_from(config).map_err(|error| Error::Client(failure::words(&error)))
+}
+
+/// No pod, and no kubeconfig or a wrong one. Its text about both would be long, and its source is about the latter.
+fn unconfigured(error: &InferConfigError) -> Error {
+    let Some(error) = error.source().and_then(|source| source.downcast_ref::<KubeconfigError>()) else {
+        return Error::NoCluster(error.to_string());
+    };
+    let words = error.to_string();
+    match error {
+        KubeconfigError::FindPath => Error::NoCluster(words),
+        KubeconfigError::ReadConfig(cause, _) if cause.kind() == ErrorKind::NotFound => {
+            Error::NoCluster(words)
+        }
+        _ => Error::Kubeconfig(words),
+    }
 }
 
 /// Watches the cluster and publishes a snapshot of facts whenever they change, until `shutdown`.

@@ -8,9 +8,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::{Exit, print};
+use crate::cluster;
 use crate::cluster::reported::{self, Topologies};
-use crate::cluster::{self, Error};
-use crate::text::chain;
 use report::Report;
 
 /// Show whether the cluster's topologies are guarded
@@ -58,7 +57,7 @@ pub(super) fn run(args: &Args, stdout: &mut dyn Write, stderr: &mut dyn Write) -
 }
 
 async fn read(wait: Option<u64>) -> Result<Topologies, String> {
-    let client = cluster::connect().await.map_err(|error| unconnected(&error))?;
+    let client = cluster::connect().await.map_err(|error| error.to_string())?;
     let read = match wait {
         Some(seconds) => {
             let is_wanted = |topologies: &Topologies| Report::new(topologies).is_guarded();
@@ -67,14 +66,4 @@ async fn read(wait: Option<u64>) -> Result<Topologies, String> {
         None => reported::list(client).await,
     };
     read.map_err(|error| error.to_string())
-}
-
-/// What `serve` can do without a cluster, this command cannot.
-fn unconnected(error: &Error) -> String {
-    match error {
-        Error::NoCluster(_) => {
-            "no cluster is configured: set KUBECONFIG, write ~/.kube/config, or run in a pod".to_owned()
-        }
-        error => chain(error),
-    }
 }

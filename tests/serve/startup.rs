@@ -134,7 +134,7 @@ async fn facts_with_a_hole_are_no_facts() {
 #[tokio::test]
 async fn without_a_cluster_it_says_where_it_looked() {
     let error = error(&[]).await;
-    for word in ["no cluster is configured", "KUBECONFIG", "`--facts DIR`"] {
+    for word in ["no cluster is configured", "KUBECONFIG", ".kube/config", "`--facts PATH`"] {
         assert!(error.contains(word), "{error}");
     }
 }

@@ -33,7 +33,8 @@ impl Source {
     pub(super) async fn cluster(registry: &mut Registry) -> Result<Self, Failure> {
         let metrics = cluster::Metrics::default();
         metrics.register(registry);
-        let client = cluster::connect().await?;
+        let client =
+            cluster::connect().await.map_err(|error| format!("{error}; `--facts PATH` needs no cluster"))?;
         let (publish, facts) = watch::channel(None);
         Ok(Self { publish, facts, cluster: Some((client, metrics)) })
     }
