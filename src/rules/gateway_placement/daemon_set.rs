@@ -2,11 +2,10 @@
 //! admitted, so a placement that only the pods had would leave pods pending on every other node.
 
 use super::{PodAt, claiming};
-use crate::change::{Change, Operation};
+use crate::change::Change;
 use crate::facts::Facts;
 use crate::field::FieldPath;
 use crate::objects::{DaemonSet, Object, Pod};
-use crate::rules::Change;
 use crate::rules::report::Report;
 
 /// Adds the placement to the template.
