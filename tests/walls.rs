@@ -40,7 +40,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("facts", &["field", "labels", "objects", "topology", "change", "verdict"]),
     ("rules", &["text", "field", "labels", "objects", "verdict", "topology", "change", "facts"]),
     ("guard", &["text", "labels", "topology"]),
-    ("admission", &["objects", "verdict", "change", "facts", "rules"]),
+    ("admission", &["field", "objects", "verdict", "change", "facts", "rules"]),
     ("certs", &["text"]),
     ("server", &["certs"]),
     ("cluster", &["text", "labels", "objects", "topology", "facts", "guard", "certs"]),

@@ -2,11 +2,12 @@
 
 use std::process::Command;
 
+use lockstep::guard::{Configuration, Configurations, judge};
 use lockstep::topology::{BUILT_IN, GatewayTopology, GatewayTopologySpec};
 use lockstep::verdict::Rule;
 use serde_json::Value;
 
-use super::page::{page, pages, root};
+use super::page::{page, pages, root, text};
 
 fn check(arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
@@ -21,6 +22,32 @@ fn the_readmes_diagnostic_is_what_check_prints() {
     let [block] = &blocks[..] else { panic!("{blocks:?}") };
     let (_, out) = check(&["examples/seed", "examples/broken"]);
     assert!(out.contains(&block.text), "README.md shows:\n{}\nand this is printed:\n{out}", block.text);
+}
+
+/// What the chart installs, once the replicas have written `caBundle`, and with one field changed by hand.
+#[test]
+fn the_readmes_status_is_what_the_guard_says_of_the_chart() {
+    let rendered = text("tests/chart/snapshots/default.yaml");
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
+    let configuration = |kind: &str, policy: &str| -> Configuration {
+        let mut object = objects.iter().find(|object| object["kind"] == kind).unwrap().clone();
+        for webhook in object["webhooks"].as_array_mut().unwrap() {
+            webhook["clientConfig"]["caBundle"] = "QQ==".into();
+        }
+        object["webhooks"][0]["failurePolicy"] = policy.into();
+        serde_json::from_value(object).unwrap()
+    };
+    let mutating = configuration("MutatingWebhookConfiguration", "Fail");
+    let validating = configuration("ValidatingWebhookConfiguration", "Ignore");
+    let live = Configurations {
+        name: "lockstep",
+        mutating: Some(&mutating),
+        validating: Some(&validating),
+        relied_on: None,
+    };
+    let guarded = judge(&GatewayTopologySpec::default(), live);
+    let line = format!("{BUILT_IN}  False    {}  {}\n", guarded.reason.as_str(), guarded.message);
+    assert!(text("README.md").contains(&line), "README.md does not show: {line}");
 }
 
 #[test]
