@@ -39,6 +39,18 @@ quick:
     cargo test --locked --lib --test selector_reasoning --test walls --test docs
     cargo test --locked --test cases by_the_rules
 
+# Changes what decides, one place at a time, and names the changes that no test notices (.cargo/mutants.toml). Hours; needs cargo-mutants.
+mutants *ARGS:
+    CARGO_INCREMENTAL=1 cargo mutants {{ARGS}}
+
+# Line coverage of the pure core by the tests that need no server; fails below 95 %. Needs cargo-llvm-cov and LLVM's own tools,
+# of rustup's component llvm-tools, or named in LLVM_COV and LLVM_PROFDATA.
+coverage:
+    cargo llvm-cov --locked --fail-under-lines 95 \
+        --ignore-filename-regex 'src/(audit|certs|cli|cluster|gathering|main|manifests|server|telemetry|webhook)' \
+        --lib --test admission --test cases --test remedies --test selector_reasoning \
+        -- --skip over_https --skip by_the_api_server --skip by_check
+
 # The chart's copy of the definition of topologies.
 crd:
     cargo run --locked --quiet -- crd > charts/lockstep/crds/gatewaytopologies.yaml

@@ -152,3 +152,37 @@ fn unknown_namespaces(sites: &[Site], pending: &BTreeSet<String>) -> HashSet<Str
         .cloned()
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Declared, Facts, Inventory, Publication};
+    use crate::topology::GatewayTopologySpec;
+
+    #[test]
+    fn topologies_are_found_by_name_and_by_either_namespace() {
+        let mut inventory = Inventory::default();
+        for (name, gateway, metallb) in [("a", "edge", "lb"), ("b", "edge", "metallb"), ("c", "west", "lb")] {
+            let mut spec =
+                GatewayTopologySpec { metallb_namespace: metallb.to_owned(), ..Default::default() };
+            spec.gateway.namespace = gateway.to_owned();
+            inventory.topologies.insert(name.to_owned(), Declared { generation: 1, spec });
+        }
+        let facts = Facts::new(&inventory);
+        assert_eq!(facts.sites().len(), 3);
+        assert_eq!(facts.site("b").map(|site| &*site.name), Some("b"));
+        assert!(facts.site("d").is_none());
+        let in_edge: Vec<&str> = facts.gateways_in("edge").map(|site| &*site.name).collect();
+        assert_eq!(in_edge, ["a", "b"]);
+        let from_lb: Vec<&str> = facts.announced_from("lb").map(|site| &*site.name).collect();
+        assert_eq!(from_lb, ["a", "c"]);
+        assert_eq!(facts.gateways_in("lb").count() + facts.announced_from("edge").count(), 0);
+    }
+
+    #[test]
+    fn a_snapshot_is_published_once_it_has_a_number() {
+        let publication = Publication { number: 7, time: Default::default() };
+        let facts = Facts::new(&Inventory::default());
+        assert_eq!(facts.publication(), None);
+        assert_eq!(facts.published(publication).publication(), Some(publication));
+    }
+}

@@ -36,6 +36,12 @@ fn the_uid_comes_back_and_the_type_is_v1() {
     assert_eq!(answer["response"]["allowed"], true);
 }
 
+/// Metrics, logs and audit records tell them apart by these.
+#[test]
+fn the_two_questions_keep_their_words() {
+    assert_eq!([Phase::Mutate, Phase::Validate].map(Phase::word), ["mutate", "validate"]);
+}
+
 #[test]
 fn a_denial_is_403_forbidden_with_causes_and_annotations() {
     let denial = answer_to(&recorded(POD), Phase::Validate);
