@@ -150,6 +150,10 @@ fn selectors_are_narrowed_where_that_is_enough() {
         ),
         format!("{{matchLabels: {{{arp}, zone: \"yes\"}}}}, {{matchLabels: {{{arp}, zone: \"1\"}}}}")
     );
+    assert_eq!(
+        help("[{matchLabels: {zone: \"\"}}]", Match::Contained),
+        format!("{{matchLabels: {{{arp}, zone: \"\"}}}}")
+    );
     let among = |values: &str| {
         format!(
             "{{matchExpressions: [{{key: loadbalancerIPs.metallb.io, operator: In, values: [{values}]}}]}}"

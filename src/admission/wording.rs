@@ -112,9 +112,34 @@ pub(super) fn clean(text: &str, limit: usize) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use super::{WARNING_LIMIT, WARNINGS_LIMIT, clean, name, warnings};
+    use super::{WARNING_LIMIT, WARNINGS_LIMIT, audit_annotations, clean, name, warnings};
     use crate::field::FieldPath;
     use crate::verdict::{Finding, Reason, Rule, Severity, Verdict};
+
+    fn finding(severity: Severity, reason: Reason) -> Finding {
+        Finding {
+            rule: Rule::GatewayPlacement,
+            topology: Arc::from("t"),
+            reason,
+            severity,
+            field: FieldPath::default(),
+            message: "m".repeat(1000),
+            help: String::new(),
+            witness: None,
+            nodes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_first_of_the_most_severe_findings_is_what_the_audit_log_keeps() {
+        let findings = vec![
+            finding(Severity::Warn, Reason::MirrorPod),
+            finding(Severity::Deny, Reason::Conflict),
+            finding(Severity::Deny, Reason::Unsatisfiable),
+        ];
+        let verdict = Verdict { findings, edits: Vec::new() };
+        assert_eq!(audit_annotations("u", &verdict).unwrap().reason, "CONFLICT");
+    }
 
     #[test]
     fn text_is_cut_only_where_it_is_too_long_and_no_more_than_needed() {
@@ -140,19 +165,9 @@ mod tests {
 
     #[test]
     fn warnings_fit_together_into_the_headers() {
-        let finding = |severity| Finding {
-            rule: Rule::GatewayPlacement,
-            topology: Arc::from("t"),
-            reason: Reason::NotPlaced,
-            severity,
-            field: FieldPath::default(),
-            message: "m".repeat(1000),
-            help: String::new(),
-            witness: None,
-            nodes: Vec::new(),
-        };
-        let mut findings = vec![finding(Severity::Deny), finding(Severity::Audit)];
-        findings.extend((0..20).map(|_| finding(Severity::Warn)));
+        let mut findings =
+            vec![finding(Severity::Deny, Reason::NotPlaced), finding(Severity::Audit, Reason::NotPlaced)];
+        findings.extend((0..20).map(|_| finding(Severity::Warn, Reason::NotPlaced)));
         let warnings = warnings(&Verdict { findings, edits: Vec::new() });
         assert_eq!(warnings.len(), WARNINGS_LIMIT / WARNING_LIMIT);
         assert!(warnings.iter().all(|warning| warning.len() == WARNING_LIMIT));

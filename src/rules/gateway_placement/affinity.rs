@@ -174,5 +174,6 @@ mod tests {
             assert_eq!(holds(Values::present(), &requirements), expected, "{requirements:?}");
         }
         assert!(!holds(Values::absent(), &[("Gt", "4")]));
+        assert!(holds(Values::one_of(["3", "5"]), &[("Gt", "4")]));
     }
 }
