@@ -212,6 +212,13 @@ fn what_no_rule_is_about_passes_untouched() {
     }
 }
 
+/// The patch in an answer.
+fn patch_of(answer: &Value) -> Value {
+    let standard = &base64::engine::general_purpose::STANDARD;
+    let patch = base64::Engine::decode(standard, answer["patch"].as_str().unwrap());
+    serde_json::from_slice(&patch.unwrap()).unwrap()
+}
+
 #[test]
 fn nulls_everywhere_are_read_as_nothing() {
     let mut review = recorded(POD);
@@ -225,7 +232,11 @@ fn nulls_everywhere_are_read_as_nothing() {
     for field in ["nodeSelector", "nodeName", "affinity"] {
         object["spec"][field] = Value::Null;
     }
-    assert!(answer_to(&review, Phase::Mutate)["patch"].is_string());
+    // Into a null nothing can be added: the whole selector is set.
+    assert_eq!(
+        patch_of(&answer_to(&review, Phase::Mutate)),
+        json!([{"op": "add", "path": "/spec/nodeSelector", "value": {"loadbalancerIPs.metallb.io": "arp"}}])
+    );
     review["request"]["object"]["metadata"]["labels"] = Value::Null;
     assert_eq!(answer_to(&review, Phase::Mutate)["allowed"], true);
 }
@@ -235,11 +246,8 @@ fn a_pod_without_a_spec_gets_one() {
     let mut review = recorded(POD);
     review["request"]["object"].as_object_mut().unwrap().remove("spec");
     let answer = answer_to(&review, Phase::Mutate);
-    let patch =
-        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, answer["patch"].as_str().unwrap());
-    let patch: Value = serde_json::from_slice(&patch.unwrap()).unwrap();
     assert_eq!(
-        patch,
+        patch_of(&answer),
         json!([{"op": "add", "path": "/spec", "value": {"nodeSelector": {"loadbalancerIPs.metallb.io": "arp"}}}])
     );
 }

@@ -49,10 +49,6 @@ impl<'de> Visitor<'de> for Strings {
         f.write_str("a map of strings")
     }
 
-    fn visit_unit<E>(self) -> Result<Option<Labels>, E> {
-        Ok(None)
-    }
-
     fn visit_none<E>(self) -> Result<Option<Labels>, E> {
         Ok(None)
     }
@@ -69,5 +65,29 @@ impl<'de> Visitor<'de> for Strings {
             }
         }
         Ok(Some(labels))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Spec {
+        #[serde(default, deserialize_with = "optional_strings")]
+        map: Option<Labels>,
+    }
+
+    #[test]
+    fn null_is_no_map_and_an_empty_map_is_one() {
+        for (text, expected) in
+            [("{}", None), ("{\"map\": null}", None), ("{\"map\": {}}", Some(Labels::new()))]
+        {
+            let (json, yaml): (Spec, Spec) =
+                (serde_json::from_str(text).unwrap(), serde_saphyr::from_str(text).unwrap());
+            let value: Spec =
+                serde_json::from_str::<serde_json::Value>(text).and_then(serde_json::from_value).unwrap();
+            assert_eq!([&json.map, &yaml.map, &value.map], [&expected; 3], "{text}");
+        }
     }
 }
