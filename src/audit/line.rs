@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use k8s_openapi::jiff::Timestamp;
 use schemars::{JsonSchema, Schema, schema_for};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Record;
 
@@ -25,6 +25,7 @@ pub struct Line<'a> {
     /// the numbers from `first` to this one.
     pub sequence: u64,
     /// When it was decided (RFC 3339, UTC, microseconds).
+    #[serde(serialize_with = "with_microseconds")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub time: Timestamp,
     /// The hash of the line before, 64 hexadecimal digits. All zeros in the first line of a chain that goes on from
@@ -37,6 +38,11 @@ pub struct Line<'a> {
     /// What happened.
     #[serde(flatten)]
     pub content: Content<'a>,
+}
+
+/// A time as [`super::chain`] writes it: with all six digits, while jiff alone leaves out zeros at the end.
+fn with_microseconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.6}"))
 }
 
 /// What a line tells.

@@ -1,6 +1,8 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
+use serde_json::Value;
+
 use super::*;
 use crate::audit::verify::{Scope, Verifier};
 use crate::audit::{Content, Line};
@@ -73,6 +75,10 @@ fn what_was_recorded_is_written_in_order_and_the_chain_is_closed() {
     assert_eq!(verified(&paper), (2, 0));
     let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<Line<'_>> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // The form writes a line as the chain did, also a time whose digits end in zeros.
+    for (line, written) in lines.iter().zip(text.lines()) {
+        assert_eq!(serde_json::to_value(line).unwrap(), serde_json::from_str::<Value>(written).unwrap());
+    }
     let users = lines.iter().filter_map(|line| match &line.content {
         Content::Review(record) => Some(&*record.user),
         _ => None,
