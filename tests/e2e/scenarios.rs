@@ -13,6 +13,9 @@ mod outage;
 mod policy;
 mod seed;
 
+/// The path of the gateway's Service.
+const SERVICE: &str = "/api/v1/namespaces/istio-system/services/istio-ingressgateway";
+
 /// Everything, in one cluster.
 pub fn all() {
     // What a run before this one has left behind would be taken for this one's.
@@ -26,44 +29,29 @@ async fn run() {
     let begun = std::time::Instant::now();
     let mut stage = Stage::build().await;
     say(format_args!("the cluster is up after {:.0} s", begun.elapsed().as_secs_f64()));
-    for guarded in [false, true] {
-        seed::seed(&mut stage, guarded).await;
-    }
-    for guarded in [false, true] {
-        policy::cluster(&mut stage, guarded).await;
-    }
-    for guarded in [false, true] {
-        policy::by_hand(&mut stage, guarded).await;
-    }
-    for guarded in [false, true] {
-        announcements::wider(&mut stage, guarded).await;
-    }
-    for guarded in [false, true] {
-        announcements::narrower(&mut stage, guarded).await;
-    }
-    for guarded in [false, true] {
-        announcements::disjoint(&mut stage, guarded).await;
-    }
-    for guarded in [false, true] {
-        announcements::second(&mut stage, guarded).await;
-    }
-    for guarded in [false, true] {
-        life::label_moved(&mut stage, guarded).await;
-    }
+    both(&mut stage, seed::seed).await;
+    both(&mut stage, policy::cluster).await;
+    both(&mut stage, policy::by_hand).await;
+    both(&mut stage, announcements::wider).await;
+    both(&mut stage, announcements::narrower).await;
+    both(&mut stage, announcements::disjoint).await;
+    both(&mut stage, announcements::second).await;
+    both(&mut stage, life::label_moved).await;
     life::label_moved_by_hand(&mut stage).await;
     life::rolled_out(&mut stage).await;
-    for guarded in [false, true] {
-        life::drained(&mut stage, guarded).await;
-    }
+    both(&mut stage, life::drained).await;
     life::drained_by_hand(&mut stage).await;
-    for guarded in [false, true] {
-        life::speaker_killed(&mut stage, guarded).await;
-    }
-    for guarded in [false, true] {
-        outage::webhook_down(&mut stage, guarded).await;
-    }
+    both(&mut stage, life::speaker_killed).await;
+    both(&mut stage, outage::webhook_down).await;
     stage.write_report();
     say(format_args!("all scenarios took {:.0} s", begun.elapsed().as_secs_f64()));
+}
+
+/// A scenario without Lockstep, and then with it.
+async fn both(stage: &mut Stage, scenario: impl AsyncFn(&mut Stage, bool)) {
+    for guarded in [false, true] {
+        scenario(stage, guarded).await;
+    }
 }
 
 impl Stage {
@@ -80,6 +68,15 @@ impl Stage {
         self.gateway(&placed(deployment())).await;
         self.make(&with_policy(service(), "Local")).await;
         self.make(&right()).await;
+    }
+
+    /// The seed's topology: by hand, or by Lockstep out of what people make.
+    async fn right(&mut self, guarded: bool) {
+        if guarded {
+            self.careless(true).await;
+        } else {
+            self.by_hand().await;
+        }
     }
 
     /// Offers an advertisement that is wrong. With Lockstep it is refused for this reason, and the right one made.
@@ -105,13 +102,12 @@ impl Stage {
 
     /// The Service's policy.
     async fn policy(&self) -> String {
-        let path = "/api/v1/namespaces/istio-system/services/istio-ingressgateway";
-        let service = crate::chart::cluster::read(&self.cluster.client, path).await;
+        let service = crate::chart::cluster::read(&self.cluster.client, SERVICE).await;
         service["spec"]["externalTrafficPolicy"].as_str().unwrap().to_owned()
     }
 }
 
-/// What is expected of a gateway that loses the client's address without Lockstep.
-fn lost_without(guarded: bool) -> Expected {
-    if guarded { Expected::Kept } else { Expected::Lost }
+/// What is expected where this is the damage without Lockstep.
+fn kept_or(damage: Expected, guarded: bool) -> Expected {
+    if guarded { Expected::Kept } else { damage }
 }

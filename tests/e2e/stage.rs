@@ -310,7 +310,8 @@ fn foreign(tallies: &[Tally; 2]) -> usize {
     GATEWAY.into_iter().zip(tallies).map(foreign).sum()
 }
 
-fn said(answer: Answer) -> Result<Value, String> {
+/// The object, or why it was refused.
+pub fn said(answer: Answer) -> Result<Value, String> {
     if answer.status.is_success() {
         return Ok(answer.body);
     }

@@ -7,7 +7,7 @@ use super::super::objects::{
     ARP, LABEL, advertisement, deployment, everywhere, placed, right, service, with_policy,
 };
 use super::super::stage::{Expected, Stage};
-use super::lost_without;
+use super::kept_or;
 
 /// The pool is announced from every node, and nobody has set a policy.
 pub async fn wider(stage: &mut Stage, guarded: bool) {
@@ -15,7 +15,7 @@ pub async fn wider(stage: &mut Stage, guarded: bool) {
     stage.gateway(&placed(deployment())).await;
     stage.make(&service()).await;
     stage.advertise(&advertisement("default", None), "WIDER", guarded).await;
-    stage.measure("installed", lost_without(guarded)).await;
+    stage.measure("installed", kept_or(Expected::Lost, guarded)).await;
 }
 
 /// The pool is announced from one gateway node only, which is emptied later.
@@ -27,7 +27,7 @@ pub async fn narrower(stage: &mut Stage, guarded: bool) {
     stage.advertise(&advertisement("default", Some(one)), "NARROWER", guarded).await;
     stage.measure("installed", Expected::Kept).await;
     stage.drain(FIRST).await;
-    let expected = if guarded { Expected::Kept } else { Expected::Silence };
+    let expected = kept_or(Expected::Silence, guarded);
     stage.measure("that node drained", expected).await;
 }
 
@@ -38,7 +38,7 @@ pub async fn disjoint(stage: &mut Stage, guarded: bool) {
     stage.make(&with_policy(service(), "Local")).await;
     let typo = json!([{"matchLabels": {LABEL: "ARP"}}]);
     stage.advertise(&advertisement("default", Some(typo)), "DISJOINT", guarded).await;
-    let expected = if guarded { Expected::Kept } else { Expected::Silence };
+    let expected = kept_or(Expected::Silence, guarded);
     stage.measure("installed", expected).await;
 }
 
@@ -57,6 +57,6 @@ pub async fn second(stage: &mut Stage, guarded: bool) {
     } else {
         assert!(answer.is_ok(), "{answer:?}");
     }
-    let expected = if guarded { Expected::Kept } else { Expected::From(OTHER) };
+    let expected = kept_or(Expected::From(OTHER), guarded);
     stage.measure("after the second", expected).await;
 }

@@ -3,13 +3,13 @@
 use super::super::client::Tally;
 use super::super::machines::{FIRST, Machine, OTHER, SECOND};
 use super::super::stage::{Expected, Stage};
-use super::lost_without;
+use super::kept_or;
 
 /// One gateway node is exchanged for another, and the gateway rolled out.
 pub async fn label_moved(stage: &mut Stage, guarded: bool) {
     stage.enter("a node's label moved under traffic", guarded).await;
     stage.careless(guarded).await;
-    move_label(stage, lost_without(guarded)).await;
+    move_label(stage, kept_or(Expected::Lost, guarded)).await;
 }
 
 /// The same, with everything done by hand and right: what is lost meanwhile is not Lockstep's doing.
@@ -20,13 +20,11 @@ pub async fn label_moved_by_hand(stage: &mut Stage) {
 }
 
 async fn move_label(stage: &mut Stage, expected: Expected) {
-    stage.measure("before", expected).await;
-    let steady = stage.steady("meanwhile");
-    stage.label(&[OTHER, SECOND]).await;
-    stage.roll_out().await;
-    stage.cluster.traffic().await;
-    stage.stop(steady, "meanwhile", expected).await;
-    stage.measure("after", expected).await;
+    under_traffic(stage, expected, async |stage| {
+        stage.label(&[OTHER, SECOND]).await;
+        stage.roll_out().await;
+    })
+    .await;
 }
 
 /// A new version of the gateway: with everything done by hand and right, and with Lockstep doing it.
@@ -34,11 +32,7 @@ pub async fn rolled_out(stage: &mut Stage) {
     let mut lost = [0, 0];
     for guarded in [false, true] {
         stage.enter("the gateway rolled out under traffic", guarded).await;
-        if guarded {
-            stage.careless(true).await;
-        } else {
-            stage.by_hand().await;
-        }
+        stage.right(guarded).await;
         stage.measure("before", Expected::Kept).await;
         let steady = stage.steady("meanwhile");
         for _ in 0..2 {
@@ -58,7 +52,7 @@ pub async fn drained(stage: &mut Stage, guarded: bool) {
     stage.enter("a gateway node drained under traffic", guarded).await;
     stage.careless(guarded).await;
     let node = if guarded { FIRST } else { stage.busy_node().await };
-    drain(stage, node, lost_without(guarded)).await;
+    drain(stage, node, kept_or(Expected::Lost, guarded)).await;
 }
 
 /// The same, with everything done by hand and right: what is lost meanwhile is not Lockstep's doing.
@@ -69,24 +63,26 @@ pub async fn drained_by_hand(stage: &mut Stage) {
 }
 
 async fn drain(stage: &mut Stage, node: Machine, expected: Expected) {
-    stage.measure("before", expected).await;
-    let steady = stage.steady("meanwhile");
-    stage.drain(node).await;
-    stage.cluster.traffic().await;
-    stage.stop(steady, "meanwhile", expected).await;
-    stage.measure("after", expected).await;
+    under_traffic(stage, expected, async |stage| stage.drain(node).await).await;
 }
 
 /// The speaker that announces crashes.
 pub async fn speaker_killed(stage: &mut Stage, guarded: bool) {
     stage.enter("a speaker killed under traffic", guarded).await;
     stage.careless(guarded).await;
-    let expected = lost_without(guarded);
+    let announcer = if guarded { FIRST } else { OTHER };
+    under_traffic(stage, kept_or(Expected::Lost, guarded), async |stage| {
+        stage.cluster.kill_speaker(announcer);
+        stage.cluster.speaker_is_missed(announcer).await;
+    })
+    .await;
+}
+
+/// Something happens while requests keep coming. Before, meanwhile and after, they must show the same.
+async fn under_traffic(stage: &mut Stage, expected: Expected, happens: impl AsyncFnOnce(&mut Stage)) {
     stage.measure("before", expected).await;
     let steady = stage.steady("meanwhile");
-    let announcer = if guarded { FIRST } else { OTHER };
-    stage.cluster.kill_speaker(announcer);
-    stage.cluster.speaker_is_missed(announcer).await;
+    happens(stage).await;
     stage.cluster.traffic().await;
     stage.stop(steady, "meanwhile", expected).await;
     stage.measure("after", expected).await;

@@ -4,19 +4,14 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::super::objects::advertisement;
-use super::super::stage::{Expected, Stage};
+use super::super::stage::{Expected, Stage, said};
+use super::{SERVICE, kept_or};
 use crate::support::api::call;
-
-const SERVICE: &str = "/api/v1/namespaces/istio-system/services/istio-ingressgateway";
 
 /// Somebody switches the Service and adds a broad advertisement while no replica runs.
 pub async fn webhook_down(stage: &mut Stage, guarded: bool) {
     stage.enter("webhook down under traffic", guarded).await;
-    if guarded {
-        stage.careless(true).await;
-    } else {
-        stage.by_hand().await;
-    }
+    stage.right(guarded).await;
     stage.measure("before", Expected::Kept).await;
     if guarded {
         stage.lockstep.crash().await;
@@ -35,7 +30,7 @@ pub async fn webhook_down(stage: &mut Stage, guarded: bool) {
         stage.cluster.traffic().await;
         stage.stop(steady, "meanwhile", Expected::Kept).await;
     }
-    let expected = if guarded { Expected::Kept } else { Expected::Lost };
+    let expected = kept_or(Expected::Lost, guarded);
     stage.measure("after", expected).await;
 }
 
@@ -43,8 +38,5 @@ async fn switch(stage: &Stage) -> Result<Value, String> {
     let patch = json!({"spec": {"externalTrafficPolicy": "Cluster"}});
     let content_type = "application/merge-patch+json";
     let answer = call(&stage.cluster.client, Method::PATCH, SERVICE, content_type, &patch).await;
-    if answer.status.is_success() {
-        return Ok(answer.body);
-    }
-    Err(answer.body["message"].as_str().unwrap().to_owned())
+    said(answer)
 }

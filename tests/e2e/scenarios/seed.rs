@@ -1,7 +1,7 @@
 //! The seed's procedure, for people who make every mistake in it.
 
-use super::super::stage::Stage;
-use super::lost_without;
+use super::super::stage::{Expected, Stage};
+use super::kept_or;
 
 /// Two nodes are labelled, and everything is installed as it comes.
 pub async fn seed(stage: &mut Stage, guarded: bool) {
@@ -10,5 +10,5 @@ pub async fn seed(stage: &mut Stage, guarded: bool) {
     if guarded {
         stage.assert_in_lockstep().await;
     }
-    stage.measure("installed", lost_without(guarded)).await;
+    stage.measure("installed", kept_or(Expected::Lost, guarded)).await;
 }
