@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lockstep::admission::{Outcome, Phase, review};
+use lockstep::admission::{Body, Outcome, Phase, review};
 use lockstep::facts::{Facts, Inventory, ObjectKey};
 use lockstep::labels::Labels;
 use lockstep::objects::Service;
@@ -120,7 +120,7 @@ fn facts(world: World) -> Facts {
 
 impl Subject {
     fn run(&self, facts: &Facts) {
-        match review(black_box(&self.body), self.phase, facts) {
+        match review(&Body::new(black_box(&self.body)), self.phase, facts) {
             Outcome::Judged { verdict, .. } => assert_eq!(verdict.word(), self.verdict, "{}", self.name),
             other => panic!("{}: {other:?}", self.name),
         }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: this module knows the wire format and calls the rules through one door. It knows no HTTP.
 
+mod body;
 mod groups;
 mod outline;
 mod patch;
@@ -9,6 +10,7 @@ mod request;
 mod response;
 mod wording;
 
+pub use body::{Body, UNREAD};
 pub use groups::Groups;
 pub use patch::{PatchError, edited};
 pub use request::{DecodeError, Request, decode};
@@ -72,11 +74,11 @@ pub enum Outcome<'b> {
 
 /// Judges one `AdmissionReview`.
 #[must_use]
-pub fn review<'b>(body: &'b [u8], phase: Phase, facts: &Facts) -> Outcome<'b> {
+pub fn review<'b>(body: &'b Body<'_>, phase: Phase, facts: &Facts) -> Outcome<'b> {
     let request = match decode(body) {
         Ok(request) => request,
         Err(error) => {
-            return match outline::of(body) {
+            return match outline::of(body.whole) {
                 Some(request) => {
                     Outcome::Unreadable { body: response::unreadable(&request.uid, &error), request, error }
                 }

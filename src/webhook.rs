@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::admission::{self, Outcome, Phase};
+use crate::admission::{self, Body, Outcome, Phase};
 use crate::facts::Facts;
 use crate::server::{Call, Endpoint, Handler, Reply, StatusCode};
 use metrics::Unanswered;
@@ -50,7 +50,7 @@ impl Webhook {
         let Some(facts) = facts.as_deref() else {
             return self.unanswered(Unanswered::NotSynced, "lockstep does not know the cluster's state");
         };
-        match admission::review(body, phase, facts) {
+        match admission::review(&Body::new(body), phase, facts) {
             Outcome::Judged { request, verdict, patch, body } => {
                 self.metrics.judged(phase, &request, &verdict);
                 let (request, verdict, patch) = (&request, &verdict, patch.as_ref());

@@ -1,6 +1,6 @@
 //! The wire format: what comes in, whatever it is, and what goes out.
 
-use lockstep::admission::{DecodeError, Outcome, Phase, decode, review};
+use lockstep::admission::{Body, DecodeError, Outcome, Phase, decode, review};
 use lockstep::facts::{Facts, Inventory};
 use serde_json::{Value, json};
 
@@ -16,7 +16,8 @@ fn recorded(bytes: &[u8]) -> Value {
 }
 
 fn answer(body: &[u8], phase: Phase) -> Value {
-    let (Outcome::Judged { body, .. } | Outcome::Unreadable { body, .. }) = review(body, phase, &facts())
+    let (Outcome::Judged { body, .. } | Outcome::Unreadable { body, .. }) =
+        review(&Body::new(body), phase, &facts())
     else {
         panic!("no answer to {}", String::from_utf8_lossy(body));
     };
@@ -92,7 +93,8 @@ fn audit_annotations_stay_small_and_plain_whatever_the_names() {
         metadata["name"] = name.as_str().into();
         metadata["labels"][name.as_str()] = name.as_str().into();
         let body = hostile.to_string();
-        let outcome = review(body.as_bytes(), Phase::Validate, &Facts::new(&inventory));
+        let body = Body::new(body.as_bytes());
+        let outcome = review(&body, Phase::Validate, &Facts::new(&inventory));
         let Outcome::Judged { body, .. } = outcome else { panic!("{outcome:?}") };
         let annotations = recorded(&body)["response"]["auditAnnotations"].take();
         assert_eq!(annotations["verdict"], "deny", "{annotations}");
@@ -181,7 +183,8 @@ fn a_name_to_be_made_up_is_told_by_its_prefix() {
         let review = in_order(&format!(
             r#"{PODS},"name":"{name}","operation":"CREATE","object":{{"metadata":{{"generateName":"{prefix}"}}}}"#
         ));
-        let request = decode(review.as_bytes()).unwrap();
+        let body = Body::new(review.as_bytes());
+        let request = decode(&body).unwrap();
         assert_eq!((&*request.name, request.change.unwrap().name.as_str()), (told, name));
     }
 }
@@ -264,11 +267,12 @@ fn what_has_no_uid_has_no_answer() {
         br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":""}}"#,
     ];
     for body in unanswerable {
-        let outcome = review(body, Phase::Validate, &facts());
+        let body = Body::new(body);
+        let outcome = review(&body, Phase::Validate, &facts());
         assert!(matches!(outcome, Outcome::Malformed(_)), "{outcome:?}");
     }
-    assert!(matches!(decode(unanswerable[5]), Err(DecodeError::NoRequest)));
-    assert!(matches!(decode(unanswerable[6]), Err(DecodeError::NoUid)));
+    assert!(matches!(decode(&Body::new(unanswerable[5])), Err(DecodeError::NoRequest)));
+    assert!(matches!(decode(&Body::new(unanswerable[6])), Err(DecodeError::NoUid)));
 }
 
 #[test]
@@ -316,7 +320,7 @@ fn what_cannot_be_read_is_told_by_its_place_in_the_review() {
     let message = answer(review.as_bytes(), Phase::Validate)["response"]["status"]["message"].take();
     let column = review.find("true").unwrap() + "true".len();
     assert!(message.as_str().unwrap().ends_with(&format!("at line 1 column {column}")), "{message}");
-    let error = decode(in_order("").replace("{}", "1").as_bytes()).unwrap_err().to_string();
+    let error = decode(&Body::new(in_order("").replace("{}", "1").as_bytes())).unwrap_err().to_string();
     assert!(error.contains("expected a request"), "{error}");
 }
 
@@ -328,13 +332,19 @@ fn deep_nesting_is_answered() {
         r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","x":{}}}}}"#,
         deep(100_000)
     );
-    assert!(matches!(review(ignored.as_bytes(), Phase::Validate, &facts()), Outcome::Judged { .. }));
+    assert!(matches!(
+        review(&Body::new(ignored.as_bytes()), Phase::Validate, &facts()),
+        Outcome::Judged { .. }
+    ));
     let read = String::from_utf8(POD.to_vec()).unwrap().replacen(
         "\"labels\":{",
         &format!("\"labels\":{},\"x\":{{", deep(100_000)),
         1,
     );
-    assert!(matches!(review(read.as_bytes(), Phase::Validate, &facts()), Outcome::Unreadable { .. }));
+    assert!(matches!(
+        review(&Body::new(read.as_bytes()), Phase::Validate, &facts()),
+        Outcome::Unreadable { .. }
+    ));
 }
 
 #[test]
@@ -343,7 +353,10 @@ fn where_the_facts_are_not_known_there_is_no_verdict() {
     inventory.pending.insert("metallb-system".to_owned());
     let facts = Facts::new(&inventory);
     // The pod's namespace is tied to MetalLB's by the topology.
-    assert!(matches!(review(POD, Phase::Mutate, &facts), Outcome::Unknown(_)));
+    assert!(matches!(review(&Body::new(POD), Phase::Mutate, &facts), Outcome::Unknown(_)));
     let elsewhere = String::from_utf8(POD.to_vec()).unwrap().replace("istio-system", "elsewhere");
-    assert!(matches!(review(elsewhere.as_bytes(), Phase::Mutate, &facts), Outcome::Judged { .. }));
+    assert!(matches!(
+        review(&Body::new(elsewhere.as_bytes()), Phase::Mutate, &facts),
+        Outcome::Judged { .. }
+    ));
 }

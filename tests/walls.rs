@@ -162,6 +162,20 @@ fn admission_knows_no_http() {
 }
 
 #[test]
+fn objects_know_none_of_the_lists_that_are_left_out_of_reviews() {
+    let snake = |name: &str| {
+        name.chars().fold(String::new(), |text, letter| {
+            let before = if letter.is_uppercase() { "_" } else { "" };
+            text + before + &letter.to_lowercase().to_string()
+        })
+    };
+    for name in lockstep::admission::UNREAD {
+        let words = [format!("{}:", snake(name)), format!("\"{name}\"")];
+        assert_unknown(|path| is_in(path, &["objects", "labels"]), &words.each_ref().map(String::as_str));
+    }
+}
+
+#[test]
 fn the_server_and_its_certificates_know_no_kubernetes() {
     assert_unknown(|path| is_in(path, &["server", "certs"]), &["kube::", "k8s_openapi::api"]);
 }

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use lockstep::admission::{Outcome, Phase, review};
+use lockstep::admission::{Body, Outcome, Phase, review};
 use lockstep::certs::self_made::self_made;
 use lockstep::facts::{Facts, Inventory};
 use lockstep::server::{Admin, Call, Config, Endpoint, Handler, Limits, Metrics, Reply, Shutdown};
@@ -49,7 +49,7 @@ impl Handler for Engine {
             Endpoint::Mutate => Phase::Mutate,
             Endpoint::Validate => Phase::Validate,
         };
-        match review(call.body, phase, &self.0) {
+        match review(&Body::new(call.body), phase, &self.0) {
             Outcome::Judged { body, .. } => Reply::json(body),
             other => panic!("the load sends reviews: {other:?}"),
         }

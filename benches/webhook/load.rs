@@ -27,22 +27,41 @@ pub struct Load {
 impl Load {
     /// Of each figure by itself.
     pub fn median(loads: &[Self]) -> Self {
-        let of = |figure: fn(&Self) -> f64| {
-            let mut figures: Vec<f64> = loads.iter().map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            let middle = figures.len() / 2;
-            if figures.len().is_multiple_of(2) {
-                (figures[middle - 1] + figures[middle]) / 2.0
-            } else {
-                figures[middle]
-            }
-        };
+        let of = |figure: fn(&Self) -> f64| median(loads.iter().map(figure));
         Self {
             rate: of(|load| load.rate),
             p50: of(|load| load.p50),
             p99: of(|load| load.p99),
             cpu: of(|load| load.cpu),
         }
+    }
+}
+
+/// What came of one load against what came of another.
+#[derive(Debug, Clone, Copy)]
+pub struct Ratio {
+    pub rate: f64,
+    pub cpu: f64,
+}
+
+impl Ratio {
+    /// Of the ratios within each round.
+    pub fn median(loads: &[Load], bases: &[Load]) -> Self {
+        let of = |figure: fn(&Load) -> f64| {
+            median(loads.iter().zip(bases).map(|(load, base)| figure(load) / figure(base)))
+        };
+        Self { rate: of(|load| load.rate), cpu: of(|load| load.cpu) }
+    }
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    if figures.len().is_multiple_of(2) {
+        (figures[middle - 1] + figures[middle]) / 2.0
+    } else {
+        figures[middle]
     }
 }
 

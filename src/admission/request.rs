@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Groups;
+use super::{Body, Groups};
 use crate::change::{Change, Operation};
 use crate::objects::{Kind, Object};
 
@@ -81,9 +81,17 @@ pub struct Request<'b> {
 ///
 /// # Errors
 /// [`DecodeError`] for anything that is not one, or that cannot be judged.
-pub fn decode(body: &[u8]) -> Result<Request<'_>, DecodeError> {
-    // Checked as a whole, which is cheaper than text by text, and leaves nothing unread that is not text.
-    let review: Review<'_> = serde_json::from_str(std::str::from_utf8(body)?)?;
+pub fn decode<'b>(body: &'b Body<'_>) -> Result<Request<'b>, DecodeError> {
+    match body.short.as_deref().map(read) {
+        Some(Ok(request)) => Ok(request),
+        // What is wrong is told of the body as it came, with its lines and columns.
+        // Checked as a whole, which is cheaper than text by text, and leaves nothing unread that is not text.
+        _ => read(std::str::from_utf8(body.whole)?),
+    }
+}
+
+fn read(text: &str) -> Result<Request<'_>, DecodeError> {
+    let review: Review<'_> = serde_json::from_str(text)?;
     if review.api_version != "admission.k8s.io/v1" || review.kind != "AdmissionReview" {
         return Err(DecodeError::Version(format!("{} {}", review.api_version, review.kind)));
     }

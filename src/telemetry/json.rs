@@ -70,7 +70,7 @@ impl Fields<'_> {
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if value.bytes().all(stands_for_itself) {
+        if value.bytes().fold(true, |is_plain, byte| is_plain & stands_for_itself(byte)) {
             self.write(field, |writer| {
                 writer.write_char('"')?;
                 writer.write_str(value)?;

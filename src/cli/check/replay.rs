@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::admission;
+use crate::admission::{self, Body};
 use crate::field::FieldPath;
 use crate::manifests::{Candidate, Document, ManifestError, Problem};
 use crate::objects::{Kind, Object};
@@ -24,7 +24,8 @@ pub(super) fn request(document: &Document, review: &Value) -> Result<Request, Pr
         Problem::at(&document.source, at.mark, ManifestError::Review(error))
     };
     let bytes = serde_json::to_vec(review).map_err(|error| refused(error.to_string()))?;
-    let request = admission::decode(&bytes).map_err(|error| refused(error.to_string()))?;
+    let body = Body::new(&bytes);
+    let request = admission::decode(&body).map_err(|error| refused(error.to_string()))?;
     let Some(change) = request.change else {
         return Ok(Request::Untouched([request.kind, request.namespace, request.name].map(Cow::into_owned)));
     };

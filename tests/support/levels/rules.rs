@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use json_patch::Patch;
-use lockstep::admission::{self, Outcome as Review, Phase};
+use lockstep::admission::{self, Body, Outcome as Review, Phase};
 use lockstep::facts::{Declared, Facts, Inventory, ObjectKey};
 use lockstep::topology::GatewayTopologySpec;
 use lockstep::verdict::{Severity, Verdict};
@@ -47,8 +47,16 @@ fn assert_stands_alone(case: &Case, mutated: &Verdict, alone: &Verdict) {
 }
 
 fn review(case: &Case, object: &Value, phase: Phase, facts: &Facts) -> (Verdict, Option<Patch>) {
-    let body = serde_json::to_vec(&case.review(object)).unwrap();
-    match admission::review(&body, phase, facts) {
+    let review = case.review(object);
+    let judged = judged(case, &serde_json::to_vec(&review).unwrap(), phase, facts);
+    // Written with spaces, it is read with all of its lists: those that are left out otherwise change nothing.
+    let spaced = serde_json::to_vec_pretty(&review).unwrap();
+    assert_eq!(self::judged(case, &spaced, phase, facts), judged, "`{}`", case.name);
+    judged
+}
+
+fn judged(case: &Case, body: &[u8], phase: Phase, facts: &Facts) -> (Verdict, Option<Patch>) {
+    match admission::review(&Body::new(body), phase, facts) {
         Review::Judged { verdict, patch, .. } => (verdict, patch),
         other => panic!("`{}`: {other:?}", case.name),
     }
