@@ -23,10 +23,10 @@ mod config;
 mod connection;
 mod limits;
 mod metrics;
-mod phase;
 mod refusal;
 mod reviews;
 mod run;
+mod stage;
 mod webhook;
 
 pub use admin::Admin;

@@ -39,8 +39,17 @@ impl Server {
         Self::lockstep_on(&seed)
     }
 
-    /// The product with its decision log in a file that rotates, and no line of the operators' log for an edit.
+    /// The product with its decision log on standard output, as the chart has it. It goes through a pipe that somebody
+    /// reads, and the operators' log has no line for an edit.
     pub fn recording() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+        command.args(["serve", "--audit-log", "-"]).stdout(Stdio::piped());
+        let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/seed");
+        Self::serve(&mut command, &seed)
+    }
+
+    /// The same with the log in a file that rotates, on the disk of the system's temporary folder.
+    pub fn recording_to_file() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = folder.path().join("audit.log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
@@ -86,6 +95,9 @@ impl Server {
         };
         // Read and dropped as a whole: what a reader makes of the lines is not the product's cost.
         tokio::spawn(async move { tokio::io::copy(lines.get_mut(), &mut tokio::io::sink()).await });
+        if let Some(mut decisions) = self.child.stdout.take() {
+            tokio::spawn(async move { tokio::io::copy(&mut decisions, &mut tokio::io::sink()).await });
+        }
         let text = |field: &str| serving[field].as_str().map(str::to_owned);
         let written = std::fs::read_to_string(self.ca_file.path()).unwrap_or_default();
         Address { webhook: text("webhook").expect("an address"), ca_pem: text("ca").unwrap_or(written) }

@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(short, long)]
     pub quiet: bool,
     /// How to write the verdicts
-    #[arg(long, value_enum, default_value_t = Format::Human)]
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     pub format: Format,
 }
 

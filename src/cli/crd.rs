@@ -14,8 +14,8 @@ use crate::topology::GatewayTopology;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// How to write it
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Yaml)]
-    output: Format,
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = Format::Yaml)]
+    format: Format,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -29,7 +29,7 @@ enum Format {
 /// Prints the definition.
 pub(super) fn run(args: &Args, stdout: &mut dyn Write) -> io::Result<Exit> {
     let definition = GatewayTopology::crd();
-    let text = match args.output {
+    let text = match args.format {
         Format::Yaml => serde_saphyr::to_string(&definition).map_err(io::Error::other)?,
         Format::Json => {
             let mut text = serde_json::to_string_pretty(&definition)?;
@@ -48,9 +48,9 @@ mod tests {
     use super::*;
     use crate::manifests::load;
 
-    fn printed(output: Format) -> String {
+    fn printed(format: Format) -> String {
         let mut text = Vec::new();
-        run(&Args { output }, &mut text).unwrap();
+        run(&Args { format }, &mut text).unwrap();
         String::from_utf8(text).unwrap()
     }
 

@@ -23,8 +23,8 @@ use report::Report;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// How to write it
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
-    output: Format,
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    format: Format,
     /// Wait up to so many seconds until all topologies are guarded
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, stdout: &mut dyn Write, stderr: &mut dyn Write) -
             return Ok(Exit::Unusable);
         }
     };
-    let text = match args.output {
+    let text = match args.format {
         Format::Table => report.table(),
         Format::Json => report.json()?,
     };

@@ -11,7 +11,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::phase::{Follow, Phase};
+use super::stage::{Follow, Stage};
 
 /// The pause after an error that the next `accept` would most likely meet again, such as a lack of file
 /// descriptors: without it the loop would take a core for itself.
@@ -19,47 +19,47 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A listening socket, and how many connections of it may be open.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct Acceptor {
     listener: TcpListener,
     places: Arc<Semaphore>,
 }
 
 /// A connection that came in.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
     /// Its place; the next connection may come in when it is dropped.
     pub(super) place: OwnedSemaphorePermit,
 }
 
-impl Door {
+impl Acceptor {
     pub(super) fn new(listener: TcpListener, connections: usize) -> Self {
         Self { listener, places: Arc::new(Semaphore::new(connections)) }
     }
 
-    /// Accepts connections until `phase` is closing, and has each served by a task of its own.
-    pub(super) async fn admit<F>(self, mut phase: Follow, tasks: TaskTracker, serve: impl Fn(Arrival) -> F)
+    /// Accepts connections until `stage` is closing, and has each served by a task of its own.
+    pub(super) async fn admit<F>(self, mut stage: Follow, tasks: TaskTracker, serve: impl Fn(Accepted) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         loop {
             let next = tokio::select! {
                 biased;
-                () = phase.reached(Phase::Closing) => return,
+                () = stage.reached(Stage::Closing) => return,
                 next = self.next() => next,
             };
             // The semaphore is never closed.
-            let Ok(arrival) = next else { return };
-            drop(tasks.spawn(serve(arrival)));
+            let Ok(accepted) = next else { return };
+            drop(tasks.spawn(serve(accepted)));
         }
     }
 
     /// The place comes first: a connection that has none waits in the kernel's queue, where it costs nothing.
-    async fn next(&self) -> Result<Arrival, AcquireError> {
+    async fn next(&self) -> Result<Accepted, AcquireError> {
         let place = Arc::clone(&self.places).acquire_owned().await?;
         let (stream, peer) = self.accept().await;
-        Ok(Arrival { stream, peer, place })
+        Ok(Accepted { stream, peer, place })
     }
 
     async fn accept(&self) -> (TcpStream, SocketAddr) {
@@ -102,11 +102,13 @@ mod tests {
     async fn a_connection_without_a_place_stays_in_the_kernels_queue() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let door = Door::new(listener, 1);
+        let acceptor = Acceptor::new(listener, 1);
         let _clients =
             [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
-        let _first = door.next().await.unwrap();
-        assert!(timeout(Duration::from_millis(50), door.next()).await.is_err());
-        timeout(Duration::from_secs(10), door.accept()).await.expect("nobody has taken it out of the queue");
+        let _first = acceptor.next().await.unwrap();
+        assert!(timeout(Duration::from_millis(50), acceptor.next()).await.is_err());
+        timeout(Duration::from_secs(10), acceptor.accept())
+            .await
+            .expect("nobody has taken it out of the queue");
     }
 }

@@ -19,10 +19,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tower::Service;
 use tracing::debug;
 
-use super::accept::Arrival;
+use super::accept::Accepted;
 use super::answer::TEXT;
 use super::connection::{Activity, Patience, drive};
-use super::phase::{Follow, Phase};
+use super::stage::{Follow, Stage};
 
 /// Open connections: two probes and a few scrapers, each with one at a time.
 pub(super) const CONNECTIONS: usize = 64;
@@ -57,31 +57,31 @@ impl fmt::Debug for Admin {
 
 /// What every connection of the admin port shares.
 #[derive(Debug)]
-pub(super) struct Office {
+pub(super) struct AdminService {
     router: Router,
-    phase: Follow,
+    stage: Follow,
 }
 
 /// What is asked of the admin port.
-struct Desk {
+struct AdminState {
     admin: Admin,
     webhook: Follow,
 }
 
-impl Office {
-    /// `webhook` is the phase that readiness speaks of; `phase` is the admin port's own.
-    pub(super) fn new(admin: Admin, webhook: Follow, phase: Follow) -> Self {
+impl AdminService {
+    /// `webhook` is the stage that readiness speaks of; `stage` is the admin port's own.
+    pub(super) fn new(admin: Admin, webhook: Follow, stage: Follow) -> Self {
         let router = Router::new()
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
-            .with_state(Arc::new(Desk { admin, webhook }));
-        Self { router, phase }
+            .with_state(Arc::new(AdminState { admin, webhook }));
+        Self { router, stage }
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn serve(self: Arc<Self>, arrival: Arrival) {
-        let Arrival { stream, peer, place: _place } = arrival;
+    pub(super) async fn serve(self: Arc<Self>, accepted: Accepted) {
+        let Accepted { stream, peer, place: _place } = accepted;
         let activity = Activity::new(Patience { first_request: IDLE, idle: IDLE });
         let service = service_fn(|request: Request<Incoming>| {
             activity.request();
@@ -90,8 +90,8 @@ impl Office {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(HEADER_BYTES);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let phase = self.phase.clone();
-        let outcome = drive(connection, http1::Connection::graceful_shutdown, &activity, phase).await;
+        let stage = self.stage.clone();
+        let outcome = drive(connection, http1::Connection::graceful_shutdown, &activity, stage).await;
         if let Err(error) = outcome {
             debug!(%peer, %error, "admin connection ended early");
         }
@@ -102,11 +102,11 @@ async fn livez() -> impl IntoResponse {
     ([(CONTENT_TYPE, TEXT)], "ok")
 }
 
-async fn readyz(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
-    let ready = if desk.webhook.has_reached(Phase::Draining) {
+async fn readyz(State(state): State<Arc<AdminState>>) -> impl IntoResponse {
+    let ready = if state.webhook.has_reached(Stage::Draining) {
         Err("the server is draining".to_owned())
     } else {
-        (desk.admin.ready)()
+        (state.admin.ready)()
     };
     let (status, text) = match ready {
         Ok(()) => (StatusCode::OK, "ok".to_owned()),
@@ -115,6 +115,6 @@ async fn readyz(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
     (status, [(CONTENT_TYPE, TEXT)], text)
 }
 
-async fn metrics(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, OPEN_METRICS)], (desk.admin.metrics)())
+async fn metrics(State(state): State<Arc<AdminState>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, OPEN_METRICS)], (state.admin.metrics)())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::phase::{Follow, Phase};
+use super::stage::{Follow, Stage};
 
 /// How long a connection that has expired may take to say good-bye.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ pub(super) async fn drive<C>(
     connection: C,
     close: impl FnOnce(Pin<&mut C>),
     activity: &Activity,
-    mut phase: Follow,
+    mut stage: Follow,
 ) -> hyper::Result<()>
 where
     C: Future<Output = hyper::Result<()>>,
@@ -73,14 +73,14 @@ where
         biased;
         ended = connection.as_mut() => return ended,
         () = activity.ceases() => true,
-        () = phase.reached(Phase::Closing) => false,
+        () = stage.reached(Stage::Closing) => false,
     };
     close(connection.as_mut());
     let last = async {
         tokio::select! {
             biased;
             ended = connection => ended,
-            () = phase.reached(Phase::Cut) => Ok(()),
+            () = stage.reached(Stage::Cut) => Ok(()),
         }
     };
     if expired { timeout(FAREWELL, last).await.unwrap_or(Ok(())) } else { last.await }

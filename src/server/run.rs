@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::accept::{Arrival, Door};
-use super::admin::{self, Office};
+use super::accept::{Accepted, Acceptor};
+use super::admin::{self, AdminService};
 use super::config::{Bound, Config};
 use super::limits::Limits;
-use super::phase::{Lead, Phase};
 use super::reviews;
-use super::webhook::Webhook;
+use super::stage::{Lead, Stage};
+use super::webhook::WebhookService;
 
 /// The caller's ways to end a server.
 #[derive(Debug, Clone, Default)]
@@ -82,8 +82,8 @@ impl Bound {
             error = death(listeners, webhook) => Err(error),
             () = webhook.retire(&shutdown.drain, &limits) => Ok(()),
         };
-        webhook.lead.enter(Phase::Cut);
-        admin.lead.enter(Phase::Cut);
+        webhook.lead.enter(Stage::Cut);
+        admin.lead.enter(Stage::Cut);
         // The listeners first: it is they who start the tasks.
         listeners.shutdown().await;
         webhook.gone().await;
@@ -99,7 +99,7 @@ struct Running {
     listeners: JoinSet<Listener>,
 }
 
-/// One of the two ports: its phase, and its connections.
+/// One of the two ports: its stage, and its connections.
 struct Side {
     lead: Lead,
     tasks: TaskTracker,
@@ -107,21 +107,21 @@ struct Side {
 
 impl Running {
     fn start(bound: Bound) -> Self {
-        let Config { listen: _, tls, handler, admin: desk, limits, metrics } = bound.config;
+        let Config { listen: _, tls, handler, admin: port, limits, metrics } = bound.config;
         let (webhook, admin) = (Side::new(), Side::new());
         let mut listeners = JoinSet::new();
 
-        let office = Arc::new(Office::new(desk, webhook.lead.follow(), admin.lead.follow()));
-        let door = Door::new(bound.admin, admin::CONNECTIONS);
-        let serve = move |arrival| Arc::clone(&office).serve(arrival);
-        listeners.spawn(admin.listen(Listener::Admin, door, serve));
+        let service = Arc::new(AdminService::new(port, webhook.lead.follow(), admin.lead.follow()));
+        let acceptor = Acceptor::new(bound.admin, admin::CONNECTIONS);
+        let serve = move |accepted| Arc::clone(&service).serve(accepted);
+        listeners.spawn(admin.listen(Listener::Admin, acceptor, serve));
 
         let router = reviews::router(handler, &limits, &metrics);
-        let door = Door::new(bound.webhook, limits.connections);
-        let (phase, tasks) = (webhook.lead.follow(), webhook.tasks.clone());
-        let service = Arc::new(Webhook::new(tls, router, limits, metrics, phase, tasks));
-        let serve = move |arrival| Arc::clone(&service).serve(arrival);
-        listeners.spawn(webhook.listen(Listener::Webhook, door, serve));
+        let acceptor = Acceptor::new(bound.webhook, limits.connections);
+        let (stage, tasks) = (webhook.lead.follow(), webhook.tasks.clone());
+        let service = Arc::new(WebhookService::new(tls, router, limits, metrics, stage, tasks));
+        let serve = move |accepted| Arc::clone(&service).serve(accepted);
+        listeners.spawn(webhook.listen(Listener::Webhook, acceptor, serve));
 
         Self { webhook, admin, listeners }
     }
@@ -136,13 +136,13 @@ impl Side {
     fn listen<F>(
         &self,
         listener: Listener,
-        door: Door,
-        serve: impl Fn(Arrival) -> F + Send + 'static,
+        acceptor: Acceptor,
+        serve: impl Fn(Accepted) -> F + Send + 'static,
     ) -> impl Future<Output = Listener> + Send + 'static
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let admit = door.admit(self.lead.follow(), self.tasks.clone(), serve);
+        let admit = acceptor.admit(self.lead.follow(), self.tasks.clone(), serve);
         async move {
             admit.await;
             listener
@@ -152,10 +152,10 @@ impl Side {
     /// Waits for the wish to end, and ends in order.
     async fn retire(&self, wish: &CancellationToken, limits: &Limits) {
         wish.cancelled().await;
-        self.lead.enter(Phase::Draining);
+        self.lead.enter(Stage::Draining);
         info!(drain = ?limits.drain, "draining; calls are still served");
         sleep(limits.drain).await;
-        self.lead.enter(Phase::Closing);
+        self.lead.enter(Stage::Closing);
         self.tasks.close();
         if timeout(limits.grace, self.tasks.wait()).await.is_err() {
             warn!(connections = self.tasks.len(), "grace is over; open connections are dropped");
@@ -173,7 +173,7 @@ impl Side {
 async fn death(listeners: &mut JoinSet<Listener>, webhook: &Side) -> RunError {
     loop {
         match listeners.join_next().await {
-            Some(Ok(Listener::Webhook)) if webhook.lead.has_reached(Phase::Closing) => {}
+            Some(Ok(Listener::Webhook)) if webhook.lead.has_reached(Stage::Closing) => {}
             Some(Ok(listener)) => return RunError::ListenerEnded { listener },
             Some(Err(defect)) => return RunError::ListenerFailed(defect),
             None => pending().await,
@@ -207,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn a_listener_that_closes_as_told_is_none() {
         let webhook = Side::new();
-        webhook.lead.enter(Phase::Closing);
+        webhook.lead.enter(Stage::Closing);
         let mut listeners = JoinSet::new();
         listeners.spawn(ready(Listener::Webhook));
         listeners.spawn(ready(Listener::Admin));

@@ -24,12 +24,12 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::debug;
 
-use super::accept::Arrival;
+use super::accept::Accepted;
 use super::answer::CLOSE;
 use super::connection::{Activity, Patience, drive};
 use super::limits::Limits;
 use super::metrics::{HandshakeFailure, Metrics};
-use super::phase::{Follow, Phase};
+use super::stage::{Follow, Stage};
 
 /// An HTTP/2 peer that is gone without a word is noticed after these two.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -40,32 +40,32 @@ const STREAMS: u32 = 256;
 
 /// What every connection of the webhook shares.
 #[derive(Debug)]
-pub(super) struct Webhook {
+pub(super) struct WebhookService {
     tls: watch::Receiver<Arc<ServerConfig>>,
     router: Router,
     http1: http1::Builder,
     http2: http2::Builder<Tracked>,
     limits: Limits,
     metrics: Metrics,
-    phase: Follow,
+    stage: Follow,
 }
 
-impl Webhook {
+impl WebhookService {
     pub(super) fn new(
         tls: watch::Receiver<Arc<ServerConfig>>,
         router: Router,
         limits: Limits,
         metrics: Metrics,
-        phase: Follow,
+        stage: Follow,
         tasks: TaskTracker,
     ) -> Self {
         let (http1, http2) = (http1(&limits), http2(tasks));
-        Self { tls, router, http1, http2, limits, metrics, phase }
+        Self { tls, router, http1, http2, limits, metrics, stage }
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn serve(self: Arc<Self>, arrival: Arrival) {
-        let Arrival { stream, peer, place: _place } = arrival;
+    pub(super) async fn serve(self: Arc<Self>, accepted: Accepted) {
+        let Accepted { stream, peer, place: _place } = accepted;
         let _open = self.metrics.connection();
         let outcome = match self.handshake(stream).await {
             Some(Ok(stream)) => self.converse(stream).await,
@@ -86,20 +86,20 @@ impl Webhook {
         // Read anew for each connection, so that a reload reaches all new ones and no open one.
         let config = Arc::clone(&self.tls.borrow());
         let accept = TlsAcceptor::from(config).accept(stream);
-        let mut phase = self.phase.clone();
+        let mut stage = self.stage.clone();
         tokio::select! {
             biased;
             outcome = timeout(self.limits.handshake, accept) => {
                 Some(outcome.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())))
             }
-            () = phase.reached(Phase::Closing) => None,
+            () = stage.reached(Stage::Closing) => None,
         }
     }
 
     /// Speaks the protocol that ALPN settled on. Nothing is sniffed: a client without ALPN gets HTTP/1.1.
     async fn converse(self: &Arc<Self>, stream: TlsStream<TcpStream>) -> hyper::Result<()> {
         let activity = Activity::new(self.patience());
-        let phase = self.phase.clone();
+        let stage = self.stage.clone();
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let io = TokioIo::new(stream);
         let service = service_fn(|request| {
@@ -108,10 +108,10 @@ impl Webhook {
         });
         if is_http2 {
             let connection = self.http2.serve_connection(io, service);
-            drive(connection, http2::Connection::graceful_shutdown, &activity, phase).await
+            drive(connection, http2::Connection::graceful_shutdown, &activity, stage).await
         } else {
             let connection = self.http1.serve_connection(io, service);
-            drive(connection, http1::Connection::graceful_shutdown, &activity, phase).await
+            drive(connection, http1::Connection::graceful_shutdown, &activity, stage).await
         }
     }
 
@@ -124,7 +124,7 @@ impl Webhook {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response, Infallible> {
         let _in_flight = self.metrics.request();
         let mut response = self.router.clone().call(request).await?;
-        if self.phase.has_reached(Phase::Draining) {
+        if self.stage.has_reached(Stage::Draining) {
             // hyper leaves it out of HTTP/2, which ends connections by a frame of its own.
             response.headers_mut().insert(CONNECTION, CLOSE);
         }

@@ -63,7 +63,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     by: Vec<Dimension>,
     /// How to write it
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     format: Format,
 }
 

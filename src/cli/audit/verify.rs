@@ -25,7 +25,7 @@ pub(super) struct Args {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// How to write it
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     format: Format,
     /// Every chain must begin with its first line, and have its end
     #[arg(long)]
