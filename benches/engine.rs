@@ -5,7 +5,6 @@
 //! `--smoke` everything runs once, briefly.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -140,6 +139,14 @@ impl Subject {
     }
 }
 
+/// The median of one review in nanoseconds, in a process of its own: what other subjects left of the heap would count, too.
+fn nanoseconds(index: usize, rounds: usize) -> u64 {
+    let program = std::env::current_exe().expect("a path");
+    let output = Command::new(program).args(["--time", &index.to_string(), &rounds.to_string()]).output();
+    let text = output.expect("a process").stdout;
+    String::from_utf8_lossy(&text).trim().parse().expect("a number")
+}
+
 /// Instructions per review: the difference between many reviews and few, so that start-up cancels out.
 fn instructions(index: usize, reviews: usize) -> Option<u64> {
     let few = count(index, 0)?;
@@ -161,24 +168,31 @@ fn count(index: usize, reviews: usize) -> Option<u64> {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
-    if let Some(at) = arguments.iter().position(|argument| argument == "--only") {
+    let after = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
         let number = |offset: usize| arguments[at + offset].parse::<usize>().expect("a number");
-        let subject = &subjects()[number(1)];
+        Some((number(1), number(2)))
+    };
+    if let Some((index, rounds)) = after("--time") {
+        println!("{}", subjects()[index].median(rounds).as_nanos());
+    } else if let Some((index, reviews)) = after("--only") {
+        let subject = &subjects()[index];
         let facts = facts(subject.world);
         // Once before counting starts, so that what is made on first use is not counted.
-        (0..=number(2)).for_each(|_| subject.run(&facts));
-        return ExitCode::SUCCESS;
+        (0..=reviews).for_each(|_| subject.run(&facts));
+    } else {
+        print_table(arguments.iter().any(|argument| argument == "--smoke"));
     }
-    let is_smoke = arguments.iter().any(|argument| argument == "--smoke");
+    ExitCode::SUCCESS
+}
+
+fn print_table(is_smoke: bool) {
     let (rounds, reviews) = if is_smoke { (100, 10) } else { (20_000, 200) };
-    let mut table = format!("{:<36} {:>12} {:>14}\n", "one review", "median", "instructions");
+    println!("{:<36} {:>12} {:>14}", "one review", "median", "instructions");
     for (index, subject) in subjects().iter().enumerate() {
-        let median = subject.median(rounds);
+        let median = nanoseconds(index, rounds) as f64 / 1e3;
         let counted =
             instructions(index, reviews).map_or("no valgrind".to_owned(), |count| count.to_string());
-        let _ =
-            writeln!(table, "{:<36} {:>9.1} us {counted:>14}", subject.name, median.as_nanos() as f64 / 1e3);
+        println!("{:<36} {median:>9.1} us {counted:>14}", subject.name);
     }
-    print!("{table}");
-    ExitCode::SUCCESS
 }

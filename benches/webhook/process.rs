@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 /// A webhook that runs. It is killed when dropped.
@@ -18,6 +18,13 @@ pub struct Server {
 pub struct Address {
     pub webhook: String,
     pub ca_pem: String,
+}
+
+/// Reads to the end in large pieces, and drops it: what a reader makes of the lines is not the product's cost.
+async fn drain(pipe: impl AsyncRead + Unpin) {
+    let mut pieces = BufReader::with_capacity(1 << 20, pipe);
+    // A process that was killed ends its pipes in the middle.
+    let _ = tokio::io::copy_buf(&mut pieces, &mut tokio::io::sink()).await;
 }
 
 impl Server {
@@ -93,11 +100,8 @@ impl Server {
                 _ => {}
             }
         };
-        // Read and dropped as a whole: what a reader makes of the lines is not the product's cost.
-        tokio::spawn(async move { tokio::io::copy(lines.get_mut(), &mut tokio::io::sink()).await });
-        if let Some(mut decisions) = self.child.stdout.take() {
-            tokio::spawn(async move { tokio::io::copy(&mut decisions, &mut tokio::io::sink()).await });
-        }
+        drop(tokio::spawn(drain(lines.into_inner().into_inner())));
+        drop(self.child.stdout.take().map(|decisions| tokio::spawn(drain(decisions))));
         let text = |field: &str| serving[field].as_str().map(str::to_owned);
         let written = std::fs::read_to_string(self.ca_file.path()).unwrap_or_default();
         Address { webhook: text("webhook").expect("an address"), ca_pem: text("ca").unwrap_or(written) }
