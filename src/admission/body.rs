@@ -130,6 +130,7 @@ mod tests {
                 r#"{"containers":["]\"]","[\\"],"initContainers":[]}"#,
                 r#"{"containers":[],"initContainers":[]}"#,
             ),
+            (r#"{"volumes":["\\a\\"],"c":[3]}"#, r#"{"volumes":[],"c":[3]}"#),
             (r#"{"managedFields":[{"k:{\"a\":\"[\"}":{}}]}"#, r#"{"managedFields":[]}"#),
         ] {
             assert_eq!(short(whole), left);
