@@ -55,13 +55,12 @@ impl Server {
         Self::serve(&mut command, &seed)
     }
 
-    /// The same with the log in a file that rotates, on the disk of the system's temporary folder.
+    /// The same with the log in a file on the disk of the system's temporary folder.
     pub fn recording_to_file() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = folder.path().join("audit.log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
-        let rotation = ["--audit-log-size", "20000000", "--audit-log-files", "2"];
-        command.arg("serve").arg("--audit-log").arg(log).args(rotation);
+        command.arg("serve").arg("--audit-log").arg(log);
         let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/seed");
         Self { folder: Some(folder), ..Self::serve(&mut command, &seed) }
     }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{Exit, print};
+use super::Exit;
+use super::output::{json_document, print};
 use crate::audit::schema;
 
 /// Verify and query the decision log
@@ -44,9 +45,7 @@ pub(super) fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
         Command::Verify(args) => verify::run(args, streams),
         Command::Query(args) => query::run(args, streams),
         Command::Schema => {
-            let mut text = serde_json::to_string_pretty(&schema())?;
-            text.push('\n');
-            print(streams.stdout, text.as_bytes())?;
+            print(streams.stdout, json_document(&schema())?.as_bytes())?;
             Ok(Exit::Fine)
         }
     }

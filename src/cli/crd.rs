@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use kube::CustomResourceExt;
 
-use super::{Exit, print};
+use super::Exit;
+use super::output::{json_document, print};
 use crate::topology::GatewayTopology;
 
 /// Print the `CustomResourceDefinition` of `GatewayTopology`
@@ -31,11 +32,7 @@ pub(super) fn run(args: &Args, stdout: &mut dyn Write) -> io::Result<Exit> {
     let definition = GatewayTopology::crd();
     let text = match args.format {
         Format::Yaml => serde_saphyr::to_string(&definition).map_err(io::Error::other)?,
-        Format::Json => {
-            let mut text = serde_json::to_string_pretty(&definition)?;
-            text.push('\n');
-            text
-        }
+        Format::Json => json_document(&definition)?,
     };
     print(stdout, text.as_bytes())?;
     Ok(Exit::Fine)

@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use serde::Serialize;
+
 use super::Exit;
 
 /// Writes all of a text. A reader that has seen enough, such as `head`, is no error.
@@ -10,6 +12,13 @@ pub(super) fn print(stream: &mut dyn Write, text: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }
+}
+
+/// A JSON document, for programs that people watch.
+pub(super) fn json_document(document: &impl Serialize) -> serde_json::Result<String> {
+    let mut text = serde_json::to_string_pretty(document)?;
+    text.push('\n');
+    Ok(text)
 }
 
 /// How a command ends that could print what it had to say, or could not. One that was stopped halfway by a reader

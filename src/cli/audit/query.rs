@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Exit, Stopped, Streams, each_file, moment};
 use crate::audit::query::{Counts, Dimension, Filter, Read, Row, read};
 use crate::audit::{Line, Record};
-use crate::cli::print;
+use crate::cli::output::{json_document, print};
 
 /// Filter and count the records of a decision log
 ///
@@ -174,7 +174,7 @@ fn counted(counts: &Counts, format: Format, total: Read) -> io::Result<String> {
         Format::Json => {
             let Read { found, dropped, .. } = total;
             let document = Document { version: VERSION, found, dropped, by, counts: &rows };
-            serde_json::to_string_pretty(&document)? + "\n"
+            json_document(&document)?
         }
         Format::Lines => {
             let lines: Result<Vec<String>, _> = rows

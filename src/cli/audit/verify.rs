@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Exit, Streams, each_file};
 use crate::audit::verify::{Report, Scope, Verifier};
-use crate::cli::print;
+use crate::cli::output::{json_document, print};
 use crate::cli::render::printable;
 
 /// Verify that no line of a decision log was changed, removed or moved
@@ -68,9 +68,7 @@ pub(super) fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
         Format::Text => text(&report),
         Format::Json => {
             let document = Document { version: VERSION, intact: report.is_intact(), report: &report };
-            let mut text = serde_json::to_string_pretty(&document)?;
-            text.push('\n');
-            text
+            json_document(&document)?
         }
     };
     print(streams.stdout, text.as_bytes())?;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 
 use crate::cli::check::{Judged, Placed, Report};
+use crate::cli::output::json_document;
 use crate::field::FieldPath;
 use crate::labels::{Labels, Witness};
 use crate::manifests::Problem;
@@ -29,9 +30,7 @@ pub(in crate::cli) fn json(report: &Report) -> serde_json::Result<String> {
         problems: report.problems.iter().map(problem).collect(),
         summary: report.counts(),
     };
-    let mut text = serde_json::to_string_pretty(&document)?;
-    text.push('\n');
-    Ok(text)
+    json_document(&document)
 }
 
 #[derive(Serialize)]

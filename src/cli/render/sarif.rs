@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Options, edit_sentence, with_help};
 use crate::cli::check::{Judged, Placed, Report};
+use crate::cli::output::json_document;
 use crate::field::FieldPath;
 use crate::manifests::{Place, Problem, STDIN, Source, Span};
 use crate::verdict::{Reason, Rule, Severity};
@@ -31,9 +32,7 @@ pub(in crate::cli) fn sarif(report: &Report, options: Options) -> serde_json::Re
             "results": report.judged.iter().flat_map(|judged| results(judged, options)).collect::<Vec<_>>(),
         }],
     });
-    let mut text = serde_json::to_string_pretty(&log)?;
-    text.push('\n');
-    Ok(text)
+    json_document(&log)
 }
 
 fn rule(rule: Rule) -> Value {

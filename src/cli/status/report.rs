@@ -4,6 +4,7 @@ use std::cmp::max;
 
 use serde::Serialize;
 
+use crate::cli::output::json_document;
 use crate::cli::render::printable;
 use crate::cluster::reported::{Reported, Topologies};
 use crate::topology::GUARDED;
@@ -60,9 +61,7 @@ impl Report {
     }
 
     pub(super) fn json(&self) -> serde_json::Result<String> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Ok(text)
+        json_document(self)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{PodAt, claiming};
 use crate::change::Change;
-use crate::facts::Facts;
+use crate::facts::{Facts, Site};
 use crate::field::FieldPath;
 use crate::objects::{DaemonSet, Object, Pod};
 use crate::rules::report::Report;
@@ -15,20 +15,11 @@ pub(in crate::rules) fn place_template(
     facts: &Facts,
     report: &mut Report,
 ) {
-    let Some(template) = template(daemon_set) else {
-        return;
-    };
     // Patching a template that the request does not touch would restart the pods of a running gateway
     // because of a label on its DaemonSet.
-    if daemon_set.metadata.is_terminating || is_unchanged(change, template) {
-        return;
+    if !is_settled(change, daemon_set) {
+        judge(change, daemon_set, facts, report, PodAt::place);
     }
-    let Some(site) = claiming(change, template, facts, report) else {
-        return;
-    };
-    let at = at(template);
-    at.place(site, report);
-    at.check_reachable(site, facts, report);
 }
 
 /// Refuses a template without the placement.
@@ -38,29 +29,33 @@ pub(in crate::rules) fn check_template(
     facts: &Facts,
     report: &mut Report,
 ) {
-    let Some(template) = template(daemon_set) else {
-        return;
-    };
-    if daemon_set.metadata.is_terminating || is_unchanged(change, template) {
+    if is_settled(change, daemon_set) {
         report.pass_with_warnings();
     }
-    let Some(site) = claiming(change, template, facts, report) else {
-        return;
-    };
-    let at = at(template);
-    at.check_placed(site, report);
+    judge(change, daemon_set, facts, report, PodAt::check_placed);
+}
+
+fn judge<'d>(
+    change: &Change,
+    daemon_set: &'d DaemonSet,
+    facts: &Facts,
+    report: &mut Report,
+    judge_placement: fn(&PodAt<'d>, &Site, &mut Report),
+) {
+    let Some(pod) = template(daemon_set) else { return };
+    let Some(site) = claiming(change, pod, facts, report) else { return };
+    let at = PodAt { pod, root: FieldPath::fields(["spec", "template"]), is_template: true };
+    judge_placement(&at, site, report);
     at.check_reachable(site, facts, report);
+}
+
+/// Whether the request leaves everything in the template as it was that the rule looks at, or the end has begun.
+fn is_settled(change: &Change, daemon_set: &DaemonSet) -> bool {
+    let is_unchanged =
+        |old: &Object| matches!(old, Object::DaemonSet(old) if template(old) == template(daemon_set));
+    daemon_set.metadata.is_terminating || change.old.as_ref().is_some_and(is_unchanged)
 }
 
 fn template(daemon_set: &DaemonSet) -> Option<&Pod> {
     daemon_set.spec.as_ref().map(|spec| &spec.template)
-}
-
-fn at(template: &Pod) -> PodAt<'_> {
-    PodAt { pod: template, root: FieldPath::fields(["spec", "template"]), is_template: true }
-}
-
-/// Whether an update leaves everything in the template as it was that the rule looks at.
-fn is_unchanged(change: &Change, new: &Pod) -> bool {
-    matches!(&change.old, Some(Object::DaemonSet(old)) if template(old) == Some(new))
 }
