@@ -81,33 +81,35 @@ fn placed_pod() -> Vec<u8> {
     placed.into_bytes()
 }
 
-/// With the operators' log, which has a line for each edit where there is no decision log.
-const PATCHED: &str = "lockstep /mutate, patched";
-const BARE: &str = "no log, no metrics";
-const RECORDED: &str = "decision log on stdout";
-const FILED: &str = "decision log in a file";
+/// What the cost of the decision log and the metrics is measured with: one program, with them and without.
+const NEITHER: &str = "no log, no metrics";
+const ON_STDOUT: &str = "metrics, log on stdout";
+const IN_FILE: &str = "metrics, log in a file";
 
-const CONTESTANTS: [Contestant; 6] = [
-    Contestant { name: "no-op", start: Server::noop, path: "/mutate", body: pod, marker: "\"allowed\":true" },
-    Contestant { name: PATCHED, start: Server::lockstep, path: "/mutate", body: pod, marker: "\"patch\":" },
-    Contestant { name: BARE, start: Server::engine, path: "/mutate", body: pod, marker: "\"patch\":" },
-    // Every review is an edit: the most that a decision log can have to do.
-    Contestant { name: RECORDED, start: Server::recording, path: "/mutate", body: pod, marker: "\"patch\":" },
-    Contestant {
-        name: FILED,
-        start: Server::recording_to_file,
-        path: "/mutate",
-        body: pod,
-        marker: "\"patch\":",
-    },
-    Contestant {
-        name: "lockstep /validate, allowed",
-        start: Server::lockstep,
-        path: "/validate",
-        body: placed_pod,
-        marker: "\"allowed\":true",
-    },
+/// Every review that is patched is recorded: the most that a decision log can have to do.
+const PATCHED: (&str, fn() -> Vec<u8>, &str) = ("/mutate", pod, "\"patch\":");
+const ALLOWED: (&str, fn() -> Vec<u8>, &str) = ("/validate", placed_pod, "\"allowed\":true");
+
+const CONTESTANTS: [Contestant; 7] = [
+    Contestant { marker: "\"allowed\":true", ..Contestant::new("no-op", Server::noop, PATCHED) },
+    // With the operators' log, which has a line for each edit where there is no decision log.
+    Contestant::new("lockstep /mutate, patched", Server::lockstep, PATCHED),
+    Contestant::new("the same, decision log", Server::recording, PATCHED),
+    Contestant::new("lockstep /validate, allowed", Server::lockstep, ALLOWED),
+    Contestant::new(NEITHER, Server::engine, PATCHED),
+    Contestant::new(ON_STDOUT, Server::engine_recording, PATCHED),
+    Contestant::new(IN_FILE, Server::engine_recording_to_file, PATCHED),
 ];
+
+impl Contestant {
+    const fn new(
+        name: &'static str,
+        start: fn() -> Server,
+        (path, body, marker): (&'static str, fn() -> Vec<u8>, &'static str),
+    ) -> Self {
+        Self { name, start, path, body, marker }
+    }
+}
 
 async fn throughput(effort: Effort) {
     let mut loads: Vec<Vec<Load>> = CONTESTANTS.iter().map(|_| Vec::new()).collect();
@@ -151,11 +153,11 @@ async fn throughput(effort: Effort) {
 /// What the decision log and the metrics cost where every review is recorded.
 fn print_cost_of_decision_log(loads: &[Vec<Load>]) {
     let of = |name: &str| CONTESTANTS.iter().zip(loads).find(|(contestant, _)| contestant.name == name);
-    let Some((_, bare)) = of(BARE) else { return };
-    for name in [RECORDED, FILED] {
+    let Some((_, neither)) = of(NEITHER) else { return };
+    for name in [ON_STDOUT, IN_FILE] {
         if let Some((_, recorded)) = of(name) {
-            let Ratio { rate, cpu } = Ratio::median(recorded, bare);
-            println!("{name}, with metrics, against neither: rate {rate:.3}x, CPU {cpu:.3}x");
+            let Ratio { rate, cpu } = Ratio::median(recorded, neither);
+            println!("{name}, against neither in the same program: rate {rate:.3}x, CPU {cpu:.3}x");
         }
     }
 }

@@ -1,13 +1,19 @@
-//! Webhooks that this program hosts on the server stack of the product: one with nothing behind it, and one with the
-//! engine and the codec alone.
+//! Webhooks that this program hosts on the server stack of the product: one with nothing behind it, one with the
+//! engine and the codec alone, and the product's own with its metrics and its decision log.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use lockstep::admission::{Body, Outcome, Phase, review};
+use lockstep::audit::{DecisionLog, Hash, RotatingFile, Rotation};
 use lockstep::certs::self_made::self_made;
 use lockstep::facts::{Facts, Inventory};
 use lockstep::server::{Admin, Call, Config, Endpoint, Handler, Limits, Metrics, Reply, Shutdown};
+use lockstep::webhook::{self, Decisions, Webhook};
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -16,6 +22,10 @@ pub const NOOP: &str = "--noop-webhook";
 
 /// What makes this program the engine and the codec: nothing is logged and nothing counted.
 pub const ENGINE: &str = "--engine-webhook";
+
+/// What makes this program the product's webhook: with its metrics, and its decision log in the file that is named
+/// next, or on standard output for `-`.
+pub const RECORDING: &str = "--recording-webhook";
 
 struct Noop;
 
@@ -58,11 +68,30 @@ impl Handler for Engine {
 
 /// The webhook that these arguments ask for.
 pub fn asked_for(arguments: &[String]) -> Option<Arc<dyn Handler>> {
-    let is = |name: &str| arguments.iter().any(|argument| argument == name);
-    if is(NOOP) {
+    let place = |name: &str| arguments.iter().position(|argument| argument == name);
+    if place(NOOP).is_some() {
         return Some(Arc::new(Noop));
     }
-    is(ENGINE).then(|| Arc::new(Engine(Facts::new(&Inventory::default().or_built_in()))) as Arc<dyn Handler>)
+    let facts = Facts::new(&Inventory::default().or_built_in());
+    if place(ENGINE).is_some() {
+        return Some(Arc::new(Engine(facts)));
+    }
+    let log = arguments.get(place(RECORDING)? + 1).expect("a file, or `-`");
+    Some(Arc::new(recording(facts, log)))
+}
+
+fn recording(facts: Facts, log: &str) -> Webhook {
+    let out: Box<dyn io::Write + Send> = if log == "-" {
+        let stdout = io::stdout().as_fd().try_clone_to_owned();
+        Box::new(File::from(stdout.expect("a standard output")))
+    } else {
+        // What `lockstep serve` has without flags.
+        let rotation = Rotation { size: 100 << 20, older: 5 };
+        Box::new(RotatingFile::open(PathBuf::from(log), rotation).expect("a file that can be written"))
+    };
+    let log = DecisionLog::start(out, "benchmark", Hash::NONE).expect("a thread");
+    let (_publish, facts) = watch::channel(Some(Arc::new(facts)));
+    Webhook::new(facts, webhook::Metrics::default(), Some(Decisions { log, also_allowed: false }))
 }
 
 /// Serves until it is killed.

@@ -27,18 +27,35 @@ async fn drain(pipe: impl AsyncRead + Unpin) {
     let _ = tokio::io::copy_buf(&mut pieces, &mut tokio::io::sink()).await;
 }
 
+fn this_program() -> Command {
+    Command::new(std::env::current_exe().expect("a path"))
+}
+
 impl Server {
     pub fn noop() -> Self {
         Self::hosted(super::hosted::NOOP)
     }
 
-    /// What the product does, without its log and without its metrics.
+    /// What the product does, without its logs and without its metrics.
     pub fn engine() -> Self {
         Self::hosted(super::hosted::ENGINE)
     }
 
+    /// The same with metrics and the decision log on standard output, a pipe that somebody reads.
+    pub fn engine_recording() -> Self {
+        Self::start(this_program().args([super::hosted::RECORDING, "-"]).stdout(Stdio::piped()))
+    }
+
+    /// The same with metrics and the decision log in a file on the disk of the system's temporary folder.
+    pub fn engine_recording_to_file() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let log = folder.path().join("audit.log");
+        let server = Self::start(this_program().arg(super::hosted::RECORDING).arg(log));
+        Self { folder: Some(folder), ..server }
+    }
+
     fn hosted(argument: &str) -> Self {
-        Self::start(Command::new(std::env::current_exe().expect("a path")).arg(argument))
+        Self::start(this_program().arg(argument))
     }
 
     pub fn lockstep() -> Self {
@@ -53,16 +70,6 @@ impl Server {
         command.args(["serve", "--audit-log", "-"]).stdout(Stdio::piped());
         let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/seed");
         Self::serve(&mut command, &seed)
-    }
-
-    /// The same with the log in a file on the disk of the system's temporary folder.
-    pub fn recording_to_file() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let log = folder.path().join("audit.log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
-        command.arg("serve").arg("--audit-log").arg(log);
-        let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/seed");
-        Self { folder: Some(folder), ..Self::serve(&mut command, &seed) }
     }
 
     /// The product, with its log going where a log goes: through a pipe that somebody reads.
