@@ -15,9 +15,8 @@ mod state;
 mod step;
 
 pub use ca::{Ca, CaCertificate, CaError};
-pub use leaf::{Leaf, LeafError};
+pub use leaf::{Leaf, LeafError, NameError};
 pub use lifetimes::{Lifetimes, LifetimesError};
-pub(super) use moment::CLOCK_SKEW;
 pub use moment::{Moment, now};
 pub use state::{Authority, AuthorityError, Next, Old};
 pub use step::{Decision, Step, View, decide};

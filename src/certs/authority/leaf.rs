@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use rcgen::{Certificate, KeyPair as Key};
+use rcgen::{
+    Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair as Key, KeyUsagePurpose,
+};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use thiserror::Error;
 
 use super::ca::Ca;
 use super::moment::{CLOCK_SKEW, Moment, system_time};
 use crate::certs::pair::{KeyPair, PairError};
-use crate::certs::self_made::{NameError, leaf_params};
 
 /// A leaf, in the memory of the replica that signed it for itself.
 #[derive(Debug, Clone)]
@@ -42,6 +43,16 @@ pub enum LeafError {
     /// The clock stands at the edge of what can be written down.
     #[error("the system's clock is out of range; set it")]
     Clock,
+}
+
+/// A name that no certificate can carry.
+#[derive(Debug, Error)]
+#[error("`{name}` cannot stand in a certificate; give a DNS name in ASCII or an IP address")]
+pub struct NameError {
+    /// The name.
+    name: String,
+    /// What is wrong with it.
+    source: rcgen::Error,
 }
 
 impl Leaf {
@@ -82,11 +93,27 @@ fn signed(
     not_after: Moment,
 ) -> Result<(Certificate, Key), LeafError> {
     let not_before = now.saturating_sub(CLOCK_SKEW).max(ca.certificate().not_before());
-    let mut params = leaf_params(names)?;
+    let mut params = params(names)?;
     params.not_before = system_time(not_before).ok_or(LeafError::Clock)?.into();
     params.not_after = system_time(not_after).ok_or(LeafError::Clock)?.into();
     let key = Key::generate()?;
     Ok((params.signed_by(&key, ca.issuer())?, key))
+}
+
+/// A certificate for a server of these names; when it is valid is for the caller to say.
+fn params(names: &[String]) -> Result<CertificateParams, NameError> {
+    let mut params = CertificateParams::default();
+    for name in names {
+        let parsed = CertificateParams::new([name.clone()]);
+        let parsed = parsed.map_err(|source| NameError { name: name.clone(), source })?;
+        params.subject_alt_names.extend(parsed.subject_alt_names);
+    }
+    params.distinguished_name.push(DnType::CommonName, "lockstep");
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ pub type Moment = Duration;
 
 /// How far the clocks of replicas and of API servers may be apart: what is signed now is valid from this long
 /// ago.
-pub(in crate::certs) const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
 /// What the system's clock shows.
 #[must_use]
