@@ -91,17 +91,24 @@ impl RotatingFile {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
+        // It may have been put aside already, by an attempt that could not open the next one, or by somebody else.
+        if self.path.try_exists()? {
+            self.put_aside()?;
+        }
+        self.file = open(&self.path)?;
+        self.size = 0;
+        info!(file = %self.path.display(), "the decision log goes on in a new file");
+        Ok(())
+    }
+
+    fn put_aside(&self) -> io::Result<()> {
         for age in (1..self.rotation.older).rev() {
             match std::fs::rename(older(&self.path, age), older(&self.path, age.saturating_add(1))) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
-        std::fs::rename(&self.path, older(&self.path, 1))?;
-        self.file = open(&self.path)?;
-        self.size = 0;
-        info!(file = %self.path.display(), "the decision log goes on in a new file");
-        Ok(())
+        std::fs::rename(&self.path, older(&self.path, 1))
     }
 }
 
@@ -180,6 +187,17 @@ mod tests {
         RotatingFile::open(path.clone(), rotation).unwrap().write_all(b"next\n").unwrap();
         RotatingFile::open(path.clone(), rotation).unwrap().write_all(b"last\n").unwrap();
         assert_eq!(texts(&path), ["whole\nhalf\nnext\nlast\n"]);
+    }
+
+    #[test]
+    fn a_file_that_was_put_aside_already_is_no_reason_to_stop() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut file = RotatingFile::open(path.clone(), Rotation { size: 4, older: 2 }).unwrap();
+        file.write_all(b"one\n").unwrap();
+        std::fs::rename(&path, older(&path, 1)).unwrap();
+        file.write_all(b"two\n").unwrap();
+        assert_eq!(texts(&path), ["two\n", "one\n"]);
     }
 
     #[test]
