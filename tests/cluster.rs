@@ -16,15 +16,13 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use support::api::{self, create};
 use support::control_plane::{ControlPlane, MetalLb};
+use support::wait;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long a change may take to be seen: moments, on a machine that has nothing else to do.
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Metrics cannot be awaited.
-const BETWEEN: Duration = Duration::from_millis(20);
 
 /// The watches under test.
 struct Watches {
@@ -55,13 +53,7 @@ impl Watches {
 
     /// Waits for metrics that have a line that starts like this.
     async fn until_counted(&self, line: &str) {
-        let counted = async {
-            while !self.counts(line) {
-                tokio::time::sleep(BETWEEN).await;
-            }
-        };
-        let counted = tokio::time::timeout(DEADLINE, counted).await;
-        assert!(counted.is_ok(), "{line} is not in\n{}", self.metrics());
+        assert!(wait::until_so(async || self.counts(line)).await, "{line} is not in\n{}", self.metrics());
     }
 
     fn counts(&self, line: &str) -> bool {

@@ -26,9 +26,6 @@ use tokio_util::sync::CancellationToken;
 /// How long a change may take to be seen: moments, on a machine that has nothing else to do.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Metrics cannot be awaited.
-const BETWEEN: Duration = Duration::from_millis(20);
-
 const CONFIGURATIONS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
 
 /// One replica's guard.
@@ -59,13 +56,8 @@ impl Replica {
     }
 
     async fn until(&self, series: &str, is_wanted: impl Fn(u64) -> bool) {
-        let counted = async {
-            while !is_wanted(self.metric(series)) {
-                tokio::time::sleep(BETWEEN).await;
-            }
-        };
-        let counted = tokio::time::timeout(DEADLINE, counted).await;
-        assert!(counted.is_ok(), "`{series}` stays at {}", self.metric(series));
+        let is_counted = wait::until_so(async || is_wanted(self.metric(series))).await;
+        assert!(is_counted, "`{series}` stays at {}", self.metric(series));
     }
 
     fn stored(&self) -> u64 {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use kube::Client;
@@ -18,10 +17,6 @@ use crate::support::wait;
 const USERS: [&str; 3] = ["admin", "alice", "bob"];
 const ADMISSIONS: usize = 1000;
 const IN_FLIGHT: usize = 8;
-
-/// The API server writes an event after it has answered.
-const DEADLINE: Duration = Duration::from_secs(30);
-const BETWEEN: Duration = Duration::from_millis(50);
 
 /// What both logs know of a review: uid, webhook, user, groups, verdict, rule, reason, topology, namespace.
 type Known = [String; 9];
@@ -155,18 +150,18 @@ fn of_event(event: &Value) -> Vec<Known> {
     ["mutate", "validate"].into_iter().filter_map(said).collect()
 }
 
-/// Reads the API server's log until as many reviews are in it.
+/// Reads the API server's log until as many reviews are in it: it writes an event after it has answered.
 async fn events(log: &Path, expected: usize) -> Vec<Known> {
-    let start = tokio::time::Instant::now();
-    loop {
+    let mut found = Vec::new();
+    let is_complete = async || {
         let text = std::fs::read_to_string(log).unwrap();
         let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let found: Vec<Known> = events.flat_map(|event| of_event(&event)).collect();
-        if found.len() >= expected || start.elapsed() > DEADLINE {
-            return found;
-        }
-        tokio::time::sleep(BETWEEN).await;
-    }
+        found = events.flat_map(|event| of_event(&event)).collect();
+        found.len() >= expected
+    };
+    // What is missing is for the caller to say.
+    wait::until_so(is_complete).await;
+    found
 }
 
 fn counts_are_right(path: &Path) {

@@ -11,6 +11,7 @@ use super::log::{assert_whole, lines, reviews, verify};
 use super::world::{metric, response, review, seed};
 use crate::support::https::{Connection, trusting};
 use crate::support::serve::Serve;
+use crate::support::wait;
 
 /// No verdict takes this long; a sink that is waited for takes for ever.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -116,13 +117,9 @@ async fn files_rotate_and_a_process_that_was_killed_is_gone_on_from() {
             uid = post(&mut connection, number).await["uid"].take();
         }
         if is_killed {
-            let is_written = |text: &str| text.contains(uid.as_str().unwrap());
-            let written = async {
-                while !std::fs::read_to_string(&path).is_ok_and(|text| is_written(&text)) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            tokio::time::timeout(Duration::from_secs(30), written).await.unwrap();
+            let has_uid = |text: String| text.contains(uid.as_str().unwrap());
+            let is_written = async || std::fs::read_to_string(&path).is_ok_and(has_uid);
+            assert!(wait::until_so(is_written).await);
             serve.child.kill().await.unwrap();
         } else {
             serve.signal("TERM");

@@ -17,11 +17,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::support::api::{self, call, create};
+use crate::support::wait::until_so;
 
 pub const NAMESPACE: &str = "lockstep-system";
 
 const DEADLINE: Duration = Duration::from_secs(60);
-const BETWEEN: Duration = Duration::from_millis(20);
 
 pub async fn create_namespace(client: &Client) {
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
@@ -167,13 +167,8 @@ impl World {
 }
 
 /// Waits until something is so.
-pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
-    let wait = async {
-        while !is_so().await {
-            tokio::time::sleep(BETWEEN).await;
-        }
-    };
-    assert!(tokio::time::timeout(DEADLINE, wait).await.is_ok(), "never so: {what}");
+pub async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
+    assert!(until_so(is_so).await, "never so: {what}");
 }
 
 /// One replica's keeping of the authority, as a task. It ends when dropped.

@@ -1,7 +1,5 @@
 //! A cluster that the chart is installed into.
 
-use std::time::Duration;
-
 use axum::http::Method;
 use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams};
@@ -11,6 +9,7 @@ use serde_json::{Value, json};
 use super::helm::{Helm, NAMESPACE, chart};
 use crate::support::api::{self, Answer, call, path_of};
 use crate::support::control_plane::{ControlPlane, Options};
+use crate::support::wait;
 
 /// A real API server, and Helm for it.
 #[derive(Debug)]
@@ -88,15 +87,13 @@ pub async fn labelled(client: &Client, selector: &str) -> Vec<String> {
 
 /// The API server holds requests for a kind back for moments after its definition was installed.
 async fn list(objects: &Api<DynamicObject>, selector: &str) -> Vec<DynamicObject> {
-    loop {
-        match objects.list(&ListParams::default().labels(selector)).await {
-            Ok(list) => return list.items,
-            Err(kube::Error::Api(status)) if status.code == 429 => {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+    let listed =
+        wait::until_some(async || match objects.list(&ListParams::default().labels(selector)).await {
+            Ok(list) => Some(list.items),
+            Err(kube::Error::Api(status)) if status.code == 429 => None,
             Err(error) => panic!("cannot list: {error}"),
-        }
-    }
+        });
+    listed.await.expect("the API server lists the kind")
 }
 
 /// The Deployment's arguments, without those that `Serve` gives itself.

@@ -1,7 +1,5 @@
 //! From `helm install` to `helm uninstall`: what stays as it was, and what is left.
 
-use std::time::Duration;
-
 use axum::http::{Method, StatusCode};
 use base64::Engine;
 use kube::Client;
@@ -11,6 +9,7 @@ use super::cluster::{Cluster, apply, gateway_pod, labelled, namespace, read};
 use super::helm::{Helm, NAMESPACE, chart, text};
 use crate::support::api::{self, call};
 use crate::support::control_plane::{MetalLb, Options};
+use crate::support::wait;
 
 const INSTANCE: &str = "app.kubernetes.io/instance=lockstep";
 const SECRET: &str = "/api/v1/namespaces/lockstep-system/secrets/lockstep-ca";
@@ -108,12 +107,9 @@ async fn an_upgrade_changes_what_was_asked_for_and_keeps_certificates() {
             call(&client, Method::DELETE, path, "application/json", &Value::Null).await.status.is_success()
         );
     }
-    let turned_off = async {
-        while !api::post(&client, &gateway_pod("unchecked"), true).await.status.is_success() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), turned_off).await.unwrap();
+    let is_turned_off =
+        async || api::post(&client, &gateway_pod("unchecked"), true).await.status.is_success();
+    assert!(wait::until_so(is_turned_off).await);
     cluster.upgrade(&[]);
     for path in WEBHOOKS {
         assert_eq!(status_of(&client, path).await, StatusCode::OK);

@@ -1,7 +1,6 @@
 //! The program as the chart starts it: the Deployment's own arguments, the ServiceAccount's own token.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use base64::Engine;
@@ -22,25 +21,18 @@ use crate::support::wait;
 /// The API server of this test calls an address of this machine, so the certificates must be good for it.
 const VALUES: &[&str] = &["--set", "extraArgs={--tls-name=127.0.0.1,--tls-name=localhost}"];
 
-/// The API server tells nobody when it has seen a change.
-const BETWEEN: Duration = Duration::from_millis(50);
-
-/// Everything that the program does, it has done soon after it is ready.
-const DEADLINE: Duration = Duration::from_secs(60);
-
 /// Lets the API server reach the process, which has no Service: only the address changes, not what is covered, nor
 /// the CA that the process has written. Returns the CA.
 async fn redirect(client: &Client, address: &str) -> String {
     let mut bundle = String::new();
     for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
         let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/lockstep");
-        let webhooks = loop {
+        let webhooks = wait::until_some(async || {
             let webhooks = read(client, &path).await["webhooks"].as_array().unwrap().clone();
-            if webhooks.iter().all(|webhook| webhook["clientConfig"]["caBundle"].is_string()) {
-                break webhooks;
-            }
-            tokio::time::sleep(BETWEEN).await;
-        };
+            let is_given = |webhook: &Value| webhook["clientConfig"]["caBundle"].is_string();
+            webhooks.iter().all(is_given).then_some(webhooks)
+        });
+        let webhooks = webhooks.await.expect("every webhook is given a bundle");
         bundle = webhooks[0]["clientConfig"]["caBundle"].as_str().unwrap().to_owned();
         let replace = |(index, webhook): (usize, &Value)| {
             let config = &webhook["clientConfig"];
@@ -137,16 +129,15 @@ async fn helm_test_succeeds(cluster: &Cluster, account: &Account) {
 
 /// Waits until every one of these rights was used; returns everything that was.
 async fn until_used(cluster: &Cluster, granted: &[Grant]) -> BTreeSet<Grant> {
-    let started = Instant::now();
-    loop {
+    let mut unused = Vec::new();
+    let all = wait::until_some(async || {
         let used = used(cluster);
-        let unused: Vec<_> =
-            granted.iter().filter(|grant| !used.iter().any(|done| covers(grant, done))).collect();
-        if unused.is_empty() {
-            return used;
-        }
-        assert!(started.elapsed() < DEADLINE, "granted, but never used: {unused:?}");
-        tokio::time::sleep(BETWEEN).await;
+        unused = granted.iter().filter(|grant| !used.iter().any(|done| covers(grant, done))).collect();
+        unused.is_empty().then_some(used)
+    });
+    match all.await {
+        Some(used) => used,
+        None => panic!("granted, but never used: {unused:?}"),
     }
 }
 
@@ -176,18 +167,16 @@ async fn exported(serve: &Serve, ca: &str) {
 /// of a registration, in which it still refuses.
 async fn placed(client: &Client) {
     let pod = gateway_pod("gateway");
-    let stored = loop {
+    let stored = wait::until_some(async || {
         let answer = api::post(client, &pod, false).await;
         if answer.status.is_success() {
-            break answer.body;
+            return Some(answer.body);
         }
-        assert!(
-            answer.body["message"].as_str().unwrap().contains("failed calling webhook"),
-            "{}",
-            answer.body
-        );
-        tokio::time::sleep(BETWEEN).await;
-    };
+        let message = answer.body["message"].as_str().unwrap();
+        assert!(message.contains("failed calling webhook"), "{message}");
+        None
+    });
+    let stored = stored.await.expect("the API server sees the change");
     assert_eq!(stored["spec"]["nodeSelector"], json!({"loadbalancerIPs.metallb.io": "arp"}));
 }
 

@@ -1,7 +1,5 @@
 //! What the chart's account may do, request by request, and what it may not.
 
-use std::time::Duration;
-
 use axum::http::{Method, StatusCode};
 use kube::Client;
 use serde_json::{Value, json};
@@ -11,6 +9,7 @@ use super::cluster::{Cluster, namespace};
 use super::helm::Helm;
 use crate::support::api::{Answer, call};
 use crate::support::control_plane::{MetalLb, Options};
+use crate::support::wait;
 
 /// Every right there is: where, what, which one, and the verbs. `gateway` and `metallb` are everywhere, unless
 /// roles in their namespaces were asked for.
@@ -98,13 +97,11 @@ fn path(namespace: &str, resource: &str, name: &str) -> String {
 
 /// The API server holds requests for a kind back for moments after its definition was installed.
 async fn request(client: &Client, namespace: &str, resource: &str, name: &str, verb: &str) -> Answer {
-    loop {
+    let answer = wait::until_some(async || {
         let answer = ask(client, namespace, resource, name, verb).await;
-        if answer.status != StatusCode::TOO_MANY_REQUESTS {
-            return answer;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        (answer.status != StatusCode::TOO_MANY_REQUESTS).then_some(answer)
+    });
+    answer.await.expect("the API server serves the kind")
 }
 
 /// One request, as the program would send it.

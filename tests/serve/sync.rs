@@ -1,7 +1,5 @@
 //! No verdict without facts, and the API server that asks again.
 
-use std::time::Duration;
-
 use axum::http::Method;
 use kube::{Client, CustomResourceExt};
 use lockstep::topology::GatewayTopology;
@@ -16,8 +14,6 @@ use crate::support::wait;
 
 const NOT_SYNCED: &str = "lockstep_reviews_unanswered_total{reason=\"not_synced\"}";
 const NOT_KNOWN: &str = "lockstep_reviews_unanswered_total{reason=\"not_known\"}";
-
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Posts over a connection of its own: an answer that puts a call off also ends its connection.
 async fn post(serve: &Serve, path: &str, review: &Value) -> Answer {
@@ -34,19 +30,12 @@ fn assert_put_off(answer: &Answer, sentence: &str) {
 
 /// Waits until the topology is known, by asking: what depends on MetalLB stays unknown without it.
 async fn until_denied(serve: &Serve) -> Value {
-    let denied = async {
-        loop {
-            let answer = post(serve, "/validate", &review()).await;
-            if answer.status == 200 {
-                let response = world::response(&answer);
-                if response["allowed"] == false {
-                    return response;
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, denied).await.expect("the topology is never enforced")
+    let denied = wait::until_some(async || {
+        let answer = post(serve, "/validate", &review()).await;
+        let response = (answer.status == 200).then(|| world::response(&answer))?;
+        (response["allowed"] == false).then_some(response)
+    });
+    denied.await.expect("the topology is never enforced")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,14 +118,10 @@ async fn serve_topologies(client: &Client, served: bool) {
     if served {
         return;
     }
-    let gone = async {
-        let list = "/apis/lockstep.dev/v1alpha1/gatewaytopologies";
-        while api::call(client, Method::GET, list, "application/json", &Value::Null).await.status != 404 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let gone = tokio::time::timeout(DEADLINE, gone).await;
-    gone.expect("the API server still serves the kind");
+    let list = "/apis/lockstep.dev/v1alpha1/gatewaytopologies";
+    let is_gone =
+        async || api::call(client, Method::GET, list, "application/json", &Value::Null).await.status == 404;
+    assert!(wait::until_so(is_gone).await, "the API server still serves the kind");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Waiting for what a running server says about itself.
+//! Waiting for what cannot be awaited: it is asked for again and again, but not for ever.
 
 use std::time::Duration;
 
@@ -22,19 +22,35 @@ pub async fn until_enforced(admin: &str, topologies: usize) {
 
 /// Waits until a page of the admin port is as wanted.
 pub async fn until(admin: &str, path: &str, wanted: impl Fn(StatusCode, &str) -> bool) -> String {
-    let last = std::sync::Mutex::new(String::new());
+    let mut last = String::new();
+    let found = until_some(async || {
+        let (status, text) = get(admin, path).await;
+        if wanted(status, &text) {
+            return Some(text);
+        }
+        last = format!("{status} {text}");
+        None
+    });
+    match found.await {
+        Some(text) => text,
+        None => panic!("`{path}` never came to what was expected; last it was {last}"),
+    }
+}
+
+/// Waits until it is so; whether it is.
+pub async fn until_so(mut is_so: impl AsyncFnMut() -> bool) -> bool {
+    until_some(async || is_so().await.then_some(())).await.is_some()
+}
+
+/// Waits until there is something; `None` if it never comes.
+pub async fn until_some<T>(mut find: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let found = async {
         loop {
-            let (status, text) = get(admin, path).await;
-            if wanted(status, &text) {
-                return text;
+            if let Some(found) = find().await {
+                return found;
             }
-            *last.lock().unwrap() = format!("{status} {text}");
             tokio::time::sleep(BETWEEN).await;
         }
     };
-    match tokio::time::timeout(DEADLINE, found).await {
-        Ok(text) => text,
-        Err(_) => panic!("`{path}` never came to what was expected; last it was {}", last.lock().unwrap()),
-    }
+    tokio::time::timeout(DEADLINE, found).await.ok()
 }
