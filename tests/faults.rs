@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use axum::http::Request;
 use kube::Client;
 use support::api::{self, change, create};
 use support::balancer::Balancer;
@@ -158,12 +159,20 @@ async fn restarts_of_the_api_server_are_survived() {
         cluster.control_plane.start_api_server().await.unwrap();
         seen.push(cluster.changes().await);
     }
+    expiry_is_an_event(&cluster.client).await;
     let record = load.end().await;
     println!("changes after the restarts were seen within {seen:?}");
     cluster.history.assert_never_too_old(&record, "restarts of the API server");
     for mut replica in cluster.replicas {
         assert_eq!(replica.child.try_wait().unwrap(), None, "no replica had to be started again");
     }
+}
+
+/// What `cluster::contact` rests on: that a version is too old is told by an event, in a watch that was granted.
+async fn expiry_is_an_event(client: &Client) {
+    let watch = Request::get("/api/v1/nodes?watch=true&resourceVersion=1&timeoutSeconds=5").body(Vec::new());
+    let told = client.request_text(watch.unwrap()).await.unwrap();
+    assert!(told.starts_with(r#"{"type":"ERROR","object":{"#) && told.contains(r#""code":410"#), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,8 @@ use crate::text::chain;
 pub(super) enum Failure {
     /// The API server does not know the kind.
     Missing,
+    /// It no longer knows what has changed since the version that the watch stood at.
+    Expired(String),
     /// Anything else.
     Other(String),
 }
@@ -37,7 +39,11 @@ impl From<&kube::Error> for Failure {
 
 impl From<&Status> for Failure {
     fn from(status: &Status) -> Self {
-        if status.code == 404 { Self::Missing } else { Self::Other(said(status)) }
+        match status.code {
+            404 => Self::Missing,
+            410 => Self::Expired(said(status)),
+            _ => Self::Other(said(status)),
+        }
     }
 }
 
@@ -66,11 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_404_is_a_missing_kind() {
+    fn a_missing_kind_and_a_version_that_is_too_old_are_told_by_their_codes() {
         let failure = |error| Failure::from(&watcher::Error::InitialListFailed(error));
         assert_eq!(failure(api_error(404, "404 page not found")), Failure::Missing);
         let forbidden = Failure::Other("alice may not (403)".to_owned());
         assert_eq!(failure(api_error(403, "alice may not")), forbidden);
+        let expired = Failure::Expired("too old (410)".to_owned());
+        let too_old = Status::failure("too old", "Expired").with_code(410).boxed();
+        assert_eq!(Failure::from(&watcher::Error::WatchError(too_old)), expired);
         let odd = Failure::from(&watcher::Error::NoResourceVersion);
         assert_eq!(odd, Failure::Other(watcher::Error::NoResourceVersion.to_string()));
     }

@@ -31,7 +31,7 @@ pub(super) struct Watch<T = Item> {
     pub(super) reports: mpsc::Sender<(WatchId, Report<T>)>,
     /// What is kept of an object.
     pub(super) read: fn(Watched, Raw) -> (ObjectKey, T),
-    /// How many seconds one watch request lasts. Each one that is granted is contact.
+    /// How many seconds one watch request lasts. The end of each is contact.
     pub(super) lasts: u32,
     pub(super) contact: Contact,
     pub(super) metrics: Metrics,
@@ -91,7 +91,7 @@ impl<T: Send + 'static> Watch<T> {
                     if let Some(report) = listing.take(event, |object| (self.read)(kind, object.into())) {
                         trouble.over(&self.target);
                         if matches!(report, Report::Listed(_)) {
-                            self.contact.heard();
+                            self.heard()();
                         }
                         self.report(report).await?;
                     }

@@ -50,7 +50,7 @@ impl From<Failure> for Unread {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Missing => Self::NoKind,
-            Failure::Other(words) => Self::Refused(words),
+            Failure::Expired(words) | Failure::Other(words) => Self::Refused(words),
         }
     }
 }

@@ -40,7 +40,12 @@ impl Trouble {
         // before every failure: the delay would never grow.
         let pause = match failure {
             Failure::Missing => MISSING_PAUSE,
-            Failure::Other(_) => self.backoff.next().map_or(LONGEST_PAUSE, |pause| pause.min(LONGEST_PAUSE)),
+            // An API server that is back. What it is asked for next has nothing to do with why it was gone.
+            Failure::Expired(_) => {
+                self.backoff.reset();
+                self.next_pause()
+            }
+            Failure::Other(_) => self.next_pause(),
         };
         if is_news {
             announce(failure, target);
@@ -49,6 +54,10 @@ impl Trouble {
         }
         self.last = Some((now, failure.clone()));
         pause
+    }
+
+    fn next_pause(&mut self) -> Duration {
+        self.backoff.next().map_or(LONGEST_PAUSE, |pause| pause.min(LONGEST_PAUSE))
     }
 
     /// Notes a success.
@@ -68,6 +77,9 @@ fn announce(failure: &Failure, target: &Target) {
             "the kind is not installed, so nothing can be answered: apply the output of `lockstep crd`"
         ),
         Failure::Missing => warn!(?kind, namespace, "the kind is not installed; waiting for it"),
+        Failure::Expired(failure) => {
+            info!(?kind, namespace, error = failure, "the watch starts over with a list");
+        }
         Failure::Other(failure) => {
             warn!(?kind, namespace, error = failure, "the watch failed; trying again until it works");
         }
@@ -100,6 +112,15 @@ mod tests {
         let mut trouble = Trouble::default();
         for _ in 0..50 {
             assert!(trouble.note(&Failure::Other("no".to_owned()), &target()) <= LONGEST_PAUSE);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_version_that_expired_is_listed_anew_soon_however_long_the_api_server_was_gone() {
+        let mut trouble = Trouble::default();
+        for _ in 0..50 {
+            trouble.note(&Failure::Other("no".to_owned()), &target());
+            assert!(trouble.note(&Failure::Expired("too old".to_owned()), &target()) < LONGEST_PAUSE / 2);
         }
     }
 
