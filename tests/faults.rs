@@ -233,7 +233,7 @@ async fn facts_are_not_used_for_longer_than_said_when_the_line_goes_dead_without
     assert!(wait::until_so(is_withdrawn).await);
     let (withdrawn, used) = (frozen.elapsed(), last_ready - frozen);
     assert!(used <= STALE_AFTER, "{used:?}");
-    // A watch is granted anew after half that time, so nothing was older than that when the line went dead.
+    // A watch comes to its end after half that time, so nothing was older than that when the line went dead.
     assert!(withdrawn >= STALE_AFTER / 2 - Duration::from_secs(1), "{withdrawn:?}");
     let refused = api::post(&client, &gateway_pod("probe"), true).await;
     assert!(refused.body["message"].as_str().unwrap().contains("failed calling webhook"), "{}", refused.body);
