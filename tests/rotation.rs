@@ -63,23 +63,24 @@ async fn twenty_rotations_under_load_lose_no_admission() {
         issuers.len(),
         record.failed().count()
     );
-    assert_eq!((record.reasons(), record.unchecked()), (BTreeSet::new(), 0));
+    let said = said(replicas).await.join("\n");
+    assert_eq!((record.reasons(), record.unchecked()), (BTreeSet::new(), 0), "{said}");
     // The rate is printed. What is asserted is only that there was a load: a busy machine is no defect.
     assert!(record.rate() > 50.0, "{admitted} in {seconds} s");
-    assert!(connections > admitted / 2, "{connections} connections prove too little about handshakes");
+    assert!(connections > 100 * ROTATIONS, "{connections} connections prove too little about handshakes");
     assert!(u64::try_from(issuers.len()).unwrap() > ROTATIONS, "{issuers:?}");
-    let said = said(replicas).await;
     for (reason, count) in refusals {
-        assert_eq!(count, 0, "handshakes failed for the reason `{reason}`:\n{}", said.join("\n"));
+        assert_eq!(count, 0, "handshakes failed for the reason `{reason}`:\n{said}");
     }
 }
 
 async fn start(control_plane: &ControlPlane) -> Serve {
+    // A rotation has a third of the CA's life, and a few requests to make in it, of an API server under load.
     let arguments = [
         "--ca-lifetime",
-        "10",
+        "20",
         "--leaf-lifetime",
-        "4",
+        "8",
         "--ca-propagation",
         "1",
         "--drain",

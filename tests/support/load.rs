@@ -12,8 +12,9 @@ use tokio::time::MissedTickBehavior;
 use super::api;
 use super::replica::{LABEL, gateway_pod};
 
-/// More at once would pile up in an API server that hangs, and prove nothing further.
-const UNDER_WAY: usize = 400;
+/// More than the largest burst. Many more would drown a busy API server in handshakes, so that it does not answer
+/// the replicas either, and what is too slow then would never end.
+const UNDER_WAY: usize = 90;
 
 /// A load under way.
 #[derive(Debug)]
