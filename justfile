@@ -36,7 +36,7 @@ e2e:
 
 # The tests that need no server: seconds.
 quick:
-    cargo test --locked --lib --test selector_reasoning --test walls --test docs
+    cargo test --locked --lib --test selector_reasoning --test docs
     cargo test --locked --test cases by_the_rules
 
 # Changes what decides, one place at a time, and names the changes that no test notices (.cargo/mutants.toml). Hours; needs cargo-mutants.

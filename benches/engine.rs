@@ -10,10 +10,11 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lockstep::admission::{Body, Outcome, Phase, review};
-use lockstep::facts::{Facts, Inventory, ObjectKey};
+use lockstep::admission::{Body, Outcome, review};
+use lockstep::change::Phase;
 use lockstep::labels::Labels;
 use lockstep::objects::Service;
+use lockstep::snapshot::{Inventory, ObjectKey, Snapshot};
 use serde_json::json;
 
 /// One review, in one world.
@@ -78,8 +79,8 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
 }
 
-/// Facts of the world: one node in ten is a gateway node, as many advertisements as asked for.
-fn facts(world: World) -> Facts {
+/// Snapshot of the world: one node in ten is a gateway node, as many advertisements as asked for.
+fn facts(world: World) -> Snapshot {
     let (nodes, services, advertisements) = match world {
         World::Small => (10, 1, 1),
         World::Large => (10_000, 1_000, 1_000),
@@ -114,11 +115,11 @@ fn facts(world: World) -> Facts {
         ..Inventory::default()
     };
     // The recorded review is in the namespaces of the built-in topology.
-    Facts::new(&inventory.or_built_in())
+    Snapshot::new(&inventory.or_built_in())
 }
 
 impl Subject {
-    fn run(&self, facts: &Facts) {
+    fn run(&self, facts: &Snapshot) {
         match review(&Body::new(black_box(&self.body)), self.phase, facts) {
             Outcome::Judged { verdict, .. } => assert_eq!(verdict.word(), self.verdict, "{}", self.name),
             other => panic!("{}: {other:?}", self.name),

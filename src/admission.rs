@@ -17,29 +17,10 @@ pub use request::{DecodeError, Request, decode};
 
 use json_patch::Patch;
 
-use crate::facts::Facts;
-use crate::rules::{self, Change};
+use crate::change::Phase;
+use crate::rules;
+use crate::snapshot::Snapshot;
 use crate::verdict::Verdict;
-
-/// Which of the API server's two questions is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// What is to be changed before the object is validated and stored.
-    Mutate,
-    /// Whether the object may be stored as it is.
-    Validate,
-}
-
-impl Phase {
-    /// The word that metrics, logs and paths use.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Mutate => "mutate",
-            Self::Validate => "validate",
-        }
-    }
-}
 
 /// What becomes of a review.
 #[derive(Debug)]
@@ -74,7 +55,7 @@ pub enum Outcome<'b> {
 
 /// Judges one `AdmissionReview`.
 #[must_use]
-pub fn review<'b>(body: &'b Body<'_>, phase: Phase, facts: &Facts) -> Outcome<'b> {
+pub fn review<'b>(body: &'b Body<'_>, phase: Phase, facts: &Snapshot) -> Outcome<'b> {
     let request = match decode(body) {
         Ok(request) => request,
         Err(error) => {
@@ -93,16 +74,9 @@ pub fn review<'b>(body: &'b Body<'_>, phase: Phase, facts: &Facts) -> Outcome<'b
     if !facts.know(change) {
         return Outcome::Unknown(request);
     }
-    let verdict = judge(change, phase, facts);
+    let verdict = rules::judge(change, phase, facts);
     match response::judged(&request, change, &verdict) {
         Ok((body, patch)) => Outcome::Judged { request, verdict, patch, body },
         Err(error) => Outcome::Unprovable(error),
-    }
-}
-
-fn judge(change: &Change, phase: Phase, facts: &Facts) -> Verdict {
-    match phase {
-        Phase::Mutate => rules::mutate(change, facts),
-        Phase::Validate => rules::validate(change, facts),
     }
 }

@@ -50,7 +50,7 @@ use tokio::task::JoinError;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::facts::Facts;
+use crate::snapshot::Snapshot;
 use holdings::Holdings;
 use inbox::Inbox;
 use overlap::Overlaps;
@@ -134,7 +134,7 @@ fn unconfigured(error: &InferConfigError) -> Error {
 /// error: it is logged, counted and tried again.
 pub async fn run(
     client: Client,
-    publish: watch::Sender<Option<Arc<Facts>>>,
+    publish: watch::Sender<Option<Arc<Snapshot>>>,
     metrics: Metrics,
     stale_after: Duration,
     shutdown: CancellationToken,

@@ -1,10 +1,9 @@
 //! Lockstep keeps an ingress gateway's pods, its Services and MetalLB's announcements in lockstep, so that
 //! the client's source IP survives from the network to the gateway and to the audit log.
 //!
-//! The pure core comes first: [`labels`], [`objects`], [`topology`], [`change`], [`facts`], [`rules`],
-//! [`verdict`] and [`guard`] know no clock, no network and no file. Around it, [`manifests`] and [`cluster`] gather facts,
-//! [`admission`] speaks the API server's `AdmissionReview`, [`server`] and [`certs`] speak HTTPS,
-//! [`webhook`] joins them, [`audit`] keeps what was decided, and [`cli`] is what people type.
+//! The pure core is the crate [`lockstep_core`], re-exported here. This crate is the program around it: [`manifests`] and
+//! [`cluster`] read objects into a [`snapshot`], [`admission`] speaks the API server's `AdmissionReview`, [`server`] and
+//! [`certs`] speak HTTPS, [`webhook`] joins them, [`audit`] records decisions, and [`cli`] is the command line.
 
 // No panic path outside tests, and nothing printed outside `cli`'s own streams.
 #![warn(
@@ -21,23 +20,16 @@
     clippy::unwrap_used
 )]
 
+pub use lockstep_core::{change, coverage, field, labels, objects, rules, snapshot, topology, verdict};
+
 pub mod admission;
 pub mod audit;
 pub mod certs;
-pub mod change;
 pub mod cli;
 pub mod cluster;
-pub mod facts;
-pub mod field;
 mod gathering;
-pub mod guard;
-pub mod labels;
 pub mod manifests;
-pub mod objects;
-pub mod rules;
 pub mod server;
 pub mod telemetry;
 mod text;
-pub mod topology;
-pub mod verdict;
 pub mod webhook;

@@ -30,7 +30,7 @@ mod stage;
 mod webhook;
 
 pub use admin::Admin;
-pub use call::{Call, ContentType, Endpoint, Handler, Reply, StatusCode};
+pub use call::{Call, ContentType, Handler, Reply, StatusCode};
 pub use config::{BindError, Bound, Config};
 pub use limits::{Limits, LimitsError};
 pub use metrics::Metrics;

@@ -13,16 +13,17 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::admission::{self, Body, Outcome, Phase};
-use crate::facts::Facts;
-use crate::server::{Call, Endpoint, Handler, Reply, StatusCode};
+use crate::admission::{self, Body, Outcome};
+use crate::change::Phase;
+use crate::server::{Call, Handler, Reply, StatusCode};
+use crate::snapshot::Snapshot;
 use metrics::Unanswered;
 use record::Judged;
 
 /// Answers the API server's calls from the latest facts.
 #[derive(Debug)]
 pub struct Webhook {
-    facts: watch::Receiver<Option<Arc<Facts>>>,
+    facts: watch::Receiver<Option<Arc<Snapshot>>>,
     metrics: Metrics,
     decisions: Option<Decisions>,
 }
@@ -31,7 +32,7 @@ impl Webhook {
     /// A webhook that answers once there are facts, and from then on by the latest ones.
     #[must_use]
     pub fn new(
-        facts: watch::Receiver<Option<Arc<Facts>>>,
+        facts: watch::Receiver<Option<Arc<Snapshot>>>,
         metrics: Metrics,
         decisions: Option<Decisions>,
     ) -> Self {
@@ -89,10 +90,7 @@ impl Webhook {
 impl Handler for Webhook {
     fn handle(&self, call: Call<'_>) -> Reply {
         let start = Instant::now();
-        let phase = match call.endpoint {
-            Endpoint::Mutate => Phase::Mutate,
-            Endpoint::Validate => Phase::Validate,
-        };
+        let phase = call.phase;
         let reply = self.answer(phase, call.body, start);
         self.metrics.took(phase, start.elapsed());
         reply

@@ -1,14 +1,15 @@
 //! The wire format: what comes in, whatever it is, and what goes out.
 
-use lockstep::admission::{Body, DecodeError, Outcome, Phase, decode, review};
-use lockstep::facts::{Facts, Inventory};
+use lockstep::admission::{Body, DecodeError, Outcome, decode, review};
+use lockstep::change::Phase;
+use lockstep::snapshot::{Inventory, Snapshot};
 use serde_json::{Value, json};
 
 const POD: &[u8] = include_bytes!("../benches/reviews/pod.json");
 const SERVICE: &[u8] = include_bytes!("../benches/reviews/service.json");
 
-fn facts() -> Facts {
-    Facts::new(&Inventory::default().or_built_in())
+fn facts() -> Snapshot {
+    Snapshot::new(&Inventory::default().or_built_in())
 }
 
 fn recorded(bytes: &[u8]) -> Value {
@@ -94,7 +95,7 @@ fn audit_annotations_stay_small_and_plain_whatever_the_names() {
         metadata["labels"][name.as_str()] = name.as_str().into();
         let body = hostile.to_string();
         let body = Body::new(body.as_bytes());
-        let outcome = review(&body, Phase::Validate, &Facts::new(&inventory));
+        let outcome = review(&body, Phase::Validate, &Snapshot::new(&inventory));
         let Outcome::Judged { body, .. } = outcome else { panic!("{outcome:?}") };
         let annotations = recorded(&body)["response"]["auditAnnotations"].take();
         assert_eq!(annotations["verdict"], "deny", "{annotations}");
@@ -351,7 +352,7 @@ fn deep_nesting_is_answered() {
 fn where_the_facts_are_not_known_there_is_no_verdict() {
     let mut inventory = Inventory::default().or_built_in();
     inventory.pending.insert("metallb-system".to_owned());
-    let facts = Facts::new(&inventory);
+    let facts = Snapshot::new(&inventory);
     // The pod's namespace is tied to MetalLB's by the topology.
     assert!(matches!(review(&Body::new(POD), Phase::Mutate, &facts), Outcome::Unknown(_)));
     let elsewhere = String::from_utf8(POD.to_vec()).unwrap().replace("istio-system", "elsewhere");

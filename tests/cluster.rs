@@ -8,9 +8,9 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use kube::{Client, CustomResourceExt};
 use lockstep::cluster::{self, Metrics};
-use lockstep::facts::{Facts, ObjectKey};
 use lockstep::objects::{L2Advertisement, Object, Pod};
 use lockstep::rules::{Change, Operation};
+use lockstep::snapshot::{ObjectKey, Snapshot};
 use lockstep::topology::GatewayTopology;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The watches under test.
 struct Watches {
-    facts: watch::Receiver<Option<Arc<Facts>>>,
+    facts: watch::Receiver<Option<Arc<Snapshot>>>,
     registry: Registry,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), cluster::Error>>,
@@ -44,8 +44,8 @@ impl Watches {
     }
 
     /// Waits for facts of which `wanted` holds.
-    async fn until(&mut self, what: &str, wanted: impl Fn(&Facts) -> bool) -> Arc<Facts> {
-        let is_wanted = |facts: &Option<Arc<Facts>>| facts.as_ref().is_some_and(|facts| wanted(facts));
+    async fn until(&mut self, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        let is_wanted = |facts: &Option<Arc<Snapshot>>| facts.as_ref().is_some_and(|facts| wanted(facts));
         let found = tokio::time::timeout(DEADLINE, self.facts.wait_for(is_wanted)).await;
         let facts = found.unwrap_or_else(|_| panic!("not seen: {what}")).unwrap();
         facts.clone().unwrap()
@@ -147,22 +147,22 @@ fn creation(namespace: &str, object: Object) -> Change {
     }
 }
 
-fn knows_pods(facts: &Facts, namespace: &str) -> bool {
+fn knows_pods(facts: &Snapshot, namespace: &str) -> bool {
     facts.know(&creation(namespace, Object::Pod(Pod::default())))
 }
 
-fn knows_advertisements(facts: &Facts) -> bool {
+fn knows_advertisements(facts: &Snapshot) -> bool {
     let object = Object::L2Advertisement(L2Advertisement::default());
     facts.know(&creation("metallb-system", object))
 }
 
-fn is_announced_by(facts: &Facts, name: &str) -> bool {
+fn is_announced_by(facts: &Snapshot, name: &str) -> bool {
     let key = ObjectKey { namespace: "metallb-system".to_owned(), name: name.to_owned() };
-    let mut pools = facts.sites().iter().flat_map(|site| &site.pools);
+    let mut pools = facts.topologies().iter().flat_map(|topology| &topology.pools);
     pools.any(|pool| pool.advertisements.contains(&key))
 }
 
-fn node_value<'f>(facts: &'f Facts, name: &str) -> Option<&'f str> {
+fn node_value<'f>(facts: &'f Snapshot, name: &str) -> Option<&'f str> {
     let labels = facts.nodes().labels(name)?;
     labels.get("loadbalancerIPs.metallb.io").map(smol_str::SmolStr::as_str)
 }
@@ -181,15 +181,15 @@ async fn facts_follow_the_cluster() {
 
     let mut watches = Watches::start(client.clone());
     let facts = watches.until("the first facts", |_| true).await;
-    assert!(facts.sites().is_empty());
+    assert!(facts.topologies().is_empty());
     assert_eq!(node_value(&facts, "a"), Some("arp"));
 
     create(&client, &topology(&json!({}))).await;
     watches.until_counted("topologies_enforced 1").await;
-    let facts = watches.until("the topology", |facts| !facts.sites().is_empty()).await;
+    let facts = watches.until("the topology", |facts| !facts.topologies().is_empty()).await;
     assert!(knows_pods(&facts, "istio-system") && knows_advertisements(&facts));
     // The Service is the gateway's only because of a label that the live pod carries.
-    let services: Vec<_> = facts.sites()[0].services.iter().collect();
+    let services: Vec<_> = facts.topologies()[0].services.iter().collect();
     assert_eq!(services.len(), 1);
     assert_eq!(services[0]["who"], "gateway");
     for line in [
@@ -213,7 +213,7 @@ async fn facts_follow_the_cluster() {
     delete(&client, &advertisement("edge")).await;
     watches.until("an advertisement that went", |facts| !is_announced_by(facts, "edge")).await;
     delete(&client, &topology(&json!({}))).await;
-    watches.until("a topology that went", |facts| facts.sites().is_empty()).await;
+    watches.until("a topology that went", |facts| facts.topologies().is_empty()).await;
     watches.until_counted("objects{kind=\"Pod\"} 0").await;
     watches.stop().await;
 }
@@ -230,7 +230,9 @@ async fn kinds_may_be_installed_later_and_removed_again() {
     install_topologies(&control_plane).await;
     create(&client, &topology(&json!({}))).await;
     let facts = watches
-        .until("pods without MetalLB", |facts| !facts.sites().is_empty() && knows_pods(facts, "istio-system"))
+        .until("pods without MetalLB", |facts| {
+            !facts.topologies().is_empty() && knows_pods(facts, "istio-system")
+        })
         .await;
     // A request about an advertisement would prove these facts wrong.
     assert!(!knows_advertisements(&facts));
@@ -265,7 +267,7 @@ async fn a_namespace_is_pending_until_its_roles_allow_its_watches() {
     grant(&client, None, &[nodes, topologies]).await;
 
     let mut watches = Watches::start(control_plane.client_as("alice").await.unwrap());
-    let facts = watches.until("the topology", |facts| !facts.sites().is_empty()).await;
+    let facts = watches.until("the topology", |facts| !facts.topologies().is_empty()).await;
     assert!(knows_pods(&facts, "elsewhere"));
     assert!(!knows_pods(&facts, "istio-system") && !knows_pods(&facts, "metallb-system"));
     assert!(watches.counts("topologies_enforced 0"));

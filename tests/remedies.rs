@@ -1,9 +1,9 @@
 //! Every refusal teaches how to fix it, and what it teaches works: each proposal, done as it is written, is admitted.
 
-use lockstep::facts::{Facts, Inventory};
 use lockstep::labels::{LabelSelector, Requirement};
 use lockstep::objects::{AdvertisementSpec, L2Advertisement, Object};
 use lockstep::rules::{Change, Operation, validate};
+use lockstep::snapshot::{Inventory, Snapshot};
 use lockstep::topology::{GatewayTopologySpec, Match};
 use lockstep::verdict::{Finding, Reason, Verdict};
 use proptest::prelude::*;
@@ -11,17 +11,17 @@ use proptest::prelude::*;
 const KEYS: [&str; 3] = ["loadbalancerIPs.metallb.io", "zone", "example.com/rack"];
 const VALUES: [&str; 3] = ["arp", "ndp", "1"];
 
-fn facts(relation: Match) -> Facts {
+fn facts(relation: Match) -> Snapshot {
     let mut inventory = Inventory::default().or_built_in();
     for declared in inventory.topologies.values_mut() {
         let mut spec = GatewayTopologySpec::default();
         spec.announcements.relation = relation;
         declared.spec = spec;
     }
-    Facts::new(&inventory)
+    Snapshot::new(&inventory)
 }
 
-fn judge(selectors: Vec<LabelSelector>, facts: &Facts) -> Verdict {
+fn judge(selectors: Vec<LabelSelector>, facts: &Snapshot) -> Verdict {
     let spec = AdvertisementSpec {
         pools: vec!["default-pool".to_owned()],
         node_selectors: selectors,

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use lockstep::admission::{Body, Outcome, Phase, review};
+use lockstep::admission::{Body, Outcome, review};
 use lockstep::audit::{DecisionLog, Hash, RotatingFile, Rotation};
 use lockstep::certs::self_made::self_made;
-use lockstep::facts::{Facts, Inventory};
-use lockstep::server::{Admin, Call, Config, Endpoint, Handler, Limits, Metrics, Reply, Shutdown};
+use lockstep::server::{Admin, Call, Config, Handler, Limits, Metrics, Reply, Shutdown};
+use lockstep::snapshot::{Inventory, Snapshot};
 use lockstep::webhook::{self, Decisions, Webhook};
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -29,7 +29,7 @@ pub const RECORDING: &str = "--recording-webhook";
 
 struct Noop;
 
-struct Engine(Facts);
+struct Engine(Snapshot);
 
 #[derive(Deserialize)]
 struct Review<'a> {
@@ -55,11 +55,7 @@ impl Handler for Noop {
 
 impl Handler for Engine {
     fn handle(&self, call: Call<'_>) -> Reply {
-        let phase = match call.endpoint {
-            Endpoint::Mutate => Phase::Mutate,
-            Endpoint::Validate => Phase::Validate,
-        };
-        match review(&Body::new(call.body), phase, &self.0) {
+        match review(&Body::new(call.body), call.phase, &self.0) {
             Outcome::Judged { body, .. } => Reply::json(body),
             other => panic!("the load sends reviews: {other:?}"),
         }
@@ -72,7 +68,7 @@ pub fn asked_for(arguments: &[String]) -> Option<Arc<dyn Handler>> {
     if place(NOOP).is_some() {
         return Some(Arc::new(Noop));
     }
-    let facts = Facts::new(&Inventory::default().or_built_in());
+    let facts = Snapshot::new(&Inventory::default().or_built_in());
     if place(ENGINE).is_some() {
         return Some(Arc::new(Engine(facts)));
     }
@@ -80,7 +76,7 @@ pub fn asked_for(arguments: &[String]) -> Option<Arc<dyn Handler>> {
     Some(Arc::new(recording(facts, log)))
 }
 
-fn recording(facts: Facts, log: &str) -> Webhook {
+fn recording(facts: Snapshot, log: &str) -> Webhook {
     let out: Box<dyn io::Write + Send> = if log == "-" {
         let stdout = io::stdout().as_fd().try_clone_to_owned();
         Box::new(File::from(stdout.expect("a standard output")))

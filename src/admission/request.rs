@@ -189,7 +189,9 @@ impl<'a> RawRequest<'a> {
             return Err(DecodeError::NoUid);
         }
         let kind = self.judged_kind();
-        if let Some(known) = kind.map(Kind::version).filter(|known| *known != self.resource.version) {
+        if let Some(known) =
+            kind.map(|kind| kind.resource().version).filter(|known| *known != self.resource.version)
+        {
             return Err(DecodeError::Resource {
                 resource: self.resource.resource.into_owned(),
                 version: self.resource.version.into_owned(),

@@ -6,7 +6,8 @@ use json_patch::Patch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::{cut, to_json};
+use crate::text::to_json;
+use lockstep_core::excerpt::cut;
 
 /// The longest name, in bytes. The API server's names are shorter; a stranger's may be megabytes.
 const NAME_LIMIT: usize = 512;

@@ -21,8 +21,8 @@ use tracing::error;
 use super::Exit;
 use crate::audit::DecisionLog;
 use crate::cluster::{Guard, STALE_AFTER};
-use crate::facts::Facts;
 use crate::server::{Admin, Bound, Config, Limits, Metrics};
+use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Log, LogFormat};
 use crate::text::chain;
 use crate::webhook::{self, Webhook};
@@ -140,7 +140,7 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     let bound = bind(Ports { listen, admin_listen }, drain, served, registry).await?;
     let shutdown = stop.shutdown();
     tokio::select! {
-        // Facts must outlive the last answer, so the server's end decides.
+        // Snapshot must outlive the last answer, so the server's end decides.
         ended = bound.run(shutdown) => ended.map_err(Failure::from),
         failure = source.keep(Duration::from_secs(stale_after)) => Err(failure),
         failure = pair.keep() => Err(failure),
@@ -167,7 +167,7 @@ struct Served {
     tls: watch::Receiver<Arc<rustls::ServerConfig>>,
     pair: watch::Receiver<Result<(), String>>,
     webhook: Webhook,
-    facts: watch::Receiver<Option<Arc<Facts>>>,
+    facts: watch::Receiver<Option<Arc<Snapshot>>>,
 }
 
 /// Everything that can be wrong with the configuration is found here, before a connection is accepted.
@@ -192,7 +192,7 @@ async fn bind(ports: Ports, drain: u64, served: Served, mut registry: Registry) 
 
 fn readiness(
     pair: &watch::Receiver<Result<(), String>>,
-    facts: &watch::Receiver<Option<Arc<Facts>>>,
+    facts: &watch::Receiver<Option<Arc<Snapshot>>>,
 ) -> Result<(), String> {
     pair.borrow().clone()?;
     match &*facts.borrow() {

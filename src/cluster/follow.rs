@@ -17,7 +17,7 @@ use super::listing::{Listing, Report};
 use super::target::{Target, WatchId};
 use super::trouble::Trouble;
 use super::{Metrics, Watched};
-use crate::facts::ObjectKey;
+use crate::snapshot::ObjectKey;
 
 /// How long one watch request lasts at most. kube gives up on a silent one 5 s later; its default is 290 s. A
 /// request a minute costs the API server nothing.

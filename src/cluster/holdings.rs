@@ -11,7 +11,7 @@ use super::Watched;
 use super::item::Item;
 use super::listing::Report;
 use super::target::{Target, WatchId, targets};
-use crate::facts::{Declared, Inventory, ObjectKey};
+use crate::snapshot::{Declared, Inventory, ObjectKey};
 
 /// What all watches hold.
 #[derive(Debug, Default)]

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Watched;
-use crate::facts::{Declared, ObjectKey};
 use crate::labels::Labels;
 use crate::objects::{AdvertisementSpec, Metadata, Service};
+use crate::snapshot::{Declared, ObjectKey};
 use crate::topology::GatewayTopologySpec;
 
 /// An object as it came, whole or metadata alone.

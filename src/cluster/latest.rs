@@ -42,7 +42,7 @@ impl<T> Latest<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::ObjectKey;
+    use crate::snapshot::ObjectKey;
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey { namespace: String::new(), name: name.to_owned() }

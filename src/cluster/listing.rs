@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kube::runtime::watcher::Event;
 
 use super::item::Item;
-use crate::facts::ObjectKey;
+use crate::snapshot::ObjectKey;
 
 /// What a watch has to say.
 #[derive(Debug, PartialEq)]

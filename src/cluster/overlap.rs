@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use tracing::warn;
 
-use crate::facts::Declared;
 use crate::labels::carries;
+use crate::snapshot::Declared;
 
 /// The pairs of topologies that were warned of.
 #[derive(Debug, Default)]

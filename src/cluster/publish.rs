@@ -11,19 +11,19 @@ use tracing::{debug, info};
 
 use super::holdings::Holdings;
 use super::{Error, Metrics, Watched};
-use crate::facts::{Declared, Facts, Inventory, Publication};
+use crate::snapshot::{Declared, Inventory, Publication, Snapshot};
 use crate::topology::Gateway;
 
 /// Builds snapshots and hands them to the readers.
 pub(super) struct Publisher {
-    readers: watch::Sender<Option<Arc<Facts>>>,
+    readers: watch::Sender<Option<Arc<Snapshot>>>,
     metrics: Metrics,
     /// The number of the snapshot before.
     number: AtomicU64,
 }
 
 impl Publisher {
-    pub(super) const fn new(readers: watch::Sender<Option<Arc<Facts>>>, metrics: Metrics) -> Self {
+    pub(super) const fn new(readers: watch::Sender<Option<Arc<Snapshot>>>, metrics: Metrics) -> Self {
         Self { readers, metrics, number: AtomicU64::new(0) }
     }
 
@@ -38,8 +38,8 @@ impl Publisher {
         let build = move || {
             let start = Instant::now();
             let inventory = holdings.inventory();
-            let facts = inventory.as_ref().map(Facts::new);
-            let published = |facts: Facts| facts.published(Publication { number, time: Timestamp::now() });
+            let facts = inventory.as_ref().map(Snapshot::new);
+            let published = |facts: Snapshot| facts.published(Publication { number, time: Timestamp::now() });
             let facts = facts.map(published).map(Arc::new);
             let was_known = readers.send_replace(facts).is_some();
             (holdings, inventory.as_ref().map(enforced), was_known, start.elapsed())

@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::item::Raw;
 use super::latest::Latest;
 use super::listing::Listing;
-use crate::facts::ObjectKey;
+use crate::snapshot::ObjectKey;
 use crate::topology::GatewayTopologyStatus;
 
 /// A topology, as far as its status goes.

@@ -27,8 +27,8 @@ use super::item::Raw;
 use super::listing::Report;
 use super::target::{Target, WatchId};
 use super::{Error, Metrics, Watched};
-use crate::facts::ObjectKey;
-use crate::guard::{Configuration, Configurations};
+use crate::coverage::{Configuration, Configurations};
+use crate::snapshot::ObjectKey;
 use live::{Live, MUTATING, TOPOLOGIES, Topology, VALIDATING};
 use write::Writer;
 

@@ -8,9 +8,9 @@ use super::decode::decode;
 use super::kinds::{Known, Template, known};
 use super::subject::{head, name_of, place_in, refused, templated, whole};
 use super::{Document, ManifestError, Problem};
-use crate::facts::{Declared, Inventory, ObjectKey};
 use crate::field::FieldPath;
 use crate::objects::Object;
+use crate::snapshot::{Declared, Inventory, ObjectKey};
 use crate::topology::GatewayTopologySpec;
 
 /// What manifests say about the cluster, and what in them cannot be used. Where two objects have the same

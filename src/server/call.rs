@@ -4,6 +4,8 @@ use std::time::Duration;
 
 pub use axum::http::StatusCode;
 
+use crate::change::Phase;
+
 /// What answers the webhook's calls.
 ///
 /// It is called on the runtime's own threads: it may compute, but must not block. A panic in it is answered
@@ -16,30 +18,10 @@ pub trait Handler: Send + Sync + 'static {
 /// One call of the API server.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// Where it was posted to.
-    pub endpoint: Endpoint,
+    /// The phase whose endpoint it was posted to.
+    pub phase: Phase,
     /// The whole body, as it was received. It was sent as `application/json`, and not looked at.
     pub body: &'a [u8],
-}
-
-/// Where calls are posted to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Endpoint {
-    /// `/mutate`
-    Mutate,
-    /// `/validate`
-    Validate,
-}
-
-impl Endpoint {
-    /// The path in the URL.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Mutate => "/mutate",
-            Self::Validate => "/validate",
-        }
-    }
 }
 
 /// The answer to a call.

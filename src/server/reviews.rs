@@ -17,10 +17,11 @@ use tracing::{debug, error};
 
 use super::body::{Payload, discard};
 use super::budget::Budget;
-use super::call::{Call, Endpoint, Handler, Reply};
+use super::call::{Call, Handler, Reply};
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::refusal::Refusal;
+use crate::change::Phase;
 
 /// Takes requests, and decides which of them the handler gets to see.
 struct Reviews {
@@ -41,19 +42,19 @@ pub(super) fn router(handler: Arc<dyn Handler>, limits: &Limits, metrics: &Metri
         metrics: metrics.clone(),
     };
     Router::new()
-        .route(Endpoint::Mutate.path(), post(mutate))
-        .route(Endpoint::Validate.path(), post(validate))
+        .route(Phase::Mutate.path(), post(mutate))
+        .route(Phase::Validate.path(), post(validate))
         .method_not_allowed_fallback(method)
         .fallback(not_found)
         .with_state(Arc::new(reviews))
 }
 
 async fn mutate(State(reviews): State<Arc<Reviews>>, request: Request) -> Response {
-    reviews.answer(Endpoint::Mutate, request).await
+    reviews.answer(Phase::Mutate, request).await
 }
 
 async fn validate(State(reviews): State<Arc<Reviews>>, request: Request) -> Response {
-    reviews.answer(Endpoint::Validate, request).await
+    reviews.answer(Phase::Validate, request).await
 }
 
 async fn method(State(reviews): State<Arc<Reviews>>, request: Request) -> Response {
@@ -65,30 +66,30 @@ async fn not_found(State(reviews): State<Arc<Reviews>>, request: Request) -> Res
 }
 
 impl Reviews {
-    async fn answer(&self, endpoint: Endpoint, request: Request) -> Response {
+    async fn answer(&self, phase: Phase, request: Request) -> Response {
         // The head is dropped here: while a body is slow, only the body is held.
         let (head, mut body) = request.into_parts();
         let (version, is_json) = (head.version, is_json(&head.headers));
         drop(head);
-        let outcome = if is_json { self.review(endpoint, &mut body).await } else { Err(Refusal::MediaType) };
+        let outcome = if is_json { self.review(phase, &mut body).await } else { Err(Refusal::MediaType) };
         match outcome {
             Ok(reply) => reply.into_response(),
             Err(refusal) => self.refuse(refusal, version, body).await,
         }
     }
 
-    async fn review(&self, endpoint: Endpoint, body: &mut Body) -> Result<Reply, Refusal> {
+    async fn review(&self, phase: Phase, body: &mut Body) -> Result<Reply, Refusal> {
         let _slot = self.slots.try_acquire().map_err(|_| Refusal::Busy)?;
         let read = Payload::read(body, self.limits.body_bytes, &self.memory);
         let payload = timeout(self.limits.body, read).await.map_err(|_| Refusal::BodyTooSlow)??;
-        self.call(Call { endpoint, body: payload.as_slice() })
+        self.call(Call { phase, body: payload.as_slice() })
     }
 
     fn call(&self, call: Call<'_>) -> Result<Reply, Refusal> {
         // Unwind safety: the handler answers each call by itself, and this type keeps nothing of it.
         catch_unwind(AssertUnwindSafe(|| self.handler.handle(call))).map_err(|panic| {
             self.metrics.panicked();
-            error!(path = call.endpoint.path(), panic = words(panic.as_ref()), "handler panicked");
+            error!(path = call.phase.path(), panic = words(panic.as_ref()), "handler panicked");
             Refusal::Panic
         })
     }

@@ -10,7 +10,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::topologies::{Named, Topologies};
-use crate::admission::{Phase, Request};
+use crate::admission::Request;
+use crate::change::Phase;
 use crate::verdict::Verdict;
 
 /// The rule and the reason of a review of which no rule said anything.

@@ -5,12 +5,13 @@ use std::time::Instant;
 use json_patch::Patch;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::admission::{DecodeError, Phase, Request};
+use crate::admission::{DecodeError, Request};
 use crate::audit::bounded::{message, name, piece};
 use crate::audit::{self, DecisionLog, Record};
-use crate::facts::Facts;
-use crate::text::cut;
+use crate::change::Phase;
+use crate::snapshot::Snapshot;
 use crate::verdict::{Finding, Verdict};
+use lockstep_core::excerpt::cut;
 
 /// The longest field of a line of the operators' log, in bytes.
 const FIELD_LIMIT: usize = 512;
@@ -32,7 +33,7 @@ pub(super) struct Judged<'r> {
     pub(super) request: &'r Request<'r>,
     pub(super) verdict: &'r Verdict,
     pub(super) patch: Option<&'r Patch>,
-    pub(super) facts: &'r Facts,
+    pub(super) facts: &'r Snapshot,
     /// When it had come.
     pub(super) start: Instant,
 }
@@ -83,7 +84,7 @@ impl Judged<'_> {
         let headline = verdict.headline();
         let topology = headline.map(|headline| audit::Topology {
             name: name(headline.topology),
-            generation: facts.site(headline.topology).map_or(0, |site| site.generation),
+            generation: facts.topology(headline.topology).map_or(0, |topology| topology.generation),
         });
         Record {
             verdict: verdict.word().into(),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use lockstep::guard::{Configuration, Configurations, judge};
+use lockstep::coverage::{Configuration, Configurations, judge};
 use lockstep::topology::{BUILT_IN, GatewayTopology, GatewayTopologySpec};
 use lockstep::verdict::Rule;
 use serde_json::Value;

@@ -52,7 +52,7 @@ impl Handler for Toy {
             b"panic" => panic!("as the call asked"),
             b"not now" => Reply::not_now("as the call asked"),
             b"teapot" => Reply::sentence(StatusCode::IM_A_TEAPOT, "short and stout"),
-            body => Reply::json([call.endpoint.path().as_bytes(), b" ", body].concat()),
+            body => Reply::json([call.phase.path().as_bytes(), b" ", body].concat()),
         }
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::report::{Judged, Report};
 use super::{Args, replay};
 use crate::admission;
-use crate::facts::Facts;
 use crate::field::FieldPath;
 use crate::manifests::{Candidate, Document, ManifestError, Problem, Subject, inventory, load, subjects};
 use crate::rules;
+use crate::snapshot::Snapshot;
 use crate::verdict::Verdict;
 
 /// Reads everything that the arguments name, and judges what is to be judged.
@@ -31,14 +31,14 @@ pub(super) fn judge(args: &Args, stdin: &mut dyn Read) -> Report {
     report.is_built_in = inventory.topologies.is_empty();
     let inventory = inventory.or_built_in();
     report.topologies = inventory.topologies.keys().map(|name| Arc::from(name.as_str())).collect();
-    let facts = Facts::new(&inventory);
+    let facts = Snapshot::new(&inventory);
     for document in documents.iter().skip(first_judged) {
         judge_document(document, &args.namespace, &facts, &mut report);
     }
     report
 }
 
-fn judge_document(document: &Document, namespace: &str, facts: &Facts, report: &mut Report) {
+fn judge_document(document: &Document, namespace: &str, facts: &Snapshot, report: &mut Report) {
     match subjects(document, namespace) {
         Ok(subjects) => {
             for subject in subjects {
@@ -54,7 +54,7 @@ fn judge_document(document: &Document, namespace: &str, facts: &Facts, report: &
     }
 }
 
-fn judge_subject(document: &Document, subject: Subject, facts: &Facts) -> Result<Judged, Problem> {
+fn judge_subject(document: &Document, subject: Subject, facts: &Snapshot) -> Result<Judged, Problem> {
     match subject {
         Subject::Object(candidate) => judge_candidate(document, &candidate, &candidate.path, facts),
         Subject::Review(review) => match replay::request(document, &review)? {
@@ -75,7 +75,7 @@ fn judge_candidate(
     document: &Document,
     candidate: &Candidate,
     shown: &FieldPath,
-    facts: &Facts,
+    facts: &Snapshot,
 ) -> Result<Judged, Problem> {
     let verdict = both_phases(candidate, facts).map_err(|error| {
         let at = document.place(&candidate.path);
@@ -86,7 +86,7 @@ fn judge_candidate(
 }
 
 /// What the user of a cluster would see: the object is changed first, and what comes out of that is validated.
-fn both_phases(candidate: &Candidate, facts: &Facts) -> Result<Verdict, ManifestError> {
+fn both_phases(candidate: &Candidate, facts: &Snapshot) -> Result<Verdict, ManifestError> {
     let mut verdict = rules::mutate(&candidate.change, facts);
     if verdict.is_denied() {
         return Ok(verdict);

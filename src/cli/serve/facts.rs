@@ -14,17 +14,17 @@ use tracing::info;
 
 use super::Failure;
 use crate::cluster;
-use crate::facts::{Facts, Inventory, Publication};
 use crate::labels::Labels;
 use crate::manifests;
+use crate::snapshot::{Inventory, Publication, Snapshot};
 
 /// The namespace of manifests that name none, as kubectl has it.
 const NAMESPACE: &str = "default";
 
 /// A source of facts.
 pub(super) struct Source {
-    publish: watch::Sender<Option<Arc<Facts>>>,
-    facts: watch::Receiver<Option<Arc<Facts>>>,
+    publish: watch::Sender<Option<Arc<Snapshot>>>,
+    facts: watch::Receiver<Option<Arc<Snapshot>>>,
     cluster: Option<(Client, cluster::Metrics)>,
 }
 
@@ -49,12 +49,12 @@ impl Source {
             "facts were read from manifests"
         );
         let publication = Publication { number: 1, time: Timestamp::now() };
-        let facts = Facts::new(&inventory).published(publication);
+        let facts = Snapshot::new(&inventory).published(publication);
         let (publish, facts) = watch::channel(Some(Arc::new(facts)));
         Ok(Self { publish, facts, cluster: None })
     }
 
-    pub(super) fn facts(&self) -> watch::Receiver<Option<Arc<Facts>>> {
+    pub(super) fn facts(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
         self.facts.clone()
     }
 

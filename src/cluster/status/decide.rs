@@ -31,7 +31,7 @@ pub(super) fn next(verdict: &Verdict<'_>, now: Timestamp) -> Option<GatewayTopol
 mod tests {
     use super::super::live::Topology;
     use super::*;
-    use crate::guard::{Guarded, Reason};
+    use crate::coverage::{Guarded, Reason};
     use crate::topology::GatewayTopologySpec;
 
     const THEN: Timestamp = Timestamp::UNIX_EPOCH;

@@ -7,8 +7,8 @@ use super::super::item::{self, Raw};
 use super::super::latest::Latest;
 use super::super::reported::status;
 use super::super::target::WatchId;
-use crate::facts::{Declared, ObjectKey};
-use crate::guard::{Configuration, Configurations, Guarded, judge};
+use crate::coverage::{Configuration, Configurations, Guarded, judge};
+use crate::snapshot::{Declared, ObjectKey};
 use crate::topology::{GatewayTopologySpec, GatewayTopologyStatus};
 
 pub(super) const TOPOLOGIES: WatchId = WatchId(0);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::guard::Guarded;
+use crate::coverage::Guarded;
 
 /// How long a replica leaves it at that if somebody has replaced its verdict.
 const REPEAT: Duration = Duration::from_secs(60);
@@ -58,7 +58,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::Reason;
+    use crate::coverage::Reason;
 
     fn guarded(reason: Reason) -> Guarded {
         Guarded { reason, message: String::new() }

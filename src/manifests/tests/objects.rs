@@ -1,8 +1,8 @@
 //! From documents to facts and to what is judged.
 
 use super::*;
-use crate::facts::{Inventory, ObjectKey};
 use crate::objects::{Kind, Object};
+use crate::snapshot::{Inventory, ObjectKey};
 use crate::topology::GatewayTopologySpec;
 
 fn facts(text: &str) -> (Inventory, Vec<String>) {

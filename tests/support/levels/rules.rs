@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use json_patch::Patch;
-use lockstep::admission::{self, Body, Outcome as Review, Phase};
-use lockstep::facts::{Declared, Facts, Inventory, ObjectKey};
+use lockstep::admission::{self, Body, Outcome as Review};
+use lockstep::change::Phase;
+use lockstep::snapshot::{Declared, Inventory, ObjectKey, Snapshot};
 use lockstep::topology::GatewayTopologySpec;
 use lockstep::verdict::{Severity, Verdict};
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use super::super::case::{Case, Outcome};
 
 /// Judges the case the way the API server would: mutate, then validate what came of it.
 pub fn judge(case: &Case) -> Outcome {
-    let facts = Facts::new(&inventory(case));
+    let facts = Snapshot::new(&inventory(case));
     let (mutated, patch) = review(case, &case.object, Phase::Mutate, &facts);
     let mut outcome = Outcome { verdict: mutated.word().to_owned(), ..Outcome::default() };
     add(&mut outcome, &mutated);
@@ -46,7 +47,7 @@ fn assert_stands_alone(case: &Case, mutated: &Verdict, alone: &Verdict) {
     }
 }
 
-fn review(case: &Case, object: &Value, phase: Phase, facts: &Facts) -> (Verdict, Option<Patch>) {
+fn review(case: &Case, object: &Value, phase: Phase, facts: &Snapshot) -> (Verdict, Option<Patch>) {
     let review = case.review(object);
     let judged = judged(case, &serde_json::to_vec(&review).unwrap(), phase, facts);
     // Written with spaces, it is read with all of its lists: those that are left out otherwise change nothing.
@@ -55,7 +56,7 @@ fn review(case: &Case, object: &Value, phase: Phase, facts: &Facts) -> (Verdict,
     judged
 }
 
-fn judged(case: &Case, body: &[u8], phase: Phase, facts: &Facts) -> (Verdict, Option<Patch>) {
+fn judged(case: &Case, body: &[u8], phase: Phase, facts: &Snapshot) -> (Verdict, Option<Patch>) {
     match admission::review(&Body::new(body), phase, facts) {
         Review::Judged { verdict, patch, .. } => (verdict, patch),
         other => panic!("`{}`: {other:?}", case.name),

@@ -1,0 +1,62 @@
+//! The syntax of label keys and values, as the API server holds it.
+
+use crate::excerpt::excerpt;
+
+/// The longest label value, and the longest name part of a key (apimachinery `validation.LabelValueMaxLength`).
+const NAME_LIMIT: usize = 63;
+/// The longest prefix of a key: a DNS subdomain (RFC 1123).
+const PREFIX_LIMIT: usize = 253;
+
+/// A label key or value that the API server refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SyntaxError {
+    /// The key is not `[prefix/]name`.
+    #[error("`{}` is not a label key: write `name` or `dns.prefix/name`, at most 63 characters after the slash", excerpt(.0))]
+    Key(String),
+    /// The value does not have the form of one.
+    #[error("`{}` is not a label value: use at most 63 letters, digits, `-`, `_` or `.`, with a letter or digit at both ends", excerpt(.0))]
+    Value(String),
+}
+
+/// Checks a label key (apimachinery `validation.IsQualifiedName`).
+///
+/// # Errors
+/// [`SyntaxError::Key`] with the key.
+pub fn check_key(key: &str) -> Result<(), SyntaxError> {
+    let ok = match key.split_once('/') {
+        Some((prefix, name)) => is_subdomain(prefix) && is_name(name),
+        None => is_name(key),
+    };
+    ok.then_some(()).ok_or_else(|| SyntaxError::Key(key.to_owned()))
+}
+
+/// Checks a label value (apimachinery `validation.IsValidLabelValue`). The empty value is one.
+///
+/// # Errors
+/// [`SyntaxError::Value`] with the value.
+pub fn check_value(value: &str) -> Result<(), SyntaxError> {
+    (value.is_empty() || is_name(value)).then_some(()).ok_or_else(|| SyntaxError::Value(value.to_owned()))
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() <= NAME_LIMIT
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && ends_are(name, |byte| byte.is_ascii_alphanumeric())
+}
+
+fn is_subdomain(name: &str) -> bool {
+    name.len() <= PREFIX_LIMIT
+        && name.split('.').all(|label| {
+            label.bytes().all(|byte| is_lower_alphanumeric(byte) || byte == b'-')
+                && ends_are(label, is_lower_alphanumeric)
+        })
+}
+
+fn is_lower_alphanumeric(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
+}
+
+fn ends_are(name: &str, allowed: impl Fn(u8) -> bool) -> bool {
+    let bytes = name.as_bytes();
+    bytes.first().is_some_and(|byte| allowed(*byte)) && bytes.last().is_some_and(|byte| allowed(*byte))
+}

@@ -1,0 +1,84 @@
+//! The kinds that rules judge: the one table of their resources, versions and phases.
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer};
+
+use super::{DaemonSet, L2Advertisement, Object, Pod, Service};
+use crate::change::{Operation, Phase};
+
+/// A kind that rules judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `v1` `Pod`.
+    Pod,
+    /// `apps/v1` `DaemonSet`.
+    DaemonSet,
+    /// `v1` `Service`.
+    Service,
+    /// `metallb.io/v1beta1` `L2Advertisement`.
+    L2Advertisement,
+}
+
+/// A resource as webhook configurations and RBAC name it, in the one version that is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resource {
+    /// The API group; empty for the core group.
+    pub group: &'static str,
+    /// The version.
+    pub version: &'static str,
+    /// The plural name.
+    pub plural: &'static str,
+}
+
+impl Kind {
+    /// Every kind that rules judge.
+    pub const ALL: [Self; 4] = [Self::Pod, Self::Service, Self::DaemonSet, Self::L2Advertisement];
+
+    /// The kind's resource.
+    #[must_use]
+    pub const fn resource(self) -> Resource {
+        let (group, version, plural) = match self {
+            Self::Pod => ("", "v1", "pods"),
+            Self::DaemonSet => ("apps", "v1", "daemonsets"),
+            Self::Service => ("", "v1", "services"),
+            Self::L2Advertisement => ("metallb.io", "v1beta1", "l2advertisements"),
+        };
+        Resource { group, version, plural }
+    }
+
+    /// The operations that must reach Lockstep in `phase`; none where no rule answers.
+    ///
+    /// A pod's placement cannot be changed once it is stored (`ValidatePodUpdate`), so updates of pods are validated only.
+    #[must_use]
+    pub const fn operations(self, phase: Phase) -> &'static [Operation] {
+        match (phase, self) {
+            (Phase::Mutate, Self::L2Advertisement) => &[],
+            (Phase::Mutate, Self::Pod) => &[Operation::Create],
+            _ => &[Operation::Create, Operation::Update],
+        }
+    }
+
+    /// The kind of a resource, by its group and plural name.
+    #[must_use]
+    pub fn of(group: &str, plural: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| {
+            let resource = kind.resource();
+            resource.group == group && resource.plural == plural
+        })
+    }
+}
+
+/// Decodes an object of this kind; `None` for `null`.
+impl<'de> DeserializeSeed<'de> for Kind {
+    type Value = Option<Object>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Object>, D::Error> {
+        Ok(match self {
+            Self::Pod => Option::<Pod>::deserialize(deserializer)?.map(Object::Pod),
+            Self::DaemonSet => Option::<DaemonSet>::deserialize(deserializer)?.map(Object::DaemonSet),
+            Self::Service => Option::<Service>::deserialize(deserializer)?.map(Object::Service),
+            Self::L2Advertisement => {
+                Option::<L2Advertisement>::deserialize(deserializer)?.map(Object::L2Advertisement)
+            }
+        })
+    }
+}

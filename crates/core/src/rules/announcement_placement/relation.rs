@@ -1,0 +1,99 @@
+//! How the nodes of one advertisement relate to the gateway nodes.
+
+use crate::labels::{Selector, TooComplex, Witness, uncovered};
+use crate::snapshot::{Advertisement, Nodes};
+
+/// The answer, with witnesses.
+#[derive(Debug)]
+pub(super) enum Relation {
+    /// As the topology asks.
+    Matches,
+    /// No node carries the placement today.
+    NoGatewayNode,
+    /// No node can announce: the selectors contradict themselves.
+    SelectsNothing,
+    /// No announcing node can be a gateway node.
+    Disjoint(Outside),
+    /// The sets overlap, and differ one way, the other way, or both ways.
+    Differs { wider: Option<Outside>, narrower: Option<Witness> },
+}
+
+/// A node that would announce although it may not run the gateway.
+#[derive(Debug)]
+pub(super) struct Outside {
+    /// The position of the node selector that admits it.
+    pub(super) selector: usize,
+    /// The node.
+    pub(super) witness: Witness,
+}
+
+impl Relation {
+    /// Both sets are the same, for every node there could be.
+    pub(super) fn exact(announcing: &[Selector], placement: &Selector) -> Result<Self, TooComplex> {
+        let wider = first_outside(announcing, placement);
+        if let Some(relation) = without_overlap(announcing, placement, &wider) {
+            return Ok(relation);
+        }
+        let narrower = match uncovered(placement, announcing) {
+            Ok(rest) => rest.and_then(|rest| rest.witness()),
+            // That it is wider is certain, and reason enough.
+            Err(TooComplex) if wider.is_some() => None,
+            Err(TooComplex) => return Err(TooComplex),
+        };
+        Ok(Self::of(wider, narrower))
+    }
+
+    /// No announcing node is outside the placement. Takes time linear in the size of the selectors.
+    pub(super) fn contained(announcing: &[Selector], placement: &Selector) -> Self {
+        let wider = first_outside(announcing, placement);
+        match without_overlap(announcing, placement, &wider) {
+            // Nothing announces from outside; that nothing announces at all is a matter of coverage.
+            Some(Self::SelectsNothing) | None => Self::of(wider, None),
+            Some(relation) => relation,
+        }
+    }
+
+    /// No announcing node of today is outside the placement.
+    pub(super) fn live(advertisement: &Advertisement, placement: &Selector, nodes: &Nodes) -> Self {
+        if nodes.selected(placement).next().is_none() {
+            return Self::NoGatewayNode;
+        }
+        let outside = advertisement.nodes().iter().enumerate().find_map(|(position, selector)| {
+            let (_, labels) = nodes.selected(selector).find(|(_, labels)| !placement.matches(labels))?;
+            let witness = Witness { labels: labels.clone(), without: Default::default() };
+            Some(Outside { selector: position, witness })
+        });
+        let overlaps = || nodes.selected(placement).any(|(_, labels)| advertisement.announces_from(labels));
+        match outside {
+            Some(outside) if !overlaps() => Self::Disjoint(outside),
+            outside => Self::of(outside, None),
+        }
+    }
+
+    fn of(wider: Option<Outside>, narrower: Option<Witness>) -> Self {
+        if wider.is_none() && narrower.is_none() { Self::Matches } else { Self::Differs { wider, narrower } }
+    }
+}
+
+fn first_outside(announcing: &[Selector], placement: &Selector) -> Option<Outside> {
+    announcing.iter().enumerate().find_map(|(position, selector)| {
+        Some(Outside { selector: position, witness: selector.outside(placement)? })
+    })
+}
+
+/// The relation of two sets that have nothing in common; `None` if they have.
+fn without_overlap(
+    announcing: &[Selector],
+    placement: &Selector,
+    wider: &Option<Outside>,
+) -> Option<Relation> {
+    if announcing.iter().any(|selector| selector.overlaps(placement)) {
+        return None;
+    }
+    Some(match wider {
+        Some(Outside { selector, witness }) => {
+            Relation::Disjoint(Outside { selector: *selector, witness: witness.clone() })
+        }
+        None => Relation::SelectsNothing,
+    })
+}

@@ -1,0 +1,88 @@
+//! What no manifest of a reasonable size shows: lists that are too complex, and what messages name.
+
+use crate::labels::{LabelSelector, Requirement};
+use crate::objects::{AdvertisementSpec, L2Advertisement, Object};
+use crate::rules::{Change, Operation, validate};
+use crate::snapshot::{Inventory, Snapshot};
+use crate::topology::{GatewayTopologySpec, Match};
+use crate::verdict::{Finding, Reason, Severity};
+
+const GATEWAY: (&str, &str) = ("loadbalancerIPs.metallb.io", "arp");
+
+fn inventory(relation: Match) -> Inventory {
+    let mut inventory = Inventory::default().or_built_in();
+    for declared in inventory.topologies.values_mut() {
+        declared.spec = GatewayTopologySpec::default();
+        declared.spec.announcements.relation = relation;
+    }
+    inventory
+}
+
+fn judge(node_selectors: Vec<LabelSelector>, inventory: &Inventory) -> Vec<Finding> {
+    let spec = AdvertisementSpec {
+        pools: vec!["default-pool".to_owned()],
+        node_selectors,
+        ..AdvertisementSpec::default()
+    };
+    let change = Change {
+        operation: Operation::Create,
+        namespace: "metallb-system".to_owned(),
+        name: "judged".to_owned(),
+        object: Object::L2Advertisement(L2Advertisement { spec, ..L2Advertisement::default() }),
+        old: None,
+    };
+    validate(&change, &Snapshot::new(inventory)).findings
+}
+
+fn labelled<const N: usize>(pairs: [(&str, &str); N]) -> LabelSelector {
+    let match_labels = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+    LabelSelector { match_labels, match_expressions: Vec::new() }
+}
+
+/// All gateway nodes, in a form that is a proof of the pigeonhole principle: a node either has a vertex without
+/// any of the colours, or two vertices of the same colour, because there is one colour too few.
+fn pigeonholes() -> Vec<LabelSelector> {
+    const VERTICES: usize = 12;
+    let colours: Vec<String> = (1..VERTICES).map(|colour| format!("c{colour}")).collect();
+    let vertices: Vec<String> = (0..VERTICES).map(|vertex| format!("v{vertex}")).collect();
+    let uncoloured = vertices.iter().map(|vertex| LabelSelector {
+        match_expressions: vec![Requirement {
+            key: vertex.clone(),
+            operator: "NotIn".to_owned(),
+            values: colours.clone(),
+        }],
+        ..labelled([GATEWAY])
+    });
+    let mut selectors: Vec<LabelSelector> = uncoloured.collect();
+    for (position, right) in vertices.iter().enumerate() {
+        for left in vertices.iter().take(position) {
+            selectors
+                .extend(colours.iter().map(|colour| labelled([GATEWAY, (left, colour), (right, colour)])));
+        }
+    }
+    selectors
+}
+
+#[test]
+fn what_is_too_complex_to_decide_is_refused() {
+    for relation in [Match::Exact, Match::Contained] {
+        let findings = judge(pigeonholes(), &inventory(relation));
+        let told: Vec<_> = findings.iter().map(|finding| (finding.reason, finding.severity)).collect();
+        assert_eq!(told, [(Reason::TooComplex, Severity::Deny)]);
+        let finding = &findings[0];
+        assert_eq!(finding.field.to_string(), "spec.nodeSelectors");
+        assert_eq!(
+            format!("{}; {}", finding.message, finding.help),
+            "the node selectors are too complex to compare with the placement of topology `istio-ingressgateway`; \
+             use fewer selectors; nodes labelled `loadbalancerIPs.metallb.io=arp` are all that is needed"
+        );
+    }
+}
+
+#[test]
+fn that_it_is_wider_is_told_of_what_is_too_complex_otherwise() {
+    let mut selectors = pigeonholes();
+    selectors.push(labelled([("zone", "a")]));
+    let findings = judge(selectors, &inventory(Match::Exact));
+    assert_eq!(findings.iter().map(|finding| finding.reason).collect::<Vec<_>>(), [Reason::Wider]);
+}

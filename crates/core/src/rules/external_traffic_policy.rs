@@ -1,0 +1,107 @@
+//! `external-traffic-policy`: the gateway's Services have `externalTrafficPolicy: Local`.
+//!
+//! Only what is reachable from outside may have the field at all: the API server refuses `Local` elsewhere,
+//! and a policy forced on a Service that turns into `ClusterIP` would block that change and every later one
+//! (Kubernetes 1.36, pkg/registry/core/service/strategy.go `dropTypeDependentFields`). The final type decides.
+
+use super::Change;
+use super::report::{Remark, Report};
+use crate::excerpt::excerpt;
+use crate::field::FieldPath;
+use crate::objects::{Object, Service, ServiceSpec};
+use crate::snapshot::{ResolvedTopology, Snapshot};
+use crate::topology::ServiceType;
+use crate::verdict::{Reason, Rule};
+
+const RULE: Rule = Rule::ExternalTrafficPolicy;
+const LOCAL: &str = "Local";
+
+/// Sets the policy.
+pub(super) fn make_local(change: &Change, service: &Service, snapshot: &Snapshot, report: &mut Report) {
+    let Some((topology, _)) =
+        violated(change, service, snapshot).filter(|(topology, _)| topology.enforces(RULE))
+    else {
+        return;
+    };
+    report.set(topology, RULE, Reason::MadeLocal, field(), LOCAL.into());
+    report.warn(topology, RULE, Reason::MadeLocal, set_remark(topology));
+}
+
+/// Refuses what still has another policy.
+pub(super) fn check(change: &Change, service: &Service, snapshot: &Snapshot, report: &mut Report) {
+    let Some((topology, spec)) = violated(change, service, snapshot) else {
+        return;
+    };
+    if is_unchanged(change, spec) {
+        report.pass_with_warnings();
+    }
+    report.deny(topology, RULE, Reason::NotLocal, remark(topology, spec));
+}
+
+/// The topology and the spec, if the policy should be `Local` and is not.
+///
+/// Where several topologies claim the Service, they all ask for the same, so the strictest speaks.
+fn violated<'a>(
+    change: &Change,
+    service: &'a Service,
+    snapshot: &'a Snapshot,
+) -> Option<(&'a ResolvedTopology, &'a ServiceSpec)> {
+    if service.metadata.is_terminating {
+        return None;
+    }
+    let spec = service.spec.as_ref().filter(|spec| spec.external_traffic_policy != LOCAL)?;
+    let governing = snapshot.gateways_in(&change.namespace).filter(|topology| is_governed(topology, spec));
+    Some((governing.max_by_key(|topology| topology.severity(RULE))?, spec))
+}
+
+/// Whether the topology asks for a policy on this Service.
+fn is_governed(topology: &ResolvedTopology, spec: &ServiceSpec) -> bool {
+    let types = &topology.spec.service.types;
+    let is_external = match spec.kind.as_str() {
+        "LoadBalancer" => types.contains(&ServiceType::LoadBalancer) && topology.is_announced(spec),
+        "NodePort" => types.contains(&ServiceType::NodePort),
+        "" | "ClusterIP" => types.contains(&ServiceType::ClusterIP) && !spec.external_ips.is_empty(),
+        _ => false,
+    };
+    is_external && topology.is_behind(spec)
+}
+
+/// Whether an update leaves everything as it was that the rule looks at.
+fn is_unchanged(change: &Change, spec: &ServiceSpec) -> bool {
+    matches!(&change.old, Some(Object::Service(old)) if old.spec.as_ref() == Some(spec))
+}
+
+fn field() -> FieldPath {
+    FieldPath::fields(["spec", "externalTrafficPolicy"])
+}
+
+fn remark(topology: &ResolvedTopology, spec: &ServiceSpec) -> Remark {
+    let found = match spec.external_traffic_policy.as_str() {
+        "" => "is not set".to_owned(),
+        other => format!("is `{}`", excerpt(other)),
+    };
+    Remark {
+        field: field(),
+        message: format!(
+            "the Service sends traffic to the gateway of topology `{}` and its externalTrafficPolicy {found}: \
+             kube-proxy would replace the client's source IP",
+            topology.name
+        ),
+        help: "set `spec.externalTrafficPolicy: Local`".to_owned(),
+        ..Remark::default()
+    }
+}
+
+fn set_remark(topology: &ResolvedTopology) -> Remark {
+    Remark {
+        field: field(),
+        message: format!(
+            "externalTrafficPolicy was set to `Local` for the gateway of topology `{}`",
+            topology.name
+        ),
+        // Short enough for one warning header, with the value's name in it.
+        help: "write it in the manifest, or in the Istio chart's value `service.externalTrafficPolicy`"
+            .to_owned(),
+        ..Remark::default()
+    }
+}

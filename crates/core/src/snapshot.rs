@@ -1,0 +1,196 @@
+//! What the rules may look at: an immutable snapshot of the cluster, or of manifests on disk.
+//!
+//! A snapshot is built once per change of the world and read by every review, so everything that a review
+//! asks for is an index here, and nothing is computed per request that does not concern it.
+
+mod advertisement;
+mod inventory;
+mod nodes;
+mod publication;
+mod resolved_topology;
+
+pub use advertisement::{Advertisement, Attachment};
+pub use inventory::{Declared, Inventory, ObjectKey};
+pub use nodes::Nodes;
+pub use publication::Publication;
+pub use resolved_topology::{Pool, ResolvedTopology};
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::change::Change;
+use crate::labels::Labels;
+use crate::objects::Object;
+
+/// A snapshot. Cheap to share, never changed.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    topologies: Vec<ResolvedTopology>,
+    by_gateway_namespace: HashMap<String, Vec<usize>>,
+    by_metallb_namespace: HashMap<String, Vec<usize>>,
+    nodes: Nodes,
+    pools: BTreeSet<ObjectKey>,
+    advertisements: BTreeMap<ObjectKey, Advertisement>,
+    unknown: HashSet<String>,
+    lacks_metallb: bool,
+    publication: Option<Publication>,
+}
+
+impl Snapshot {
+    /// Builds the snapshot and its indexes.
+    #[must_use]
+    pub fn new(inventory: &Inventory) -> Self {
+        // An advertisement that does not parse announces nothing: MetalLB keeps its last good configuration.
+        let advertisements: BTreeMap<_, _> = inventory
+            .advertisements
+            .iter()
+            .filter_map(|(key, spec)| Some((key.clone(), Advertisement::parse(spec).ok()?)))
+            .collect();
+        let topologies: Vec<ResolvedTopology> = inventory
+            .topologies
+            .iter()
+            .map(|(name, declared)| ResolvedTopology::new(name, declared, inventory, &advertisements))
+            .collect();
+        let placement_keys =
+            topologies.iter().flat_map(|topology| topology.spec.placement.node_selector.keys()).cloned();
+        Self {
+            nodes: Nodes::new(&inventory.nodes, placement_keys.collect()),
+            by_gateway_namespace: index(&topologies, |topology| &topology.spec.gateway.namespace),
+            by_metallb_namespace: index(&topologies, |topology| &topology.spec.metallb_namespace),
+            pools: inventory.pools.keys().cloned().collect(),
+            unknown: unknown_namespaces(&topologies, &inventory.pending),
+            lacks_metallb: inventory.lacks_metallb,
+            topologies,
+            advertisements,
+            publication: None,
+        }
+    }
+
+    /// The same, by the number and the time under which it is published.
+    #[must_use]
+    pub fn published(self, publication: Publication) -> Self {
+        Self { publication: Some(publication), ..self }
+    }
+
+    /// Which snapshot this is; `None` for one that was never published.
+    #[must_use]
+    pub fn publication(&self) -> Option<Publication> {
+        self.publication
+    }
+
+    /// Every topology, by name.
+    #[must_use]
+    pub fn topologies(&self) -> &[ResolvedTopology] {
+        &self.topologies
+    }
+
+    /// The topology of this name.
+    #[must_use]
+    pub fn topology(&self, name: &str) -> Option<&ResolvedTopology> {
+        let position = self.topologies.binary_search_by(|topology| (*topology.name).cmp(name)).ok()?;
+        self.topologies.get(position)
+    }
+
+    /// The topologies whose gateway lives in `namespace`.
+    pub fn gateways_in(&self, namespace: &str) -> impl Iterator<Item = &ResolvedTopology> {
+        self.at(self.by_gateway_namespace.get(namespace))
+    }
+
+    /// The topologies whose pools are announced by advertisements in `namespace`.
+    pub fn announced_from(&self, namespace: &str) -> impl Iterator<Item = &ResolvedTopology> {
+        self.at(self.by_metallb_namespace.get(namespace))
+    }
+
+    fn at<'f>(&'f self, found: Option<&'f Vec<usize>>) -> impl Iterator<Item = &'f ResolvedTopology> {
+        found.into_iter().flatten().filter_map(|position| self.topologies.get(*position))
+    }
+
+    /// The topologies that claim a pod with these labels.
+    pub fn claims<'f>(
+        &'f self,
+        namespace: &str,
+        labels: &'f Labels,
+    ) -> impl Iterator<Item = &'f ResolvedTopology> {
+        self.gateways_in(namespace).filter(|topology| topology.claims(labels))
+    }
+
+    /// Today's nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// Whether the pool is known.
+    #[must_use]
+    pub fn has_pool(&self, pool: &ObjectKey) -> bool {
+        self.pools.contains(pool)
+    }
+
+    /// A valid advertisement, by name.
+    #[must_use]
+    pub fn advertisement(&self, key: &ObjectKey) -> Option<&Advertisement> {
+        self.advertisements.get(key)
+    }
+
+    /// Whether everything is known that `change` is judged by. Where it is not, there must be no verdict.
+    #[must_use]
+    pub fn know(&self, change: &Change) -> bool {
+        let is_missing_kind = self.lacks_metallb && matches!(change.object, Object::L2Advertisement(_));
+        !is_missing_kind && !self.unknown.contains(&change.namespace)
+    }
+}
+
+fn index(
+    topologies: &[ResolvedTopology],
+    namespace: impl Fn(&ResolvedTopology) -> &String,
+) -> HashMap<String, Vec<usize>> {
+    let mut index: HashMap<String, Vec<usize>> = HashMap::new();
+    for (position, topology) in topologies.iter().enumerate() {
+        index.entry(namespace(topology).clone()).or_default().push(position);
+    }
+    index
+}
+
+/// A topology ties two namespaces together: as long as one is pending, neither can be judged.
+fn unknown_namespaces(topologies: &[ResolvedTopology], pending: &BTreeSet<String>) -> HashSet<String> {
+    topologies
+        .iter()
+        .map(|topology| [&topology.spec.gateway.namespace, &topology.spec.metallb_namespace])
+        .filter(|pair| pair.iter().any(|namespace| pending.contains(*namespace)))
+        .flatten()
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Declared, Inventory, Publication, Snapshot};
+    use crate::topology::GatewayTopologySpec;
+
+    #[test]
+    fn topologies_are_found_by_name_and_by_either_namespace() {
+        let mut inventory = Inventory::default();
+        for (name, gateway, metallb) in [("a", "edge", "lb"), ("b", "edge", "metallb"), ("c", "west", "lb")] {
+            let mut spec =
+                GatewayTopologySpec { metallb_namespace: metallb.to_owned(), ..Default::default() };
+            spec.gateway.namespace = gateway.to_owned();
+            inventory.topologies.insert(name.to_owned(), Declared { generation: 1, spec });
+        }
+        let snapshot = Snapshot::new(&inventory);
+        assert_eq!(snapshot.topologies().len(), 3);
+        assert_eq!(snapshot.topology("b").map(|topology| &*topology.name), Some("b"));
+        assert!(snapshot.topology("d").is_none());
+        let in_edge: Vec<&str> = snapshot.gateways_in("edge").map(|topology| &*topology.name).collect();
+        assert_eq!(in_edge, ["a", "b"]);
+        let from_lb: Vec<&str> = snapshot.announced_from("lb").map(|topology| &*topology.name).collect();
+        assert_eq!(from_lb, ["a", "c"]);
+        assert_eq!(snapshot.gateways_in("lb").count() + snapshot.announced_from("edge").count(), 0);
+    }
+
+    #[test]
+    fn a_snapshot_is_published_once_it_has_a_number() {
+        let publication = Publication { number: 7, time: Default::default() };
+        let snapshot = Snapshot::new(&Inventory::default());
+        assert_eq!(snapshot.publication(), None);
+        assert_eq!(snapshot.published(publication).publication(), Some(publication));
+    }
+}

@@ -1,0 +1,154 @@
+//! One topology, together with what the cluster holds for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Advertisement, Attachment, Declared, Inventory, ObjectKey};
+use crate::labels::{Labels, Selector, carries};
+use crate::objects::ServiceSpec;
+use crate::topology::{Enforcement, GatewayTopologySpec};
+use crate::verdict::{Rule, Severity};
+
+/// A topology and what was found for it.
+#[derive(Debug)]
+pub struct ResolvedTopology {
+    /// The topology's name.
+    pub name: Arc<str>,
+    /// The generation that was read.
+    pub generation: i64,
+    /// What people wrote.
+    pub spec: GatewayTopologySpec,
+    /// The gateway nodes.
+    pub placement: Selector,
+    /// The address pools that carry the gateway's Services.
+    pub pools: Vec<Pool>,
+    /// The labels of the gateway's Services; where there is none yet, the labels it is expected to have:
+    /// Istio's charts give the Service those of its pods.
+    pub services: BTreeSet<Labels>,
+    /// The distinct label sets of live gateway pods.
+    pods: BTreeSet<Labels>,
+}
+
+/// One address pool of a topology.
+#[derive(Debug)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Its labels; `None` if there is no such pool yet.
+    pub labels: Option<Labels>,
+    /// The advertisements that announce it.
+    pub advertisements: BTreeSet<ObjectKey>,
+}
+
+impl ResolvedTopology {
+    pub(super) fn new(
+        name: &str,
+        declared: &Declared,
+        inventory: &Inventory,
+        advertisements: &BTreeMap<ObjectKey, Advertisement>,
+    ) -> Self {
+        let spec = declared.spec.clone();
+        let pools = spec.address_pools.iter().map(|pool| {
+            let key = ObjectKey { namespace: spec.metallb_namespace.clone(), name: pool.clone() };
+            Pool::new(&key, inventory.pools.get(&key), advertisements)
+        });
+        let mut topology = Self {
+            name: Arc::from(name),
+            generation: declared.generation,
+            placement: Selector::from_labels(&spec.placement.node_selector),
+            pools: pools.collect(),
+            services: BTreeSet::new(),
+            pods: BTreeSet::new(),
+            spec,
+        };
+        topology.pods = in_namespace(&inventory.pods, &topology.spec.gateway.namespace)
+            .filter(|labels| topology.claims(labels))
+            .cloned()
+            .collect();
+        topology.services = in_namespace(&inventory.services, &topology.spec.gateway.namespace)
+            .filter(|service| {
+                service
+                    .spec
+                    .as_ref()
+                    .is_some_and(|spec| topology.is_behind(spec) && topology.is_announced(spec))
+            })
+            .map(|service| service.metadata.labels.clone())
+            .collect();
+        if topology.services.is_empty() {
+            topology.services.insert(topology.spec.gateway.pod_labels.clone());
+        }
+        topology
+    }
+
+    /// Whether a pod with these labels, in the gateway's namespace, is one of the gateway's.
+    #[must_use]
+    pub fn claims(&self, labels: &Labels) -> bool {
+        carries(labels, &self.spec.gateway.pod_labels)
+    }
+
+    /// Whether a Service in the gateway's namespace sends traffic to gateway pods.
+    ///
+    /// Its own labels and its name do not matter. A selector that is part of the gateway's labels selects
+    /// every gateway pod; one that contains them selects nothing but gateway pods; any other is compared
+    /// with the gateway pods that run today.
+    #[must_use]
+    pub fn is_behind(&self, service: &ServiceSpec) -> bool {
+        let selector = &service.selector;
+        let gateway = &self.spec.gateway.pod_labels;
+        service.kind != "ExternalName"
+            && !selector.is_empty()
+            && (carries(gateway, selector)
+                || carries(selector, gateway)
+                || self.pods.iter().any(|labels| carries(labels, selector)))
+    }
+
+    /// Whether MetalLB gives the Service an address: it serves Services of type `LoadBalancer` and of its own
+    /// class (`filterByLoadBalancerClass`, `internal/k8s/controllers/service_controller.go`, 0.16.2).
+    #[must_use]
+    pub fn is_announced(&self, service: &ServiceSpec) -> bool {
+        service.kind == "LoadBalancer"
+            && self.spec.service.load_balancer_classes.contains(&service.load_balancer_class)
+    }
+
+    /// Whether requests that break the rule are changed or refused.
+    #[must_use]
+    pub fn enforces(&self, rule: Rule) -> bool {
+        self.severity(rule) == Severity::Deny
+    }
+
+    /// What becomes of a finding that would deny.
+    #[must_use]
+    pub fn severity(&self, rule: Rule) -> Severity {
+        match self.spec.enforcement_of(rule) {
+            Enforcement::Enforce => Severity::Deny,
+            Enforcement::Warn => Severity::Warn,
+            Enforcement::Audit => Severity::Audit,
+        }
+    }
+}
+
+impl Pool {
+    fn new(
+        key: &ObjectKey,
+        labels: Option<&Labels>,
+        advertisements: &BTreeMap<ObjectKey, Advertisement>,
+    ) -> Self {
+        let announcing = advertisements.iter().filter(|(advertisement, parsed)| {
+            advertisement.namespace == key.namespace && parsed.announces(&key.name, labels) == Attachment::Yes
+        });
+        Self {
+            name: key.name.clone(),
+            labels: labels.cloned(),
+            advertisements: announcing.map(|(advertisement, _)| advertisement.clone()).collect(),
+        }
+    }
+}
+
+/// The objects of one namespace: keys are in order of namespace, then name.
+fn in_namespace<'i, T>(
+    objects: &'i BTreeMap<ObjectKey, T>,
+    namespace: &'i str,
+) -> impl Iterator<Item = &'i T> {
+    let first = ObjectKey { namespace: namespace.to_owned(), name: String::new() };
+    objects.range(first..).take_while(move |(key, _)| key.namespace == namespace).map(|(_, object)| object)
+}
