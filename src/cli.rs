@@ -8,6 +8,7 @@ mod audit;
 pub mod check;
 mod completions;
 mod crd;
+mod duration;
 mod man;
 mod output;
 mod render;

@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tracing::error;
 
-use super::Exit;
+use super::{Exit, duration};
 use crate::audit::DecisionLog;
 use crate::cluster::{Guard, STALE_AFTER};
 use crate::server::{Admin, Bound, Config, Limits, Metrics};
@@ -57,16 +57,17 @@ pub struct Args {
         value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     webhook_configuration: Option<String>,
-    /// For how many seconds what is known of the cluster is used without a word from the API server; then reviews wait until it is heard of again
+    /// Stop answering reviews when the API server has sent nothing on a watch for this long, 10s at least, until it
+    /// does again
     #[arg(
         long,
-        value_name = "SECONDS",
-        default_value_t = STALE_AFTER.as_secs(),
-        value_parser = clap::value_parser!(u64).range(LEAST_STALE_AFTER..),
+        value_name = "DURATION",
+        default_value = duration::show(STALE_AFTER),
+        value_parser = duration::at_least(MIN_STALE_AFTER),
         conflicts_with = "facts",
         env = "LOCKSTEP_STALE_AFTER"
     )]
-    stale_after: u64,
+    stale_after: Duration,
     /// Take the facts from these manifests, files or directories, instead of from a cluster
     #[arg(long, value_name = "PATH")]
     facts: Vec<PathBuf>,
@@ -74,9 +75,15 @@ pub struct Args {
     tls: tls::TlsArgs,
     #[command(flatten)]
     decisions: DecisionArgs,
-    /// For how many seconds reviews are still answered after SIGTERM, while callers turn to other replicas
-    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().drain.as_secs(), env = "LOCKSTEP_DRAIN")]
-    drain: u64,
+    /// Keep answering reviews for this long after SIGTERM, while the API server moves to other replicas
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = duration::show(Limits::default().drain),
+        value_parser = duration::parse,
+        env = "LOCKSTEP_DRAIN"
+    )]
+    drain: Duration,
     /// The form of the log on standard error
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto, env = "LOCKSTEP_LOG_FORMAT")]
     log_format: LogFormat,
@@ -90,8 +97,8 @@ pub struct Args {
     log_level: String,
 }
 
-/// Below this, an API server that is restarted, or a packet that is lost, would be felt. In seconds.
-const LEAST_STALE_AFTER: u64 = 10;
+/// Below this, a restart of the API server or a lost packet would interrupt reviews.
+const MIN_STALE_AFTER: Duration = Duration::from_secs(10);
 
 /// Why the webhook could not start or go on.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -142,7 +149,7 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     tokio::select! {
         // Snapshot must outlive the last answer, so the server's end decides.
         ended = bound.run(shutdown) => ended.map_err(Failure::from),
-        failure = source.keep(Duration::from_secs(stale_after)) => Err(failure),
+        failure = source.keep(stale_after) => Err(failure),
         failure = pair.keep() => Err(failure),
         never = guard => match never {},
     }
@@ -171,7 +178,12 @@ struct Served {
 }
 
 /// Everything that can be wrong with the configuration is found here, before a connection is accepted.
-async fn bind(ports: Ports, drain: u64, served: Served, mut registry: Registry) -> Result<Bound, Failure> {
+async fn bind(
+    ports: Ports,
+    drain: Duration,
+    served: Served,
+    mut registry: Registry,
+) -> Result<Bound, Failure> {
     let Served { tls, pair, webhook, facts } = served;
     let server_metrics = Metrics::default();
     server_metrics.register(&mut registry);
@@ -184,7 +196,7 @@ async fn bind(ports: Ports, drain: u64, served: Served, mut registry: Registry) 
             ready: Box::new(move || readiness(&pair, &facts)),
             metrics: Box::new(move || telemetry::render(&registry)),
         },
-        limits: Limits { drain: Duration::from_secs(drain), ..Limits::default() },
+        limits: Limits { drain, ..Limits::default() },
         metrics: server_metrics,
     };
     Ok(config.bind().await?)
