@@ -12,7 +12,7 @@
 //! * The end of a watch task is the end of [`run`]: stale facts must not look like fresh ones for long.
 //! * What a watch told is used for a bounded time without a word from the API server. Then it is unknown, as before
 //!   the first list, and the watch starts over.
-//! * The status of topologies is kept by tasks of its own ([`guard`]): whatever happens to them, facts stay as they are.
+//! * The status of topologies is kept by tasks of its own ([`reconcile_status`]): whatever happens to them, facts stay as they are.
 //! * This module knows no request and no verdict.
 
 pub mod authority;
@@ -33,10 +33,14 @@ mod target;
 mod trouble;
 mod watched;
 mod watches;
+mod webhook_configurations;
 
-pub use metrics::Metrics;
-pub use status::{Guard, guard};
+pub use metrics::WatchMetrics;
+pub use status::{StatusInputs, reconcile_status};
 pub use watched::Watched;
+pub use webhook_configurations::{
+    Observed, ObservedConfiguration, WebhookConfigurations, watch_webhook_configurations,
+};
 
 use std::error::Error as _;
 use std::io::ErrorKind;
@@ -135,7 +139,7 @@ fn unconfigured(error: &InferConfigError) -> Error {
 pub async fn run(
     client: Client,
     publish: watch::Sender<Option<Arc<Snapshot>>>,
-    metrics: Metrics,
+    metrics: WatchMetrics,
     stale_after: Duration,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
@@ -154,7 +158,7 @@ async fn keep(
     watches: &mut Watches,
     mut inbox: Inbox,
     publisher: &Publisher,
-    metrics: &Metrics,
+    metrics: &WatchMetrics,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let mut holdings = Holdings::default();

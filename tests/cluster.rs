@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use kube::{Client, CustomResourceExt};
-use lockstep::cluster::{self, Metrics};
+use lockstep::cluster::{self, WatchMetrics};
 use lockstep::objects::{L2Advertisement, Object, Pod};
 use lockstep::rules::{Change, Operation};
 use lockstep::snapshot::{ObjectKey, Snapshot};
@@ -35,7 +35,7 @@ struct Watches {
 impl Watches {
     fn start(client: Client) -> Self {
         let (publish, facts) = watch::channel(None);
-        let (metrics, shutdown) = (Metrics::default(), CancellationToken::new());
+        let (metrics, shutdown) = (WatchMetrics::default(), CancellationToken::new());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let task =

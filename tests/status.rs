@@ -10,7 +10,7 @@ use axum::http::Method;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Client, CustomResourceExt};
 use lockstep::cluster::reported::{self, Topologies};
-use lockstep::cluster::{self, Guard, Metrics};
+use lockstep::cluster::{self, StatusInputs, WatchMetrics};
 use lockstep::topology::{GUARDED, GatewayTopology};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 const CONFIGURATIONS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
 
-/// One replica's guard.
+/// One replica's status reconciler.
 struct Replica {
     registry: Registry,
     relied_on: watch::Sender<Option<String>>,
@@ -39,11 +39,19 @@ struct Replica {
 impl Replica {
     fn start(client: Client, relied_on: Option<&str>) -> Self {
         let (sender, receiver) = watch::channel(relied_on.map(str::to_owned));
-        let guard = Guard { configuration: "lockstep".to_owned(), relied_on: receiver };
-        let (metrics, shutdown) = (Metrics::default(), CancellationToken::new());
+        let (metrics, shutdown) = (WatchMetrics::default(), CancellationToken::new());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        let task = tokio::spawn(cluster::guard(client, guard, metrics, shutdown.clone()));
+        let (configurations, watch) =
+            cluster::watch_webhook_configurations(client.clone(), "lockstep".to_owned(), metrics.clone());
+        let inputs = StatusInputs { configurations, relied_on: receiver };
+        let reconciler = cluster::reconcile_status(client, inputs, metrics, shutdown.clone());
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                outcome = reconciler => outcome,
+                error = watch => Err(error),
+            }
+        });
         Self { registry, relied_on: sender, shutdown, task }
     }
 

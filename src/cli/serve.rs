@@ -1,12 +1,13 @@
 //! `lockstep serve`: the webhook.
 
 mod decisions;
-mod facts;
-mod guard;
 mod signals;
+mod snapshot;
+mod status;
 mod tls;
 
 use std::error::Error;
+use std::future::pending;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,15 +21,15 @@ use tracing::error;
 
 use super::{Exit, duration};
 use crate::audit::DecisionLog;
-use crate::cluster::{Guard, STALE_AFTER};
+use crate::cluster::{self, STALE_AFTER, StatusInputs, watch_webhook_configurations};
 use crate::server::{Admin, Bound, Config, Limits, Metrics};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Log, LogFormat};
 use crate::text::chain;
 use crate::webhook::{self, Webhook};
 use decisions::DecisionArgs;
-use facts::Source;
 use signals::Stop;
+use snapshot::SnapshotSource;
 
 /// Run the webhook
 ///
@@ -134,16 +135,26 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     let decisions = decisions.start(&mut registry)?;
     // Dropped last, so that whatever was decided is in it.
     let _end = decisions.as_ref().map(|decisions| End(decisions.log.clone()));
-    let pair = tls.start(webhook_configuration.clone(), &mut registry).await?;
-    let source =
-        if facts.is_empty() { Source::cluster(&mut registry).await? } else { Source::manifests(facts)? };
-    let guard =
-        webhook_configuration.map(|configuration| Guard { configuration, relied_on: pair.relied_on() });
-    let guard = guard::keep(source.cluster_access(), guard);
+    let source = if facts.is_empty() {
+        SnapshotSource::cluster(&mut registry).await?
+    } else {
+        SnapshotSource::manifests(facts)?
+    };
+    let cluster = source.cluster_access();
+    // One watch for everyone who reads the webhook configurations.
+    let (configurations, configuration_watch) = cluster
+        .clone()
+        .zip(webhook_configuration.clone())
+        .map(|((client, metrics), name)| watch_webhook_configurations(client, name, metrics))
+        .unzip();
+    let pair = tls.start(webhook_configuration, &mut registry).await?;
+    let status =
+        configurations.map(|configurations| StatusInputs { configurations, relied_on: pair.relied_on() });
+    let status = status::keep(cluster, status);
     let webhook_metrics = webhook::Metrics::default();
     webhook_metrics.register(&mut registry);
-    let webhook = Webhook::new(source.facts(), webhook_metrics, decisions);
-    let served = Served { tls: pair.config(), pair: pair.ready(), webhook, facts: source.facts() };
+    let webhook = Webhook::new(source.snapshots(), webhook_metrics, decisions);
+    let served = Served { tls: pair.config(), pair: pair.ready(), webhook, snapshots: source.snapshots() };
     let bound = bind(Ports { listen, admin_listen }, drain, served, registry).await?;
     let shutdown = stop.shutdown();
     tokio::select! {
@@ -151,7 +162,16 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
         ended = bound.run(shutdown) => ended.map_err(Failure::from),
         failure = source.keep(stale_after) => Err(failure),
         failure = pair.keep() => Err(failure),
-        never = guard => match never {},
+        never = status => match never {},
+        failure = until_ended(configuration_watch) => Err(failure),
+    }
+}
+
+/// Waits for the end of the watch, which only a bug can cause; for ever if there is none.
+async fn until_ended(watch: Option<impl Future<Output = cluster::Error>>) -> Failure {
+    match watch {
+        Some(watch) => watch.await.into(),
+        None => pending().await,
     }
 }
 
@@ -174,7 +194,7 @@ struct Served {
     tls: watch::Receiver<Arc<rustls::ServerConfig>>,
     pair: watch::Receiver<Result<(), String>>,
     webhook: Webhook,
-    facts: watch::Receiver<Option<Arc<Snapshot>>>,
+    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
 }
 
 /// Everything that can be wrong with the configuration is found here, before a connection is accepted.
@@ -184,7 +204,7 @@ async fn bind(
     served: Served,
     mut registry: Registry,
 ) -> Result<Bound, Failure> {
-    let Served { tls, pair, webhook, facts } = served;
+    let Served { tls, pair, webhook, snapshots } = served;
     let server_metrics = Metrics::default();
     server_metrics.register(&mut registry);
     let config = Config {
@@ -193,7 +213,7 @@ async fn bind(
         handler: Arc::new(webhook),
         admin: Admin {
             listen: ports.admin_listen,
-            ready: Box::new(move || readiness(&pair, &facts)),
+            ready: Box::new(move || readiness(&pair, &snapshots)),
             metrics: Box::new(move || telemetry::render(&registry)),
         },
         limits: Limits { drain, ..Limits::default() },
@@ -204,10 +224,10 @@ async fn bind(
 
 fn readiness(
     pair: &watch::Receiver<Result<(), String>>,
-    facts: &watch::Receiver<Option<Arc<Snapshot>>>,
+    snapshots: &watch::Receiver<Option<Arc<Snapshot>>>,
 ) -> Result<(), String> {
     pair.borrow().clone()?;
-    match &*facts.borrow() {
+    match &*snapshots.borrow() {
         Some(_) => Ok(()),
         None => Err("the cluster's state is not known".to_owned()),
     }

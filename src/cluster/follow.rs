@@ -16,7 +16,7 @@ use super::item::{Item, Raw};
 use super::listing::{Listing, Report};
 use super::target::{Target, WatchId};
 use super::trouble::Trouble;
-use super::{Metrics, Watched};
+use super::{WatchMetrics, Watched};
 use crate::snapshot::ObjectKey;
 
 /// How long one watch request lasts at most. kube gives up on a silent one 5 s later; its default is 290 s. A
@@ -34,7 +34,7 @@ pub(super) struct Watch<T = Item> {
     /// How many seconds one watch request lasts. The end of each is contact.
     pub(super) lasts: u32,
     pub(super) contact: Contact,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: WatchMetrics,
 }
 
 /// An object as it is asked for: whole, or metadata alone.
@@ -200,7 +200,7 @@ mod tests {
             read: Item::read,
             lasts: WATCH_SECONDS,
             contact: Contact::new(),
-            metrics: Metrics::default(),
+            metrics: WatchMetrics::default(),
         };
         let task = tokio::spawn(watch.follow());
         let mut seen = Vec::new();

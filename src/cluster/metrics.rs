@@ -58,7 +58,7 @@ impl EncodeLabelValue for Wrote {
 
 /// The metrics of the watches. Clones count together.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct WatchMetrics {
     watch_events: Family<Of, Counter>,
     watch_errors: Family<Of, Counter>,
     watch_last_contact: Family<Of, Timestamp>,
@@ -73,7 +73,7 @@ pub struct Metrics {
     status_writes: Family<Outcome, Counter>,
 }
 
-impl Default for Metrics {
+impl Default for WatchMetrics {
     fn default() -> Self {
         let metrics = Self {
             watch_events: Family::default(),
@@ -95,7 +95,7 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
+impl WatchMetrics {
     /// Adds the metrics to `registry`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("watch_events", "Events that watches received, by kind", self.watch_events.clone());

@@ -10,20 +10,20 @@ use tokio::task::spawn_blocking;
 use tracing::{debug, info};
 
 use super::holdings::Holdings;
-use super::{Error, Metrics, Watched};
+use super::{Error, WatchMetrics, Watched};
 use crate::snapshot::{Declared, Inventory, Publication, Snapshot};
 use crate::topology::Gateway;
 
 /// Builds snapshots and hands them to the readers.
 pub(super) struct Publisher {
     readers: watch::Sender<Option<Arc<Snapshot>>>,
-    metrics: Metrics,
+    metrics: WatchMetrics,
     /// The number of the snapshot before.
     number: AtomicU64,
 }
 
 impl Publisher {
-    pub(super) const fn new(readers: watch::Sender<Option<Arc<Snapshot>>>, metrics: Metrics) -> Self {
+    pub(super) const fn new(readers: watch::Sender<Option<Arc<Snapshot>>>, metrics: WatchMetrics) -> Self {
         Self { readers, metrics, number: AtomicU64::new(0) }
     }
 

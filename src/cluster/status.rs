@@ -1,14 +1,17 @@
 //! The status of topologies: whether the live webhook configurations cover them.
 //!
-//! Every replica watches the same objects, comes to the same verdict, and writes it where it is not there yet.
-//! A write names the version of the topology that it is about. So of several replicas one is first, and the
-//! others find nothing left to do. A verdict that is written is made of configurations that were read after that
-//! version: no older verdict replaces a newer one.
+//! Every replica watches the same objects, comes to the same verdict, and writes it if the stored status differs.
+//!
+//! Invariants:
+//! * A write names the version of the topology that the verdict is about, so of several replicas one writes and the
+//!   others find nothing left to do.
+//! * A verdict that is written is made of configurations that were read after that version: no older verdict replaces a
+//!   newer one.
 
-mod decide;
-mod live;
-mod pace;
+mod condition;
+mod rate_limit;
 mod trouble;
+mod verdicts;
 mod write;
 
 use std::convert::Infallible;
@@ -17,19 +20,18 @@ use std::future::pending;
 use kube::core::DynamicObject;
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::contact::Contact;
 use super::follow::{WATCH_SECONDS, Watch};
-use super::item::Raw;
+use super::latest::Latest;
 use super::listing::Report;
 use super::target::{Target, WatchId};
-use super::{Error, Metrics, Watched};
+use super::webhook_configurations::{ObservedConfiguration, WebhookConfigurations};
+use super::{Error, WatchMetrics, Watched};
 use crate::coverage::{Configuration, Configurations};
-use crate::snapshot::ObjectKey;
-use live::{Live, MUTATING, TOPOLOGIES, Topology, VALIDATING};
+use verdicts::{StoredTopology, verdicts};
 use write::Writer;
 
 /// Reports that wait while status is written.
@@ -37,159 +39,127 @@ const WAITING_REPORTS: usize = 64;
 
 /// What topologies are compared with.
 #[derive(Debug, Clone)]
-pub struct Guard {
-    /// The name that the two webhook configurations share.
-    pub configuration: String,
-    /// The certificates, as PEM, that a client must trust to call this replica, such as the authority that signed
-    /// what it serves. `None` where that is not known, so that any `caBundle` will do.
+pub struct StatusInputs {
+    /// The two webhook configurations, from [`watch_webhook_configurations`](super::watch_webhook_configurations).
+    pub configurations: watch::Receiver<WebhookConfigurations>,
+    /// The certificates, as PEM, that a client must trust to call this replica, such as the CA that signed the
+    /// serving certificate. `None` where that is not known, so that any `caBundle` will do.
     pub relied_on: watch::Receiver<Option<String>>,
 }
 
-/// Keeps the condition `Guarded` of all topologies, until `shutdown`.
+/// Keeps the condition `Guarded` of all topologies current, until `shutdown`.
 ///
 /// # Errors
 /// [`Error::WatchEnded`] and [`Error::Broken`]. An API server that cannot be reached or that refuses is no
-/// error: it is logged, counted and tried again.
-pub async fn guard(
+/// error: it is logged, counted and retried.
+pub async fn reconcile_status(
     client: Client,
-    guard: Guard,
-    metrics: Metrics,
+    inputs: StatusInputs,
+    metrics: WatchMetrics,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let mut watches = Watches { client: client.clone(), tasks: JoinSet::new() };
-    let everything = Target::everywhere(Watched::GatewayTopology);
-    let (to_topologies, topologies) = mpsc::channel(WAITING_REPORTS);
-    let (to_configurations, configurations) = mpsc::channel(WAITING_REPORTS);
-    // The metrics of this kind are those of the watch that facts come from: this one must not hide its silence.
-    watches.start(TOPOLOGIES, everything, &to_topologies, Topology::read, Metrics::default());
-    for (id, kind) in [
-        (MUTATING, Watched::MutatingWebhookConfiguration),
-        (VALIDATING, Watched::ValidatingWebhookConfiguration),
-    ] {
-        let target = Target::one(kind, &guard.configuration);
-        watches.start(id, target, &to_configurations, live::configuration, metrics.clone());
-    }
-    let keeper = Keeper {
-        topologies,
-        configurations,
-        live: Live::default(),
-        reader: Reader { client: client.clone() },
+    let (reports, topologies) = mpsc::channel(WAITING_REPORTS);
+    let watch = Watch {
+        id: WatchId(0),
+        target: Target::everywhere(Watched::GatewayTopology),
+        client: client.clone(),
+        reports,
+        read: StoredTopology::read,
+        lasts: WATCH_SECONDS,
+        contact: Contact::new(),
+        // The metrics of this kind are those of the watch that snapshots come from: this one must not hide its silence.
+        metrics: WatchMetrics::default(),
+    };
+    let reconciler = Reconciler {
+        reports: topologies,
+        topologies: Latest::default(),
+        mutating: Api::all_with(client.clone(), &Watched::MutatingWebhookConfiguration.resource()),
+        validating: Api::all_with(client.clone(), &Watched::ValidatingWebhookConfiguration.resource()),
         writer: Writer::new(client, metrics),
-        guard,
+        inputs,
     };
-    let outcome = tokio::select! {
+    let mut watch = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(watch.follow()));
+    tokio::select! {
         () = shutdown.cancelled() => Ok(()),
-        error = watches.ended() => Err(error),
-        never = keeper.keep() => match never {},
-    };
-    watches.tasks.shutdown().await;
-    outcome
-}
-
-struct Watches {
-    client: Client,
-    tasks: JoinSet<Watched>,
-}
-
-impl Watches {
-    fn start<T: Send + 'static>(
-        &mut self,
-        id: WatchId,
-        target: Target,
-        reports: &mpsc::Sender<(WatchId, Report<T>)>,
-        read: fn(Watched, Raw) -> (ObjectKey, T),
-        metrics: Metrics,
-    ) {
-        let client = self.client.clone();
-        let (reports, lasts, contact) = (reports.clone(), WATCH_SECONDS, Contact::new());
-        self.tasks.spawn(Watch { id, target, client, reports, read, lasts, contact, metrics }.follow());
-    }
-
-    async fn ended(&mut self) -> Error {
-        match self.tasks.join_next().await {
-            Some(Ok(kind)) => Error::WatchEnded(kind),
-            Some(Err(error)) => Error::Broken(error),
-            None => pending().await,
-        }
+        ended = &mut watch => Err(ended.map_or_else(Error::Broken, Error::WatchEnded)),
+        never = reconciler.run() => match never {},
     }
 }
 
-struct Keeper {
-    topologies: mpsc::Receiver<(WatchId, Report<Topology>)>,
-    configurations: mpsc::Receiver<(WatchId, Report<Configuration>)>,
-    live: Live,
-    reader: Reader,
+struct Reconciler {
+    reports: mpsc::Receiver<(WatchId, Report<StoredTopology>)>,
+    topologies: Latest<StoredTopology>,
+    mutating: Api<DynamicObject>,
+    validating: Api<DynamicObject>,
     writer: Writer,
-    guard: Guard,
+    inputs: StatusInputs,
 }
 
-impl Keeper {
-    async fn keep(mut self) -> Infallible {
+impl Reconciler {
+    async fn run(mut self) -> Infallible {
         let mut wake = None;
         loop {
-            let (mut topologies, mut configurations) = (Vec::new(), Vec::new());
+            let mut reports = Vec::new();
             tokio::select! {
-                _ = self.topologies.recv_many(&mut topologies, WAITING_REPORTS) => {}
-                _ = self.configurations.recv_many(&mut configurations, WAITING_REPORTS) => {}
-                () = changed(&mut self.guard.relied_on) => {}
+                _ = self.reports.recv_many(&mut reports, WAITING_REPORTS) => {}
+                () = changed(&mut self.inputs.configurations) => {}
+                () = changed(&mut self.inputs.relied_on) => {}
                 () = until(wake) => {}
             }
-            for (_, report) in topologies {
-                self.live.topologies.apply(report);
+            for (_, report) in reports {
+                self.topologies.apply(report);
             }
-            for (watch, report) in configurations {
-                self.live.configurations(watch).apply(report);
-            }
-            wake = self.settle().await;
+            wake = self.reconcile().await;
         }
     }
 
-    /// Writes what is not written yet; says when to look again although nothing has changed.
-    async fn settle(&mut self) -> Option<Instant> {
-        let name = self.guard.configuration.as_str();
-        let relied_on = self.guard.relied_on.borrow().clone();
-        let verdicts = self.live.verdicts(name, relied_on.as_deref())?;
-        if !self.writer.take(&verdicts) {
+    /// Writes every verdict that is not stored yet. Returns when to try again although nothing has changed.
+    async fn reconcile(&mut self) -> Option<Instant> {
+        let topologies = self.topologies.items()?;
+        let relied_on = self.inputs.relied_on.borrow().clone();
+        let watched = self.inputs.configurations.borrow().clone();
+        let configurations = |mutating, validating| Configurations {
+            name: watched.name.as_str(),
+            mutating,
+            validating,
+            relied_on: relied_on.as_deref(),
+        };
+        let known =
+            |observed: Option<_>| observed.map(|observed: &ObservedConfiguration| &observed.configuration);
+        let live = configurations(known(watched.mutating.known()?), known(watched.validating.known()?));
+        if !self.writer.is_due(&verdicts(topologies, live)) {
             return None;
         }
         // The watches do not keep step. Another replica may have judged this very version of a topology by newer
         // configurations than are known here, and its verdict must not be overwritten by an older one.
-        let (mutating, validating) = match self.reader.read(name).await {
-            Ok(configurations) => configurations,
+        let read = async |api, kind| read(api, kind, &watched.name).await;
+        let both = async {
+            let mutating = read(&self.mutating, Watched::MutatingWebhookConfiguration).await?;
+            Ok((mutating, read(&self.validating, Watched::ValidatingWebhookConfiguration).await?))
+        };
+        let (mutating, validating) = match both.await {
+            Ok(both) => both,
             Err(error) => return self.writer.note(&error),
         };
-        let (mutating, validating) = (mutating.as_ref(), validating.as_ref());
-        let live = Configurations { name, mutating, validating, relied_on: relied_on.as_deref() };
-        self.writer.settle(&self.live.verdicts_by(live)?).await
+        let live = configurations(mutating.as_ref(), validating.as_ref());
+        self.writer.write_due(&verdicts(topologies, live)).await
     }
 }
 
-/// Reads the webhook configurations as they are now.
-struct Reader {
-    client: Client,
-}
-
-impl Reader {
-    async fn read(&self, name: &str) -> kube::Result<(Option<Configuration>, Option<Configuration>)> {
-        let mutating = self.read_one(Watched::MutatingWebhookConfiguration, name).await?;
-        Ok((mutating, self.read_one(Watched::ValidatingWebhookConfiguration, name).await?))
-    }
-
-    async fn read_one(&self, kind: Watched, name: &str) -> kube::Result<Option<Configuration>> {
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind.resource());
-        let object = api.get_opt(name).await?;
-        Ok(object.map(|object| live::configuration(kind, object.into()).1))
-    }
+/// Reads one webhook configuration as it is now; `None` where there is none of the name.
+async fn read(api: &Api<DynamicObject>, kind: Watched, name: &str) -> kube::Result<Option<Configuration>> {
+    let object = api.get_opt(name).await?;
+    Ok(object.map(|object| ObservedConfiguration::read(kind, object.into()).1.configuration))
 }
 
 /// Waits for the next change; if there can be none any more, for ever.
-async fn changed(relied_on: &mut watch::Receiver<Option<String>>) {
-    if relied_on.changed().await.is_err() {
+async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
         pending::<()>().await;
     }
 }
 
-/// Waits until then; if there is no time given, for ever.
+/// Waits until `wake`; for ever if there is none.
 async fn until(wake: Option<Instant>) {
     match wake {
         Some(wake) => sleep_until(wake).await,

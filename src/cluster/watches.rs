@@ -14,13 +14,13 @@ use super::holdings::Holdings;
 use super::item::Item;
 use super::listing::Report;
 use super::target::{Target, WatchId};
-use super::{Error, Metrics, Watched};
+use super::{Error, WatchMetrics, Watched};
 
 /// The running watches.
 pub(super) struct Watches {
     client: Client,
     reports: mpsc::Sender<(WatchId, Report)>,
-    metrics: Metrics,
+    metrics: WatchMetrics,
     stale_after: Duration,
     running: BTreeMap<Target, Running>,
     tasks: JoinSet<Watched>,
@@ -39,7 +39,7 @@ impl Watches {
     pub(super) fn new(
         client: Client,
         reports: mpsc::Sender<(WatchId, Report)>,
-        metrics: Metrics,
+        metrics: WatchMetrics,
         stale_after: Duration,
     ) -> Self {
         Self {
@@ -160,7 +160,12 @@ mod tests {
     fn watches() -> Watches {
         let unused = service_fn(async |_| Ok::<_, kube::Error>(Response::new(Body::empty())));
         let (reports, _) = mpsc::channel(1);
-        Watches::new(Client::new(unused, "default"), reports, Metrics::default(), Duration::from_secs(120))
+        Watches::new(
+            Client::new(unused, "default"),
+            reports,
+            WatchMetrics::default(),
+            Duration::from_secs(120),
+        )
     }
 
     #[tokio::test]

@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::super::metrics::Wrote;
-use super::super::{Metrics, Watched};
-use super::decide::next;
-use super::live::Verdict;
-use super::pace::Pace;
+use super::super::{WatchMetrics, Watched};
+use super::condition::next;
+use super::rate_limit::RateLimit;
 use super::trouble::Trouble;
+use super::verdicts::Verdict;
 use crate::topology::{GatewayTopology, GatewayTopologyStatus};
 
 /// Who the fields of the status belong to. All replicas are one.
@@ -24,23 +24,23 @@ const FIELD_MANAGER: &str = "lockstep";
 /// Writes the status of topologies.
 pub(super) struct Writer {
     topologies: Api<DynamicObject>,
-    metrics: Metrics,
-    pace: Pace,
+    metrics: WatchMetrics,
+    rate_limit: RateLimit,
     trouble: Trouble,
 }
 
 impl Writer {
-    pub(super) fn new(client: Client, metrics: Metrics) -> Self {
+    pub(super) fn new(client: Client, metrics: WatchMetrics) -> Self {
         let topologies = Api::all_with(client, &Watched::GatewayTopology.resource());
-        Self { topologies, metrics, pace: Pace::default(), trouble: Trouble::default() }
+        Self { topologies, metrics, rate_limit: RateLimit::default(), trouble: Trouble::default() }
     }
 
     /// Takes in what the verdicts are now, and says whether some are not stored yet.
-    pub(super) fn take(&mut self, verdicts: &[Verdict<'_>]) -> bool {
+    pub(super) fn is_due(&mut self, verdicts: &[Verdict<'_>]) -> bool {
         let guarded = verdicts.iter().filter(|verdict| verdict.guarded.is_guarded()).count();
         self.metrics.set_guarded(guarded, verdicts.len().saturating_sub(guarded));
         let uids: BTreeSet<&str> = verdicts.iter().map(|verdict| verdict.topology.uid.as_str()).collect();
-        self.pace.keep_only(&uids);
+        self.rate_limit.keep_only(&uids);
         let has_work = verdicts.iter().any(|verdict| next(verdict, Timestamp::now()).is_some());
         if !has_work {
             self.trouble.over();
@@ -49,10 +49,10 @@ impl Writer {
     }
 
     /// Writes every verdict that is not stored yet; says when to look again although nothing has changed.
-    pub(super) async fn settle(&mut self, verdicts: &[Verdict<'_>]) -> Option<Instant> {
+    pub(super) async fn write_due(&mut self, verdicts: &[Verdict<'_>]) -> Option<Instant> {
         let (mut wake, mut failure) = (Vec::new(), None);
         for verdict in verdicts {
-            match self.settle_one(verdict).await {
+            match self.write_one(verdict).await {
                 Ok(not_before) => wake.extend(not_before),
                 Err(error) => failure = Some(error),
             }
@@ -69,9 +69,10 @@ impl Writer {
         Instant::now().checked_add(self.trouble.note(error))
     }
 
-    async fn settle_one(&mut self, verdict: &Verdict<'_>) -> Result<Option<Instant>, kube::Error> {
+    async fn write_one(&mut self, verdict: &Verdict<'_>) -> Result<Option<Instant>, kube::Error> {
         let Verdict { topology, guarded, .. } = verdict;
-        let not_before = self.pace.not_before(&topology.uid, topology.generation, guarded, Instant::now());
+        let not_before =
+            self.rate_limit.not_before(&topology.uid, topology.generation, guarded, Instant::now());
         match next(verdict, Timestamp::now()) {
             None => Ok(None),
             Some(_) if not_before.is_some() => Ok(not_before),
@@ -104,7 +105,7 @@ impl Writer {
                     "the status is written"
                 );
                 self.metrics.count_write(Wrote::Stored);
-                self.pace.note(&topology.uid, topology.generation, guarded, Instant::now());
+                self.rate_limit.note(&topology.uid, topology.generation, guarded, Instant::now());
                 Ok(())
             }
             Err(kube::Error::Api(answer)) if answer.code == 409 => {

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use super::live::Verdict;
+use super::verdicts::Verdict;
 use crate::topology::{GUARDED, GatewayTopologyStatus};
 
 /// The status that says what the verdict says; `None` where the stored one does already.
@@ -29,7 +29,7 @@ pub(super) fn next(verdict: &Verdict<'_>, now: Timestamp) -> Option<GatewayTopol
 
 #[cfg(test)]
 mod tests {
-    use super::super::live::Topology;
+    use super::super::verdicts::StoredTopology;
     use super::*;
     use crate::coverage::{Guarded, Reason};
     use crate::topology::GatewayTopologySpec;
@@ -44,8 +44,8 @@ mod tests {
         Guarded { reason, message: message.to_owned() }
     }
 
-    fn topology(status: GatewayTopologyStatus) -> Topology {
-        Topology {
+    fn topology(status: GatewayTopologyStatus) -> StoredTopology {
+        StoredTopology {
             uid: "1".to_owned(),
             resource_version: "7".to_owned(),
             generation: 3,
@@ -54,7 +54,7 @@ mod tests {
         }
     }
 
-    fn write(topology: &Topology, guarded: Guarded, now: Timestamp) -> Option<GatewayTopologyStatus> {
+    fn write(topology: &StoredTopology, guarded: Guarded, now: Timestamp) -> Option<GatewayTopologyStatus> {
         next(&Verdict { name: "one", topology, guarded }, now)
     }
 
@@ -88,7 +88,7 @@ mod tests {
         let reason = write(&topology(flipped), guarded(Reason::NoCaBundle, "all"), THEN).unwrap();
         assert_eq!(reason.conditions[0].last_transition_time, Time(later()));
 
-        let newer = Topology { generation: 4, ..topology(first()) };
+        let newer = StoredTopology { generation: 4, ..topology(first()) };
         let observed = write(&newer, guarded(Reason::Covered, "all"), later()).unwrap();
         assert_eq!(observed.conditions[0].observed_generation, Some(4));
         assert_eq!(observed.conditions[0].last_transition_time, Time(THEN));

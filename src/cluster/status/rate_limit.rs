@@ -15,7 +15,7 @@ const REPEAT: Duration = Duration::from_secs(60);
 
 /// What was written last, by the uid of the topology.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct RateLimit {
     written: BTreeMap<String, Written>,
 }
 
@@ -26,7 +26,7 @@ struct Written {
     at: Instant,
 }
 
-impl Pace {
+impl RateLimit {
     /// Forgets the topologies that are gone.
     pub(super) fn keep_only(&mut self, uids: &BTreeSet<&str>) {
         self.written.retain(|uid, _| uids.contains(uid.as_str()));
@@ -69,21 +69,21 @@ mod tests {
         let (covered, open) = (guarded(Reason::Covered), guarded(Reason::FailsOpen));
         let now = Instant::now();
         let later = now + REPEAT;
-        let mut pace = Pace::default();
-        assert_eq!(pace.not_before("a", 1, &covered, now), None);
-        pace.note("a", 1, &covered, now);
-        assert_eq!(pace.not_before("a", 1, &covered, now), Some(later));
-        assert_eq!(pace.not_before("b", 1, &covered, now), None);
-        assert_eq!(pace.not_before("a", 1, &covered, later), None);
+        let mut rate_limit = RateLimit::default();
+        assert_eq!(rate_limit.not_before("a", 1, &covered, now), None);
+        rate_limit.note("a", 1, &covered, now);
+        assert_eq!(rate_limit.not_before("a", 1, &covered, now), Some(later));
+        assert_eq!(rate_limit.not_before("b", 1, &covered, now), None);
+        assert_eq!(rate_limit.not_before("a", 1, &covered, later), None);
 
         for (generation, other) in [(2, &covered), (1, &open)] {
-            pace.note("a", 1, &covered, now);
-            assert_eq!(pace.not_before("a", generation, other, now), None);
+            rate_limit.note("a", 1, &covered, now);
+            assert_eq!(rate_limit.not_before("a", generation, other, now), None);
             // Also if another replica wrote that one.
-            assert_eq!(pace.not_before("a", 1, &covered, now), None);
+            assert_eq!(rate_limit.not_before("a", 1, &covered, now), None);
         }
-        pace.note("a", 1, &covered, now);
-        pace.keep_only(&BTreeSet::new());
-        assert_eq!(pace.not_before("a", 1, &covered, now), None);
+        rate_limit.note("a", 1, &covered, now);
+        rate_limit.keep_only(&BTreeSet::new());
+        assert_eq!(rate_limit.not_before("a", 1, &covered, now), None);
     }
 }
