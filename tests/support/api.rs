@@ -12,6 +12,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// The texts of the `Warning` headers.
     pub warnings: Vec<String>,
+    /// The id of the request's event in the audit log.
+    pub audit_id: String,
     /// The object, or the `Status` of an error.
     pub body: Value,
 }
@@ -41,8 +43,10 @@ pub async fn try_call(
     let status = response.status();
     let warnings =
         response.headers().get_all("warning").iter().map(|header| warning_text(header.as_bytes())).collect();
+    let audit_id = response.headers().get("audit-id").and_then(|id| id.to_str().ok());
+    let audit_id = audit_id.unwrap_or_default().to_owned();
     let bytes = response.into_body().collect_bytes().await?;
-    Ok(Answer { status, warnings, body: serde_json::from_slice(&bytes).unwrap_or_default() })
+    Ok(Answer { status, warnings, audit_id, body: serde_json::from_slice(&bytes).unwrap_or_default() })
 }
 
 /// Creates an object; anything but success is a failure of the test.

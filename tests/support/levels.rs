@@ -11,9 +11,23 @@ use serde_json::Value;
 
 use super::case::{Case, Outcome};
 
-/// What differs, in words; empty if the case holds.
+/// What differs, in words; `None` if the case holds.
 pub fn difference(case: &Case, expected: &Outcome, seen: &Outcome) -> Option<String> {
-    (expected != seen).then(|| format!("{}\n  expected {expected:?}\n  seen     {seen:?}", case.name))
+    if expected == seen {
+        return None;
+    }
+    let codes = |outcome: &Outcome| {
+        let Outcome { verdict, denials, warnings, audits, edits, .. } = outcome;
+        format!("{verdict}, denials {denials:?}, warnings {warnings:?}, audits {audits:?}, edits {edits:?}")
+    };
+    let mut text = format!("{}\n  expected {}\n  seen     {}", case.name, codes(expected), codes(seen));
+    for missing in expected.texts.difference(&seen.texts) {
+        text.push_str(&format!("\n  missing:\n    {missing}"));
+    }
+    for unexpected in seen.texts.difference(&expected.texts) {
+        text.push_str(&format!("\n  unexpected:\n    {unexpected}"));
+    }
+    Some(text)
 }
 
 /// Fails with everything that differs.

@@ -11,6 +11,7 @@ pub mod api;
 pub mod balancer;
 pub mod case;
 pub mod control_plane;
+pub mod findings;
 pub mod held;
 pub mod https;
 pub mod levels;

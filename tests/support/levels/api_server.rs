@@ -2,7 +2,7 @@
 //!
 //! Every case gets namespaces and topologies of its own, so that all of them share one API server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use futures::StreamExt;
@@ -12,15 +12,17 @@ use serde_json::{Value, json};
 
 use super::super::api;
 use super::super::case::{Case, Outcome};
-use super::super::control_plane::{ControlPlane, MetalLb};
+use super::super::control_plane::{AuditLevel, ControlPlane, MetalLb, Options};
+use super::super::findings::{self, Finding};
 use super::super::serve::Serve;
 use super::super::wait;
 
 const AT_ONCE: usize = 8;
 
-/// Runs all cases; the outcomes come in the order of the cases.
-pub async fn judge_all(cases: &[Case], metallb: MetalLb) -> Vec<Outcome> {
-    let control_plane = ControlPlane::start().await.unwrap();
+/// Runs all cases; the outcomes come in the order of the cases, each with what is expected.
+pub async fn judge_all(cases: &[Case], metallb: MetalLb) -> Vec<(Outcome, Outcome)> {
+    let options = Options::default().audit(AuditLevel::Metadata);
+    let control_plane = ControlPlane::start_with(options).await.unwrap();
     control_plane.install_metallb(metallb).await.unwrap();
     let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
     control_plane.install_crd("gatewaytopologies.lockstep.dev", &crd).await.unwrap();
@@ -37,7 +39,40 @@ pub async fn judge_all(cases: &[Case], metallb: MetalLb) -> Vec<Outcome> {
     let topologies = worlds.iter().map(|world| world.topologies.len()).sum();
     wait::until_enforced(&serve.admin, topologies).await;
 
-    each(&worlds, |world| world.judge(&client)).await
+    let judged = each(&worlds, |world| world.judge(&client)).await;
+    let annotations = annotations(&control_plane, judged.iter().map(|(_, id)| id.as_str())).await;
+    let outcomes = worlds.iter().zip(cases).zip(judged).map(|((world, case), (mut outcome, id))| {
+        let findings = world.findings(case);
+        add_annotations(&mut outcome, &findings, &annotations[&id]);
+        (case.expected.with_texts(texts(&findings)), outcome)
+    });
+    outcomes.collect()
+}
+
+/// What is expected of this level: the answer's texts, and the annotations of the most severe finding in the audit log.
+fn texts(findings: &[Finding]) -> BTreeSet<String> {
+    findings::answered(findings)
+        .into_iter()
+        .chain(findings::headline(findings).map(Finding::annotated))
+        .collect()
+}
+
+/// The audit log's annotations of these requests, by request. The API server answers before it writes them.
+async fn annotations<'i>(
+    control_plane: &ControlPlane,
+    ids: impl Iterator<Item = &'i str> + Clone,
+) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    let is_complete = async || {
+        let log = std::fs::read_to_string(control_plane.audit_log().unwrap()).unwrap();
+        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        found = events
+            .map(|mut event| (event["auditID"].as_str().unwrap().to_owned(), event["annotations"].take()))
+            .collect();
+        ids.clone().all(|id| found.contains_key(id))
+    };
+    assert!(wait::until_so(is_complete).await, "the audit log lacks requests");
+    found
 }
 
 /// Runs `work` on every world, a few at a time, and returns the results in order.
@@ -60,6 +95,7 @@ async fn create_nodes(client: &Client, cases: &[Case]) {
 /// A case in namespaces of its own.
 struct World {
     name: String,
+    suffix: String,
     namespaces: BTreeSet<String>,
     objects: Vec<Value>,
     topologies: Vec<Value>,
@@ -80,6 +116,7 @@ impl World {
         let namespace = |object: &Value| object["metadata"]["namespace"].as_str().map(str::to_owned);
         Self {
             name: case.name.clone(),
+            suffix: suffix.clone(),
             namespaces: objects.iter().chain([&object]).filter_map(namespace).collect(),
             objects,
             topologies,
@@ -115,36 +152,64 @@ impl World {
         }
     }
 
-    async fn judge(&self, client: &Client) -> Outcome {
+    /// The outcome, and the id of the request in the audit log.
+    async fn judge(&self, client: &Client) -> (Outcome, String) {
         let answer = match &self.old_object {
             None => api::post(client, &self.object, self.dry_run).await,
             Some(old) => api::change(client, old, &self.object).await,
         };
-        let ours = answer.warnings.iter().filter(|warning| is_ours(warning));
-        let mut outcome = Outcome {
-            warnings: ours.map(|warning| super::https::reason_of(warning)).collect(),
-            ..Outcome::default()
-        };
+        let mut outcome = Outcome::default();
+        for warning in answer.warnings.iter().filter(|warning| is_ours(warning)) {
+            super::https::add_warning(&mut outcome, warning);
+        }
         if answer.status.is_success() {
             outcome.edits = super::edits_between(
                 &ruled(&self.object),
                 &without_default(&self.object, ruled(&answer.body)),
             );
             outcome.verdict = if outcome.edits.is_empty() { "allow" } else { "edit" }.to_owned();
-            return outcome;
+            return (outcome, answer.audit_id);
         }
         let message = answer.body["message"].as_str().unwrap_or_default();
-        assert!(
-            answer.status == StatusCode::FORBIDDEN && message.contains("lockstep.dev\" denied the request: "),
-            "`{}`: {} {message}",
-            self.name,
-            answer.status
-        );
+        let denial = message.split_once("lockstep.dev\" denied the request: ");
+        let Some((_, denial)) = denial.filter(|_| answer.status == StatusCode::FORBIDDEN) else {
+            panic!("`{}`: {} {message}", self.name, answer.status)
+        };
         outcome.verdict = "deny".to_owned();
-        for cause in answer.body["details"]["causes"].as_array().unwrap() {
-            outcome.denials.insert(cause["reason"].as_str().unwrap().to_owned());
-        }
-        outcome
+        outcome.texts.insert(findings::denied(denial));
+        super::https::add_causes(&mut outcome, &answer.body);
+        (outcome, answer.audit_id)
+    }
+
+    /// The findings of the case, in this world and with the API server's defaults.
+    fn findings(&self, case: &Case) -> Vec<Finding> {
+        let topologies: Vec<&str> =
+            case.topologies.iter().map(|topology| topology["metadata"]["name"].as_str().unwrap()).collect();
+        let local = |finding: &Finding| {
+            let mut finding = finding.renamed(&self.suffix, &topologies);
+            finding.message = finding
+                .message
+                .replace("externalTrafficPolicy is not set", "externalTrafficPolicy is `Cluster`");
+            finding
+        };
+        case.findings.iter().map(local).collect()
+    }
+}
+
+/// Adds what the webhooks' answers left in the audit log. Findings of severity Audit are nowhere else.
+fn add_annotations(outcome: &mut Outcome, findings: &[Finding], annotations: &Value) {
+    let seen = ["mutate", "validate"].into_iter().filter_map(|webhook| {
+        let text = |key: &str| annotations[format!("{webhook}.lockstep.dev/{key}")].as_str();
+        text("reason")?;
+        let texts = ["rule", "reason", "topology", "witness"].map(|key| text(key).unwrap_or_default());
+        Some(findings::annotation(texts))
+    });
+    outcome.texts.extend(findings::annotations(findings, seen));
+    // One answer has room for one; the others are known to be recorded by the other levels.
+    if let Some(headline) = findings::headline(findings).filter(|finding| finding.severity == "audit")
+        && outcome.texts.contains(&headline.annotated())
+    {
+        findings.iter().for_each(|finding| outcome.add(&finding.severity, &finding.reason));
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::super::case::{Case, Outcome};
+use super::super::findings::{self, Finding};
 
 /// Judges the recorded request of the case: every case can be told so.
 pub fn judge_review(case: &Case) -> Outcome {
@@ -47,15 +48,11 @@ fn check(facts: &Path, file: &Path) -> (Option<i32>, Value) {
 fn outcome(object: &Value) -> Outcome {
     let mut outcome =
         Outcome { verdict: object["verdict"].as_str().unwrap().to_owned(), ..Outcome::default() };
-    for finding in object["findings"].as_array().unwrap() {
-        let reason = finding["reason"].as_str().unwrap().to_owned();
-        match finding["severity"].as_str().unwrap() {
-            "deny" => drop(outcome.denials.insert(reason)),
-            "warn" => drop(outcome.warnings.insert(reason)),
-            _ => {}
-        }
+    let findings: Vec<Finding> = serde_json::from_value(object["findings"].clone()).unwrap();
+    for finding in &findings {
+        outcome.add(&finding.severity, &finding.reason);
     }
-    outcome
+    outcome.with_texts(findings::whole(&findings))
 }
 
 /// The edits as the difference that they make.

@@ -1,31 +1,53 @@
 //! The running server, on manifests, called as the API server calls it.
 
+use std::collections::BTreeSet;
+
 use axum::http::StatusCode;
 use base64::Engine;
 use serde_json::Value;
 
 use super::super::case::{Case, Outcome};
+use super::super::findings::{self, Finding};
 use super::super::https::{Connection, trusting};
 use super::super::serve::Serve;
 
-/// Posts the case to `/mutate`, and what came of it to `/validate`.
+/// Posts the case to `/mutate`, and what came of it to `/validate`; then reads what the decision log has of both.
 pub async fn judge(case: &Case) -> Outcome {
-    let facts = tempfile::tempdir().unwrap();
-    case.write_facts(facts.path());
-    let serve = Serve::on_facts(facts.path()).await;
-    let mut connection = Connection::open(&serve.webhook, &trusting(&serve.ca_pem)).await;
-    let mut outcome = Outcome::default();
+    let folder = tempfile::tempdir().unwrap();
+    let facts = folder.path().join("facts");
+    std::fs::create_dir(&facts).unwrap();
+    case.write_facts(&facts);
+    let log = folder.path().join("audit.log");
+    let arguments =
+        ["--facts", facts.to_str().unwrap(), "--drain", "0", "--audit-log", log.to_str().unwrap()];
+    let mut serve = Serve::start(&arguments, None).await;
+    let mut outcome = judge_by(&serve, case).await;
+    // The log is complete once the process has ended.
+    serve.signal("TERM");
+    serve.ended().await;
+    add_records(&mut outcome, &std::fs::read_to_string(&log).unwrap());
+    outcome
+}
 
+/// What is expected of this level: the answers' texts, the annotations of the most severe finding, and all findings in
+/// the decision log.
+pub fn texts(findings: &[Finding]) -> BTreeSet<String> {
+    let annotated = findings::headline(findings).map(Finding::annotated);
+    let recorded = findings.iter().map(Finding::recorded);
+    findings::answered(findings).into_iter().chain(annotated).chain(recorded).collect()
+}
+
+async fn judge_by(serve: &Serve, case: &Case) -> Outcome {
+    let mut connection = Connection::open(&serve.webhook, &trusting(&serve.ca_pem)).await;
+    let mut outcome = Outcome { verdict: "deny".to_owned(), ..Outcome::default() };
     let mutated = post(&mut connection, "/mutate", case, &case.object).await;
-    let denied = add(&mut outcome, &mutated);
-    outcome.verdict = "deny".to_owned();
-    if denied {
+    if add(&mut outcome, case, &mutated) {
         return outcome;
     }
     let edited = patched(&case.object, &mutated);
     let validated = post(&mut connection, "/validate", case, &edited).await;
     assert!(validated.get("patch").is_none(), "`{}`: a validating webhook must not patch", case.name);
-    if !add(&mut outcome, &validated) {
+    if !add(&mut outcome, case, &validated) {
         outcome.edits = super::edits_between(&case.object, &edited);
         outcome.verdict = if outcome.edits.is_empty() { "allow" } else { "edit" }.to_owned();
     }
@@ -54,24 +76,60 @@ fn patched(object: &Value, response: &Value) -> Value {
 }
 
 /// Adds what the answer says; whether it denies.
-fn add(outcome: &mut Outcome, response: &Value) -> bool {
+fn add(outcome: &mut Outcome, case: &Case, response: &Value) -> bool {
     for warning in response["warnings"].as_array().into_iter().flatten() {
-        outcome.warnings.insert(reason_of(warning.as_str().unwrap()));
+        add_warning(outcome, warning.as_str().unwrap());
+    }
+    let annotations = &response["auditAnnotations"];
+    if annotations.is_object() {
+        let text = |key: &str| annotations[key].as_str().unwrap_or_default();
+        let seen = findings::annotation(["rule", "reason", "topology", "witness"].map(text));
+        outcome.texts.extend(findings::annotations(&case.findings, [seen]));
     }
     if response["allowed"] == true {
         return false;
     }
     assert_eq!(response["status"]["code"], 403);
     assert_eq!(response["status"]["reason"], "Forbidden");
-    for cause in response["status"]["details"]["causes"].as_array().unwrap() {
-        assert!(!cause["field"].as_str().unwrap().is_empty());
-        outcome.denials.insert(cause["reason"].as_str().unwrap().to_owned());
-    }
+    outcome.texts.insert(findings::denied(response["status"]["message"].as_str().unwrap()));
+    add_causes(outcome, &response["status"]);
     true
 }
 
-/// The reason code of a warning: `rule REASON: text`.
-pub fn reason_of(warning: &str) -> String {
+/// Adds a warning: `rule REASON: text`.
+pub fn add_warning(outcome: &mut Outcome, warning: &str) {
     let reason = warning.split([' ', ':']).nth(1);
-    reason.unwrap_or_else(|| panic!("a warning without a reason: {warning}")).to_owned()
+    outcome.add("warn", reason.unwrap_or_else(|| panic!("a warning without a reason: {warning}")));
+    outcome.texts.insert(findings::warned(warning));
+}
+
+/// Adds the causes in a `Status`.
+pub fn add_causes(outcome: &mut Outcome, status: &Value) {
+    for cause in status["details"]["causes"].as_array().unwrap() {
+        let text = |key: &str| cause[key].as_str().unwrap();
+        outcome.add("deny", text("reason"));
+        outcome.texts.insert(findings::cause(text("reason"), text("field"), text("message")));
+    }
+}
+
+/// Adds the findings in the decision log. Those of severity Audit are nowhere else.
+fn add_records(outcome: &mut Outcome, log: &str) {
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    for finding in lines.flat_map(|line| line["findings"].as_array().cloned().unwrap_or_default()) {
+        let text = |key: &str| finding[key].as_str().unwrap_or_default();
+        if text("severity") == "audit" {
+            outcome.add("audit", text("reason"));
+        }
+        outcome.texts.insert(recorded(&finding));
+    }
+}
+
+/// A finding of the decision log, as [`Finding::recorded`] writes it.
+fn recorded(finding: &Value) -> String {
+    let text = |key: &str| finding[key].as_str().unwrap_or_default();
+    let [severity, rule, reason, field] = ["severity", "rule", "reason", "field"].map(text);
+    let [topology, message, witness] = ["topology", "message", "witness"].map(text);
+    let nodes: Vec<&str> =
+        finding["nodes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    findings::recorded([severity, rule, reason, field, topology, message, witness], &nodes)
 }

@@ -8,17 +8,24 @@ use lockstep::admission::{self, Body, Outcome as Review};
 use lockstep::change::Phase;
 use lockstep::snapshot::{Declared, Inventory, ObjectKey, Snapshot};
 use lockstep::topology::GatewayTopologySpec;
-use lockstep::verdict::{Severity, Verdict};
+use lockstep::verdict::Verdict;
 use serde_json::{Value, json};
 
 use super::super::case::{Case, Outcome};
+use super::super::findings::{self, Finding};
 
 /// Judges the case the way the API server would: mutate, then validate what came of it.
-pub fn judge(case: &Case) -> Outcome {
+pub fn judge(case: &Case) -> (Outcome, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let outcome = outcome(case, &mut findings);
+    (outcome.with_texts(findings::whole(&findings)), findings)
+}
+
+fn outcome(case: &Case, findings: &mut Vec<Finding>) -> Outcome {
     let facts = Snapshot::new(&inventory(case));
     let (mutated, patch) = review(case, &case.object, Phase::Mutate, &facts);
     let mut outcome = Outcome { verdict: mutated.word().to_owned(), ..Outcome::default() };
-    add(&mut outcome, &mutated);
+    add(&mut outcome, findings, &mutated);
     let (alone, _) = review(case, &case.object, Phase::Validate, &facts);
     assert_stands_alone(case, &mutated, &alone);
     if mutated.is_denied() {
@@ -29,7 +36,7 @@ pub fn judge(case: &Case) -> Outcome {
     let (again, _) = review(case, &edited, Phase::Mutate, &facts);
     assert!(again.edits.is_empty(), "`{}`: what was mutated is mutated again: {:?}", case.name, again.edits);
     let (validated, _) = review(case, &edited, Phase::Validate, &facts);
-    add(&mut outcome, &validated);
+    add(&mut outcome, findings, &validated);
     if validated.is_denied() {
         outcome.verdict = "deny".to_owned();
     } else {
@@ -72,13 +79,12 @@ fn patched(case: &Case, patch: Option<Patch>) -> Value {
     patched
 }
 
-fn add(outcome: &mut Outcome, verdict: &Verdict) {
-    for finding in &verdict.findings {
-        let code = finding.reason.code().to_owned();
-        match finding.severity {
-            Severity::Deny => drop(outcome.denials.insert(code)),
-            Severity::Warn => drop(outcome.warnings.insert(code)),
-            Severity::Audit => {}
+/// Adds what is new in a verdict: both phases may find the same.
+fn add(outcome: &mut Outcome, findings: &mut Vec<Finding>, verdict: &Verdict) {
+    for finding in verdict.findings.iter().map(Finding::from) {
+        outcome.add(&finding.severity, &finding.reason);
+        if !findings.contains(&finding) {
+            findings.push(finding);
         }
     }
 }
