@@ -24,12 +24,12 @@ pub use lockstep_core::{change, coverage, field, labels, objects, rules, snapsho
 
 pub mod admission;
 pub mod audit;
+mod batch_queue;
 pub mod certs;
 pub mod cli;
 pub mod cluster;
-mod gathering;
+mod error;
 pub mod manifests;
 pub mod server;
 pub mod telemetry;
-mod text;
 pub mod webhook;

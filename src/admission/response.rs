@@ -6,6 +6,8 @@ use json_patch::Patch;
 use serde::Serialize;
 
 use super::request::{DecodeError, Request};
+use lockstep_core::escape::ascii;
+
 use super::wording::{self, AuditAnnotations};
 use super::{PatchError, patch};
 use crate::change::Change;
@@ -73,7 +75,7 @@ pub(super) fn untouched(uid: &str) -> Vec<u8> {
 
 /// The denial of a request whose object cannot be read.
 pub(super) fn unreadable(uid: &str, error: &DecodeError) -> Vec<u8> {
-    let message = wording::clean(&error.to_string(), wording::MESSAGE_LIMIT);
+    let message = ascii(&error.to_string(), wording::MESSAGE_LIMIT);
     let status = Status { code: 400, reason: "BadRequest", message, details: None };
     encode(Response { uid, status: Some(status), ..Response::default() })
 }
@@ -117,8 +119,8 @@ fn cause(finding: &Finding) -> Cause {
     debug_assert_eq!(finding.severity, Severity::Deny);
     Cause {
         reason: finding.reason.code(),
-        message: wording::clean(&finding.message, wording::MESSAGE_LIMIT),
-        field: wording::clean(&finding.field.to_string(), wording::FIELD_LIMIT),
+        message: ascii(&finding.message, wording::MESSAGE_LIMIT),
+        field: ascii(&finding.field.to_string(), wording::FIELD_LIMIT),
     }
 }
 

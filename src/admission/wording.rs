@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use lockstep_core::escape::ascii;
 use serde::Serialize;
 
 use crate::verdict::{Finding, Severity, Verdict};
@@ -21,7 +22,7 @@ const WARNINGS_LIMIT: usize = 4096;
 /// The message of a denial: every finding that denies, with what to do about it.
 pub(super) fn denial(verdict: &Verdict) -> String {
     let findings: Vec<String> = verdict.denials().map(sentence).collect();
-    clean(&findings.join("; also: "), MESSAGE_LIMIT)
+    ascii(&findings.join("; also: "), MESSAGE_LIMIT)
 }
 
 /// `message; help (rule, reason, topology)`.
@@ -38,7 +39,7 @@ pub(super) fn warnings(verdict: &Verdict) -> Vec<String> {
     for finding in verdict.findings.iter().filter(|finding| finding.severity == Severity::Warn) {
         let Finding { rule, reason, message, help, .. } = finding;
         let then = if help.is_empty() { "" } else { ": " };
-        let warning = clean(&format!("{rule} {reason}: {message}{then}{help}"), WARNING_LIMIT);
+        let warning = ascii(&format!("{rule} {reason}: {message}{then}{help}"), WARNING_LIMIT);
         match left.checked_sub(warning.len()) {
             Some(rest) => left = rest,
             None => break,
@@ -71,7 +72,7 @@ pub(super) fn audit_annotations<'v>(uid: &'v str, verdict: &'v Verdict) -> Optio
         rule: headline.rule.id(),
         reason: headline.reason.code(),
         topology: name(headline.topology),
-        witness: witness.map(|witness| clean(&format!("a node {witness}"), ANNOTATION_LIMIT)),
+        witness: witness.map(|witness| ascii(&format!("a node {witness}"), ANNOTATION_LIMIT)),
     })
 }
 
@@ -80,39 +81,15 @@ fn name(name: &str) -> Cow<'_, str> {
     if name.len() <= NAME_LIMIT && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         Cow::Borrowed(name)
     } else {
-        Cow::Owned(clean(name, NAME_LIMIT))
+        Cow::Owned(ascii(name, NAME_LIMIT))
     }
-}
-
-/// The text on one line of printable ASCII, cut to `limit` bytes: it ends up in HTTP headers, terminals and logs.
-pub(super) fn clean(text: &str, limit: usize) -> String {
-    const CUT: &str = "...";
-    let mut cleaned = String::with_capacity(text.len().min(limit));
-    for character in text.chars() {
-        let is_plain = character == ' ' || character.is_ascii_graphic();
-        let before = cleaned.len();
-        if is_plain {
-            cleaned.push(character);
-        } else {
-            cleaned.extend(character.escape_default());
-        }
-        if cleaned.len() > limit {
-            cleaned.truncate(before);
-            while cleaned.len().saturating_add(CUT.len()) > limit {
-                cleaned.pop();
-            }
-            cleaned.push_str(CUT);
-            break;
-        }
-    }
-    cleaned
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{WARNING_LIMIT, WARNINGS_LIMIT, audit_annotations, clean, name, warnings};
+    use super::{WARNING_LIMIT, WARNINGS_LIMIT, audit_annotations, name, warnings};
     use crate::field::FieldPath;
     use crate::verdict::{Finding, Reason, Rule, Severity, Verdict};
 
@@ -139,20 +116,6 @@ mod tests {
         ];
         let verdict = Verdict { findings, edits: Vec::new() };
         assert_eq!(audit_annotations("u", &verdict).unwrap().reason, "CONFLICT");
-    }
-
-    #[test]
-    fn text_is_cut_only_where_it_is_too_long_and_no_more_than_needed() {
-        assert_eq!(clean("123456", 6), "123456");
-        assert_eq!(clean("1234567", 6), "123...");
-        assert_eq!(clean("12345\n", 6), "123...");
-        assert_eq!(clean("1234\n", 6), "1234\\n");
-    }
-
-    #[test]
-    fn what_is_printable_stands_for_itself() {
-        assert_eq!(clean(r#"a 'b' "c" \d"#, 64), r#"a 'b' "c" \d"#);
-        assert_eq!(clean("\u{e4}\u{7f}", 64), "\\u{e4}\\u{7f}");
     }
 
     #[test]

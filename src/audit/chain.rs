@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Serialize, Serializer};
 
 use super::line::SCHEMA;
-use crate::text::to_json;
+use lockstep_core::escape::write_json;
 
 /// The hash of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -97,9 +97,9 @@ impl Chain {
     pub(super) fn new(name: &str, replica: &str, previous: Hash) -> Self {
         let mut head = format!("{{\"schema\":{SCHEMA},\"chain\":").into_bytes();
         // Texts always serialise.
-        let _ = to_json(&name, &mut head);
+        let _ = write_json(&name, &mut head);
         head.extend_from_slice(b",\"replica\":");
-        let _ = to_json(&replica, &mut head);
+        let _ = write_json(&replica, &mut head);
         head.extend_from_slice(b",\"event\":\"");
         Self { head, previous }
     }
@@ -192,7 +192,7 @@ mod tests {
         #[test]
         fn a_line_comes_apart_as_it_was_put_together(user in ".*", sequence: u64) {
             let mut content = Vec::new();
-            to_json(&serde_json::json!({"user": user}), &mut content).unwrap();
+            write_json(&serde_json::json!({"user": user}), &mut content).unwrap();
             let mut chain = Chain::new("c", "r", Hash::NONE);
             let mut line = Vec::new();
             chain.seal("review", sequence, Timestamp::UNIX_EPOCH, &content, &mut line);

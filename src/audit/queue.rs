@@ -3,7 +3,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::gathering::Batch;
+use crate::batch_queue::Batch;
 
 /// How many bytes of records may wait: some seconds of edits at full load.
 const CAPACITY: usize = 8 << 20;
@@ -46,7 +46,7 @@ pub(super) enum Taken<'q> {
 
 impl Queue {
     /// Takes a record, or drops it; whether it was taken.
-    pub(super) fn put(&mut self, time: Timestamp, record: &[u8]) -> bool {
+    pub(super) fn push(&mut self, time: Timestamp, record: &[u8]) -> bool {
         let sequence = self.sequence.saturating_add(1);
         self.sequence = sequence;
         if self.records.len().saturating_add(record.len()) > CAPACITY {
@@ -85,10 +85,10 @@ impl Batch for Queue {
         self.entries.is_empty() && self.lost.is_none()
     }
 
-    fn take(&mut self, taken: &mut Self) {
+    fn drain_into(&mut self, drained: &mut Self) {
         self.entries.extend(self.lost.take().map(Entry::Lost));
-        std::mem::swap(&mut self.records, &mut taken.records);
-        std::mem::swap(&mut self.entries, &mut taken.entries);
+        std::mem::swap(&mut self.records, &mut drained.records);
+        std::mem::swap(&mut self.entries, &mut drained.entries);
     }
 }
 
@@ -113,22 +113,22 @@ mod tests {
     fn every_number_is_accounted_for_in_order() {
         let (mut queue, mut taken) = (Queue::default(), Queue::default());
         let (half, small) = (vec![b'x'; CAPACITY / 2], [b'y'; 1]);
-        assert!(queue.put(TIME, &half));
-        assert!(queue.put(TIME, &half));
-        assert!(!queue.put(TIME, &small));
-        assert!(!queue.put(TIME, &half));
-        queue.take(&mut taken);
+        assert!(queue.push(TIME, &half));
+        assert!(queue.push(TIME, &half));
+        assert!(!queue.push(TIME, &small));
+        assert!(!queue.push(TIME, &half));
+        queue.drain_into(&mut taken);
         assert_eq!(numbers(&taken), [(1, 1), (2, 2), (3, 4)]);
         taken.clear();
         assert!(queue.is_empty());
 
-        assert!(queue.put(TIME, &half));
-        assert!(queue.put(TIME, &small));
-        assert!(!queue.put(TIME, &half));
+        assert!(queue.push(TIME, &half));
+        assert!(queue.push(TIME, &small));
+        assert!(!queue.push(TIME, &half));
         // A smaller one may find room where a larger one did not: what was lost comes before it.
-        assert!(queue.put(TIME, &small));
-        assert!(!queue.put(TIME, &half));
-        queue.take(&mut taken);
+        assert!(queue.push(TIME, &small));
+        assert!(!queue.push(TIME, &half));
+        queue.drain_into(&mut taken);
         assert_eq!(numbers(&taken), [(5, 5), (6, 6), (7, 7), (8, 8), (9, 9)]);
     }
 
@@ -136,7 +136,7 @@ mod tests {
     fn what_was_lost_alone_is_worth_taking() {
         let mut queue = Queue::default();
         assert!(queue.is_empty());
-        assert!(!queue.put(TIME, &vec![b'x'; CAPACITY + 1]));
+        assert!(!queue.push(TIME, &vec![b'x'; CAPACITY + 1]));
         assert!(!queue.is_empty());
     }
 }

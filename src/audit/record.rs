@@ -6,8 +6,8 @@ use json_patch::Patch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::to_json;
-use lockstep_core::excerpt::cut;
+use lockstep_core::escape::cut;
+use lockstep_core::escape::write_json;
 
 /// The longest name, in bytes. The API server's names are shorter; a stranger's may be megabytes.
 const NAME_LIMIT: usize = 512;
@@ -137,7 +137,7 @@ impl Record<'_> {
     /// Appends the record to `out`, as a JSON object on one line.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         // Texts, numbers, booleans and a patch always serialise, and a vector takes all.
-        let _ = to_json(self, out);
+        let _ = write_json(self, out);
     }
 }
 

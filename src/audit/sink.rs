@@ -16,8 +16,8 @@ use super::line::{Dropped, Ended, Started};
 use super::metrics::Metrics;
 use super::queue::{Lost, Queue, Taken};
 use super::record::Record;
-use crate::gathering::Gathering;
-use crate::text::to_json;
+use crate::batch_queue::BatchQueue;
+use lockstep_core::escape::write_json;
 
 /// How many bytes of lines are written at once.
 const CHUNK: usize = 256 << 10;
@@ -39,7 +39,7 @@ pub struct DecisionLog(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    queue: Gathering<Queue>,
+    queue: BatchQueue<Queue>,
     metrics: Metrics,
 }
 
@@ -77,7 +77,7 @@ impl DecisionLog {
             buffer.clear();
             buffer.shrink_to(KEPT);
             record.write(buffer);
-            self.0.queue.put(|queue| queue.put(time, buffer))
+            self.0.queue.push(|queue| queue.push(time, buffer))
         });
         let Metrics { records, dropped, .. } = &self.0.metrics;
         if is_taken {
@@ -89,7 +89,7 @@ impl DecisionLog {
 
     /// Waits until everything is written, and the line that says so; but not for ever.
     pub fn finish(&self) {
-        if !self.0.queue.finish(FAREWELL) {
+        if !self.0.queue.close(FAREWELL) {
             warn!("the decision log could not be written to its end");
         }
     }
@@ -121,7 +121,7 @@ impl<W: Write> Writer<W> {
         self.write();
         let mut queue = Queue::default();
         loop {
-            let is_closing = self.shared.queue.gather(&mut queue);
+            let is_closing = self.shared.queue.drain(&mut queue);
             let is_empty = queue.taken().next().is_none();
             for taken in queue.taken() {
                 self.take(&taken);
@@ -141,7 +141,7 @@ impl<W: Write> Writer<W> {
         let Ended { records, dropped } = self.told;
         let hash = self.chain.hash();
         info!(chain = self.name, records, dropped, hash = %hash, is_written, "the decision log ends");
-        self.shared.queue.done();
+        self.shared.queue.finish();
     }
 
     fn take(&mut self, taken: &Taken<'_>) {
@@ -166,7 +166,7 @@ impl<W: Write> Writer<W> {
     fn seal(&mut self, event: &str, sequence: u64, time: Timestamp, content: &impl Serialize) {
         let mut record = Vec::new();
         // Texts and numbers always serialise.
-        let _ = to_json(content, &mut record);
+        let _ = write_json(content, &mut record);
         self.chain.seal(event, sequence, time, &record, &mut self.lines);
         self.sequence = sequence;
     }
@@ -187,7 +187,7 @@ impl<W: Write> Writer<W> {
                 Err(error) => error,
             };
             self.tell_failure(&failure);
-            if self.shared.queue.pause(PAUSE) {
+            if self.shared.queue.wait_closed(PAUSE) {
                 break;
             }
         }

@@ -4,13 +4,12 @@ mod excerpt;
 mod human;
 mod json;
 mod junit;
-mod printable;
 mod sarif;
 
 pub(super) use human::human;
 pub(super) use json::json;
 pub(super) use junit::junit;
-pub(super) use printable::printable;
+pub(super) use lockstep_core::escape::escape as printable;
 pub(super) use sarif::sarif;
 
 use serde_json::Value;

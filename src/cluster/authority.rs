@@ -29,7 +29,7 @@ use tracing::{info, warn};
 
 use crate::certs;
 use crate::certs::authority::{Lifetimes, now};
-use crate::text::chain;
+use crate::error::chain;
 use steward::{Steward, Then};
 
 /// The longest time between two passes. Changes are noticed by watches; this is for those that went unseen.

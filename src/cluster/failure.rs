@@ -3,7 +3,7 @@
 use kube::core::Status;
 use kube::runtime::watcher;
 
-use crate::text::chain;
+use crate::error::chain;
 
 /// Why something cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

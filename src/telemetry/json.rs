@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::text::Escape;
+use lockstep_core::escape::EscapeUnsafe;
 
 /// `{"timestamp":…,"level":…,"message":…,…}`, with the event's fields beside its message.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Fields<'_> {
 
     fn write_json(&mut self, field: &Field, value: &impl Serialize) {
         self.write(field, |writer| {
-            let mut serializer = serde_json::Serializer::with_formatter(Bytes(writer), Escape);
+            let mut serializer = serde_json::Serializer::with_formatter(Bytes(writer), EscapeUnsafe);
             value.serialize(&mut serializer).map_err(|_| fmt::Error)
         });
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::gathering::Gathering;
+use crate::batch_queue::BatchQueue;
 
 /// How much may wait: some seconds of denials at full load.
 pub(super) const CAPACITY: usize = 8 << 20;
@@ -21,7 +21,7 @@ pub(super) struct LogWriter(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    lines: Gathering<Vec<u8>>,
+    lines: BatchQueue<Vec<u8>>,
     dropped: AtomicU64,
 }
 
@@ -41,12 +41,12 @@ impl LogWriter {
 
     /// How many bytes wait, of at most [`CAPACITY`].
     pub(super) fn waiting(&self) -> usize {
-        self.0.lines.look(Vec::len)
+        self.0.lines.peek(Vec::len)
     }
 
     /// Waits until what was logged is written, but not for ever.
     pub(super) fn finish(&self) {
-        self.0.lines.finish(FAREWELL);
+        self.0.lines.close(FAREWELL);
     }
 }
 
@@ -54,7 +54,7 @@ impl Shared {
     fn write_all(&self, mut out: impl Write) {
         let mut lines = Vec::new();
         loop {
-            let is_closing = self.lines.gather(&mut lines);
+            let is_closing = self.lines.drain(&mut lines);
             if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
                 self.lose(&lines);
             }
@@ -63,7 +63,7 @@ impl Shared {
             }
             lines.clear();
         }
-        self.lines.done();
+        self.lines.finish();
     }
 
     /// A log that cannot be written cannot be told of in the log. How many of these lines got through nobody
@@ -77,7 +77,7 @@ impl Shared {
 impl Write for LogWriter {
     /// Takes a whole line, or drops it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let is_taken = self.0.lines.put(|lines| {
+        let is_taken = self.0.lines.push(|lines| {
             let has_room = lines.len().saturating_add(line.len()) <= CAPACITY;
             if has_room {
                 lines.extend_from_slice(line);

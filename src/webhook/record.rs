@@ -11,12 +11,6 @@ use crate::audit::{self, DecisionLog, Record};
 use crate::change::Phase;
 use crate::snapshot::Snapshot;
 use crate::verdict::{Finding, Verdict};
-use lockstep_core::excerpt::cut;
-
-/// The longest field of a line of the operators' log, in bytes.
-const FIELD_LIMIT: usize = 512;
-/// The longest message in a line of the operators' log, in bytes.
-const DETAIL_LIMIT: usize = 2048;
 
 /// Where decisions are recorded, and which.
 #[derive(Debug)]
@@ -61,18 +55,18 @@ impl Judged<'_> {
         tracing::info!(
             verdict = verdict.word(),
             webhook = phase.word(),
-            uid = field(&request.uid),
-            user = field(&request.user),
-            operation = field(&request.operation),
-            kind = field(&request.kind),
-            namespace = field(&request.namespace),
-            name = field(&request.name),
+            uid = name(&request.uid).as_ref(),
+            user = name(&request.user).as_ref(),
+            operation = name(&request.operation).as_ref(),
+            kind = name(&request.kind).as_ref(),
+            namespace = name(&request.namespace).as_ref(),
+            name = name(&request.name).as_ref(),
             dry_run = request.dry_run,
             rule = headline.rule.id(),
             reason = headline.reason.code(),
             topology = headline.topology,
             severity = finding.map(|finding| finding.severity.word()),
-            detail = finding.map(|finding| cut(&finding.message, DETAIL_LIMIT)),
+            detail = finding.map(|finding| message(&finding.message)).as_deref(),
             witness,
             edits = verdict.edits.len(),
             "review"
@@ -158,8 +152,4 @@ fn finding(finding: &Finding) -> audit::Finding<'_> {
 /// A clock that was set back makes no age.
 fn microseconds(count: i128) -> u64 {
     u64::try_from(count).unwrap_or_default()
-}
-
-fn field(text: &str) -> &str {
-    cut(text, FIELD_LIMIT)
 }

@@ -18,7 +18,7 @@ pub use configuration::{ClientConfig, Configuration, Rule, Service, Webhook};
 pub use gap::Reason;
 
 use crate::change::Phase;
-use crate::excerpt::cut;
+use crate::escape::cut;
 use crate::topology::GatewayTopologySpec;
 use gap::Gap;
 use need::needs;

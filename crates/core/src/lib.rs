@@ -24,7 +24,7 @@
 
 pub mod change;
 pub mod coverage;
-pub mod excerpt;
+pub mod escape;
 pub mod field;
 pub mod labels;
 pub mod objects;

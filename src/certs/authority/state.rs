@@ -193,7 +193,7 @@ fn timestamp(data: &Data, key: &'static str) -> Result<Option<Moment>, Authority
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::chain;
+    use crate::error::chain;
     use std::time::Duration;
 
     const NOW: Moment = Duration::from_secs(1_795_374_000);

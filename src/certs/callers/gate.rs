@@ -15,7 +15,7 @@ use super::file::{Callers, CallersError};
 use crate::certs::files::REST;
 use crate::certs::metrics::Metrics;
 use crate::certs::pair::{PairError, admitting};
-use crate::text::chain;
+use crate::error::chain;
 
 /// Lets only certain callers in.
 pub struct Gate {

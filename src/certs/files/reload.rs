@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::load::{Contents, FilesError, KeyPairFiles};
 use crate::certs::metrics::Metrics;
-use crate::text::chain;
+use crate::error::chain;
 
 /// How often files are read again, if nothing else is wished: far more often than the minute or so that
 /// the kubelet takes to bring a new Secret into a pod.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::cluster::{StatusInputs, WatchMetrics, reconcile_status};
-use crate::text::chain;
+use crate::error::chain;
 
 /// The pause after the reconciler ended, which only a bug can cause. Reviews are answered all the same.
 const RETRY_AFTER: Duration = Duration::from_secs(30);

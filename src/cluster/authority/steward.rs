@@ -10,7 +10,7 @@ use super::secret::{Conflict, Held, Store};
 use super::settled::Settled;
 use super::{Error, Outlets, Settings};
 use crate::certs::authority::{Authority, Leaf, Lifetimes, Moment, Step, View, decide, now};
-use crate::text::chain;
+use crate::error::chain;
 
 /// Leaves that cannot be signed are tried again this often.
 const SIGN_AGAIN: Duration = Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! What is missing, in a word and in a sentence.
 
 use crate::change::{Operation, Phase};
-use crate::excerpt::excerpt;
+use crate::escape::excerpt;
 use crate::objects::Resource;
 
 /// Why a topology is guarded or not: the `reason` of the condition. In this order, the gravest first.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Labels, Selector, SyntaxError, Values, check_key, check_value};
-use crate::excerpt::excerpt;
+use crate::escape::excerpt;
 use crate::field::FieldPath;
 
 /// A `metav1.LabelSelector` as it is written: all of its requirements must hold, and none means everything.

@@ -1,6 +1,6 @@
 //! The syntax of label keys and values, as the API server holds it.
 
-use crate::excerpt::excerpt;
+use crate::escape::excerpt;
 
 /// The longest label value, and the longest name part of a key (apimachinery `validation.LabelValueMaxLength`).
 const NAME_LIMIT: usize = 63;

@@ -6,7 +6,7 @@
 
 use super::Change;
 use super::report::{Remark, Report};
-use crate::excerpt::excerpt;
+use crate::escape::excerpt;
 use crate::field::FieldPath;
 use crate::objects::{Object, Service, ServiceSpec};
 use crate::snapshot::{ResolvedTopology, Snapshot};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::audit::query::Row;
 use crate::audit::{Line, Record};
 use crate::cli::render::printable;
-use lockstep_core::excerpt::excerpt;
+use lockstep_core::escape::excerpt;
 
 pub(super) fn head() -> String {
     row_of(["TIME", "VERDICT", "USER", "OPERATION", "OBJECT", "RULE", "MESSAGE"])

@@ -2,7 +2,7 @@
 
 use super::relation::Outside;
 use super::remedy;
-use crate::excerpt::excerpt;
+use crate::escape::excerpt;
 use crate::field::FieldPath;
 use crate::labels::{SelectorError, Witness};
 use crate::objects::AdvertisementSpec;

@@ -1,7 +1,7 @@
 //! What the rule says to people.
 
 use super::remark;
-use crate::excerpt::excerpt;
+use crate::escape::excerpt;
 use crate::field::FieldPath;
 use crate::labels::Witness;
 use crate::rules::report::Remark;

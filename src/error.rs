@@ -1,13 +1,8 @@
-//! Pieces of messages: user input, enough of it to recognise it and nothing that breaks a terminal or a log;
-//! and errors with their causes.
-
-mod escape;
-
-pub(crate) use escape::{Escape, is_invisible, to_json};
+//! Errors with their causes, as one sentence.
 
 use std::error::Error;
 
-/// An error and its causes, outermost first.
+/// The error and its causes, outermost first, separated by `: `.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
