@@ -41,8 +41,6 @@ pub const STDIN: &str = "<stdin>";
 pub struct Document {
     /// The text it stands in.
     pub source: Arc<Source>,
-    /// Its place among the objects of its source, counted from zero after lists are unfolded.
-    pub index: usize,
     /// The object.
     pub value: Value,
     /// Where each of its fields stands in the source.

@@ -11,7 +11,7 @@ use serde_saphyr::{Error, Options, Spanned};
 
 use super::position::Positions;
 use super::tree::{self, Tree};
-use super::{Document, ManifestError, Problem, Source, Span, list};
+use super::{Document, Loaded, ManifestError, Problem, Source, Span, list};
 
 /// How many nodes aliases may add to those that the text spells out. Real manifests add a few dozen; this
 /// many still take no time.
@@ -24,33 +24,51 @@ const MAX_KEY: usize = 1 << 16;
 /// Room for [`MAX_DEPTH`] levels: one takes up to 64 KiB in a build without optimisations.
 const STACK: usize = 16 << 20;
 
-/// Every object of a source, lists unfolded.
+/// Reads every object of a source, lists unfolded. A document that cannot be read is a problem, and the others are read.
 ///
 /// The decoder recurses, and who calls may be a worker thread with a small stack: this one brings its own.
-pub(super) fn parse(source: &Arc<Source>) -> Result<Vec<Document>, Problem> {
+pub(super) fn parse(source: &Arc<Source>) -> Loaded {
     thread::scope(|scope| {
-        let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || documents(source));
+        let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || read(source));
         match parser {
             Ok(parser) => parser.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            Err(error) => Err(Problem::of_file(source.name(), ManifestError::Unreadable(error.to_string()))),
+            Err(error) => {
+                let error = ManifestError::Unreadable(error.to_string());
+                Loaded { problems: vec![Problem::of_file(source.name(), error)], ..Loaded::default() }
+            }
         }
     })
 }
 
-fn documents(source: &Arc<Source>) -> Result<Vec<Document>, Problem> {
-    let text = source.text();
-    let roots = match json_values(text) {
-        Some(spans) => spans.into_iter().map(|span| json(source, span)).collect::<Result<Vec<_>, _>>()?,
-        None => yaml(source, Span { start: 0, end: text.len() })?,
-    };
-    let objects = roots.into_iter().flat_map(|(value, positions)| list::unfold(value, positions));
-    let documents = objects.enumerate().map(|(index, (value, positions))| Document {
-        source: Arc::clone(source),
-        index,
-        value,
-        positions,
-    });
-    Ok(documents.collect())
+fn read(source: &Arc<Source>) -> Loaded {
+    let mut loaded = Loaded::default();
+    let mut spare = ALIAS_NODES;
+    let json = json_values(source.text());
+    let is_json = json.is_some();
+    for span in json.unwrap_or_else(|| yaml_documents(source.text())) {
+        let roots =
+            if is_json { json_value(source, span, &mut spare) } else { yaml(source, span, &mut spare) };
+        match roots {
+            Ok(roots) => {
+                let objects = roots.into_iter().flat_map(|(value, positions)| list::unfold(value, positions));
+                loaded.documents.extend(objects.map(|(value, positions)| Document {
+                    source: Arc::clone(source),
+                    value,
+                    positions,
+                }));
+            }
+            // What a template leaves out or repeats is not known, so nothing of it is read.
+            Err(problem) if problem.error == ManifestError::Template => {
+                return Loaded { problems: vec![problem], ..Loaded::default() };
+            }
+            Err(problem) => {
+                loaded.problems.push(problem);
+                // How much of it was spent is not known, and many broken documents must not multiply it.
+                spare /= 2;
+            }
+        }
+    }
+    loaded
 }
 
 /// Where the values of a JSON text stand; `None` for anything but JSON. Values may follow each other without
@@ -78,25 +96,55 @@ fn json_values(text: &str) -> Option<Vec<Span>> {
     }
 }
 
+/// Where the documents of a YAML text stand, split as kubectl splits them: at the lines that begin with `---`.
+///
+/// A document stays together with the blank lines, comments and directives before its own `---`.
+fn yaml_documents(text: &str) -> Vec<Span> {
+    let mut documents = Vec::new();
+    let (mut start, mut end, mut has_content) = (0, 0, false);
+    for line in text.split_inclusive('\n') {
+        let separator = line
+            .strip_prefix("---")
+            .filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        if separator.is_some() && has_content {
+            documents.push(Span { start, end });
+            (start, has_content) = (end, false);
+        }
+        let is_directive = line.starts_with('%');
+        let text = separator.unwrap_or(line).trim_start();
+        has_content |= !(is_directive || text.is_empty() || text.starts_with('#'));
+        end = end.saturating_add(line.len());
+    }
+    documents.push(Span { start, end });
+    documents
+}
+
 /// One JSON value. JSON is YAML but for a few characters that YAML cannot hold; where one of them stands,
 /// the value is still read, with a place for the whole of it only.
-fn json(source: &Arc<Source>, span: Span) -> Result<(Value, Positions), Problem> {
-    match yaml(source, span) {
-        Ok(mut roots) if roots.len() == 1 => Ok(roots.remove(0)),
+fn json_value(
+    source: &Arc<Source>,
+    span: Span,
+    spare: &mut usize,
+) -> Result<Vec<(Value, Positions)>, Problem> {
+    match yaml(source, span, spare) {
+        Ok(roots) if roots.len() == 1 => Ok(roots),
         Ok(_) | Err(Problem { error: ManifestError::Syntax(_), .. }) => {
             let value = serde_json::from_str(source.slice(span))
                 .map_err(|error| Problem::at(source, span, ManifestError::Syntax(error.to_string())))?;
-            Ok((value, Positions::scalar(span)))
+            Ok(vec![(value, Positions::scalar(span))])
         }
         Err(problem) => Err(problem),
     }
 }
 
-/// Every YAML document of a stretch of text that holds anything.
-fn yaml(source: &Arc<Source>, span: Span) -> Result<Vec<(Value, Positions)>, Problem> {
+/// Reads every YAML document of a stretch of text that holds anything. `spare` is how many nodes aliases may still add.
+fn yaml(source: &Arc<Source>, span: Span, spare: &mut usize) -> Result<Vec<(Value, Positions)>, Problem> {
     let text = source.slice(span);
-    let roots: Vec<Spanned<Tree>> = serde_saphyr::from_multiple_with_options(text, options(text.len()))
-        .map_err(|error| refused(source, span.start, &error))?;
+    let roots: Vec<Spanned<Tree>> =
+        serde_saphyr::from_multiple_with_options(text, options(text.len(), *spare))
+            .map_err(|error| refused(source, span, &error))?;
+    let nodes: usize = roots.iter().map(|root| root.value.nodes()).sum();
+    *spare = spare.saturating_sub(nodes.saturating_sub(text.len()));
     let split = |root| {
         tree::split(root, span.start)
             .map_err(|misfit| Problem::at(source, misfit.at, explain(text, misfit.error)))
@@ -104,9 +152,9 @@ fn yaml(source: &Arc<Source>, span: Span) -> Result<Vec<(Value, Positions)>, Pro
     roots.into_iter().map(split).collect()
 }
 
-fn options(length: usize) -> Options {
+fn options(length: usize, spare: usize) -> Options {
     // A node takes at least one byte, so a text without aliases cannot reach these limits.
-    let nodes = length.saturating_add(ALIAS_NODES);
+    let nodes = length.saturating_add(spare).saturating_add(1);
     let budget = serde_saphyr::budget! {
         max_events: nodes.saturating_mul(4),
         max_nodes: nodes,
@@ -128,15 +176,14 @@ fn options(length: usize) -> Options {
 }
 
 /// The parser's error in the words of this program.
-fn refused(source: &Arc<Source>, base: usize, error: &Error) -> Problem {
+fn refused(source: &Arc<Source>, span: Span, error: &Error) -> Problem {
     let error = error.without_snippet();
-    let explained = explain(source.text(), wording(error));
+    let text = source.slice(span);
+    let explained = explain(text, wording(error));
     match error.location().filter(|location| location.line() > 0) {
         Some(location) => {
-            let start =
-                base.saturating_add(byte_offset(source.text().get(base..).unwrap_or_default(), location));
-            let end = source.line_of(start).end.min(start.saturating_add(1)).max(start);
-            Problem::at(source, Span { start, end }, explained)
+            let start = span.start.saturating_add(byte_offset(text, location));
+            Problem::at(source, source.character_at(start), explained)
         }
         None => Problem::of_file(source.name(), explained),
     }

@@ -30,8 +30,8 @@ pub enum ManifestError {
     /// More than a set of manifests can be.
     #[error("the input is larger than {0} MiB: give only the kinds that Lockstep judges")]
     TooLarge(usize),
-    /// Not UTF-8.
-    #[error("the text is not UTF-8: save it as UTF-8")]
+    /// Neither UTF-8 nor UTF-16 with a byte order mark.
+    #[error("the text is neither UTF-8 nor UTF-16: save it as UTF-8")]
     NotText,
     /// Not YAML.
     #[error("this is not valid YAML: {0}")]

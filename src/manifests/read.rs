@@ -60,10 +60,11 @@ impl Loaded {
 
     fn add(&mut self, name: &str, input: &mut dyn Read) {
         match read_text(input).map(|text| Arc::new(Source::new(name, text))) {
-            Ok(source) => match parse::parse(&source) {
-                Ok(documents) => self.documents.extend(documents),
-                Err(problem) => self.problems.push(problem),
-            },
+            Ok(source) => {
+                let Self { documents, problems } = parse::parse(&source);
+                self.documents.extend(documents);
+                self.problems.extend(problems);
+            }
             Err(error) => self.problems.push(Problem::of_file(name, error)),
         }
     }
@@ -77,7 +78,21 @@ fn read_text(input: &mut dyn Read) -> Result<String, ManifestError> {
     if bytes.len() > limit {
         return Err(ManifestError::TooLarge(LIMIT_MIB));
     }
-    String::from_utf8(bytes).map_err(|_| ManifestError::NotText)
+    decode_text(bytes).ok_or(ManifestError::NotText)
+}
+
+/// UTF-8, or UTF-16 where a byte order mark says so, as kubectl reads it: PowerShell's `>` writes that.
+fn decode_text(bytes: Vec<u8>) -> Option<String> {
+    let utf16 = |text: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = text.as_chunks::<2>();
+        let text: Result<String, _> = char::decode_utf16(pairs.iter().copied().map(unit)).collect();
+        text.ok().filter(|_| rest.is_empty())
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, text @ ..] => utf16(text, u16::from_le_bytes),
+        [0xfe, 0xff, text @ ..] => utf16(text, u16::from_be_bytes),
+        _ => String::from_utf8(bytes).ok(),
+    }
 }
 
 /// The manifests below a directory. Links to directories are not followed, as they may lead back up; links to
@@ -169,19 +184,32 @@ mod tests {
         let empty = root.join("empty");
         fs::create_dir(&empty).unwrap();
         let (missing, binary, broken) = (root.join("missing"), root.join("binary"), root.join("broken"));
-        fs::write(&binary, [0xff, 0xfe]).unwrap();
+        fs::write(&binary, [0x80, 0x81]).unwrap();
         fs::write(&broken, "a: [").unwrap();
         let (names, problems) = loaded(&[&missing, &empty, &binary, &broken, Path::new("-")], "name: 1");
         assert_eq!(names, ["1"]);
         let expected = [
             (&missing, "the file cannot be read: no such file or directory"),
             (&empty, "the directory holds no manifest"),
-            (&binary, "the text is not UTF-8"),
+            (&binary, "the text is neither UTF-8 nor UTF-16"),
             (&broken, "this is not valid YAML"),
         ];
         assert_eq!(problems.len(), expected.len());
         for (problem, (path, text)) in problems.iter().zip(expected) {
             assert!(problem.starts_with(&path.display().to_string()) && problem.contains(text), "{problem}");
+        }
+    }
+
+    #[test]
+    fn utf_16_is_read_where_a_byte_order_mark_says_so() {
+        let text = "a: é😀\n";
+        let with = |mark: [u8; 2], bytes: fn(u16) -> [u8; 2]| {
+            mark.into_iter().chain(text.encode_utf16().flat_map(bytes)).collect::<Vec<u8>>()
+        };
+        assert_eq!(decode_text(with([0xff, 0xfe], u16::to_le_bytes)).unwrap(), text);
+        assert_eq!(decode_text(with([0xfe, 0xff], u16::to_be_bytes)).unwrap(), text);
+        for broken in [&[0xff, 0xfe, 0x61][..], &[0xff, 0xfe, 0x00, 0xd8], &[0x61, 0x80]] {
+            assert_eq!(decode_text(broken.to_vec()), None);
         }
     }
 

@@ -75,6 +75,16 @@ impl Source {
         LineColumn { line, column: before.chars().count().saturating_add(1) }
     }
 
+    /// The character at a byte; empty at the end of a line.
+    #[must_use]
+    pub fn character_at(&self, offset: usize) -> Span {
+        let start = self.text.floor_char_boundary(offset);
+        let character = self.text.get(start..).and_then(|rest| rest.chars().next());
+        let length =
+            character.filter(|character| !matches!(character, '\n' | '\r')).map_or(0, char::len_utf8);
+        Span { start, end: start.saturating_add(length) }
+    }
+
     /// The line that a byte stands in, without its line break.
     #[must_use]
     pub fn line_of(&self, offset: usize) -> Span {

@@ -11,14 +11,22 @@ use serde_json::json;
 
 use super::*;
 
+fn parse_text(text: &str) -> Loaded {
+    parse::parse(&Arc::new(Source::new("a.yaml", text)))
+}
+
 #[track_caller]
 fn parsed(text: &str) -> Vec<Document> {
-    parse::parse(&Arc::new(Source::new("a.yaml", text))).unwrap_or_else(|problem| panic!("{problem}"))
+    let Loaded { documents, problems } = parse_text(text);
+    assert!(problems.is_empty(), "{problems:?}");
+    documents
 }
 
 #[track_caller]
 fn refused(text: &str) -> String {
-    parse::parse(&Arc::new(Source::new("a.yaml", text))).unwrap_err().to_string()
+    let Loaded { problems, .. } = parse_text(text);
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    problem.to_string()
 }
 
 fn values(text: &str) -> Vec<Value> {

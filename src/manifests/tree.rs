@@ -21,6 +21,20 @@ pub(super) enum Tree {
     Map(Vec<(Spanned<Self>, Spanned<Self>)>),
 }
 
+impl Tree {
+    /// Counts the nodes of the tree, keys included.
+    pub(super) fn nodes(&self) -> usize {
+        let below = match self {
+            Self::Scalar(_) => 0,
+            Self::List(items) => items.iter().map(|item| item.value.nodes()).sum(),
+            Self::Map(entries) => {
+                entries.iter().map(|(key, value)| key.value.nodes().saturating_add(value.value.nodes())).sum()
+            }
+        };
+        below.saturating_add(1)
+    }
+}
+
 /// Text that JSON has no counterpart for.
 #[derive(Debug)]
 pub(super) struct Misfit {

@@ -119,3 +119,33 @@ fn a_recorded_request_is_answered_as_it_was_asked() {
     let (code, report) = as_json(&["-"], &review.to_string().replace("\"uid\":\"1\"", "\"uid\":\"\""));
     assert_eq!((code, report["problems"].as_array().unwrap().len()), (2, 1));
 }
+
+#[test]
+fn documents_around_one_that_is_not_yaml_are_judged() {
+    let text = format!("{ADVERTISEMENT}---\na: b: c\n---\n{ADVERTISEMENT}");
+    let (code, report) = as_json(&["-"], &text);
+    assert_eq!(code, 2);
+    assert_eq!(report["problems"].as_array().unwrap().len(), 1);
+    assert_eq!(report["problems"][0]["line"], 8);
+    let verdicts: Vec<_> =
+        report["objects"].as_array().unwrap().iter().map(|object| &object["verdict"]).collect();
+    assert_eq!(verdicts, ["deny", "deny"]);
+}
+
+#[test]
+fn a_wide_character_where_yaml_breaks_is_a_problem_at_its_line() {
+    let run = run_with(&["check", "-"], &format!("kind: \"a\"（注）\n---{ADVERTISEMENT}"));
+    assert_eq!(run.code, 2);
+    assert!(run.out.contains("not valid YAML") && run.out.contains("--> <stdin>:1:10\n"), "{}", run.out);
+    assert!(run.out.contains("announcement-placement/WIDER"), "{}", run.out);
+}
+
+#[test]
+fn utf_16_with_a_byte_order_mark_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("powershell.yaml");
+    let text = format!("\u{feff}{ADVERTISEMENT}");
+    std::fs::write(&file, text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    let (code, report) = as_json(&[file.to_str().unwrap()], "");
+    assert_eq!((code, reasons(&report["objects"][0])), (1, vec!["WIDER"]));
+}

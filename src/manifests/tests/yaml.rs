@@ -85,6 +85,31 @@ fn errors_tell_where_and_what_to_do() {
 }
 
 #[test]
+fn a_wide_character_is_marked_as_a_whole() {
+    let Loaded { problems, .. } = parse_text("a: \"b\"（c）\n");
+    let (source, span) = problems[0].at.clone().unwrap();
+    assert_eq!(source.slice(span), "（");
+}
+
+#[test]
+fn documents_around_a_broken_one_are_read() {
+    let text = "%YAML 1.2\n---\na: 1\n--- # next\nb: c: d\n---\r\ne: f: g\n---\n\n# end\n---\nh: [i, \"j\n ---\"]\n--- {k: l}\n";
+    let Loaded { documents, problems } = parse_text(text);
+    let values: Vec<_> = documents.iter().map(|document| document.value.clone()).collect();
+    assert_eq!(values, [json!({"a": 1}), json!({"h": ["i", "j ---"]}), json!({"k": "l"})]);
+    let lines: Vec<_> = problems.iter().map(|problem| problem.line_column().unwrap().line).collect();
+    assert_eq!(lines, [5, 7]);
+    assert_eq!(documents[1].start(), LineColumn { line: 12, column: 1 });
+}
+
+#[test]
+fn nothing_of_a_template_is_read() {
+    let Loaded { documents, problems } = parse_text("a: 1\n---\n{{- if .x }}\nb: 2\n---\nc: {{ .y }}\n");
+    assert!(documents.is_empty());
+    assert_eq!(problems.len(), 1);
+}
+
+#[test]
 fn a_template_of_a_chart_is_recognised() {
     for text in
         ["{{- if .Values.x }}\na: b\n{{- end }}\n", "a: {{ .Values.x }}\n", "a: {{ .x }}\na: {{ .y }}\n"]
@@ -101,6 +126,8 @@ fn bombs_are_refused_and_large_texts_are_not() {
         bomb.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
     }
     assert!(refused(&bomb).ends_with("simplify it"), "{}", refused(&bomb));
+    let many = format!("{}---\n", bomb.lines().take(4).collect::<Vec<_>>().join("\n") + "\n").repeat(100);
+    assert!(parse_text(&many).problems.len() > 80, "aliases are counted over all documents of a text");
     let deep = format!("a: {}{}\n", "[".repeat(500_000), "]".repeat(500_000));
     assert!(refused(&deep).ends_with("simplify it"), "{}", refused(&deep));
     assert_eq!(values(&format!("a: {}1{}\n", "[".repeat(126), "]".repeat(126))).len(), 1);
