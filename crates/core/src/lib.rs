@@ -1,7 +1,8 @@
 //! The pure core of Lockstep: everything that is decided.
 //!
 //! [`rules`] judge one [`change`] against a [`snapshot`] of the cluster and return a [`verdict`]; [`coverage`] judges whether
-//! the cluster's webhook configurations send every request that a [`topology`] depends on.
+//! the cluster's webhook configurations send every request that a [`topology`] depends on. [`election`] replays MetalLB's
+//! decision which node announces an address.
 //!
 //! Invariant: this crate depends on no runtime, Kubernetes client, HTTP server, log or clock, so nothing in it can block,
 //! fail for reasons of IO, or answer differently for the same input. The manifest holds it: what is not a dependency
@@ -24,6 +25,7 @@
 
 pub mod change;
 pub mod coverage;
+pub mod election;
 pub mod escape;
 pub mod field;
 pub mod labels;

@@ -4,15 +4,23 @@
 //! read as the API server stores them: it prunes them from custom resources, and reads them as empty in
 //! its own kinds.
 
+mod address_pool;
 mod announcement;
+mod endpoint_slice;
 mod kind;
+mod load_balancer;
 mod metadata;
+mod node_state;
 mod pod;
 mod service;
 
-pub use announcement::{AdvertisementSpec, L2Advertisement, PreferredNodeSelector};
+pub use address_pool::{AddressPoolSpec, LegacyPoolSpec, ServiceAllocation};
+pub use announcement::{AdvertisementSpec, BgpAdvertisementSpec, L2Advertisement, PreferredNodeSelector};
+pub use endpoint_slice::{Endpoint, EndpointConditions, EndpointSlice};
 pub use kind::{Kind, Resource};
+pub use load_balancer::{Ingress, LoadBalancer};
 pub use metadata::Metadata;
+pub use node_state::{NodeState, Taint};
 pub use pod::{
     Affinity, DaemonSet, DaemonSetSpec, NodeAffinity, NodeSelector, NodeSelectorRequirement,
     NodeSelectorTerm, Pod, PodSpec, PodTemplate,

@@ -4,16 +4,21 @@
 //! asks for is an index here, and nothing is computed per request that does not concern it.
 
 mod advertisement;
+#[cfg(test)]
+pub(crate) mod from_objects;
 mod inventory;
 mod nodes;
 mod publication;
 mod resolved_topology;
+mod source;
 
 pub use advertisement::{Advertisement, Attachment};
-pub use inventory::{Declared, Inventory, ObjectKey};
+pub(crate) use inventory::in_namespace;
+pub use inventory::{Declared, Inventory, MetalLbSettings, ObjectKey, Speaker};
 pub use nodes::Nodes;
 pub use publication::Publication;
 pub use resolved_topology::{Pool, ResolvedTopology};
+pub use source::Source;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -43,11 +43,48 @@ pub struct AdvertisementSpec {
     pub interfaces: Vec<String>,
 }
 
-/// A weighted preference among eligible nodes. Its weight changes nothing that the rules ask for.
+/// A weighted preference among eligible nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(default)]
 pub struct PreferredNodeSelector {
+    /// How much it counts, from 1 to 100.
+    #[serde(deserialize_with = "or_default")]
+    pub weight: i64,
     /// The preferred nodes.
     #[serde(deserialize_with = "or_default")]
     pub preference: LabelSelector,
+}
+
+/// The spec of a `BGPAdvertisement` (`metallb.io/v1beta1`, 0.16.2; older versions know fewer fields).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BgpAdvertisementSpec {
+    /// Pools by name.
+    #[serde(rename = "ipAddressPools", deserialize_with = "or_default")]
+    pub pools: Vec<String>,
+    /// Pools by their labels, in addition. Both lists empty: every pool.
+    #[serde(rename = "ipAddressPoolSelectors", deserialize_with = "or_default")]
+    pub pool_selectors: Vec<LabelSelector>,
+    /// Nodes; empty: every node.
+    #[serde(deserialize_with = "or_default")]
+    pub node_selectors: Vec<LabelSelector>,
+    /// Services by their own labels; empty: every Service. Since 0.16.0.
+    #[serde(deserialize_with = "or_default")]
+    pub service_selectors: Vec<LabelSelector>,
+    /// The length of the IPv4 prefixes that are announced; `None` means 32, each address by itself.
+    pub aggregation_length: Option<u32>,
+    /// The length of the IPv6 prefixes that are announced; `None` means 128.
+    pub aggregation_length_v6: Option<u32>,
+    /// The BGP attribute `LOCAL_PREF`.
+    #[serde(deserialize_with = "or_default")]
+    pub local_pref: u32,
+    /// How often the own AS number is repeated. Since 0.16.0.
+    #[serde(deserialize_with = "or_default")]
+    pub as_path_prepend: u32,
+    /// The BGP peers by name; empty: every peer.
+    #[serde(deserialize_with = "or_default")]
+    pub peers: Vec<String>,
+    /// BGP communities.
+    #[serde(deserialize_with = "or_default")]
+    pub communities: Vec<String>,
 }

@@ -13,6 +13,7 @@ pub struct Advertisement {
     pool_selectors: BTreeSet<Selector>,
     service_selectors: BTreeSet<Selector>,
     node_selectors: Vec<Selector>,
+    preferred_nodes: Vec<(Selector, i64)>,
     limits_interfaces: bool,
 }
 
@@ -40,15 +41,18 @@ impl Advertisement {
             let field = at("ipAddressPools").index(repeat);
             return Err(SelectorError { field, problem: Problem::Duplicate("pool") });
         }
-        for (index, preferred) in spec.preferred_node_selectors.iter().enumerate() {
+        let preferences = spec.preferred_node_selectors.iter().enumerate().map(|(index, preferred)| {
             let field = || at("preferredNodeSelectors").index(index).field("preference");
-            preferred.preference.parse().map_err(|error| error.below(field()))?;
-        }
+            let nodes = preferred.preference.parse().map_err(|error| error.below(field()))?;
+            Ok((nodes, preferred.weight))
+        });
+        let preferred_nodes = preferences.collect::<Result<_, _>>()?;
         Ok(Self {
             pools: spec.pools.iter().cloned().collect(),
             pool_selectors: list(&spec.pool_selectors, "ipAddressPoolSelectors")?.into_iter().collect(),
             service_selectors: list(&spec.service_selectors, "serviceSelectors")?.into_iter().collect(),
             node_selectors: list(&spec.node_selectors, "nodeSelectors")?,
+            preferred_nodes,
             limits_interfaces: !spec.interfaces.is_empty(),
         })
     }
@@ -66,6 +70,25 @@ impl Advertisement {
     #[must_use]
     pub fn announces_from(&self, node: &Labels) -> bool {
         self.nodes().iter().any(|selector| selector.matches(node))
+    }
+
+    /// How much it prefers a node with these labels among those that it announces from; 0 without a preference.
+    #[must_use]
+    pub fn preference_for(&self, node: &Labels) -> i64 {
+        let matching = self.preferred_nodes.iter().filter(|(nodes, _)| nodes.matches(node));
+        matching.map(|(_, weight)| weight).fold(0, |sum, weight| sum.saturating_add(*weight))
+    }
+
+    /// Whether it prefers some nodes to others.
+    #[must_use]
+    pub fn has_preferences(&self) -> bool {
+        !self.preferred_nodes.is_empty()
+    }
+
+    /// Whether it selects the Services that it announces.
+    #[must_use]
+    pub fn selects_services(&self) -> bool {
+        !self.service_selectors.is_empty()
     }
 
     /// Whether the pool is announced; `labels` are the pool's, if they are known.
@@ -99,6 +122,11 @@ impl Advertisement {
     #[must_use]
     pub fn named_pools(&self) -> &BTreeSet<String> {
         &self.pools
+    }
+
+    /// Whether it selects no pools by labels, and not every pool.
+    pub(crate) fn names_pools_only(&self) -> bool {
+        !self.pools.is_empty() && self.pool_selectors.is_empty()
     }
 
     /// Whether it announces only through some network interfaces.

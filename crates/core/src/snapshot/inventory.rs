@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::Source;
 use crate::labels::Labels;
-use crate::objects::{AdvertisementSpec, Service};
+use crate::objects::{
+    AddressPoolSpec, AdvertisementSpec, BgpAdvertisementSpec, EndpointSlice, LegacyPoolSpec, LoadBalancer,
+    NodeState, Service,
+};
 use crate::topology::{BUILT_IN, GatewayTopologySpec};
 
 /// The namespace and name of an object.
@@ -25,7 +29,29 @@ pub struct Declared {
     pub spec: GatewayTopologySpec,
 }
 
+/// A speaker pod of MetalLB.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Speaker {
+    /// The node it is bound to; empty while it is not scheduled.
+    pub node: String,
+    /// Whether it is ready.
+    pub is_ready: bool,
+}
+
+/// How MetalLB runs, as far as it decides who announces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MetalLbSettings {
+    /// Whether speakers ignore `node.kubernetes.io/exclude-from-external-load-balancers` (`--ignore-exclude-lb`, since
+    /// 0.14.4).
+    pub ignores_exclude_label: bool,
+    /// Whether speakers run without a memberlist: then none of them knows which others are alive.
+    pub lacks_memberlist: bool,
+}
+
 /// Everything a snapshot is made of.
+///
+/// The rules read the first half, which watches and manifests always fill. Assessments read the second half, too; there,
+/// a kind that is not in [`read`](Self::read) is unknown, and never empty.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Inventory {
     /// Topologies by name. Those that fail [`GatewayTopologySpec::check`] must not be put in.
@@ -45,6 +71,31 @@ pub struct Inventory {
     /// Whether the cluster did not serve MetalLB's kinds when it was last asked. A request for one of them
     /// proves that it does by now, and that the snapshot is behind.
     pub lacks_metallb: bool,
+
+    /// The kinds that were read in full. An assessment that needs another one is Unknown.
+    pub read: BTreeSet<Source>,
+    /// How MetalLB runs.
+    pub metallb: MetalLbSettings,
+    /// What decides whether nodes can announce, beyond their labels. A node without an entry has nothing against it.
+    pub node_states: BTreeMap<String, NodeState>,
+    /// The nodes that pods are bound to; pods that are not scheduled have no entry.
+    pub pod_nodes: BTreeMap<ObjectKey, String>,
+    /// What the addresses of Services depend on; the same Services as in [`services`](Self::services).
+    pub load_balancers: BTreeMap<ObjectKey, LoadBalancer>,
+    /// `EndpointSlice`s.
+    pub endpoint_slices: BTreeMap<ObjectKey, EndpointSlice>,
+    /// `IPAddressPool`s; the same as in [`pools`](Self::pools).
+    pub pool_specs: BTreeMap<ObjectKey, AddressPoolSpec>,
+    /// `AddressPool`s, which MetalLB reads up to 0.13.
+    pub legacy_pools: BTreeMap<ObjectKey, LegacyPoolSpec>,
+    /// `BGPAdvertisement`s.
+    pub bgp_advertisements: BTreeMap<ObjectKey, BgpAdvertisementSpec>,
+    /// The labels of namespaces.
+    pub namespaces: BTreeMap<String, Labels>,
+    /// MetalLB's speaker pods.
+    pub speakers: BTreeMap<ObjectKey, Speaker>,
+    /// The nodes that announce a Service by layer 2, as their speakers report it in a `ServiceL2Status`.
+    pub reported_announcers: BTreeMap<ObjectKey, BTreeSet<String>>,
 }
 
 impl Inventory {
@@ -57,4 +108,13 @@ impl Inventory {
         }
         self
     }
+}
+
+/// The objects of one namespace: keys are in order of namespace, then name.
+pub(crate) fn in_namespace<'i, T>(
+    objects: &'i BTreeMap<ObjectKey, T>,
+    namespace: &'i str,
+) -> impl Iterator<Item = (&'i ObjectKey, &'i T)> {
+    let first = ObjectKey { namespace: namespace.to_owned(), name: String::new() };
+    objects.range(first..).take_while(move |(key, _)| key.namespace == namespace)
 }

@@ -19,7 +19,7 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    pub(super) fn new(nodes: &BTreeMap<String, Arc<Labels>>, keys: BTreeSet<SmolStr>) -> Self {
+    pub(crate) fn new(nodes: &BTreeMap<String, Arc<Labels>>, keys: BTreeSet<SmolStr>) -> Self {
         let all: Vec<_> = nodes.iter().map(|(name, labels)| (name.clone(), Arc::clone(labels))).collect();
         let by_label = keys
             .into_iter()
@@ -39,13 +39,32 @@ impl Nodes {
     /// The labels of the node `name`, if it is known.
     #[must_use]
     pub fn labels(&self, name: &str) -> Option<&Labels> {
-        let position = self.all.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
-        self.all.get(position).map(|(_, labels)| labels.as_ref())
+        self.at(self.position(name)?).map(|(_, labels)| labels)
+    }
+
+    /// The position of the node `name` among all nodes in order of their names.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.all.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()
+    }
+
+    /// The name and labels of the node at `position`.
+    pub(crate) fn at(&self, position: usize) -> Option<(&str, &Labels)> {
+        self.all.get(position).map(|(name, labels)| (name.as_str(), labels.as_ref()))
     }
 
     /// Every node that `selector` selects.
     pub fn selected<'n>(&'n self, selector: &'n Selector) -> impl Iterator<Item = (&'n str, &'n Labels)> {
-        self.candidates(selector).filter(|(_, labels)| selector.matches(labels))
+        self.selected_positions(selector).filter_map(|position| self.at(position))
+    }
+
+    /// The positions of the nodes that `selector` selects.
+    pub(crate) fn selected_positions<'n>(
+        &'n self,
+        selector: &'n Selector,
+    ) -> impl Iterator<Item = usize> + use<'n> {
+        let is_selected =
+            move |position: &usize| self.at(*position).is_some_and(|(_, labels)| selector.matches(labels));
+        self.candidates(selector).filter(is_selected)
     }
 
     /// Names of a few nodes that `selector` selects and for which `also` holds, from the first few hundred
@@ -53,23 +72,19 @@ impl Nodes {
     pub fn examples(&self, limit: usize, selector: &Selector, also: impl Fn(&Labels) -> bool) -> Vec<String> {
         self.candidates(selector)
             .take(LOOK_AT)
+            .filter_map(|position| self.at(position))
             .filter(|(_, labels)| selector.matches(labels) && also(labels))
             .map(|(name, _)| name.to_owned())
             .take(limit)
             .collect()
     }
 
-    /// The nodes that `selector` could select: those with an indexed label that it asks for, else all.
-    fn candidates<'n>(
-        &'n self,
-        selector: &'n Selector,
-    ) -> Box<dyn Iterator<Item = (&'n str, &'n Labels)> + 'n> {
-        let node = |position: usize| self.all.get(position);
-        let nodes: Box<dyn Iterator<Item = &(String, Arc<Labels>)>> = match self.holders(selector) {
-            Some(positions) => Box::new(positions.filter_map(node)),
-            None => Box::new(self.all.iter()),
-        };
-        Box::new(nodes.map(|(name, labels)| (name.as_str(), labels.as_ref())))
+    /// The positions of the nodes that `selector` could select: those with an indexed label that it asks for, else all.
+    fn candidates(&self, selector: &Selector) -> Box<dyn Iterator<Item = usize> + '_> {
+        match self.holders(selector) {
+            Some(positions) => Box::new(positions),
+            None => Box::new(0..self.all.len()),
+        }
     }
 
     /// The nodes that hold one of the values that `selector` asks of an indexed key: the shortest such list.

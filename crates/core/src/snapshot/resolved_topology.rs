@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Advertisement, Attachment, Declared, Inventory, ObjectKey};
+use super::{Advertisement, Attachment, Declared, Inventory, ObjectKey, in_namespace};
 use crate::labels::{Labels, Selector, carries};
 use crate::objects::ServiceSpec;
 use crate::topology::{Enforcement, GatewayTopologySpec};
@@ -62,10 +62,12 @@ impl ResolvedTopology {
             spec,
         };
         topology.pods = in_namespace(&inventory.pods, &topology.spec.gateway.namespace)
+            .map(|(_, labels)| labels)
             .filter(|labels| topology.claims(labels))
             .cloned()
             .collect();
         topology.services = in_namespace(&inventory.services, &topology.spec.gateway.namespace)
+            .map(|(_, service)| service)
             .filter(|service| {
                 service
                     .spec
@@ -142,13 +144,4 @@ impl Pool {
             advertisements: announcing.map(|(advertisement, _)| advertisement.clone()).collect(),
         }
     }
-}
-
-/// The objects of one namespace: keys are in order of namespace, then name.
-fn in_namespace<'i, T>(
-    objects: &'i BTreeMap<ObjectKey, T>,
-    namespace: &'i str,
-) -> impl Iterator<Item = &'i T> {
-    let first = ObjectKey { namespace: namespace.to_owned(), name: String::new() };
-    objects.range(first..).take_while(move |(key, _)| key.namespace == namespace).map(|(_, object)| object)
 }

@@ -1,0 +1,493 @@
+//! MetalLB's decision which node answers for the addresses of a Service, replayed.
+//!
+//! Read in MetalLB 0.13.5, 0.15.2 and 0.16.2: `speaker/main.go` (`SetBalancer`), `speaker/layer2_controller.go` and
+//! `speaker/bgp_controller.go` (`ShouldAnnounce`), `internal/config/config.go`, `controller/service.go` and
+//! `internal/allocator`. Each speaker decides for its own node, and all of them decide alike, so one replay for all nodes
+//! tells who announces.
+//!
+//! Out of reach: BGP sessions (`BGPPeer`s, routers), network interfaces, and packets.
+
+mod address;
+mod allocation;
+mod configuration;
+mod node_table;
+#[cfg(test)]
+mod tests;
+mod version;
+
+pub use address::{AddressRange, Family, RangeError, parse_address};
+pub use allocation::{AllocationError, Origin};
+pub use configuration::{
+    AddressPool, BgpAdvertisement, Configuration, Layer2Advertisement, Refusal, Reservation,
+};
+use node_table::{NodeSet, NodeTable};
+pub use version::{MetalLbVersion, UnknownVersion};
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
+use sha2::{Digest, Sha256};
+
+use crate::objects::{Endpoint, EndpointSlice, LoadBalancer, Service};
+use crate::snapshot::{Advertisement, Inventory, MetalLbSettings, ObjectKey};
+
+/// One installation of MetalLB: its version, its configuration, and the nodes that its speakers run on.
+#[derive(Debug)]
+pub struct MetalLb<'i> {
+    version: MetalLbVersion,
+    settings: MetalLbSettings,
+    configuration: Configuration,
+    nodes: NodeTable<'i>,
+    /// The nodes whose speakers refuse the configuration, each with the first reason.
+    refusing: Vec<(Refusal, NodeSet)>,
+    /// The announcing nodes of each L2 advertisement, once somebody asked for all of them.
+    announcing: Vec<OnceLock<NodeSet>>,
+}
+
+/// A Service of type `LoadBalancer`, as MetalLB sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct BalancedService<'i> {
+    /// Its namespace and name.
+    pub key: &'i ObjectKey,
+    /// Its labels, type and policy.
+    pub service: &'i Service,
+    /// Its annotations and addresses.
+    pub balancer: &'i LoadBalancer,
+    /// Its endpoints, slice by slice.
+    pub slices: &'i [&'i EndpointSlice],
+}
+
+/// Why no speaker looks for a node at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ineligible {
+    /// The Service has no address.
+    NoAddress,
+    /// The status has an entry that is no address, such as a host name.
+    NotAnAddress(String),
+    /// No pool has the address.
+    NoPool(IpAddr),
+    /// The addresses belong to several pools.
+    SeveralPools {
+        /// One pool.
+        one: String,
+        /// Another pool.
+        other: String,
+    },
+}
+
+/// Who announces the addresses of a Service: one decision for all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Election {
+    /// The addresses, in the order of the status. The first one decides.
+    pub addresses: Vec<IpAddr>,
+    /// The pool, by position in [`Configuration::pools`].
+    pub pool: usize,
+    /// Who announces by layer 2.
+    pub layer2: Layer2,
+    /// The nodes that announce by BGP, by position, and nobody is elected among them.
+    pub bgp: Vec<usize>,
+}
+
+/// The decision by layer 2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layer2 {
+    /// A node is elected.
+    Elected {
+        /// The elected node, by position.
+        winner: usize,
+        /// Who is elected if the winner's node goes, with the pods on it; `None` for nobody.
+        next: Option<usize>,
+        /// Who is elected if only the winner's speaker stops; `None` for nobody.
+        runner_up: Option<usize>,
+        /// How many nodes could announce, the winner included.
+        candidates: usize,
+    },
+    /// No node is elected.
+    Nobody(NobodyElected),
+}
+
+/// Why no node is elected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NobodyElected {
+    /// The Service has no endpoint that takes traffic.
+    NoEndpoint,
+    /// No L2 advertisement announces the pool.
+    NotAdvertised,
+    /// None of the pool's L2 advertisements selects the Service.
+    ServiceNotSelected,
+    /// The Service may share its address, and an L2 advertisement selects Services (0.16.2).
+    SharedAddress,
+    /// The speakers have no memberlist, so none of them knows of any other (before 0.15.0).
+    NoMemberlist,
+    /// No node passes every condition: see [`MetalLb::obstacle`].
+    NoCandidate,
+}
+
+/// The first condition that keeps a node from announcing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Obstacle {
+    /// No live speaker runs on it.
+    NoSpeaker,
+    /// Its network is unavailable.
+    NetworkUnavailable,
+    /// It has the label that excludes nodes from external load balancers.
+    Excluded,
+    /// No advertisement that announces the Service selects it.
+    NotSelected,
+    /// It runs no ready endpoint, and the policy is `Local`.
+    NoLocalEndpoint,
+}
+
+impl<'i> MetalLb<'i> {
+    /// The MetalLB of `namespace`.
+    ///
+    /// # Errors
+    /// [`Refusal`] if every speaker refuses the configuration.
+    pub fn new(namespace: &str, inventory: &'i Inventory, version: MetalLbVersion) -> Result<Self, Refusal> {
+        let configuration = Configuration::parse(namespace, inventory, version)?;
+        let layer2 = configuration.layer2.iter().map(|layer2| &layer2.advertisement);
+        let bgp = configuration.bgp.iter().map(|bgp| &bgp.advertisement);
+        let nodes = NodeTable::new(namespace, inventory, layer2.chain(bgp).flat_map(Advertisement::nodes));
+        let refusing = configuration.bgp_mistakes(version, &nodes);
+        if !version.parses_bgp_per_node()
+            && let Some((refusal, _)) = refusing.first()
+        {
+            return Err(refusal.clone());
+        }
+        let announcing = configuration.layer2.iter().map(|_| OnceLock::new()).collect();
+        Ok(Self { version, settings: inventory.metallb, configuration, nodes, refusing, announcing })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// The version whose decision is replayed.
+    #[must_use]
+    pub fn version(&self) -> MetalLbVersion {
+        self.version
+    }
+
+    /// The name of the node at `position`.
+    #[must_use]
+    pub fn node_name(&self, position: usize) -> &str {
+        self.nodes.name(position)
+    }
+
+    /// Who announces the addresses of a Service.
+    ///
+    /// # Errors
+    /// [`Ineligible`] if its addresses are such that no speaker looks for a node.
+    pub fn elect(&self, service: BalancedService<'_>) -> Result<Election, Ineligible> {
+        let (addresses, pool) = self.pool_of(service.balancer)?;
+        let Some(held) = self.configuration.pool(pool) else {
+            return Err(Ineligible::NoAddress);
+        };
+        let layer2 = self.elect_by_layer2(service, held, addresses.first());
+        let bgp = self.announce_by_bgp(service, held);
+        Ok(Election { addresses, pool, layer2, bgp })
+    }
+
+    /// The addresses of a Service, and the one pool that has all of them.
+    fn pool_of(&self, balancer: &LoadBalancer) -> Result<(Vec<IpAddr>, usize), Ineligible> {
+        let mut addresses = Vec::with_capacity(balancer.ingress.len());
+        for entry in &balancer.ingress {
+            let written = if entry.ip.is_empty() { &entry.hostname } else { &entry.ip };
+            addresses
+                .push(parse_address(&entry.ip).ok_or_else(|| Ineligible::NotAnAddress(written.clone()))?);
+        }
+        let mut pools = Vec::with_capacity(addresses.len());
+        for address in &addresses {
+            pools.push(self.configuration.pool_of(*address).ok_or(Ineligible::NoPool(*address))?);
+        }
+        let Some(pool) = pools.first().copied() else {
+            return Err(Ineligible::NoAddress);
+        };
+        if let Some(other) = pools.into_iter().find(|other| *other != pool) {
+            let name =
+                |pool| self.configuration.pool(pool).map_or_else(String::new, |pool| pool.name.clone());
+            return Err(Ineligible::SeveralPools { one: name(pool), other: name(other) });
+        }
+        Ok((addresses, pool))
+    }
+
+    fn elect_by_layer2(
+        &self,
+        service: BalancedService<'_>,
+        pool: &AddressPool,
+        first: Option<&IpAddr>,
+    ) -> Layer2 {
+        let nobody = Layer2::Nobody;
+        if !service.endpoints().any(|endpoint| self.is_active(endpoint)) {
+            return nobody(NobodyElected::NoEndpoint);
+        }
+        if pool.layer2.is_empty() {
+            return nobody(NobodyElected::NotAdvertised);
+        }
+        let advertisements = self.layer2_for(service, pool);
+        if advertisements.is_empty() {
+            return nobody(NobodyElected::ServiceNotSelected);
+        }
+        if service.shares_address()
+            && self.version.selects_services()
+            && advertisements
+                .iter()
+                .any(|position| self.advertisement(*position).is_some_and(Advertisement::selects_services))
+        {
+            return nobody(NobodyElected::SharedAddress);
+        }
+        if self.settings.lacks_memberlist && !self.version.runs_without_memberlist() {
+            return nobody(NobodyElected::NoMemberlist);
+        }
+        let candidates = self.candidates(service, &advertisements);
+        let address = first.map_or_else(String::new, IpAddr::to_string);
+        let rank = |position: usize| self.rank(position, &address, &advertisements);
+        let Some((winner, runner_up)) = two_lowest(candidates.iter().copied(), rank) else {
+            return nobody(NobodyElected::NoCandidate);
+        };
+        let winner_name = self.nodes.name(winner);
+        let outlives = |endpoint: &Endpoint| endpoint.node_name != winner_name && self.is_active(endpoint);
+        let next = runner_up.filter(|_| service.endpoints().any(outlives));
+        Layer2::Elected { winner, next, runner_up, candidates: candidates.len() }
+    }
+
+    /// The L2 advertisements of the pool that announce the Service, by position.
+    fn layer2_for(&self, service: BalancedService<'_>, pool: &AddressPool) -> Vec<usize> {
+        let labels = &service.service.metadata.labels;
+        self.configuration
+            .layer2_of(pool)
+            .filter(|(_, layer2)| layer2.advertisement.applies_to(labels))
+            .map(|(position, _)| position)
+            .collect()
+    }
+
+    fn advertisement(&self, layer2: usize) -> Option<&Advertisement> {
+        self.configuration.layer2.get(layer2).map(|layer2| &layer2.advertisement)
+    }
+
+    /// The nodes that pass every condition, in order.
+    fn candidates(&self, service: BalancedService<'_>, advertisements: &[usize]) -> Vec<usize> {
+        if service.is_local() {
+            let nodes = self.endpoint_nodes(service).into_iter();
+            return nodes.filter(|node| self.obstacle_of(*node, advertisements).is_none()).collect();
+        }
+        let sets: Vec<&NodeSet> =
+            advertisements.iter().filter_map(|position| self.announcing(*position)).collect();
+        (0..self.nodes.len())
+            .filter(|node| sets.iter().any(|set| set.contains(*node)) && self.is_eligible(*node).is_ok())
+            .collect()
+    }
+
+    /// All announcing nodes of an advertisement.
+    fn announcing(&self, layer2: usize) -> Option<&NodeSet> {
+        let advertisement = self.advertisement(layer2)?;
+        let held = self.announcing.get(layer2)?;
+        Some(held.get_or_init(|| self.nodes.set_of(advertisement.nodes())))
+    }
+
+    /// The nodes with an endpoint that takes traffic, in order.
+    pub(crate) fn endpoint_nodes(&self, service: BalancedService<'_>) -> Vec<usize> {
+        let active = service.endpoints().filter(|endpoint| self.is_active(endpoint));
+        // An endpoint without a node counts for none.
+        let mut nodes: Vec<usize> =
+            active.filter_map(|endpoint| self.nodes.position(&endpoint.node_name)).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
+    }
+
+    /// Whether the endpoint takes traffic.
+    pub(crate) fn is_active(&self, endpoint: &Endpoint) -> bool {
+        if self.version.counts_serving() {
+            endpoint.conditions.can_serve()
+        } else {
+            endpoint.conditions.is_ready()
+        }
+    }
+
+    /// The first condition that keeps a node from being elected for a Service; `None` for a candidate.
+    #[must_use]
+    pub fn obstacle(&self, service: BalancedService<'_>, pool: usize, node: usize) -> Option<Obstacle> {
+        let pool = self.configuration.pool(pool)?;
+        let obstacle = self.obstacle_of(node, &self.layer2_for(service, pool));
+        let lacks_endpoint =
+            || service.is_local() && self.endpoint_nodes(service).binary_search(&node).is_err();
+        obstacle.or_else(|| lacks_endpoint().then_some(Obstacle::NoLocalEndpoint))
+    }
+
+    fn obstacle_of(&self, node: usize, advertisements: &[usize]) -> Option<Obstacle> {
+        if let Err(obstacle) = self.is_eligible(node) {
+            return Some(obstacle);
+        }
+        let selects = |position: &usize| match self.announcing.get(*position).and_then(OnceLock::get) {
+            Some(set) => set.contains(node),
+            None => match (self.advertisement(*position), self.nodes.labels(node)) {
+                (Some(advertisement), Some(labels)) => advertisement.announces_from(labels),
+                _ => false,
+            },
+        };
+        (!advertisements.iter().any(selects)).then_some(Obstacle::NotSelected)
+    }
+
+    /// Whether a node may announce anything at all, in the order in which speakers look (`speakersForAds`).
+    fn is_eligible(&self, node: usize) -> Result<(), Obstacle> {
+        // Without a memberlist every node counts as alive.
+        if !self.settings.lacks_memberlist && self.nodes.has_speaker(node) == Some(false) {
+            return Err(Obstacle::NoSpeaker);
+        }
+        self.is_usable(node)
+    }
+
+    fn is_usable(&self, node: usize) -> Result<(), Obstacle> {
+        if !self.version.excludes_nodes() {
+            return Ok(());
+        }
+        if self.nodes.is_network_unavailable(node) {
+            return Err(Obstacle::NetworkUnavailable);
+        }
+        if !self.settings.ignores_exclude_label && self.nodes.is_excluded(node) {
+            return Err(Obstacle::Excluded);
+        }
+        Ok(())
+    }
+
+    /// Candidates in order: the highest preference first, then the lowest hash of node and address.
+    fn rank(&self, node: usize, address: &str, advertisements: &[usize]) -> (Reverse<i64>, [u8; 32]) {
+        let preference = || -> i64 {
+            let labels = self.nodes.labels(node);
+            let preferring = advertisements.iter().filter_map(|position| self.advertisement(*position));
+            // An advertisement that does not select the node has no say about it.
+            preferring
+                .filter(|advertisement| advertisement.has_preferences())
+                .filter_map(|advertisement| Some((advertisement, labels?)))
+                .filter(|(advertisement, labels)| advertisement.announces_from(labels))
+                .map(|(advertisement, labels)| advertisement.preference_for(labels))
+                .fold(0, i64::saturating_add)
+        };
+        let mut hash = Sha256::new();
+        hash.update(self.nodes.name(node));
+        hash.update("#");
+        hash.update(address);
+        (Reverse(preference()), hash.finalize().into())
+    }
+
+    /// The nodes that announce by BGP.
+    fn announce_by_bgp(&self, service: BalancedService<'_>, pool: &AddressPool) -> Vec<usize> {
+        if pool.bgp.is_empty() || !self.has_healthy_endpoint(service, None) {
+            return Vec::new();
+        }
+        let labels = &service.service.metadata.labels;
+        let advertisements: Vec<&BgpAdvertisement> = self
+            .configuration
+            .bgp_of(pool)
+            .map(|(_, bgp)| bgp)
+            .filter(|bgp| bgp.advertisement.applies_to(labels))
+            .collect();
+        let nodes =
+            if service.is_local() { self.endpoint_nodes(service) } else { (0..self.nodes.len()).collect() };
+        let announces = |node: &usize| {
+            let Some(labels) = self.nodes.labels(*node) else { return false };
+            let own: Vec<&&BgpAdvertisement> =
+                advertisements.iter().filter(|bgp| bgp.advertisement.announces_from(labels)).collect();
+            !own.is_empty()
+                && !self.contradict(&own, pool)
+                && self.nodes.has_speaker(*node) != Some(false)
+                && self.is_usable(*node).is_ok()
+                && self.refusal_on(*node).is_none()
+                && (!service.is_local() || self.has_healthy_endpoint(service, Some(self.nodes.name(*node))))
+        };
+        nodes.into_iter().filter(announces).collect()
+    }
+
+    /// Whether advertisements of one node contradict each other, so that it announces none (`checkBGPAdvConflicts`).
+    fn contradict(&self, own: &[&&BgpAdvertisement], pool: &AddressPool) -> bool {
+        self.version.selects_services()
+            && own.iter().enumerate().any(|(position, one)| {
+                own.iter()
+                    .skip(position.saturating_add(1))
+                    .any(|other| one.contradicts(other, pool, self.version).is_some())
+            })
+    }
+
+    /// Whether BGP sees an endpoint that takes traffic, on the node if there is one.
+    fn has_healthy_endpoint(&self, service: BalancedService<'_>, node: Option<&str>) -> bool {
+        let mut endpoints =
+            service.endpoints().filter(|endpoint| node.is_none_or(|node| endpoint.node_name == node));
+        if !self.version.unready_wins_for_bgp() {
+            return endpoints.any(|endpoint| !endpoint.addresses.is_empty() && self.is_active(endpoint));
+        }
+        let mut healthy: HashMap<&str, bool> = HashMap::new();
+        for endpoint in endpoints {
+            for address in &endpoint.addresses {
+                *healthy.entry(address).or_insert(true) &= self.is_active(endpoint);
+            }
+        }
+        healthy.into_values().any(|is_healthy| is_healthy)
+    }
+
+    /// Why the speaker on a node refuses the configuration; `None` if it accepts it.
+    #[must_use]
+    pub fn refusal_on(&self, node: usize) -> Option<&Refusal> {
+        self.refusing.iter().find(|(_, nodes)| nodes.contains(node)).map(|(refusal, _)| refusal)
+    }
+
+    /// Whether the speaker that would have to announce runs; `None` where speakers were not read.
+    #[must_use]
+    pub fn has_speaker(&self, node: usize) -> Option<bool> {
+        self.nodes.has_speaker(node)
+    }
+
+    /// The names of the L2 advertisements that announce the Service from a node.
+    #[must_use]
+    pub fn selected_by(&self, service: BalancedService<'_>, pool: usize, node: usize) -> Vec<&str> {
+        let (Some(pool), Some(labels)) = (self.configuration.pool(pool), self.nodes.labels(node)) else {
+            return Vec::new();
+        };
+        let service = &service.service.metadata.labels;
+        let announcing = self.configuration.layer2_of(pool).filter(|(_, layer2)| {
+            layer2.advertisement.applies_to(service) && layer2.advertisement.announces_from(labels)
+        });
+        announcing.map(|(_, layer2)| layer2.name.as_str()).collect()
+    }
+}
+
+impl<'i> BalancedService<'i> {
+    /// Whether `externalTrafficPolicy` is `Local`.
+    #[must_use]
+    pub fn is_local(self) -> bool {
+        self.service.spec.as_ref().is_some_and(|spec| spec.external_traffic_policy == "Local")
+    }
+
+    /// Whether it may share its address, as the speaker reads it: by the presence of either annotation.
+    #[must_use]
+    pub fn shares_address(self) -> bool {
+        self.balancer.annotation("allow-shared-ip", false).is_some()
+    }
+
+    /// Its endpoints.
+    pub fn endpoints(self) -> impl Iterator<Item = &'i Endpoint> {
+        self.slices.iter().flat_map(|slice| &slice.endpoints)
+    }
+}
+
+/// The lowest and the second lowest of some nodes; `None` if there are none.
+fn two_lowest<K: Ord>(
+    nodes: impl Iterator<Item = usize>,
+    rank: impl Fn(usize) -> K,
+) -> Option<(usize, Option<usize>)> {
+    let mut lowest: Option<(K, usize)> = None;
+    let mut second: Option<(K, usize)> = None;
+    for node in nodes {
+        let ranked = (rank(node), node);
+        if lowest.as_ref().is_none_or(|lowest| ranked < *lowest) {
+            second = lowest.replace(ranked);
+        } else if second.as_ref().is_none_or(|second| ranked < *second) {
+            second = Some(ranked);
+        }
+    }
+    lowest.map(|(_, winner)| (winner, second.map(|(_, node)| node)))
+}

@@ -1,0 +1,253 @@
+//! Addresses and ranges of addresses, read as MetalLB reads them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::MetalLbVersion;
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// How many bits an address has.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        match self {
+            Self::V4 => 32,
+            Self::V6 => 128,
+        }
+    }
+}
+
+/// An address as Go's `net.ParseIP` reads it, in the form that it prints: an IPv4 address inside IPv6 is IPv4.
+#[must_use]
+pub fn parse_address(text: &str) -> Option<IpAddr> {
+    text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+/// Why a prefix or range is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RangeError {
+    /// It is neither a prefix nor a range.
+    #[error("it is no CIDR prefix such as `192.0.2.0/24` and no range such as `192.0.2.1-192.0.2.9`")]
+    Syntax,
+    /// The range runs backwards.
+    #[error("the range starts after its end")]
+    Backwards,
+    /// Its ends are of different families (0.16.0 and later).
+    #[error("the range starts in one address family and ends in the other")]
+    MixedFamilies,
+}
+
+/// The addresses from one to another, both included, of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AddressRange {
+    family: Family,
+    first: u128,
+    last: u128,
+}
+
+impl AddressRange {
+    /// The range of a prefix or a range as it is written; `None` for one that holds no address.
+    ///
+    /// # Errors
+    /// [`RangeError`] for what `ParseCIDR` refuses (internal/config/config.go).
+    pub fn parse(text: &str, version: MetalLbVersion) -> Result<Option<Self>, RangeError> {
+        let Some((first, last)) = text.split_once('-') else {
+            return Self::of_prefix(text).map(Some).ok_or(RangeError::Syntax);
+        };
+        let end = |text: &str| parse_address(text.trim()).ok_or(RangeError::Syntax);
+        let (first, last) = (end(first)?, end(last)?);
+        let family = Family::of(first);
+        if family != Family::of(last) {
+            if version.refuses_mixed_ranges() {
+                return Err(RangeError::MixedFamilies);
+            }
+            // Compared as 16 bytes, where IPv4 is `::ffff:0:0/96`; and no prefix sums up such a range.
+            let is_forward = as_bytes(first) <= as_bytes(last);
+            return if is_forward { Ok(None) } else { Err(RangeError::Backwards) };
+        }
+        let (first, last) = (number(first), number(last));
+        if first > last { Err(RangeError::Backwards) } else { Ok(Some(Self { family, first, last })) }
+    }
+
+    fn of_prefix(text: &str) -> Option<Self> {
+        let (address, length) = text.split_once('/')?;
+        let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+        let length: u8 = if is_number { length.parse().ok()? } else { return None };
+        let written: IpAddr = address.parse().ok()?;
+        let address = written.to_canonical();
+        // The length of an IPv4 prefix that is written as IPv6 counts from the first of 128 bits.
+        let length = match Family::of(written).bits().checked_sub(Family::of(address).bits()) {
+            _ if length > Family::of(written).bits() => return None,
+            Some(embedding) => length.saturating_sub(embedding),
+            None => length,
+        };
+        let family = Family::of(address);
+        let hosts = all_ones(family.bits().checked_sub(length)?);
+        let first = number(address) & !hosts;
+        Some(Self { family, first, last: first | hosts })
+    }
+
+    /// The family of its addresses.
+    #[must_use]
+    pub const fn family(self) -> Family {
+        self.family
+    }
+
+    /// Whether the address is in the range.
+    #[must_use]
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.family == Family::of(address) && (self.first..=self.last).contains(&number(address))
+    }
+
+    /// Whether the range starts at or before the address, in the order of ranges.
+    pub(super) fn starts_by(self, address: IpAddr) -> bool {
+        (self.family, self.first) <= (Family::of(address), number(address))
+    }
+
+    /// Whether some address is in both.
+    #[must_use]
+    pub const fn overlaps(self, other: Self) -> bool {
+        self.family as u8 == other.family as u8 && self.first <= other.last && other.first <= self.last
+    }
+
+    /// The length of the shortest prefix that is in the range as a whole (`lowestMask`).
+    #[must_use]
+    pub fn shortest_prefix(self) -> u8 {
+        let bits = self.family.bits();
+        let is_inside = |length: &u8| {
+            let hosts = all_ones(bits.saturating_sub(*length));
+            // The first prefix of this length at or after the start of the range.
+            let start =
+                if self.first & hosts == 0 { Some(self.first) } else { (self.first | hosts).checked_add(1) };
+            start.and_then(|start| start.checked_add(hosts)).is_some_and(|end| end <= self.last)
+        };
+        (0..=bits).find(is_inside).unwrap_or(bits)
+    }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
+    }
+}
+
+fn as_bytes(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// A number whose lowest `count` bits are set.
+fn all_ones(count: u8) -> u128 {
+    1_u128.checked_shl(count.into()).map_or(u128::MAX, |power| power.wrapping_sub(1))
+}
+
+/// The addresses of a family as text, for messages: `192.0.2.0-192.0.2.15`.
+impl std::fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let address = |number: u128| match self.family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX))),
+            Family::V6 => IpAddr::V6(Ipv6Addr::from(number)),
+        };
+        write!(f, "{}-{}", address(self.first), address(self.last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AddressRange, MetalLbVersion, RangeError, parse_address};
+
+    fn range(text: &str) -> AddressRange {
+        AddressRange::parse(text, MetalLbVersion::V0_16_2).unwrap().unwrap()
+    }
+
+    #[test]
+    fn addresses_are_read_in_canonical_form() {
+        for (text, canonical) in [
+            ("2001:DB8::1", "2001:db8::1"),
+            ("2001:db8:0:0:0:0:0:1", "2001:db8::1"),
+            ("2001:db8:0:1:0:0:0:0", "2001:db8:0:1::"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("::ffff:c000:201", "192.0.2.1"),
+            ("::1.2.3.4", "::102:304"),
+            ("192.0.2.1", "192.0.2.1"),
+        ] {
+            assert_eq!(parse_address(text).unwrap().to_string(), canonical, "{text}");
+        }
+        for text in ["", "192.0.2.01", "192.0.2", "fe80::1%eth0", "a.example.com", " 192.0.2.1"] {
+            assert_eq!(parse_address(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn prefixes_and_ranges_hold_their_first_and_last_address() {
+        for (text, shown) in [
+            ("192.0.2.77/28", "192.0.2.64-192.0.2.79"),
+            ("0.0.0.0/0", "0.0.0.0-255.255.255.255"),
+            ("192.0.2.1/32", "192.0.2.1-192.0.2.1"),
+            ("192.0.2.1 - 192.0.2.9", "192.0.2.1-192.0.2.9"),
+            ("2001:db8::/126", "2001:db8::-2001:db8::3"),
+            ("::/0", "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("::ffff:192.0.2.0/120", "192.0.2.0-192.0.2.255"),
+        ] {
+            assert_eq!(range(text).to_string(), shown, "{text}");
+        }
+        assert!(range("192.0.2.0/28").contains("192.0.2.15".parse().unwrap()));
+        assert!(!range("192.0.2.0/28").contains("192.0.2.16".parse().unwrap()));
+        assert!(!range("::/0").contains("192.0.2.16".parse().unwrap()));
+        assert!(range("192.0.2.0/28").overlaps(range("192.0.2.15-192.0.2.20")));
+        assert!(!range("192.0.2.0/28").overlaps(range("192.0.2.16-192.0.2.20")));
+        assert!(!range("0.0.0.0/0").overlaps(range("::/0")));
+    }
+
+    #[test]
+    fn what_is_no_range_is_refused() {
+        let parse = |text| AddressRange::parse(text, MetalLbVersion::V0_16_2);
+        for text in
+            ["", "192.0.2.1", "192.0.2.0/33", "192.0.2.0/+8", "192.0.2.0/", "::/129", "a-b", "-", "1.1.1.1-"]
+        {
+            assert_eq!(parse(text), Err(RangeError::Syntax), "{text}");
+        }
+        assert_eq!(parse("192.0.2.9-192.0.2.1"), Err(RangeError::Backwards));
+        assert_eq!(parse("192.0.2.1-2001:db8::1"), Err(RangeError::MixedFamilies));
+        for version in [MetalLbVersion::V0_13_5, MetalLbVersion::V0_15_2] {
+            assert_eq!(AddressRange::parse("192.0.2.1-2001:db8::1", version), Ok(None));
+            assert_eq!(AddressRange::parse("2001:db8::1-192.0.2.1", version), Err(RangeError::Backwards));
+        }
+    }
+
+    #[test]
+    fn the_shortest_prefix_inside_a_range_is_found() {
+        for (text, length) in [
+            ("192.0.2.0/28", 28),
+            ("192.0.2.1-192.0.2.1", 32),
+            ("192.0.2.1-192.0.2.9", 30),
+            ("192.0.2.0-192.0.2.255", 24),
+            ("192.0.2.1-192.0.2.255", 25),
+            ("0.0.0.0/0", 0),
+            ("255.255.255.255/32", 32),
+            ("::/0", 0),
+            ("2001:db8::1-2001:db8::2", 128),
+        ] {
+            assert_eq!(range(text).shortest_prefix(), length, "{text}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Which pool MetalLB takes the addresses of a Service from.
+//!
+//! Whether a pool still has free addresses is not known here: a pool that is full is passed over for the next one.
+
+use std::net::IpAddr;
+
+use super::{AddressPool, BalancedService, Family, MetalLb, Reservation, parse_address};
+
+/// Where the addresses of a Service come from, as pools by position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The Service asks for addresses of this pool.
+    Address(usize),
+    /// The Service asks for this pool.
+    Requested(usize),
+    /// The pools are reserved for the Service; each comes before the next, and those of one rank come in no order.
+    Reserved(Vec<Vec<usize>>),
+    /// Any of the pools that are reserved for nobody: MetalLB takes them in no order.
+    Any(Vec<usize>),
+}
+
+/// Why MetalLB gives a Service no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AllocationError {
+    /// The annotation and the field are both set.
+    #[error("the annotation `loadBalancerIPs` and `spec.loadBalancerIP` are both set: remove one")]
+    TwoRequests,
+    /// What is asked for is no address.
+    #[error("`{0}` is not an IP address")]
+    NotAnAddress(String),
+    /// No pool has the address.
+    #[error("no pool has the address {0}")]
+    NoPool(IpAddr),
+    /// No pool has all of the addresses.
+    #[error("the requested addresses are in different pools")]
+    SeveralPools,
+    /// The pool that is asked for does not exist.
+    #[error("there is no pool `{0}`")]
+    UnknownPool(String),
+    /// The address is not in the pool that is asked for.
+    #[error("the requested address is in pool `{actual}`, not in the requested pool `{requested}`")]
+    OtherPool {
+        /// The pool with the address.
+        actual: String,
+        /// The pool that is asked for.
+        requested: String,
+    },
+    /// The pool is reserved for others.
+    #[error("pool `{0}` is reserved for other Services by its `serviceAllocation`")]
+    Reserved(String),
+    /// The pool has no addresses of the Service's families.
+    #[error("pool `{0}` has no addresses of the Service's IP families")]
+    WrongFamily(String),
+    /// No pool assigns addresses by itself to this Service.
+    #[error("no pool gives addresses to a Service that asks for none")]
+    NoAutoAssign,
+}
+
+impl Origin {
+    /// The pools that the first choice is made from.
+    #[must_use]
+    pub fn first_choice(&self) -> &[usize] {
+        match self {
+            Self::Address(pool) | Self::Requested(pool) => std::slice::from_ref(pool),
+            Self::Reserved(ranks) => ranks.first().map_or(&[], Vec::as_slice),
+            Self::Any(pools) => pools,
+        }
+    }
+}
+
+/// Whether a pool is reserved for a Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    /// It is reserved for nobody.
+    Open,
+    /// It is reserved for this Service, among others.
+    Pinned,
+    /// It may be asked for, but comes into question for no Service by itself: its selectors select no namespace.
+    OnRequest,
+    /// It is reserved for others.
+    Other,
+}
+
+impl MetalLb<'_> {
+    /// Where the addresses of a Service come from when it gets new ones (`allocateIPs`, controller/service.go).
+    ///
+    /// # Errors
+    /// [`AllocationError`] if it gets none.
+    pub fn origin(&self, service: BalancedService<'_>) -> Result<Origin, AllocationError> {
+        let annotation = |name| {
+            let value = service.balancer.annotation(name, !self.version.reads_new_annotations());
+            value.filter(|value| !value.is_empty())
+        };
+        let field = Some(service.balancer.requested_address.as_str()).filter(|field| !field.is_empty());
+        let requested = annotation("address-pool");
+        let addresses = match (annotation("loadBalancerIPs"), field) {
+            (Some(_), Some(_)) => return Err(AllocationError::TwoRequests),
+            (Some(list), None) => addresses(list.split(',').map(str::trim))?,
+            (None, Some(one)) => addresses([one].into_iter())?,
+            (None, None) => Vec::new(),
+        };
+        if !addresses.is_empty() {
+            return self.origin_of(&addresses, requested, service).map(Origin::Address);
+        }
+        if let Some(name) = requested {
+            let found = self.configuration.pools.iter().position(|pool| pool.name == name);
+            let pool = found.ok_or_else(|| AllocationError::UnknownPool(name.to_owned()))?;
+            self.check_fit(pool, service)?;
+            let is_usable = self.configuration.pool(pool).is_some_and(|pool| self.suits(pool, service));
+            return if is_usable {
+                Ok(Origin::Requested(pool))
+            } else {
+                Err(AllocationError::WrongFamily(name.to_owned()))
+            };
+        }
+        self.automatic_origin(service)
+    }
+
+    fn origin_of(
+        &self,
+        addresses: &[IpAddr],
+        requested: Option<&str>,
+        service: BalancedService<'_>,
+    ) -> Result<usize, AllocationError> {
+        let mut pools = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            pools.push(self.configuration.pool_of(*address).ok_or(AllocationError::NoPool(*address))?);
+        }
+        let Some(pool) = pools.first().copied().filter(|pool| pools.iter().all(|other| other == pool)) else {
+            return Err(AllocationError::SeveralPools);
+        };
+        self.check_fit(pool, service)?;
+        let actual = self.configuration.pool(pool).map_or("", |pool| &pool.name);
+        match requested {
+            Some(requested) if requested != actual => {
+                Err(AllocationError::OtherPool { actual: actual.to_owned(), requested: requested.to_owned() })
+            }
+            _ => Ok(pool),
+        }
+    }
+
+    fn check_fit(&self, pool: usize, service: BalancedService<'_>) -> Result<(), AllocationError> {
+        match self.configuration.pool(pool) {
+            Some(pool) if fit(pool.reservation.as_ref(), service) == Fit::Other => {
+                Err(AllocationError::Reserved(pool.name.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reserved pools by rank; if none is reserved for the Service, any of the others.
+    fn automatic_origin(&self, service: BalancedService<'_>) -> Result<Origin, AllocationError> {
+        let automatic = |wanted: Fit| {
+            let pools = self.configuration.pools.iter().enumerate();
+            pools.filter(move |(_, pool)| {
+                pool.auto_assigns
+                    && fit(pool.reservation.as_ref(), service) == wanted
+                    && self.suits(pool, service)
+            })
+        };
+        let priority = |pool: &AddressPool| match pool.reservation.as_ref().map(|held| held.priority) {
+            Some(priority) if priority > 0 => priority,
+            _ => i64::MAX,
+        };
+        let mut pinned: Vec<(i64, usize)> =
+            automatic(Fit::Pinned).map(|(position, pool)| (priority(pool), position)).collect();
+        pinned.sort_unstable();
+        if !pinned.is_empty() {
+            let ranks = pinned.chunk_by(|(one, _), (other, _)| one == other);
+            return Ok(Origin::Reserved(
+                ranks.map(|rank| rank.iter().map(|(_, pool)| *pool).collect()).collect(),
+            ));
+        }
+        let open: Vec<usize> = automatic(Fit::Open).map(|(position, _)| position).collect();
+        if open.is_empty() { Err(AllocationError::NoAutoAssign) } else { Ok(Origin::Any(open)) }
+    }
+
+    /// Whether the pool has addresses of the families that the Service needs. Families that are not known yet suit.
+    fn suits(&self, pool: &AddressPool, service: BalancedService<'_>) -> bool {
+        let needed: Vec<Family> = service.balancer.families.iter().filter_map(|text| family(text)).collect();
+        // Before 0.14 a Service that prefers two stacks got either both or nothing.
+        let any_suits = service.balancer.prefers_dual_stack && self.version.reserves_pools();
+        needed.is_empty()
+            || needed.iter().all(|family| pool.has(*family))
+            || any_suits && needed.iter().any(|family| pool.has(*family))
+    }
+}
+
+/// Whether a pool is reserved for a Service (`isPoolCompatibleWithService`, `pinnedPoolsForService`).
+fn fit(reservation: Option<&Reservation>, service: BalancedService<'_>) -> Fit {
+    let Some(Reservation { namespaces, services, .. }) = reservation else {
+        return Fit::Open;
+    };
+    let labels = &service.service.metadata.labels;
+    let is_selected = services.is_empty() || services.iter().any(|selector| selector.matches(labels));
+    if !is_selected || !(namespaces.is_empty() || namespaces.contains(&service.key.namespace)) {
+        Fit::Other
+    } else if namespaces.is_empty() && services.is_empty() {
+        Fit::OnRequest
+    } else {
+        Fit::Pinned
+    }
+}
+
+fn addresses<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Vec<IpAddr>, AllocationError> {
+    texts
+        .map(|text| {
+            parse_address(text).ok_or_else(|| AllocationError::NotAnAddress(crate::escape::excerpt(text)))
+        })
+        .collect()
+}
+
+fn family(text: &str) -> Option<Family> {
+    match text {
+        "IPv4" => Some(Family::V4),
+        "IPv6" => Some(Family::V6),
+        _ => parse_address(text).map(Family::of),
+    }
+}

@@ -1,0 +1,147 @@
+//! The nodes as an election sees them, by position.
+
+use std::collections::BTreeSet;
+
+use crate::labels::{Labels, Selector};
+use crate::objects::NodeState;
+use crate::snapshot::{Inventory, Nodes, Source};
+
+/// The label that keeps a node from announcing, whatever its value.
+pub(crate) const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// A set of nodes by position.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct NodeSet(Vec<u64>);
+
+impl NodeSet {
+    pub(crate) fn insert(&mut self, position: usize) {
+        let (word, bit) = (position / 64, position % 64);
+        if self.0.len() <= word {
+            self.0.resize(word.saturating_add(1), 0);
+        }
+        if let Some(held) = self.0.get_mut(word) {
+            *held |= 1 << bit;
+        }
+    }
+
+    pub(crate) fn contains(&self, position: usize) -> bool {
+        self.0.get(position / 64).is_some_and(|word| word & (1 << (position % 64)) != 0)
+    }
+
+    pub(crate) fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(one, another)| one & another).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+}
+
+/// The nodes, in order of their names.
+#[derive(Debug)]
+pub(crate) struct NodeTable<'i> {
+    nodes: Nodes,
+    states: Vec<Option<&'i NodeState>>,
+    /// The nodes with a live speaker; `None` where speakers were not read.
+    speakers: Option<NodeSet>,
+}
+
+impl<'i> NodeTable<'i> {
+    /// The table, indexed by the label keys that `selectors` ask for.
+    pub(crate) fn new<'s>(
+        namespace: &str,
+        inventory: &'i Inventory,
+        selectors: impl Iterator<Item = &'s Selector>,
+    ) -> Self {
+        let keys: BTreeSet<_> = selectors.flat_map(Selector::keys).map(|(key, _)| key.clone()).collect();
+        let nodes = Nodes::new(&inventory.nodes, keys);
+        let states = inventory.nodes.keys().map(|name| inventory.node_states.get(name)).collect();
+        let mut table = Self { nodes, states, speakers: None };
+        if inventory.read.contains(&Source::Speakers) {
+            let live = inventory
+                .speakers
+                .iter()
+                .filter(|(key, speaker)| key.namespace == namespace && speaker.is_ready);
+            let mut set = NodeSet::default();
+            for position in live.filter_map(|(_, speaker)| table.position(&speaker.node)) {
+                set.insert(position);
+            }
+            table.speakers = Some(set);
+        }
+        table
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.nodes.position(name)
+    }
+
+    /// The node's name; empty for a position that is none.
+    pub(crate) fn name(&self, position: usize) -> &str {
+        self.nodes.at(position).map_or("", |(name, _)| name)
+    }
+
+    pub(crate) fn labels(&self, position: usize) -> Option<&Labels> {
+        self.nodes.at(position).map(|(_, labels)| labels)
+    }
+
+    /// The node's state, if there is anything to say about it.
+    pub(crate) fn state(&self, position: usize) -> Option<&'i NodeState> {
+        self.states.get(position).copied().flatten()
+    }
+
+    pub(crate) fn is_network_unavailable(&self, position: usize) -> bool {
+        self.state(position).is_some_and(|state| state.is_network_unavailable)
+    }
+
+    pub(crate) fn is_excluded(&self, position: usize) -> bool {
+        self.labels(position).is_some_and(|labels| labels.contains_key(EXCLUDE_LABEL))
+    }
+
+    /// Whether a live speaker runs on the node; `None` where speakers were not read.
+    pub(crate) fn has_speaker(&self, position: usize) -> Option<bool> {
+        self.speakers.as_ref().map(|speakers| speakers.contains(position))
+    }
+
+    /// The positions of the nodes that a selector selects.
+    pub(crate) fn selected<'t>(
+        &'t self,
+        selector: &'t Selector,
+    ) -> impl Iterator<Item = usize> + use<'t, 'i> {
+        self.nodes.selected_positions(selector)
+    }
+
+    /// The nodes that one of the selectors selects.
+    pub(crate) fn set_of(&self, selectors: &[Selector]) -> NodeSet {
+        let mut set = NodeSet::default();
+        for position in selectors.iter().flat_map(|selector| self.selected(selector)) {
+            set.insert(position);
+        }
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NodeSet;
+
+    #[test]
+    fn a_set_holds_what_was_put_in_and_nothing_else() {
+        let mut set = NodeSet::default();
+        assert!(set.is_empty() && !set.contains(0));
+        for position in [0, 63, 64, 1000] {
+            set.insert(position);
+        }
+        let held: Vec<usize> = (0..2000).filter(|position| set.contains(*position)).collect();
+        assert_eq!(held, [0, 63, 64, 1000]);
+        let mut other = NodeSet::default();
+        other.insert(65);
+        assert!(set.intersection(&other).is_empty() && other.intersection(&set).is_empty());
+        other.insert(64);
+        let both = set.intersection(&other);
+        assert!(both.contains(64) && !both.contains(65) && !both.contains(0));
+    }
+}

@@ -1,0 +1,141 @@
+//! The MetalLB versions whose decision is replayed, and where they differ.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A MetalLB version whose decision is replayed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MetalLbVersion {
+    /// 0.13.5.
+    V0_13_5,
+    /// 0.15.2.
+    V0_15_2,
+    /// 0.16.2, the newest.
+    #[default]
+    V0_16_2,
+}
+
+impl MetalLbVersion {
+    /// Every version, oldest first.
+    pub const ALL: [Self; 3] = [Self::V0_13_5, Self::V0_15_2, Self::V0_16_2];
+
+    /// The version's number.
+    #[must_use]
+    pub const fn number(self) -> &'static str {
+        match self {
+            Self::V0_13_5 => "0.13.5",
+            Self::V0_15_2 => "0.15.2",
+            Self::V0_16_2 => "0.16.2",
+        }
+    }
+
+    /// Whether the label `node.kubernetes.io/exclude-from-external-load-balancers` (since 0.14.2) and the condition
+    /// `NetworkUnavailable` (since 0.13.10) keep a node from announcing.
+    #[must_use]
+    pub const fn excludes_nodes(self) -> bool {
+        !matches!(self, Self::V0_13_5)
+    }
+
+    /// Whether an endpoint counts that terminates and still serves. Since 0.14.2.
+    #[must_use]
+    pub const fn counts_serving(self) -> bool {
+        !matches!(self, Self::V0_13_5)
+    }
+
+    /// Whether annotations with the prefix `metallb.io/` are read. Since 0.14.9.
+    #[must_use]
+    pub const fn reads_new_annotations(self) -> bool {
+        !matches!(self, Self::V0_13_5)
+    }
+
+    /// Whether pools can be reserved by `serviceAllocation`. Since 0.13.8.
+    #[must_use]
+    pub const fn reserves_pools(self) -> bool {
+        !matches!(self, Self::V0_13_5)
+    }
+
+    /// Whether `AddressPool`s are read. Up to 0.13.
+    #[must_use]
+    pub const fn reads_legacy_pools(self) -> bool {
+        matches!(self, Self::V0_13_5)
+    }
+
+    /// Whether every node counts as alive without a memberlist. Before 0.15.0, no node did.
+    #[must_use]
+    pub const fn runs_without_memberlist(self) -> bool {
+        !matches!(self, Self::V0_13_5)
+    }
+
+    /// Whether advertisements can select Services. Since 0.16.0.
+    #[must_use]
+    pub const fn selects_services(self) -> bool {
+        matches!(self, Self::V0_16_2)
+    }
+
+    /// Whether advertisements can prefer nodes. Since 0.16.2.
+    #[must_use]
+    pub const fn prefers_nodes(self) -> bool {
+        matches!(self, Self::V0_16_2)
+    }
+
+    /// Whether BGP advertisements of one pool must agree on `localPref`.
+    #[must_use]
+    pub const fn compares_local_pref(self) -> bool {
+        !matches!(self, Self::V0_13_5)
+    }
+
+    /// Whether each speaker parses the BGP advertisements of its own node only. Since 0.16.0.
+    #[must_use]
+    pub const fn parses_bgp_per_node(self) -> bool {
+        matches!(self, Self::V0_16_2)
+    }
+
+    /// Whether for BGP an endpoint address that is not ready in one slice is not ready in any. Up to 0.15.
+    #[must_use]
+    pub const fn unready_wins_for_bgp(self) -> bool {
+        !matches!(self, Self::V0_16_2)
+    }
+
+    /// Whether a range from an IPv4 to an IPv6 address is refused. Since 0.16.0; before, it holds no address.
+    #[must_use]
+    pub const fn refuses_mixed_ranges(self) -> bool {
+        matches!(self, Self::V0_16_2)
+    }
+}
+
+impl fmt::Display for MetalLbVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.number())
+    }
+}
+
+/// The version is none of those whose decision is replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown MetalLB version: use 0.13.5, 0.15.2 or 0.16.2")]
+pub struct UnknownVersion;
+
+impl FromStr for MetalLbVersion {
+    type Err = UnknownVersion;
+
+    fn from_str(text: &str) -> Result<Self, UnknownVersion> {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        Self::ALL.into_iter().find(|version| version.number() == text).ok_or(UnknownVersion)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MetalLbVersion;
+
+    #[test]
+    fn versions_are_read_back_with_and_without_the_v_and_no_other_is() {
+        for version in MetalLbVersion::ALL {
+            assert_eq!(version.number().parse(), Ok(version));
+            assert_eq!(format!("v{version}").parse(), Ok(version));
+        }
+        for text in ["", "v", "0.14.9", "0.16", "latest"] {
+            let error = text.parse::<MetalLbVersion>().unwrap_err();
+            assert_eq!(error.to_string(), "unknown MetalLB version: use 0.13.5, 0.15.2 or 0.16.2");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `EndpointSlice`s: which pods a Service reaches, and on which nodes.
+
+use serde::Deserialize;
+use smol_str::SmolStr;
+
+use super::Metadata;
+use crate::labels::tolerant::or_default;
+
+/// An `EndpointSlice` (`discovery.k8s.io/v1`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct EndpointSlice {
+    /// The label `kubernetes.io/service-name` names the Service.
+    #[serde(deserialize_with = "or_default")]
+    pub metadata: Metadata,
+    /// The endpoints.
+    #[serde(deserialize_with = "or_default")]
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One endpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Endpoint {
+    /// Its addresses.
+    #[serde(deserialize_with = "or_default")]
+    pub addresses: Vec<SmolStr>,
+    /// The node it runs on; empty where it is not known.
+    #[serde(deserialize_with = "or_default")]
+    pub node_name: SmolStr,
+    /// Whether it takes traffic.
+    #[serde(deserialize_with = "or_default")]
+    pub conditions: EndpointConditions,
+}
+
+/// The conditions of an endpoint. `None` means unknown, and each consumer reads that in its own way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct EndpointConditions {
+    /// Whether the endpoint is ready; `None` counts as ready.
+    pub ready: Option<bool>,
+    /// Whether the endpoint serves, also while it terminates.
+    pub serving: Option<bool>,
+}
+
+impl EndpointSlice {
+    /// The name of the Service, in the namespace of the slice; `None` where the label is missing or empty.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        let name = self.metadata.labels.get("kubernetes.io/service-name")?;
+        (!name.is_empty()).then_some(name.as_str())
+    }
+}
+
+impl EndpointConditions {
+    /// Whether the endpoint is ready.
+    #[must_use]
+    pub fn is_ready(self) -> bool {
+        self.ready.unwrap_or(true)
+    }
+
+    /// Whether the endpoint is ready, or serves while it terminates.
+    #[must_use]
+    pub fn can_serve(self) -> bool {
+        self.is_ready() || self.serving == Some(true)
+    }
+}

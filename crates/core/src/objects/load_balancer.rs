@@ -1,0 +1,113 @@
+//! What MetalLB reads of a Service to give it an address, and the addresses that it wrote.
+
+use serde::Deserialize;
+use smol_str::SmolStr;
+
+use crate::labels::Labels;
+use crate::labels::tolerant::{self, or_default};
+
+/// The part of a Service of type `LoadBalancer` that its address depends on.
+///
+/// [`Service`](super::Service) is what every review decodes. This is decoded for assessments only, from the same object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Whole")]
+pub struct LoadBalancer {
+    /// The annotations with a prefix of `MetalLB`'s own: `metallb.io/` or `metallb.universe.tf/`.
+    pub annotations: Labels,
+    /// `spec.loadBalancerIP`; empty where it is not set.
+    pub requested_address: String,
+    /// The first cluster IP of each family; where there is none, the families by name, as `spec.ipFamilies` lists them.
+    pub families: Vec<String>,
+    /// Whether `spec.ipFamilyPolicy` is `PreferDualStack`.
+    pub prefers_dual_stack: bool,
+    /// `status.loadBalancer.ingress`.
+    pub ingress: Vec<Ingress>,
+}
+
+/// One entry of `status.loadBalancer.ingress`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Ingress {
+    /// The address; empty where another controller wrote a host name.
+    #[serde(deserialize_with = "or_default")]
+    pub ip: String,
+    /// The host name; `MetalLB` announces no Service that has one.
+    #[serde(deserialize_with = "or_default")]
+    pub hostname: String,
+}
+
+impl LoadBalancer {
+    /// The value of an annotation, by its name without a prefix. The prefix `metallb.io/` wins where it is present, even
+    /// with an empty value (`valueForAnnotation`, controller/service.go, 0.16.2); `old_only` leaves it out, as MetalLB did
+    /// before 0.14.9. `None` where the annotation is not there.
+    #[must_use]
+    pub fn annotation(&self, name: &str, old_only: bool) -> Option<&str> {
+        let of = |prefix: &str| self.annotations.get(format!("{prefix}{name}").as_str()).map(SmolStr::as_str);
+        let new = if old_only { None } else { of("metallb.io/") };
+        new.or_else(|| of("metallb.universe.tf/"))
+    }
+}
+
+/// The object as it is stored.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Whole {
+    #[serde(deserialize_with = "or_default")]
+    metadata: Metadata,
+    #[serde(deserialize_with = "or_default")]
+    spec: Spec,
+    #[serde(deserialize_with = "or_default")]
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    #[serde(deserialize_with = "tolerant::strings")]
+    annotations: Labels,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    #[serde(rename = "loadBalancerIP", deserialize_with = "or_default")]
+    load_balancer_ip: String,
+    #[serde(rename = "clusterIPs", deserialize_with = "or_default")]
+    cluster_ips: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    ip_families: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    ip_family_policy: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    #[serde(deserialize_with = "or_default")]
+    load_balancer: Balancer,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Balancer {
+    #[serde(deserialize_with = "or_default")]
+    ingress: Vec<Ingress>,
+}
+
+impl From<Whole> for LoadBalancer {
+    fn from(whole: Whole) -> Self {
+        let is_ours =
+            |key: &SmolStr| key.starts_with("metallb.io/") || key.starts_with("metallb.universe.tf/");
+        let mut annotations = whole.metadata.annotations;
+        annotations.retain(|key, _| is_ours(key));
+        let Spec { load_balancer_ip, cluster_ips, ip_families, ip_family_policy } = whole.spec;
+        Self {
+            annotations,
+            requested_address: load_balancer_ip,
+            families: if cluster_ips.is_empty() { ip_families } else { cluster_ips },
+            prefers_dual_stack: ip_family_policy == "PreferDualStack",
+            ingress: whole.status.load_balancer.ingress,
+        }
+    }
+}

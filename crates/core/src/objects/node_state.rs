@@ -1,0 +1,74 @@
+//! What decides whether a node can announce, beyond its labels.
+
+use serde::Deserialize;
+use smol_str::SmolStr;
+
+use crate::labels::tolerant::or_default;
+
+/// The part of a Node that announcing depends on. Heartbeats change none of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Whole")]
+pub struct NodeState {
+    /// Whether the condition `NetworkUnavailable` is `True`.
+    pub is_network_unavailable: bool,
+    /// The taints that keep pods away: those with effect `NoSchedule` or `NoExecute`.
+    pub taints: Vec<Taint>,
+}
+
+/// One taint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Taint {
+    /// The key.
+    #[serde(deserialize_with = "or_default")]
+    pub key: SmolStr,
+    /// The value; often empty.
+    #[serde(deserialize_with = "or_default")]
+    pub value: SmolStr,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    #[serde(deserialize_with = "or_default")]
+    pub effect: SmolStr,
+}
+
+/// The object as it is stored.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Whole {
+    #[serde(deserialize_with = "or_default")]
+    spec: Spec,
+    #[serde(deserialize_with = "or_default")]
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Spec {
+    #[serde(deserialize_with = "or_default")]
+    taints: Vec<Taint>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    #[serde(deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Condition {
+    #[serde(rename = "type", deserialize_with = "or_default")]
+    kind: SmolStr,
+    #[serde(deserialize_with = "or_default")]
+    status: SmolStr,
+}
+
+impl From<Whole> for NodeState {
+    fn from(whole: Whole) -> Self {
+        let mut taints = whole.spec.taints;
+        taints.retain(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute"));
+        // The first condition of a type counts (`conditionStatus`, internal/k8s/nodes/nodes.go, 0.16.2).
+        let network = whole.status.conditions.iter().find(|condition| condition.kind == "NetworkUnavailable");
+        Self { is_network_unavailable: network.is_some_and(|condition| condition.status == "True"), taints }
+    }
+}

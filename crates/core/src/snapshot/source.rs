@@ -1,0 +1,73 @@
+//! The kinds of objects that an assessment is made of, each of which may be unreadable.
+
+use crate::objects::Resource;
+
+/// A kind of objects that can be read or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// Nodes: labels, conditions and taints.
+    Nodes,
+    /// The Services of gateways' namespaces, with their status.
+    Services,
+    /// The `EndpointSlice`s of gateways' namespaces.
+    EndpointSlices,
+    /// The pods of gateways' namespaces: labels and nodes.
+    Pods,
+    /// `IPAddressPool`s.
+    AddressPools,
+    /// `AddressPool`s. Where the cluster does not serve the kind, it is read and empty.
+    LegacyAddressPools,
+    /// `L2Advertisement`s.
+    L2Advertisements,
+    /// `BGPAdvertisement`s.
+    BgpAdvertisements,
+    /// The labels of namespaces.
+    Namespaces,
+    /// MetalLB's speaker pods.
+    Speakers,
+    /// `ServiceL2Status`es.
+    L2Statuses,
+}
+
+impl Source {
+    /// Every source.
+    pub const ALL: [Self; 11] = [
+        Self::Nodes,
+        Self::Services,
+        Self::EndpointSlices,
+        Self::Pods,
+        Self::AddressPools,
+        Self::LegacyAddressPools,
+        Self::L2Advertisements,
+        Self::BgpAdvertisements,
+        Self::Namespaces,
+        Self::Speakers,
+        Self::L2Statuses,
+    ];
+
+    /// The resource, as RBAC names it.
+    #[must_use]
+    pub const fn resource(self) -> Resource {
+        let (group, version, plural) = match self {
+            Self::Nodes => ("", "v1", "nodes"),
+            Self::Services => ("", "v1", "services"),
+            Self::EndpointSlices => ("discovery.k8s.io", "v1", "endpointslices"),
+            Self::Pods | Self::Speakers => ("", "v1", "pods"),
+            Self::AddressPools => ("metallb.io", "v1beta1", "ipaddresspools"),
+            Self::LegacyAddressPools => ("metallb.io", "v1beta1", "addresspools"),
+            Self::L2Advertisements => ("metallb.io", "v1beta1", "l2advertisements"),
+            Self::BgpAdvertisements => ("metallb.io", "v1beta1", "bgpadvertisements"),
+            Self::Namespaces => ("", "v1", "namespaces"),
+            Self::L2Statuses => ("metallb.io", "v1beta1", "servicel2statuses"),
+        };
+        Resource { group, version, plural }
+    }
+}
+
+/// The resource with its group, as `kubectl auth can-i list` takes it: `endpointslices.discovery.k8s.io`.
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Resource { group, plural, .. } = self.resource();
+        if group.is_empty() { f.write_str(plural) } else { write!(f, "{plural}.{group}") }
+    }
+}
