@@ -4,19 +4,19 @@ default:
     @just --list
 
 # Everything that CI runs.
-ci: format lint docs deny test image bench-smoke
+ci: format lint docs deny test full-test image bench-smoke
 
 # Is everything formatted?
 format:
-    cargo fmt --check
+    cargo fmt --all --check
 
 # Clippy, with warnings as errors.
 lint:
-    cargo clippy --locked --all-targets -- -D warnings
+    cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 
 # The API documentation, with warnings as errors.
 docs:
-    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
 # Licences, bans and sources of the dependencies.
 deny:
@@ -26,18 +26,13 @@ deny:
 advisories:
     cargo deny --locked check advisories
 
-# All tests, the real API server and Helm included. They are built on the first run, which needs Go.
+# The tests that need Rust alone.
 test:
-    cargo test --locked
+    cargo test --locked --no-fail-fast
 
-# The client's address through real packets, with and without Lockstep: as root, with iproute2, nftables and haproxy.
-e2e:
-    LOCKSTEP_E2E=require cargo test --locked --test e2e
-
-# The tests that need no server: seconds.
-quick:
-    cargo test --locked --lib --test selector_reasoning --test docs
-    cargo test --locked --test cases by_the_rules
+# The tests that also need Go, or root with iproute2, nftables and haproxy: control_plane, chart, packets.
+full-test *PROGRAMS:
+    tests/full.sh {{PROGRAMS}}
 
 # Changes what decides, one place at a time, and names the changes that no test notices (.cargo/mutants.toml). Hours; needs cargo-mutants.
 mutants *ARGS:
@@ -48,8 +43,8 @@ mutants *ARGS:
 coverage:
     cargo llvm-cov --locked --fail-under-lines 95 \
         --ignore-filename-regex 'src/(audit|certs|cli|cluster|gathering|main|manifests|server|telemetry|webhook)' \
-        --lib --test admission --test cases --test remedies --test selector_reasoning \
-        -- --skip over_https --skip by_the_api_server --skip by_check
+        --lib --test offline \
+        -- --skip by_check --skip check:: --skip docs::
 
 # The chart's copy of the definition of topologies.
 crd:
@@ -61,11 +56,12 @@ audit-schema:
 
 # The reference of the command line.
 cli-docs:
-    LOCKSTEP_BLESS=1 cargo test --locked --test docs -- the_reference_is
+    LOCKSTEP_BLESS=1 cargo test --locked --test offline -- the_reference_is
 
 # What is made of the chart and kept beside it: the table in its README, and the snapshots. Read what git shows.
 chart-docs:
-    LOCKSTEP_BLESS=1 cargo test --locked --test chart -- the_readmes_table what_is_rendered
+    LOCKSTEP_BLESS=1 cargo test --locked --test offline -- the_readmes_table
+    LOCKSTEP_BLESS=1 cargo test --locked --features full-tests --test chart -- what_is_rendered
 
 # The image, built and checked without a container engine.
 image:

@@ -10,8 +10,6 @@
 
 #[path = "webhook/hosted.rs"]
 mod hosted;
-#[path = "../tests/support/https.rs"]
-mod https;
 #[path = "webhook/load.rs"]
 mod load;
 #[path = "webhook/memory.rs"]
@@ -23,6 +21,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use load::{Load, Ratio};
+use lockstep_test_support::https;
 use process::Server;
 
 /// How much is measured.

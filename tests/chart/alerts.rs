@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::helm::{Helm, text, the};
+use lockstep_test_support::helm::{Helm, text, the};
 
 /// The rules of the rendered PrometheusRule.
 fn rules() -> Vec<Value> {

@@ -5,7 +5,7 @@ use lockstep::server::Limits;
 use lockstep::topology::{BUILT_IN, GatewayTopology, GatewayTopologySpec};
 use serde_json::{Value, json};
 
-use super::helm::{Helm, NAMESPACE, chart, text, the};
+use lockstep_test_support::helm::{Helm, NAMESPACE, chart, text, the};
 
 #[test]
 fn the_definition_is_the_programs() {

@@ -5,11 +5,11 @@ use base64::Engine;
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, apply, gateway_pod, labelled, namespace, read};
-use super::helm::{Helm, NAMESPACE, chart, text};
-use crate::support::api::{self, call};
-use crate::support::control_plane::{MetalLb, Options};
-use crate::support::wait;
+use lockstep_test_support::api::{self, call};
+use lockstep_test_support::control_plane::{MetalLb, Options};
+use lockstep_test_support::helm::{Helm, NAMESPACE, chart, text};
+use lockstep_test_support::release::{Cluster, apply, gateway_pod, labelled, namespace, read};
+use lockstep_test_support::wait;
 
 const INSTANCE: &str = "app.kubernetes.io/instance=lockstep";
 const SECRET: &str = "/api/v1/namespaces/lockstep-system/secrets/lockstep-ca";
@@ -122,7 +122,7 @@ async fn the_definition_can_be_applied_over_what_helm_installed() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     cluster.install(&[]);
-    let crd = super::helm::objects(&text("crds/gatewaytopologies.yaml")).remove(0);
+    let crd = lockstep_test_support::helm::objects(&text("crds/gatewaytopologies.yaml")).remove(0);
     // docs/operation.md, "Upgrade": `kubectl apply --server-side --force-conflicts`.
     let answer = apply(&client, &crd, "kubectl", "&force=true").await;
     assert!(answer.status.is_success(), "{}", answer.body);

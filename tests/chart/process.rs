@@ -8,15 +8,15 @@ use base64::prelude::BASE64_STANDARD;
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::account::{Account, Grant, USER, granted, qualified};
 use super::alerts;
-use super::cluster::{Cluster, apply, arguments, gateway_pod, namespace, read};
-use super::helm::{NAMESPACE, objects, the};
-use crate::support::api::{self, call};
-use crate::support::control_plane::{AuditLevel, MetalLb, Options};
-use crate::support::https::{Connection, get, trusting};
-use crate::support::serve::Serve;
-use crate::support::wait;
+use lockstep_test_support::account::{Account, Grant, USER, granted, qualified};
+use lockstep_test_support::api::{self, call};
+use lockstep_test_support::control_plane::{AuditLevel, MetalLb, Options};
+use lockstep_test_support::helm::{NAMESPACE, objects, the};
+use lockstep_test_support::https::{Connection, get, trusting};
+use lockstep_test_support::release::{Cluster, apply, arguments, gateway_pod, namespace, read};
+use lockstep_test_support::serve::Serve;
+use lockstep_test_support::wait;
 
 /// The API server of this test calls an address of this machine, so the certificates must be good for it.
 const VALUES: &[&str] = &["--set", "extraArgs={--tls-name=127.0.0.1,--tls-name=localhost}"];

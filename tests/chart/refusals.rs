@@ -1,6 +1,6 @@
 //! Values that are wrong are refused before anything reaches a cluster, with a sentence that tells what to do.
 
-use super::helm::{Helm, NAMESPACE, chart};
+use lockstep_test_support::helm::{Helm, NAMESPACE, chart};
 
 /// What Helm says to values that it must not take.
 fn refused(namespace: &str, values: &[&str]) -> String {

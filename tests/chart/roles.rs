@@ -4,12 +4,12 @@ use axum::http::{Method, StatusCode};
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::account::{Account, Grant, granted};
-use super::cluster::{Cluster, namespace};
-use super::helm::Helm;
-use crate::support::api::{Answer, call};
-use crate::support::control_plane::{MetalLb, Options};
-use crate::support::wait;
+use lockstep_test_support::account::{Account, Grant, granted};
+use lockstep_test_support::api::{Answer, call};
+use lockstep_test_support::control_plane::{MetalLb, Options};
+use lockstep_test_support::helm::Helm;
+use lockstep_test_support::release::{Cluster, namespace};
+use lockstep_test_support::wait;
 
 /// Every right there is: where, what, which one, and the verbs. `gateway` and `metallb` are everywhere, unless
 /// roles in their namespaces were asked for.
@@ -59,7 +59,7 @@ fn no_right_is_granted_that_is_not_in_the_table_and_none_is_missing() {
     let helm = Helm::offline();
     assert_eq!(granted(&helm.render("default", &[])), table(false));
     assert_eq!(granted(&helm.render("default", &["--set", "rbac.namespaced=true"])), table(true));
-    for values in super::helm::VALUES {
+    for values in lockstep_test_support::helm::VALUES {
         let rendered = granted(&helm.render(values, &[]));
         assert!(rendered.iter().all(|grant| !format!("{grant:?}").contains('*')), "{values}: {rendered:?}");
     }

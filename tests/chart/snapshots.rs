@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::helm::{Helm, VALUES, chart, text};
-use crate::support::held::assert_file_holds;
+use lockstep_test_support::held::assert_file_holds;
+use lockstep_test_support::helm::{Helm, VALUES, chart, text};
 
 /// Functions whose answer is another one each time, or in each cluster.
 const MOODS: [&str; 8] = ["lookup", "genCA", "genSelf", "genSigned", "genPrivate", "rand", "now", "uuidv4"];
@@ -49,7 +49,8 @@ fn no_ca_is_rendered_where_the_replicas_make_it() {
 fn the_chart_passes_helms_own_check() {
     let helm = Helm::offline();
     for values in VALUES {
-        helm.run(&["lint", "--strict", &chart(""), "-f", &super::helm::values_file(values)]).unwrap();
+        helm.run(&["lint", "--strict", &chart(""), "-f", &lockstep_test_support::helm::values_file(values)])
+            .unwrap();
     }
     assert!(text("Chart.yaml").contains(&format!("appVersion: {}\n", env!("CARGO_PKG_VERSION"))));
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, apply, namespace};
-use super::helm::{Helm, NAMESPACE, VALUES, objects, text};
-use crate::support::api;
-use crate::support::control_plane::Options;
+use lockstep_test_support::api;
+use lockstep_test_support::control_plane::Options;
+use lockstep_test_support::helm::{Helm, NAMESPACE, VALUES, objects, text};
+use lockstep_test_support::release::{Cluster, apply, namespace};
 
 /// Groups whose definitions are not here: these objects are held by the snapshots alone.
 const ELSEWHERE: [&str; 2] = ["monitoring.coreos.com/v1", "cert-manager.io/v1"];
@@ -46,7 +46,8 @@ async fn strict_is_strict() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     namespace(&client, NAMESPACE).await;
-    let mut deployment = super::helm::the("Deployment", &Helm::offline().render("default", &[]));
+    let mut deployment =
+        lockstep_test_support::helm::the("Deployment", &Helm::offline().render("default", &[]));
     deployment["spec"]["template"]["spec"]["terminationGracePeriod"] = json!(30);
     let answer = apply(&client, &deployment, "strict", "&dryRun=All").await;
     assert!(answer.body["message"].as_str().unwrap().contains("terminationGracePeriod"), "{}", answer.body);
@@ -59,7 +60,8 @@ async fn nothing_is_filled_into_a_webhook_configuration() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
-        let object = super::helm::the(kind, &objects(&Helm::offline().template("default", &[])));
+        let object =
+            lockstep_test_support::helm::the(kind, &objects(&Helm::offline().template("default", &[])));
         let stored = apply(&client, &object, "strict", "").await.body;
         let sorted = |webhooks: &Value| {
             let mut webhooks = webhooks.as_array().unwrap().clone();

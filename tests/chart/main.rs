@@ -1,0 +1,13 @@
+//! The chart: what real Helm renders of it, and what becomes of that in a real API server. The first run builds
+//! Helm and the API server, which takes Go.
+
+#![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
+
+mod alerts;
+mod definition;
+mod life;
+mod process;
+mod refusals;
+mod roles;
+mod snapshots;
+mod strict;

@@ -1,0 +1,208 @@
+//! A Secret, two webhook configurations, and replicas that keep an authority in them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use kube::Client;
+use lockstep::certs;
+use lockstep::certs::authority::Lifetimes;
+use lockstep::cluster::authority::{self, Metrics, Outlets, Settings};
+use prometheus_client::registry::Registry;
+use rustls::ServerConfig;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use lockstep_test_support::api::{self, call, create};
+use lockstep_test_support::wait::until_so;
+
+pub const NAMESPACE: &str = "lockstep-system";
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+pub async fn create_namespace(client: &Client) {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    create(client, &namespace).await;
+}
+
+/// A Secret and two configurations of one name.
+#[derive(Clone)]
+pub struct World {
+    pub client: Client,
+    pub name: String,
+}
+
+impl World {
+    /// Everything there, and nothing in it.
+    pub async fn create(client: &Client, name: &str) -> Self {
+        let world = Self { client: client.clone(), name: name.to_owned() };
+        world.create_secret().await;
+        world.create_configurations().await;
+        world
+    }
+
+    pub async fn create_secret(&self) {
+        create(&self.client, &self.secret_manifest()).await;
+    }
+
+    pub async fn delete_secret(&self) {
+        let deleted = api::delete(&self.client, &self.secret_manifest()).await;
+        assert_eq!(deleted.status, StatusCode::OK);
+    }
+
+    /// Two webhooks each, one of which has a bundle of its own.
+    pub async fn create_configurations(&self) {
+        for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+            create(&self.client, &self.configuration_manifest(kind)).await;
+        }
+    }
+
+    pub async fn delete_configurations(&self) {
+        for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+            let deleted = api::delete(&self.client, &self.configuration_manifest(kind)).await;
+            assert_eq!(deleted.status, StatusCode::OK);
+        }
+    }
+
+    fn secret_manifest(&self) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+            "metadata": {"name": self.name, "namespace": NAMESPACE, "labels": {"app": "lockstep"}},
+        })
+    }
+
+    fn configuration_manifest(&self, kind: &str) -> Value {
+        let webhook = |name: &str| {
+            json!({
+                "name": format!("{name}.lockstep.dev"),
+                "clientConfig": {"service": {"namespace": NAMESPACE, "name": "lockstep", "path": "/x"}},
+                "rules": [{
+                    "apiGroups": ["example.com"], "apiVersions": ["v1"], "resources": ["nothing"],
+                    "operations": ["CREATE"],
+                }],
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+            })
+        };
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+            "metadata": {"name": self.name, "annotations": {"example.com/kept": "yes"}},
+            "webhooks": [webhook("one"), webhook("two")],
+        })
+    }
+
+    /// A replica that works on this world.
+    pub fn replica(&self) -> Replica {
+        self.replica_as(self.client.clone(), Lifetimes::default())
+    }
+
+    pub fn replica_as(&self, client: Client, lifetimes: Lifetimes) -> Replica {
+        let settings = Settings {
+            secret: format!("{NAMESPACE}/{}", self.name).parse().unwrap(),
+            configuration: self.name.clone(),
+            names: vec!["lockstep.lockstep-system.svc".to_owned()],
+            lifetimes,
+        };
+        let placeholder = certs::self_made::self_made(&[]).unwrap().pair.config;
+        let (tls, served) = watch::channel(placeholder);
+        let (ready, readiness) = watch::channel(Err("nothing was done yet".to_owned()));
+        let (certificates, metrics) = (certs::Metrics::default(), Metrics::default());
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let relied_on = watch::channel(None).0;
+        let outlets = Outlets { tls, relied_on, ready, certificates, metrics };
+        let task = tokio::spawn(authority::keep(client, settings, outlets));
+        Replica { task, served, readiness, registry }
+    }
+
+    pub async fn secret(&self) -> Value {
+        self.get(&api::path_of(&self.secret_manifest())).await
+    }
+
+    /// The Secret's data, decoded.
+    pub async fn data(&self, key: &str) -> Option<String> {
+        let secret = self.secret().await;
+        let value = BASE64_STANDARD.decode(secret["data"][key].as_str()?).unwrap();
+        Some(String::from_utf8(value).unwrap())
+    }
+
+    pub async fn patch_secret(&self, patch: &Value) {
+        self.patch(&api::path_of(&self.secret_manifest()), "application/merge-patch+json", patch).await;
+    }
+
+    /// Both configurations.
+    pub async fn configurations(&self) -> [Value; 2] {
+        let [mutating, validating] = self.configuration_paths();
+        [self.get(&mutating).await, self.get(&validating).await]
+    }
+
+    pub fn configuration_paths(&self) -> [String; 2] {
+        ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]
+            .map(|kind| api::path_of(&self.configuration_manifest(kind)))
+    }
+
+    /// Every `caBundle` of both configurations, decoded.
+    pub async fn bundles(&self) -> Vec<String> {
+        let decode = |webhook: &Value| {
+            let bundle = webhook["clientConfig"]["caBundle"].as_str().unwrap_or_default();
+            String::from_utf8(BASE64_STANDARD.decode(bundle).unwrap()).unwrap()
+        };
+        let configurations = self.configurations().await;
+        configurations.iter().flat_map(|one| one["webhooks"].as_array().unwrap()).map(decode).collect()
+    }
+
+    pub async fn patch(&self, path: &str, content_type: &str, patch: &Value) {
+        let answer = call(&self.client, Method::PATCH, path, content_type, patch).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = call(&self.client, Method::GET, path, "application/json", &Value::Null).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.body
+    }
+}
+
+/// Waits until something is so.
+pub async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
+    assert!(until_so(is_so).await, "never so: {what}");
+}
+
+/// One replica's keeping of the authority, as a task. It ends when dropped.
+pub struct Replica {
+    task: JoinHandle<()>,
+    pub served: watch::Receiver<Arc<ServerConfig>>,
+    pub readiness: watch::Receiver<Result<(), String>>,
+    registry: Registry,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Replica {
+    pub async fn ready(&mut self) {
+        let ready = tokio::time::timeout(DEADLINE, self.readiness.wait_for(Result::is_ok)).await;
+        drop(ready.expect("it becomes ready in time").unwrap());
+    }
+
+    /// The serial number of the CA that signed what is served.
+    pub fn issuer(&self) -> Option<String> {
+        let metrics = self.metrics();
+        let mut series = metrics.lines().filter_map(|line| line.strip_prefix("tls_issuer_info{serial=\""));
+        let issuer = series.next()?.split_once('"')?.0.to_owned();
+        assert!(series.next().is_none(), "there is one issuer at a time");
+        Some(issuer)
+    }
+
+    pub fn metrics(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text
+    }
+}

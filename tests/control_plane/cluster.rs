@@ -1,0 +1,305 @@
+//! Watches on a real API server: what facts come of it, and what an account must be allowed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use kube::{Client, CustomResourceExt};
+use lockstep::cluster::{self, WatchMetrics};
+use lockstep::objects::{L2Advertisement, Object, Pod};
+use lockstep::rules::{Change, Operation};
+use lockstep::snapshot::{ObjectKey, Snapshot};
+use lockstep::topology::GatewayTopology;
+use lockstep_test_support::api::{self, create};
+use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
+use lockstep_test_support::wait;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a change may take to be seen: moments, on a machine that has nothing else to do.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The watches under test.
+struct Watches {
+    facts: watch::Receiver<Option<Arc<Snapshot>>>,
+    registry: Registry,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), cluster::Error>>,
+}
+
+impl Watches {
+    fn start(client: Client) -> Self {
+        let (publish, facts) = watch::channel(None);
+        let (metrics, shutdown) = (WatchMetrics::default(), CancellationToken::new());
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let task =
+            tokio::spawn(cluster::run(client, publish, metrics, cluster::STALE_AFTER, shutdown.clone()));
+        Self { facts, registry, shutdown, task }
+    }
+
+    /// Waits for facts of which `wanted` holds.
+    async fn until(&mut self, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        let is_wanted = |facts: &Option<Arc<Snapshot>>| facts.as_ref().is_some_and(|facts| wanted(facts));
+        let found = tokio::time::timeout(DEADLINE, self.facts.wait_for(is_wanted)).await;
+        let facts = found.unwrap_or_else(|_| panic!("not seen: {what}")).unwrap();
+        facts.clone().unwrap()
+    }
+
+    /// Waits for metrics that have a line that starts like this.
+    async fn until_counted(&self, line: &str) {
+        assert!(wait::until_so(async || self.counts(line)).await, "{line} is not in\n{}", self.metrics());
+    }
+
+    fn counts(&self, line: &str) -> bool {
+        self.metrics().lines().any(|held| held.starts_with(line))
+    }
+
+    fn metrics(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+async fn install_topologies(control_plane: &ControlPlane) {
+    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
+    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
+}
+
+async fn create_namespaces(client: &Client) {
+    for name in ["istio-system", "metallb-system"] {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        create(client, &namespace).await;
+    }
+}
+
+async fn delete(client: &Client, object: &Value) {
+    assert_eq!(api::delete(client, object).await.status, StatusCode::OK);
+}
+
+fn topology(spec: &Value) -> Value {
+    json!({
+        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GatewayTopology",
+        "metadata": {"name": "one"}, "spec": spec,
+    })
+}
+
+fn node(name: &str, value: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": {"loadbalancerIPs.metallb.io": value}},
+    })
+}
+
+fn advertisement(name: &str) -> Value {
+    json!({
+        "apiVersion": "metallb.io/v1beta1", "kind": "L2Advertisement",
+        "metadata": {"name": name, "namespace": "metallb-system"},
+        "spec": {"ipAddressPoolSelectors": [{"matchLabels": {"tier": "edge"}}]},
+    })
+}
+
+fn pool() -> Value {
+    json!({
+        "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+        "metadata": {"name": "default-pool", "namespace": "metallb-system", "labels": {"tier": "edge"}},
+        "spec": {"addresses": ["192.0.2.0/28"]},
+    })
+}
+
+fn pod(name: &str, app: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "namespace": "istio-system",
+            "labels": {"app": app, "istio": "ingressgateway", "canary": "yes"},
+        },
+        "spec": {"containers": [{"name": "proxy", "image": "istio/proxyv2"}]},
+    })
+}
+
+fn service() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "gateway", "namespace": "istio-system", "labels": {"who": "gateway"}},
+        "spec": {"type": "LoadBalancer", "selector": {"canary": "yes"}, "ports": [{"port": 80}]},
+    })
+}
+
+fn creation(namespace: &str, object: Object) -> Change {
+    Change {
+        operation: Operation::Create,
+        namespace: namespace.to_owned(),
+        name: "some".to_owned(),
+        object,
+        old: None,
+    }
+}
+
+fn knows_pods(facts: &Snapshot, namespace: &str) -> bool {
+    facts.know(&creation(namespace, Object::Pod(Pod::default())))
+}
+
+fn knows_advertisements(facts: &Snapshot) -> bool {
+    let object = Object::L2Advertisement(L2Advertisement::default());
+    facts.know(&creation("metallb-system", object))
+}
+
+fn is_announced_by(facts: &Snapshot, name: &str) -> bool {
+    let key = ObjectKey { namespace: "metallb-system".to_owned(), name: name.to_owned() };
+    let mut pools = facts.topologies().iter().flat_map(|topology| &topology.pools);
+    pools.any(|pool| pool.advertisements.contains(&key))
+}
+
+fn node_value<'f>(facts: &'f Snapshot, name: &str) -> Option<&'f str> {
+    let labels = facts.nodes().labels(name)?;
+    labels.get("loadbalancerIPs.metallb.io").map(smol_str::SmolStr::as_str)
+}
+
+#[tokio::test]
+async fn facts_follow_the_cluster() {
+    let control_plane = ControlPlane::start().await.unwrap();
+    install_topologies(&control_plane).await;
+    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    create_namespaces(&client).await;
+    let gateway = pod("gateway", "istio-ingressgateway");
+    for object in [node("a", "arp"), pool(), service(), gateway, pod("other", "other")] {
+        create(&client, &object).await;
+    }
+
+    let mut watches = Watches::start(client.clone());
+    let facts = watches.until("the first facts", |_| true).await;
+    assert!(facts.topologies().is_empty());
+    assert_eq!(node_value(&facts, "a"), Some("arp"));
+
+    create(&client, &topology(&json!({}))).await;
+    watches.until_counted("topologies_enforced 1").await;
+    let facts = watches.until("the topology", |facts| !facts.topologies().is_empty()).await;
+    assert!(knows_pods(&facts, "istio-system") && knows_advertisements(&facts));
+    // The Service is the gateway's only because of a label that the live pod carries.
+    let services: Vec<_> = facts.topologies()[0].services.iter().collect();
+    assert_eq!(services.len(), 1);
+    assert_eq!(services[0]["who"], "gateway");
+    for line in [
+        "topologies_invalid 0",
+        "objects{kind=\"Pod\"} 1",
+        "objects{kind=\"Service\"} 1",
+        "objects{kind=\"IPAddressPool\"} 1",
+        "watch_last_contact_timestamp_seconds{kind=\"Pod\"} 1",
+    ] {
+        watches.until_counted(line).await;
+    }
+
+    create(&client, &advertisement("edge")).await;
+    watches.until("a new advertisement", |facts| is_announced_by(facts, "edge")).await;
+    api::change(&client, &node("a", "arp"), &node("a", "bgp")).await;
+    watches.until("a changed label", |facts| node_value(facts, "a") == Some("bgp")).await;
+    create(&client, &node("b", "arp")).await;
+    watches.until("a new node", |facts| node_value(facts, "b").is_some()).await;
+    delete(&client, &node("a", "bgp")).await;
+    watches.until("a node that went", |facts| node_value(facts, "a").is_none()).await;
+    delete(&client, &advertisement("edge")).await;
+    watches.until("an advertisement that went", |facts| !is_announced_by(facts, "edge")).await;
+    delete(&client, &topology(&json!({}))).await;
+    watches.until("a topology that went", |facts| facts.topologies().is_empty()).await;
+    watches.until_counted("objects{kind=\"Pod\"} 0").await;
+    watches.stop().await;
+}
+
+#[tokio::test]
+async fn kinds_may_be_installed_later_and_removed_again() {
+    let control_plane = ControlPlane::start().await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    create_namespaces(&client).await;
+    let mut watches = Watches::start(client.clone());
+    watches.until_counted("watch_errors_total{kind=\"GatewayTopology\"} 1").await;
+    assert!(watches.facts.borrow().is_none());
+
+    install_topologies(&control_plane).await;
+    create(&client, &topology(&json!({}))).await;
+    let facts = watches
+        .until("pods without MetalLB", |facts| {
+            !facts.topologies().is_empty() && knows_pods(facts, "istio-system")
+        })
+        .await;
+    // A request about an advertisement would prove these facts wrong.
+    assert!(!knows_advertisements(&facts));
+
+    control_plane.install_metallb(MetalLb::V0_13_5).await.unwrap();
+    watches.until("MetalLB", knows_advertisements).await;
+    create(&client, &pool()).await;
+    create(&client, &advertisement("edge")).await;
+    watches.until("an advertisement", |facts| is_announced_by(facts, "edge")).await;
+
+    let name = "l2advertisements.metallb.io";
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name},
+    });
+    delete(&client, &definition).await;
+    watches.until("that MetalLB went", |facts| !knows_advertisements(facts)).await;
+    watches.stop().await;
+}
+
+/// The least that an account must be allowed for the watches to work. The namespaced part comes late.
+#[tokio::test]
+async fn a_namespace_is_pending_until_its_roles_allow_its_watches() {
+    let control_plane = ControlPlane::start().await.unwrap();
+    install_topologies(&control_plane).await;
+    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    create_namespaces(&client).await;
+    create(&client, &pod("gateway", "istio-ingressgateway")).await;
+    create(&client, &topology(&json!({}))).await;
+    let nodes = may_watch("", &["nodes"]);
+    let topologies = may_watch("lockstep.dev", &["gatewaytopologies"]);
+    grant(&client, None, &[nodes, topologies]).await;
+
+    let mut watches = Watches::start(control_plane.client_as("alice").await.unwrap());
+    let facts = watches.until("the topology", |facts| !facts.topologies().is_empty()).await;
+    assert!(knows_pods(&facts, "elsewhere"));
+    assert!(!knows_pods(&facts, "istio-system") && !knows_pods(&facts, "metallb-system"));
+    assert!(watches.counts("topologies_enforced 0"));
+
+    let gateway = may_watch("", &["pods", "services"]);
+    grant(&client, Some("istio-system"), &[gateway]).await;
+    let metallb = may_watch("metallb.io", &["ipaddresspools", "l2advertisements"]);
+    grant(&client, Some("metallb-system"), &[metallb]).await;
+    watches.until("gateway pods", |facts| knows_pods(facts, "istio-system")).await;
+    watches.until("advertisements", knows_advertisements).await;
+    watches.until_counted("objects{kind=\"Pod\"} 1").await;
+    watches.stop().await;
+}
+
+fn may_watch(group: &str, resources: &[&str]) -> Value {
+    json!({"apiGroups": [group], "resources": resources, "verbs": ["list", "watch"]})
+}
+
+/// Grants `alice` the rules, in one namespace or for the cluster.
+async fn grant(client: &Client, namespace: Option<&str>, rules: &[Value]) {
+    let (group, scope) = ("rbac.authorization.k8s.io", namespace.map_or("Cluster", |_| ""));
+    let object = |kind: &str, rest: Value| {
+        let mut object = json!({
+            "apiVersion": format!("{group}/v1"),
+            "kind": format!("{scope}{kind}"),
+            "metadata": {"name": "lockstep", "namespace": namespace},
+        });
+        object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        object
+    };
+    create(client, &object("Role", json!({"rules": rules}))).await;
+    let binding = json!({
+        "roleRef": {"apiGroup": group, "kind": format!("{scope}Role"), "name": "lockstep"},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": "alice"}],
+    });
+    create(client, &object("RoleBinding", binding)).await;
+}

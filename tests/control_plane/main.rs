@@ -1,0 +1,16 @@
+//! Tests against a real control plane: etcd and kube-apiserver, and Prometheus' promtool. The first run builds
+//! them, which takes Go.
+
+#![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
+
+mod audit;
+mod cases;
+mod certificates;
+mod cluster;
+mod faults;
+mod metrics;
+mod replicas;
+mod rotation;
+mod serve;
+mod status;
+mod topologies;

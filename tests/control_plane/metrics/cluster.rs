@@ -1,0 +1,137 @@
+//! What is exported of a cluster, and the alerts on it.
+
+use std::path::Path;
+
+use axum::http::Method;
+use kube::{Client, CustomResourceExt};
+use lockstep::topology::GatewayTopology;
+use serde_json::{Value, json};
+
+use super::course::{Alert, Course, POD};
+use super::page::Page;
+use super::{rights, selectors, table};
+use lockstep_test_support::api::{call, create, path_of};
+use lockstep_test_support::control_plane::ControlPlane;
+use lockstep_test_support::helm::NAMESPACE;
+use lockstep_test_support::reviews::{connect, gateway_pod};
+use lockstep_test_support::serve::Serve;
+use lockstep_test_support::wait;
+
+const CONTACT: &str = "lockstep_watch_last_contact_timestamp_seconds";
+const GUARDED: &str = "lockstep_topologies_guarded";
+const INVALID: &str = "lockstep_topologies_invalid";
+
+/// A cluster that nothing listens for: port 1 is nobody's.
+const NOBODY: &str = "apiVersion: v1
+kind: Config
+clusters: [{name: nobody, cluster: {server: 'https://127.0.0.1:1'}}]
+users: [{name: nobody, user: {token: none}}]
+contexts: [{name: nobody, context: {cluster: nobody, user: nobody}}]
+current-context: nobody
+";
+
+pub fn topology(spec: &Value) -> Value {
+    json!({
+        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GatewayTopology",
+        "metadata": {"name": "ingress"}, "spec": spec,
+    })
+}
+
+/// The definition of an old version, which lets everything pass.
+fn lenient_definition() -> String {
+    let mut definition = serde_json::to_value(GatewayTopology::crd()).unwrap();
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] =
+        json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    definition.to_string()
+}
+
+async fn delete(client: &Client, object: &Value) {
+    let answer = call(client, Method::DELETE, &path_of(object), "application/json", &Value::Null).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+/// A replica that has never reached its cluster: before and after two reviews.
+async fn lost() -> [Page; 3] {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, NOBODY).unwrap();
+    let serve = Serve::on_cluster(&kubeconfig).await;
+    let before = Page::with(&serve.admin, CONTACT, &[("kind", "GatewayTopology")], 1.0).await;
+    let mut pages = vec![before];
+    for asked in [1.0, 2.0] {
+        let answer = connect(&serve).await.post("/validate", gateway_pod().to_string()).await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        let not_synced = [("reason", "not_synced")];
+        pages.push(Page::with(&serve.admin, "lockstep_reviews_unanswered_total", &not_synced, asked).await);
+    }
+    pages.try_into().unwrap()
+}
+
+/// A replica in a cluster without webhook configurations: with a topology, with one that it cannot use, with none.
+async fn found(kubeconfig: &Path, client: &Client) -> [Page; 3] {
+    let serve = Serve::start(&["--webhook-configuration", "lockstep"], Some(kubeconfig)).await;
+    wait::until_ready(&serve.admin).await;
+    create(client, &topology(&json!({}))).await;
+    wait::until_enforced(&serve.admin, 1).await;
+    let answer = connect(&serve).await.post("/validate", gateway_pod().to_string()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let unguarded = Page::with(&serve.admin, GUARDED, &[("guarded", "false")], 1.0).await;
+    delete(client, &topology(&json!({}))).await;
+    create(client, &topology(&json!({"gateway": {"namespace": 7}}))).await;
+    let invalid = Page::with(&serve.admin, INVALID, &[], 1.0).await;
+    delete(client, &topology(&json!({}))).await;
+    let none = |text: &str| {
+        text.contains(&format!("{GUARDED}{{guarded=\"false\"}} 0\n"))
+            && text.contains(&format!("{INVALID} 0\n"))
+            && text.contains("lockstep_objects{kind=\"GatewayTopology\"} 0\n")
+    };
+    let mended = Page::parse(&wait::until(&serve.admin, "/metrics", |_, text| none(text)).await);
+    [unguarded, invalid, mended]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_told_when_the_cluster_is_not_known_or_its_topologies_are_not_right() {
+    let control_plane = ControlPlane::start().await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    control_plane.install_crd(GatewayTopology::crd_name(), &lenient_definition()).await.unwrap();
+    let [unheard, once, twice] = lost().await;
+    let [unguarded, invalid, mended] = found(control_plane.kubeconfig_path(), &client).await;
+
+    let kept = rights::missing(&control_plane, &client).await;
+    // One replica answers reviews, the other keeps the authority: together they export everything.
+    let all = unguarded.clone().and(&kept[2]);
+    table::assert_lists(&all);
+    selectors::assert_exported(&all);
+
+    rights::they_are_told(&kept);
+
+    silence_is_told(&unheard, &mended);
+    let course = Course::default().then(&unheard, 3).then(&once, 4).then(&twice, 10);
+    Alert::named("LockstepReviewsUnanswered")
+        .says(json!({"reason": "not_synced"}), "Reviews get no verdict: not_synced.")
+        .assert(&course, &[3, 7], &[8, 10], &[11, 16]);
+    let course = Course::default().then(&mended, 3).then(&unguarded, 10).then(&mended, 3);
+    Alert::named("LockstepTopologyNotGuarded")
+        .says(json!({}), "The webhook configurations do not cover 1 topologies.")
+        .assert(&course, &[3, 7], &[8, 12], &[13]);
+    let course = Course::default().then(&mended, 3).then(&invalid, 10).then(&mended, 3);
+    Alert::named("LockstepTopologyInvalid")
+        .says(json!({}), "1 topologies cannot be used and are left out.")
+        .assert(&course, &[3, 7], &[8, 12], &[13]);
+}
+
+/// The clock starts with the first second in which both watches had begun, and every minute is one sample.
+fn silence_is_told(unheard: &Page, mended: &Page) {
+    let began = ["GatewayTopology", "Node"].map(|kind| (kind, unheard.value(CONTACT, &[("kind", kind)])));
+    let start = began.iter().map(|(_, began)| began.ceil() as u64).max().unwrap();
+    let course = Course::from(start).then(unheard, 10).then_live(mended, CONTACT, 5);
+    let mut alert = Alert::named("LockstepWatchStale");
+    for (kind, began) in began {
+        let silence = start as f64 - began;
+        assert!(silence < 60.0, "{kind} began {silence} seconds before");
+        let summary = format!("lockstep-1 has heard nothing of {kind} for 5m {}s.", silence as u64);
+        let labels = json!({"namespace": NAMESPACE, "service": "lockstep", "pod": POD, "kind": kind});
+        alert = alert.says(labels, summary);
+    }
+    alert.assert(&course, &[3, 4], &[5], &[10, 14]);
+}

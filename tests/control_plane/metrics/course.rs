@@ -1,0 +1,155 @@
+//! What Prometheus would have scraped in the course of some minutes, and what its alerts make of it.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value, json};
+
+use super::page::{Page, Series, promtool};
+use lockstep_test_support::helm::{Helm, NAMESPACE, the};
+
+/// The pod that everything is scraped from.
+pub const POD: &str = "lockstep-1";
+
+/// The rules of the rendered PrometheusRule.
+pub fn rules() -> &'static [Value] {
+    static RULES: OnceLock<Vec<Value>> = OnceLock::new();
+    RULES.get_or_init(|| {
+        let rendered = the("PrometheusRule", &Helm::offline().render("ha", &[]));
+        rendered["spec"]["groups"][0]["rules"].as_array().unwrap().clone()
+    })
+}
+
+/// One sample a minute of each series: what Lockstep exported at some moment, for as many minutes as it lasts.
+#[derive(Debug, Default)]
+pub struct Course {
+    start: u64,
+    minutes: usize,
+    samples: BTreeMap<String, Vec<Option<f64>>>,
+}
+
+impl Course {
+    /// A course that starts at this second since 1970, for alerts that look at the clock.
+    pub fn from(start: u64) -> Self {
+        Self { start, ..Self::default() }
+    }
+
+    /// What was exported at some moment is scraped for some minutes, and nothing else.
+    pub fn then(mut self, page: &Page, minutes: usize) -> Self {
+        for series in &page.series {
+            self.add(selector(series), minutes, Some(series.value()));
+        }
+        self.last(minutes)
+    }
+
+    /// The same, where the moments that are exported go on with the clock: those of a watch that hears.
+    pub fn then_live(mut self, page: &Page, name: &str, minutes: usize) -> Self {
+        for _ in 0..minutes {
+            let now = (self.start + 60 * self.minutes as u64) as f64;
+            let mut page = page.clone();
+            page.series.iter_mut().filter(|series| series.name() == name).for_each(|series| series.set(now));
+            self = self.then(&page, 1);
+        }
+        self
+    }
+
+    /// What Prometheus itself says of the scrapes of these minutes, which comes before `then`.
+    pub fn up(mut self, is_up: bool, minutes: usize) -> Self {
+        let up = format!("up{{namespace=\"{NAMESPACE}\",service=\"lockstep\",pod=\"{POD}\"}}");
+        self.add(up, minutes, Some(f64::from(u8::from(is_up))));
+        self.last(minutes)
+    }
+
+    fn add(&mut self, selector: String, minutes: usize, value: Option<f64>) {
+        let samples = self.samples.entry(selector).or_default();
+        samples.resize(self.minutes, None);
+        samples.extend(std::iter::repeat_n(value, minutes));
+    }
+
+    /// Ends these minutes: what was not scraped in them has no sample.
+    fn last(mut self, minutes: usize) -> Self {
+        self.minutes += minutes;
+        self.samples.values_mut().for_each(|samples| samples.resize(self.minutes, None));
+        self
+    }
+
+    fn series(&self) -> Vec<Value> {
+        let word = |sample: &Option<f64>| sample.map_or("_".to_owned(), |value| value.to_string());
+        let values = |samples: &[Option<f64>]| samples.iter().map(word).collect::<Vec<_>>().join(" ");
+        let all = self.samples.iter();
+        all.map(|(selector, samples)| json!({"series": selector, "values": values(samples)})).collect()
+    }
+}
+
+/// The series, with the labels that the Prometheus operator adds to what it scrapes.
+fn selector(series: &Series) -> String {
+    let mut labels = series.labels.clone();
+    let name = labels.remove("__name__").unwrap();
+    for (label, value) in [("namespace", NAMESPACE), ("service", "lockstep"), ("pod", POD)] {
+        labels.insert(label.to_owned(), value.to_owned());
+    }
+    let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
+    format!("{name}{{{}}}", labels.join(","))
+}
+
+/// An alert, and what it is expected to say for each set of labels.
+pub struct Alert {
+    name: &'static str,
+    firing: Vec<(Value, String)>,
+}
+
+impl Alert {
+    pub fn named(name: &'static str) -> Self {
+        Self { name, firing: Vec::new() }
+    }
+
+    /// It fires with these labels, beside those of the rule, and this summary.
+    pub fn says(mut self, labels: Value, summary: impl Into<String>) -> Self {
+        self.firing.push((labels, summary.into()));
+        self
+    }
+
+    /// It is quiet at the minutes before, fires at the ones between, and is quiet at those after.
+    pub fn assert(&self, course: &Course, before: &[usize], between: &[usize], after: &[usize]) {
+        let rule = rules().iter().find(|rule| rule["alert"] == self.name);
+        let rule = rule.unwrap_or_else(|| panic!("there is no alert `{}`", self.name));
+        assert!(!self.firing.is_empty() && !between.is_empty() && !after.is_empty(), "{}", self.name);
+        let firing: Vec<Value> =
+            self.firing.iter().map(|(labels, text)| expected(rule, labels, text)).collect();
+        let quiet = before.iter().chain(after).map(|minute| (minute, Vec::new()));
+        let loud = between.iter().map(|minute| (minute, firing.clone()));
+        let tests: Vec<Value> = quiet
+            .chain(loud)
+            .map(|(minute, alerts)| {
+                assert!(*minute < course.minutes, "the course has no minute {minute}");
+                json!({"eval_time": format!("{minute}m"), "alertname": self.name, "exp_alerts": alerts})
+            })
+            .collect();
+        let test = json!({
+            "rule_files": ["rules.json"],
+            "evaluation_interval": "1m",
+            "tests": [{
+                "interval": "1m",
+                "start_timestamp": course.start.to_string(),
+                "input_series": course.series(),
+                "alert_rule_test": tests,
+            }],
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let rules = json!({"groups": [{"name": "lockstep", "rules": rules()}]});
+        // JSON is YAML.
+        std::fs::write(folder.path().join("rules.json"), rules.to_string()).unwrap();
+        std::fs::write(folder.path().join("test.json"), test.to_string()).unwrap();
+        if let Err(said) = promtool(&["test", "rules", "test.json"], folder.path()) {
+            panic!("{}: {said}", self.name);
+        }
+    }
+}
+
+fn expected(rule: &Value, labels: &Value, summary: &str) -> Value {
+    let all = |one: &Value, other: &Value| -> Map<String, Value> {
+        [one, other].into_iter().flat_map(|labels| labels.as_object().unwrap().clone()).collect()
+    };
+    let annotations = all(&rule["annotations"], &json!({"summary": summary}));
+    json!({"exp_labels": all(&rule["labels"], labels), "exp_annotations": annotations})
+}

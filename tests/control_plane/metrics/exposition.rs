@@ -1,0 +1,90 @@
+//! What is exported while it is under load.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::page::{Page, Series};
+use lockstep_test_support::reviews::{connect, of_somebody, serve};
+use lockstep_test_support::serve::Serve;
+
+/// How many objects there are, each with its own name, labels, user and group; every other one has its own namespace.
+const OBJECTS: usize = 10_000;
+const CONNECTIONS: usize = 4;
+
+/// Posts the reviews of these objects to both webhooks in turn.
+async fn post(serve: &Serve, objects: impl Iterator<Item = usize>) {
+    let mut connection = connect(serve).await;
+    for number in objects {
+        let path = if number % 4 < 2 { "/mutate" } else { "/validate" };
+        // Only in the gateway's own namespace do the rules have something to say.
+        let namespace =
+            if number % 3 == 0 { "istio-system".to_owned() } else { format!("namespace-{number}") };
+        let answer = connection.post(path, of_somebody(number, &namespace).to_string()).await;
+        assert_eq!(answer.status, 200, "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_exported_under_load_is_valid_and_no_name_adds_a_series() {
+    let serve = Arc::new(serve(&[]).await);
+    // Every kind of answer once: 12 reviews meet each webhook, rule or none, dry run or not.
+    post(&serve, 0..12).await;
+    let before = Page::of(&serve.admin).await;
+    assert!(before.series.len() > 60, "{} series", before.series.len());
+
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|first| {
+            let serve = Arc::clone(&serve);
+            tokio::spawn(async move { post(&serve, (first..OBJECTS).step_by(CONNECTIONS)).await })
+        })
+        .collect();
+    let is_done = Arc::new(AtomicBool::new(false));
+    let scrapes = tokio::spawn({
+        let (serve, is_done) = (Arc::clone(&serve), Arc::clone(&is_done));
+        async move {
+            let mut pages = 0;
+            while !is_done.load(Ordering::Relaxed) {
+                let page = Page::of(&serve.admin).await;
+                assert_eq!(page.value("lockstep_handler_panics_total", &[]), 0.0);
+                pages += 1;
+            }
+            pages
+        }
+    });
+    for task in tasks {
+        task.await.unwrap();
+    }
+    is_done.store(true, Ordering::Relaxed);
+    let pages = scrapes.await.unwrap();
+    assert!(pages > 5, "{pages} pages were read under load");
+
+    let after = Page::of(&serve.admin).await;
+    let names = |page: &Page| -> Vec<_> { page.series.iter().map(|series| series.labels.clone()).collect() };
+    let (mut before, mut last) = (names(&before), names(&after));
+    before.sort();
+    last.sort();
+    assert_eq!(before, last);
+    let reviews = after.series.iter().filter(|series| series.name() == "lockstep_reviews_total");
+    assert_eq!(reviews.map(Series::value).sum::<f64>(), (OBJECTS + 12) as f64);
+    for series in &after.series {
+        for value in series.labels.values() {
+            let words = ["namespace-", "pod-", "user-", "group-", "label-", "value-", "uid-"];
+            assert!(!words.iter().any(|word| value.starts_with(word)), "{series:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn latency_is_told_from_microseconds_to_the_longest_timeout() {
+    let serve = serve(&[]).await;
+    post(&serve, 0..12).await;
+    let page = Page::of(&serve.admin).await;
+    let name = "lockstep_review_duration_seconds_bucket";
+    let buckets = page.series.iter().filter(|series| series.is(name, &[("webhook", "mutate")]));
+    let bounds: Vec<f64> = buckets.map(|series| series.labels["le"].parse().unwrap_or(f64::MAX)).collect();
+    assert!(bounds.iter().filter(|bound| **bound <= 1e-4).count() >= 4, "{bounds:?}");
+    // A webhook's `timeoutSeconds` is at most 30.
+    assert!(bounds.contains(&30.0) && bounds.is_sorted(), "{bounds:?}");
+    let count = page.value("lockstep_review_duration_seconds_count", &[("webhook", "mutate")]);
+    assert_eq!(page.value(name, &[("webhook", "mutate"), ("le", "+Inf")]), count);
+}

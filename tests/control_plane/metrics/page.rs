@@ -1,0 +1,125 @@
+//! `/metrics` as Prometheus reads it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use lockstep_test_support::https::get;
+use lockstep_test_support::{control_plane, wait};
+
+/// What the admin port says that it serves, as `tests/loopback/serve/life.rs` sees it.
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What Prometheus' parser found on one page, and what its linter says.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Page {
+    pub families: Vec<Family>,
+    pub series: Vec<Series>,
+    problems: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Family {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub help: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Series {
+    pub family: String,
+    pub labels: BTreeMap<String, String>,
+    value: String,
+}
+
+impl Series {
+    /// The name as queries have it.
+    pub fn name(&self) -> &str {
+        &self.labels["__name__"]
+    }
+
+    pub fn value(&self) -> f64 {
+        self.value.parse().unwrap()
+    }
+
+    pub fn set(&mut self, value: f64) {
+        self.value = value.to_string();
+    }
+
+    /// Whether it has this name and these labels.
+    pub fn is(&self, name: &str, labels: &[(&str, &str)]) -> bool {
+        let has = |(label, value): &(&str, &str)| self.labels.get(*label).is_some_and(|held| held == value);
+        self.name() == name && labels.iter().all(has)
+    }
+}
+
+impl Page {
+    /// Reads a page; it must be valid, and nothing on it may be against the conventions.
+    pub fn parse(text: &str) -> Self {
+        let mut command = Command::new(control_plane::openmetrics().unwrap());
+        let found = run(command.arg(CONTENT_TYPE), text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let page: Self = serde_json::from_str(&found).unwrap();
+        assert!(page.problems.is_empty(), "{:#?}", page.problems);
+        page
+    }
+
+    pub async fn of(admin: &str) -> Self {
+        let (status, text) = get(admin, "/metrics").await;
+        assert_eq!(status, 200, "{text}");
+        Self::parse(&text)
+    }
+
+    /// The first page on which the series add up to this much.
+    pub async fn with(admin: &str, name: &str, labels: &[(&str, &str)], least: f64) -> Self {
+        let quoted: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+        let is_it = |line: &&str| {
+            line.split([' ', '{']).next() == Some(name) && quoted.iter().all(|label| line.contains(label))
+        };
+        let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+        let found = wait::until(admin, "/metrics", |_, text| {
+            text.lines().filter(is_it).map(value).sum::<f64>() >= least
+        });
+        Self::parse(&found.await)
+    }
+
+    /// Both pages as one, with what is on both taken from this one.
+    pub fn and(mut self, other: &Self) -> Self {
+        let is_new = |name: &str| !self.families.iter().any(|family| family.name == name);
+        let new: Vec<Family> = other.families.iter().filter(|family| is_new(&family.name)).cloned().collect();
+        let named = |series: &&Series| new.iter().any(|family| family.name == series.family);
+        self.series.extend(other.series.iter().filter(named).cloned());
+        self.families.extend(new);
+        self
+    }
+
+    /// The one series of this name that has these labels.
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let found: Vec<_> = self.series.iter().filter(|series| series.is(name, labels)).collect();
+        assert_eq!(found.len(), 1, "{name} {labels:?}: {found:?}");
+        found[0].value()
+    }
+}
+
+/// Prometheus' promtool.
+pub fn promtool(arguments: &[&str], folder: &Path) -> Result<String, String> {
+    let mut command = Command::new(control_plane::promtool().unwrap());
+    run(command.args(arguments).current_dir(folder), "")
+}
+
+/// Runs a program: standard output, or on failure both.
+fn run(command: &mut Command, input: &str) -> Result<String, String> {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&[output.stdout, output.stderr].concat()))
+    }
+}

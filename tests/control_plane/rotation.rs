@@ -1,0 +1,140 @@
+//! Rotations of the certificate authority under load: three real replicas behind a balancer, called by a real API
+//! server, with lifetimes cut to seconds. It takes some minutes, as twenty rotations do.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use lockstep_test_support::api::create;
+use lockstep_test_support::balancer::Balancer;
+use lockstep_test_support::control_plane::{ControlPlane, Options};
+use lockstep_test_support::https::get;
+use lockstep_test_support::load::Load;
+use lockstep_test_support::serve::Serve;
+use lockstep_test_support::{replica, wait};
+
+const REPLICAS: usize = 3;
+const ROTATIONS: u64 = 20;
+
+/// A little over two hundred a second, and more at once than the API server keeps connections open for: it keeps 25, so most of
+/// them need a handshake, which is where certificates count.
+const AT_ONCE: &[usize] = &[60];
+const EVERY: Duration = Duration::from_millis(280);
+const DELAY: Duration = Duration::from_millis(60);
+
+/// No rotation takes this long: the CA would have expired.
+const PATIENCE: Duration = Duration::from_secs(8 * 60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_rotations_under_load_lose_no_admission() {
+    let control_plane = ControlPlane::start_with(Options::default().alone()).await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    let balancer = Balancer::start_with_delay([], DELAY).await;
+    replica::furnish(&control_plane, &client, &balancer.address).await;
+    let replicas = join_all((0..REPLICAS).map(|_| start(&control_plane))).await;
+    for replica in &replicas {
+        wait::until_ready(&replica.admin).await;
+    }
+    balancer.set(replicas.iter().map(|replica| replica.webhook.clone()));
+    create(&client, &replica::topology("arp")).await;
+    for replica in &replicas {
+        wait::until_enforced(&replica.admin, 1).await;
+    }
+
+    let load = Load::start(client.clone(), AT_ONCE, EVERY);
+    let issuers = until_rotated(&replicas, Instant::now()).await;
+    let record = load.end().await;
+    let (admitted, seconds) = (u64::try_from(record.placed()).unwrap(), record.took.as_secs_f64());
+
+    let connections = total(&replicas, "lockstep_connections_total").await;
+    // Not `disconnect`: the API server gives a connection up, without a word, that it no longer needs.
+    let mut refusals = Vec::new();
+    for reason in ["alert", "protocol", "timeout", "caller"] {
+        let series = format!("lockstep_tls_handshakes_failed_total{{reason=\"{reason}\"}}");
+        refusals.push((reason, total(&replicas, &series).await));
+    }
+    let ended = total(&replicas, "lockstep_tls_handshakes_failed_total{reason=\"disconnect\"}").await;
+    println!(
+        "{admitted} admissions in {seconds:.0} s, {} issuers, {connections} handshakes, {} failed; handshakes refused: {refusals:?}, given up: {ended}",
+        issuers.len(),
+        record.failed().count()
+    );
+    let said = said(replicas).await.join("\n");
+    assert_eq!((record.reasons(), record.unchecked()), (BTreeSet::new(), 0), "{said}");
+    // The rate is printed. What is asserted is only that there was a load: a busy machine is no defect.
+    assert!(record.rate() > 50.0, "{admitted} in {seconds} s");
+    assert!(connections > 100 * ROTATIONS, "{connections} connections prove too little about handshakes");
+    assert!(u64::try_from(issuers.len()).unwrap() > ROTATIONS, "{issuers:?}");
+    for (reason, count) in refusals {
+        assert_eq!(count, 0, "handshakes failed for the reason `{reason}`:\n{said}");
+    }
+}
+
+async fn start(control_plane: &ControlPlane) -> Serve {
+    // A rotation has a third of the CA's life, and a few requests to make in it, of an API server under load.
+    let arguments = [
+        "--ca-lifetime",
+        "20",
+        "--leaf-lifetime",
+        "8",
+        "--ca-propagation",
+        "1",
+        "--drain",
+        "0",
+        "--log-level",
+        "info,lockstep::server=debug",
+    ];
+    replica::start(control_plane, &arguments).await
+}
+
+/// Waits for the rotations, and says which CAs were seen at work.
+async fn until_rotated(replicas: &[Serve], started: Instant) -> BTreeSet<String> {
+    let mut issuers = BTreeSet::new();
+    while total(replicas, "lockstep_ca_rotations_total").await < ROTATIONS {
+        assert!(started.elapsed() < PATIENCE, "rotations take too long: {issuers:?}");
+        issuers.extend(issuers_of(replicas).await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // The last one is over when every replica serves a leaf of it.
+    loop {
+        let now: BTreeSet<String> = issuers_of(replicas).await.into_iter().collect();
+        issuers.extend(now.iter().cloned());
+        if now.len() == 1 && issuers.len() > usize::try_from(ROTATIONS).unwrap() {
+            return issuers;
+        }
+        assert!(started.elapsed() < PATIENCE, "the last rotation does not end: {issuers:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// What the replicas said about certificates and handshakes, in the order of time.
+async fn said(replicas: Vec<Serve>) -> Vec<String> {
+    let mut said = Vec::new();
+    for mut replica in replicas {
+        replica.signal("TERM");
+        said.extend(replica.ended().await.1);
+    }
+    said.retain(|line| ["CA", "certificate", "handshake"].iter().any(|word| line.contains(word)));
+    said.sort_unstable();
+    said
+}
+
+async fn issuers_of(replicas: &[Serve]) -> Vec<String> {
+    let mut issuers = Vec::new();
+    for replica in replicas {
+        let (_, metrics) = get(&replica.admin, "/metrics").await;
+        let series = metrics.lines().find(|line| line.starts_with("lockstep_tls_issuer_info{"));
+        issuers.extend(series.map(str::to_owned));
+    }
+    issuers
+}
+
+async fn total(replicas: &[Serve], series: &str) -> u64 {
+    let mut total = 0;
+    for replica in replicas {
+        let (_, metrics) = get(&replica.admin, "/metrics").await;
+        let lines = metrics.lines().filter(|line| line.starts_with(series));
+        total += lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>();
+    }
+    total
+}

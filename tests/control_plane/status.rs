@@ -1,0 +1,330 @@
+//! The status of topologies on a real API server: what replicas write, and what `lockstep status` makes of it.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use axum::http::Method;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Client, CustomResourceExt};
+use lockstep::cluster::reported::{self, Topologies};
+use lockstep::cluster::{self, StatusInputs, WatchMetrics};
+use lockstep::topology::{GUARDED, GatewayTopology};
+use lockstep_test_support::api::{self, call, create};
+use lockstep_test_support::control_plane::ControlPlane;
+use lockstep_test_support::serve::Serve;
+use lockstep_test_support::wait;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a change may take to be seen: moments, on a machine that has nothing else to do.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+const CONFIGURATIONS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
+
+/// One replica's status reconciler.
+struct Replica {
+    registry: Registry,
+    relied_on: watch::Sender<Option<String>>,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), cluster::Error>>,
+}
+
+impl Replica {
+    fn start(client: Client, relied_on: Option<&str>) -> Self {
+        let (sender, receiver) = watch::channel(relied_on.map(str::to_owned));
+        let (metrics, shutdown) = (WatchMetrics::default(), CancellationToken::new());
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let (configurations, watch) =
+            cluster::watch_webhook_configurations(client.clone(), "lockstep".to_owned(), metrics.clone());
+        let inputs = StatusInputs { configurations, relied_on: receiver };
+        let reconciler = cluster::reconcile_status(client, inputs, metrics, shutdown.clone());
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                outcome = reconciler => outcome,
+                error = watch => Err(error),
+            }
+        });
+        Self { registry, relied_on: sender, shutdown, task }
+    }
+
+    /// The value of a series; 0 before it is there.
+    fn metric(&self, series: &str) -> u64 {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
+    }
+
+    async fn until(&self, series: &str, is_wanted: impl Fn(u64) -> bool) {
+        let is_counted = wait::until_so(async || is_wanted(self.metric(series))).await;
+        assert!(is_counted, "`{series}` stays at {}", self.metric(series));
+    }
+
+    fn stored(&self) -> u64 {
+        self.metric("status_writes_total{result=\"stored\"}")
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+async fn start() -> (ControlPlane, Client) {
+    let control_plane = ControlPlane::start().await.unwrap();
+    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
+    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    (control_plane, client)
+}
+
+fn topology(name: &str) -> Value {
+    json!({
+        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GatewayTopology",
+        "metadata": {"name": name}, "spec": {},
+    })
+}
+
+/// Registers a webhook that nobody calls, since nothing it is about is created.
+async fn register(client: &Client, ca_pem: &str) {
+    api::register(client, "localhost:1", ca_pem).await;
+}
+
+fn path(plural: &str) -> String {
+    format!("/apis/admissionregistration.k8s.io/v1/{plural}/lockstep")
+}
+
+async fn set_failure_policy(client: &Client, policy: &str) {
+    let patch = json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": policy}]);
+    let path = path(CONFIGURATIONS[1]);
+    let answer = call(client, Method::PATCH, &path, "application/json-patch+json", &patch).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+async fn delete(client: &Client, plural: &str) {
+    let answer = call(client, Method::DELETE, &path(plural), "application/json", &Value::Null).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+fn condition<'t>(topologies: &'t Topologies, name: &str) -> Option<&'t Condition> {
+    topologies.get(name)?.status.condition(GUARDED)
+}
+
+/// Waits until the topology's condition has this reason.
+async fn until(client: &Client, name: &str, reason: &str) -> Condition {
+    let has = |topologies: &Topologies| condition(topologies, name).is_some_and(|it| it.reason == reason);
+    let topologies = reported::wait(client.clone(), DEADLINE, has).await.unwrap();
+    assert!(has(&topologies), "`{name}` never comes to {reason}: {topologies:?}");
+    condition(&topologies, name).unwrap().clone()
+}
+
+async fn resource_version(client: &Client, name: &str) -> String {
+    let answer =
+        call(client, Method::GET, &api::path_of(&topology(name)), "application/json", &Value::Null).await;
+    answer.body["metadata"]["resourceVersion"].as_str().unwrap().to_owned()
+}
+
+/// `lockstep status`: its exit code and what it printed.
+async fn status(kubeconfig: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    let output = command.arg("status").args(arguments).env("KUBECONFIG", kubeconfig).output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_condition_follows_the_live_webhook_configurations() {
+    let (control_plane, client) = start().await;
+    let kubeconfig = control_plane.kubeconfig_path();
+    let serve = Serve::start(&["--webhook-configuration", "lockstep"], Some(kubeconfig)).await;
+    create(&client, &topology("one")).await;
+    let missing = until(&client, "one", "NoConfiguration").await;
+    assert_eq!(missing.status, "False");
+    assert_eq!(
+        missing.message,
+        "there is no MutatingWebhookConfiguration `lockstep`: install the chart again; \
+         there is no ValidatingWebhookConfiguration `lockstep`: install the chart again"
+    );
+    assert_eq!(status(kubeconfig, &[]).await.0, 1);
+
+    register(&client, control_plane.ca_pem()).await;
+    let covered = until(&client, "one", "Covered").await;
+    assert_eq!((covered.status.as_str(), covered.observed_generation), ("True", Some(1)));
+    let (code, out, err) = status(kubeconfig, &[]).await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("one   True     Covered  every new or changed pod"), "{out}");
+    wait::until(&serve.admin, "/metrics", |_, text| {
+        text.contains("lockstep_topologies_guarded{guarded=\"true\"} 1\n")
+            && text.contains("lockstep_topologies_guarded{guarded=\"false\"} 0\n")
+    })
+    .await;
+
+    set_failure_policy(&client, "Ignore").await;
+    let open = until(&client, "one", "FailsOpen").await;
+    assert!(open.message.contains("`failurePolicy` `Ignore`"), "{}", open.message);
+    assert!(open.last_transition_time.0 >= covered.last_transition_time.0);
+    assert_eq!(status(kubeconfig, &[]).await.0, 1);
+
+    delete(&client, CONFIGURATIONS[0]).await;
+    let gone = until(&client, "one", "NoConfiguration").await;
+    // False before and after: no transition.
+    assert_eq!(gone.last_transition_time, open.last_transition_time);
+    delete(&client, CONFIGURATIONS[1]).await;
+    register(&client, control_plane.ca_pem()).await;
+    assert_eq!(until(&client, "one", "Covered").await.status, "True");
+
+    // The spec goes, and the old verdict says nothing about the new one.
+    let mut other = topology("one");
+    other["spec"] = json!({"enforcement": "Warn"});
+    api::change(&client, &topology("one"), &other).await;
+    let is_observed = |topologies: &Topologies| {
+        condition(topologies, "one").is_some_and(|condition| condition.observed_generation == Some(2))
+    };
+    let topologies = reported::wait(client.clone(), DEADLINE, is_observed).await.unwrap();
+    assert_eq!(topologies["one"].status.observed_generation, Some(2));
+}
+
+/// Each change is written once, by whoever is first, and then there is rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_write_each_change_once() {
+    let (control_plane, client) = start().await;
+    register(&client, control_plane.ca_pem()).await;
+    create(&client, &topology("one")).await;
+    let replicas = [
+        Replica::start(control_plane.client().await.unwrap(), None),
+        Replica::start(control_plane.client().await.unwrap(), None),
+    ];
+    until(&client, "one", "Covered").await;
+    for _ in 0..5 {
+        set_failure_policy(&client, "Ignore").await;
+        until(&client, "one", "FailsOpen").await;
+        set_failure_policy(&client, "Fail").await;
+        until(&client, "one", "Covered").await;
+    }
+    let version = resource_version(&client, "one").await;
+    // Whoever has seen a later topology has seen, and done, all that came before it.
+    for (later, all) in [("two", 2), ("three", 3)] {
+        create(&client, &topology(later)).await;
+        for replica in &replicas {
+            replica.until("topologies_guarded{guarded=\"true\"}", |guarded| guarded == all).await;
+        }
+        until(&client, later, "Covered").await;
+    }
+    assert_eq!(resource_version(&client, "one").await, version);
+    let stored: Vec<u64> = replicas.iter().map(Replica::stored).collect();
+    assert_eq!(stored.iter().sum::<u64>(), 1 + 10 + 2, "{stored:?}");
+    for replica in replicas {
+        assert_eq!(replica.metric("status_writes_total{result=\"failed\"}"), 0);
+        replica.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_without_the_authority_that_is_relied_on_guards_nothing() {
+    let (control_plane, client) = start().await;
+    register(&client, control_plane.ca_pem()).await;
+    create(&client, &topology("one")).await;
+    let other = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap().cert.pem();
+    let replica = Replica::start(client.clone(), Some(&other));
+    until(&client, "one", "OtherCaBundle").await;
+    replica.relied_on.send_replace(Some(control_plane.ca_pem().to_owned()));
+    until(&client, "one", "Covered").await;
+    replica.stop().await;
+}
+
+/// The least that an account must be allowed. What it may not write it writes as soon as it may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_fails_is_repeated() {
+    let (control_plane, client) = start().await;
+    register(&client, control_plane.ca_pem()).await;
+    create(&client, &topology("one")).await;
+    let watched = [
+        json!({"apiGroups": ["lockstep.dev"], "resources": ["gatewaytopologies"], "verbs": ["list", "watch"]}),
+        json!({
+            "apiGroups": ["admissionregistration.k8s.io"], "resources": CONFIGURATIONS,
+            "resourceNames": ["lockstep"], "verbs": ["get", "list", "watch"],
+        }),
+    ];
+    grant(&client, "watches", &json!(watched)).await;
+    let replica = Replica::start(control_plane.client_as("alice").await.unwrap(), None);
+    replica.until("status_writes_total{result=\"failed\"}", |failed| failed > 1).await;
+    assert_eq!(replica.stored(), 0);
+    let written = json!([{"apiGroups": ["lockstep.dev"], "resources": ["gatewaytopologies/status"], "verbs": ["patch"]}]);
+    grant(&client, "writes", &written).await;
+    until(&client, "one", "Covered").await;
+    replica.stop().await;
+}
+
+async fn grant(client: &Client, name: &str, rules: &Value) {
+    let group = "rbac.authorization.k8s.io";
+    let object =
+        |kind: &str| json!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": name}});
+    let mut role = object("ClusterRole");
+    role["rules"] = rules.clone();
+    create(client, &role).await;
+    let mut binding = object("ClusterRoleBinding");
+    binding["roleRef"] = json!({"apiGroup": group, "kind": "ClusterRole", "name": name});
+    binding["subjects"] = json!([{"apiGroup": group, "kind": "User", "name": "alice"}]);
+    create(client, &binding).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_tells_by_its_exit_code() {
+    let nowhere = Path::new("/nonexistent");
+    let (code, out, err) = status(nowhere, &[]).await;
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.starts_with("lockstep: no cluster is configured: "), "{err}");
+    assert!(err.contains("/nonexistent") && err.ends_with("or run in a pod\n"), "{err}");
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = folder.path().join("kubeconfig");
+    std::fs::write(&wrong, "clusters: 1").unwrap();
+    let (code, _, err) = status(&wrong, &[]).await;
+    assert_eq!(code, 2);
+    assert!(err.starts_with("lockstep: the kubeconfig cannot be used: failed to parse"), "{err}");
+
+    let control_plane = ControlPlane::start().await.unwrap();
+    let (kubeconfig, client) = (control_plane.kubeconfig_path(), control_plane.client().await.unwrap());
+    for arguments in [&[][..], &["--wait", "1"]] {
+        let (code, out, err) = status(kubeconfig, arguments).await;
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        assert_eq!(
+            err,
+            "lockstep: the kind `GatewayTopology` is not installed: apply the output of `lockstep crd`\n"
+        );
+    }
+
+    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
+    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
+    let (code, out, _) = status(kubeconfig, &[]).await;
+    assert_eq!(code, 1);
+    assert!(out.starts_with("there is no GatewayTopology in the cluster"), "{out}");
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    command.arg("status").env("KUBECONFIG", kubeconfig).stdout(full).stderr(Stdio::piped());
+    let output = command.spawn().unwrap().wait_with_output().await.unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(err.starts_with("lockstep: standard output cannot be written"), "{err}");
+
+    create(&client, &topology("one")).await;
+    for arguments in [&["-o", "json"][..], &["-o", "json", "--wait", "1"]] {
+        let (code, out, _) = status(kubeconfig, arguments).await;
+        let document: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((code, &document["topologies"][0]["guarded"]), (1, &json!("Unknown")), "{out}");
+    }
+
+    let patient = status(kubeconfig, &["--wait", "60"]);
+    let guarded = async {
+        register(&client, control_plane.ca_pem()).await;
+        Replica::start(client.clone(), None)
+    };
+    let ((code, out, _), replica) = tokio::join!(patient, guarded);
+    assert_eq!(code, 0, "{out}");
+    replica.stop().await;
+}

@@ -1,0 +1,138 @@
+//! The definition of topologies on a real API server: what it refuses and what it fills in is what Rust does.
+
+use axum::http::StatusCode;
+use kube::CustomResourceExt;
+use lockstep::topology::{GatewayTopology, GatewayTopologySpec};
+use lockstep_test_support::api;
+use lockstep_test_support::control_plane::ControlPlane;
+use serde_json::{Map, Value, json};
+
+async fn start() -> (ControlPlane, kube::Client) {
+    let control_plane = ControlPlane::start().await.unwrap();
+    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
+    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    (control_plane, client)
+}
+
+fn topology(index: usize, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GatewayTopology",
+        "metadata": {"name": format!("topology-{index}")}, "spec": spec,
+    })
+}
+
+/// What Rust makes of a spec.
+fn read(spec: &Value) -> Result<GatewayTopologySpec, String> {
+    let spec: GatewayTopologySpec =
+        serde_json::from_value(spec.clone()).map_err(|error| error.to_string())?;
+    spec.check().map_err(|error| error.to_string())?;
+    Ok(spec)
+}
+
+fn pod_labels(key: &str, value: &Value) -> Value {
+    json!({"gateway": {"podLabels": {key: value}}})
+}
+
+fn long(length: usize) -> String {
+    "x".repeat(length)
+}
+
+/// Wrong specs, with the field and some words of the API server's answer.
+fn wrong() -> Vec<(Value, &'static str, &'static str)> {
+    const LABELS: &str = "spec.gateway.podLabels";
+    const KEY: &str = "every key must be a label key: `name` or `dns.prefix/name`";
+    let entries: Vec<String> = (0..65).map(|index| format!("entry-{index}")).collect();
+    let labels: Map<String, Value> = entries.iter().map(|key| (key.clone(), json!("x"))).collect();
+    let keys = ["", "/a", "a b", "a/b/c", "Ex.com/a", "ex..com/a", "ex_com/a", "a\n"];
+    let keys = keys.map(str::to_owned).into_iter();
+    let long_keys = [long(64), format!("{}/a", long(254)), format!("a/{}", long(64))];
+    let mut wrong: Vec<_> =
+        keys.chain(long_keys).map(|key| (pod_labels(&key, &json!("x")), LABELS, KEY)).collect();
+    wrong.extend([
+        (pod_labels("a", &json!("-x")), "spec.gateway.podLabels.a", "should match"),
+        (pod_labels("a", &json!("x\n")), "spec.gateway.podLabels.a", "should match"),
+        (pod_labels("a", &json!(long(64))), "spec.gateway.podLabels.a", "63 bytes"),
+        (pod_labels("a", &json!(7)), "spec.gateway.podLabels.a", "of type string"),
+        (pod_labels("a", &Value::Null), LABELS, "at least 1 properties"),
+        (json!({"gateway": {"podLabels": {}}}), LABELS, "at least 1 properties"),
+        (json!({"gateway": {"podLabels": labels}}), LABELS, "at most 64"),
+        (json!({"gateway": {"namespace": ""}}), "spec.gateway.namespace", "should match"),
+        (json!({"gateway": {"namespace": "a.b"}}), "spec.gateway.namespace", "should match"),
+        (json!({"gateway": {"namespace": long(64)}}), "spec.gateway.namespace", "63 bytes"),
+        (json!({"metallbNamespace": "MetalLB"}), "spec.metallbNamespace", "should match"),
+        (json!({"placement": {"nodeSelector": {}}}), "spec.placement.nodeSelector", "at least 1"),
+        (json!({"placement": {"onConflict": "deny"}}), "spec.placement.onConflict", "\"Deny\", \"Override\""),
+        (json!({"addressPools": []}), "spec.addressPools", "at least 1 items"),
+        (json!({"addressPools": entries}), "spec.addressPools", "at most 64 items"),
+        (json!({"addressPools": ["a", "a"]}), "spec.addressPools[1]", "Duplicate value"),
+        (json!({"addressPools": [""]}), "spec.addressPools[0]", "at least 1 chars"),
+        (json!({"addressPools": [long(254)]}), "spec.addressPools[0]", "253 bytes"),
+        (json!({"announcements": {"match": "exact"}}), "spec.announcements.match", "\"LiveNodes\""),
+        (json!({"service": {"types": []}}), "spec.service.types", "at least 1 items"),
+        (json!({"service": {"types": ["ExternalName"]}}), "spec.service.types[0]", "\"NodePort\""),
+        (json!({"service": {"types": ["NodePort", "NodePort"]}}), "spec.service.types[1]", "Duplicate value"),
+        (json!({"service": {"loadBalancerClasses": []}}), "spec.service.loadBalancerClasses", "at least 1"),
+        (
+            json!({"service": {"loadBalancerClasses": ["a", "a"]}}),
+            "spec.service.loadBalancerClasses[1]",
+            "Duplicate",
+        ),
+        (
+            json!({"service": {"loadBalancerClasses": [long(318)]}}),
+            "spec.service.loadBalancerClasses[0]",
+            "317 bytes",
+        ),
+        (json!({"enforcement": "Off"}), "spec.enforcement", "\"Enforce\", \"Warn\", \"Audit\""),
+        (
+            json!({"enforcementByRule": {"placement": "Warn"}}),
+            "spec.enforcementByRule",
+            "gateway-placement, external",
+        ),
+        (
+            json!({"enforcementByRule": {"gateway-placement": "Off"}}),
+            "spec.enforcementByRule.gateway-placement",
+            "\"Audit\"",
+        ),
+        (Value::Null, "spec", "Required value"),
+    ]);
+    wrong
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_by_both() {
+    let (_control_plane, client) = start().await;
+    for (index, (spec, field, words)) in wrong().into_iter().enumerate() {
+        assert!(read(&spec).is_err(), "Rust takes {spec}");
+        let answer = api::post(&client, &topology(index, &spec), true).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{spec}: {}", answer.body);
+        let causes = answer.body["details"]["causes"].as_array().unwrap();
+        let is_expected =
+            |cause: &Value| cause["field"] == field && cause["message"].as_str().unwrap().contains(words);
+        assert!(causes.iter().any(is_expected), "{spec} at {field}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_filled_in_alike() {
+    let (_control_plane, client) = start().await;
+    let longest = format!("{}.{}/{}", long(126), long(126), long(63));
+    for (index, spec) in [
+        json!({}),
+        json!({"gateway": {"namespace": "edge"}}),
+        json!({"gateway": {"podLabels": {longest: long(63), "empty": ""}}}),
+        json!({"placement": {"onConflict": "Override"}}),
+        json!({"placement": {"nodeSelector": {"a": "b"}}, "announcements": {}, "service": {}}),
+        json!({"service": {"types": ["NodePort", "ClusterIP"], "loadBalancerClasses": ["", "example.com/lb"]}}),
+        json!({"enforcement": "Warn", "enforcementByRule": {"gateway-placement": "Audit"}}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let expected = read(&spec).unwrap();
+        let stored = api::create(&client, &topology(index, &spec)).await;
+        assert_eq!(stored["spec"], serde_json::to_value(&expected).unwrap(), "{spec}");
+        assert_eq!(read(&stored["spec"]), Ok(expected));
+    }
+    assert_eq!(read(&json!({})), Ok(GatewayTopologySpec::default()));
+}

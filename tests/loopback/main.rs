@@ -1,0 +1,8 @@
+//! Tests over real sockets on loopback: the HTTPS server, `lockstep serve` on manifests, and the decision log.
+
+#![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
+
+mod audit;
+mod cases;
+mod serve;
+mod server;

@@ -1,0 +1,92 @@
+//! The level of the log changes while the process runs.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use lockstep_test_support::reviews::{connect, gateway_pod, seed, serve};
+use lockstep_test_support::serve::Serve;
+
+/// What the server says of a request that it turns down by itself, if it says anything.
+const DEBUG: &str = "request refused";
+
+/// Has a request refused, and then a review denied, which is logged at every level that is configured here.
+async fn ask(serve: &mut Serve) {
+    let mut connection = connect(serve).await;
+    assert_eq!(connection.post("/nowhere", "{}").await.status, StatusCode::NOT_FOUND);
+    connection.post("/validate", gateway_pod().to_string()).await;
+}
+
+#[tokio::test]
+async fn signals_add_debug_events_and_take_them_back() {
+    let mut serve = serve(&["--log-level", "warn,lockstep=info"]).await;
+    ask(&mut serve).await;
+    serve.signal("USR1");
+    let changed = serve.event("the log's level was changed").await;
+    assert_eq!(changed["filter"], "warn,lockstep=info,lockstep=debug");
+    ask(&mut serve).await;
+    let refused = serve.event(DEBUG).await;
+    assert_eq!((&refused["level"], &refused["reason"]), (&"DEBUG".into(), &"NotFound".into()));
+    serve.event("review").await;
+    // Twice is once.
+    serve.signal("USR2");
+    serve.event("the log's level is changed back").await;
+    serve.signal("USR2");
+    serve.event("the log's level is changed back").await;
+    ask(&mut serve).await;
+    serve.signal("TERM");
+    let (code, lines) = serve.ended().await;
+    assert_eq!(code, Some(0));
+    let said = |message: &str| {
+        let events = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.filter(|event| event["message"] == message).count()
+    };
+    assert_eq!((said(DEBUG), said("review")), (0, 1), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn before_the_signal_no_debug_event_is_logged() {
+    let mut serve = serve(&[]).await;
+    ask(&mut serve).await;
+    serve.signal("TERM");
+    let (_, lines) = serve.ended().await;
+    assert!(!lines.iter().any(|line| line.contains(DEBUG)), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn on_a_terminal_a_hostile_user_is_one_line_of_text() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "text"];
+    command.arg("serve").args(listen).arg("--facts").arg(seed()).arg("--write-ca").arg(&ca);
+    let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut find = async |wanted: &str| {
+        let found = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if line.contains(wanted) {
+                    return line;
+                }
+            }
+            panic!("the log ends without `{wanted}`");
+        };
+        tokio::time::timeout(Duration::from_secs(30), found).await.unwrap()
+    };
+    let serving = find(" webhook=127.0.0.1:").await;
+    let webhook = serving.split_once(" webhook=").unwrap().1.split(' ').next().unwrap().to_owned();
+
+    let mut review = gateway_pod();
+    let user = "eve\" verdict=allow\n2026-01-01T00:00:00Z  INFO review\r\u{1b}[2J\u{9b}\u{7f}\u{202e}";
+    review["request"]["userInfo"]["username"] = user.into();
+    let tls = lockstep_test_support::https::trusting(&std::fs::read_to_string(&ca).unwrap());
+    let mut connection = lockstep_test_support::https::Connection::open(&webhook, &tls).await;
+    connection.post("/validate", review.to_string()).await;
+    let line = find(" review ").await;
+    assert!(line.contains(r#" user="eve\" verdict=allow\n2026-01-01T00:00:00Z  INFO review\r\u{1b}[2J\u{9b}\u{7f}\u{202e}" "#), "{line}");
+    assert!(!line.contains(|character: char| character.is_control() || character == '\u{202e}'), "{line:?}");
+}

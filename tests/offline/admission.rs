@@ -1,0 +1,363 @@
+//! The wire format: what comes in, whatever it is, and what goes out.
+
+use lockstep::admission::{Body, DecodeError, Outcome, decode, review};
+use lockstep::change::Phase;
+use lockstep::snapshot::{Inventory, Snapshot};
+use serde_json::{Value, json};
+
+const POD: &[u8] = include_bytes!("../../benches/reviews/pod.json");
+const SERVICE: &[u8] = include_bytes!("../../benches/reviews/service.json");
+
+fn facts() -> Snapshot {
+    Snapshot::new(&Inventory::default().or_built_in())
+}
+
+fn recorded(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+fn answer(body: &[u8], phase: Phase) -> Value {
+    let (Outcome::Judged { body, .. } | Outcome::Unreadable { body, .. }) =
+        review(&Body::new(body), phase, &facts())
+    else {
+        panic!("no answer to {}", String::from_utf8_lossy(body));
+    };
+    recorded(&body)
+}
+
+fn answer_to(review: &Value, phase: Phase) -> Value {
+    answer(review.to_string().as_bytes(), phase)["response"].take()
+}
+
+#[test]
+fn the_uid_comes_back_and_the_type_is_v1() {
+    let answer = answer(POD, Phase::Mutate);
+    assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
+    assert_eq!(answer["kind"], "AdmissionReview");
+    assert_eq!(answer["response"]["uid"], recorded(POD)["request"]["uid"]);
+    assert_eq!(answer["response"]["allowed"], true);
+}
+
+/// Metrics, logs and audit records tell them apart by these.
+#[test]
+fn the_two_questions_keep_their_words() {
+    assert_eq!([Phase::Mutate, Phase::Validate].map(Phase::word), ["mutate", "validate"]);
+}
+
+#[test]
+fn a_denial_is_403_forbidden_with_causes_and_annotations() {
+    let denial = answer_to(&recorded(POD), Phase::Validate);
+    assert_eq!(denial["allowed"], false);
+    assert_eq!((&denial["status"]["code"], &denial["status"]["reason"]), (&json!(403), &json!("Forbidden")));
+    assert!(denial["status"]["message"].as_str().unwrap().contains("could run on a node"), "{denial}");
+    assert_eq!(denial["status"]["details"]["causes"][0]["field"], "spec.nodeSelector");
+    let annotations = &denial["auditAnnotations"];
+    for (key, value) in
+        [("rule", "gateway-placement"), ("verdict", "deny"), ("topology", "istio-ingressgateway")]
+    {
+        assert_eq!(annotations[key], value);
+    }
+    assert!(annotations["witness"].as_str().unwrap().contains("loadbalancerIPs.metallb.io"));
+}
+
+#[test]
+fn a_patch_is_base64_and_comes_with_its_type_and_only_while_mutating() {
+    let patched = answer_to(&recorded(SERVICE), Phase::Mutate);
+    assert_eq!(patched["patchType"], "JSONPatch");
+    assert!(patched["patch"].is_string());
+    let denied = answer_to(&recorded(SERVICE), Phase::Validate);
+    assert!(denied.get("patch").is_none() && denied.get("patchType").is_none());
+}
+
+#[test]
+fn warnings_fit_into_the_api_servers_headers() {
+    let warnings = answer_to(&recorded(SERVICE), Phase::Mutate)["warnings"].take();
+    let warning = warnings[0].as_str().unwrap();
+    assert!(warning.len() <= 256 && warning.is_ascii(), "{warning}");
+    assert!(warning.contains("service.externalTrafficPolicy"), "the chart's value is named: {warning}");
+}
+
+#[test]
+fn audit_annotations_stay_small_and_plain_whatever_the_names() {
+    let odd = "eve\"\n\u{1b}[2J\u{9b}\u{7f}\u{202e}";
+    for name in [odd.repeat(1000), "x".repeat(1 << 20)] {
+        let mut inventory = Inventory::default().or_built_in();
+        let topology = inventory.topologies.pop_first().unwrap().1;
+        inventory.topologies.insert(name.as_str().into(), topology);
+        let mut hostile = recorded(POD);
+        let request = &mut hostile["request"];
+        for field in ["name", "uid"] {
+            request[field] = name.as_str().into();
+        }
+        request["userInfo"] = json!({"username": name, "groups": [name]});
+        let metadata = &mut request["object"]["metadata"];
+        metadata["name"] = name.as_str().into();
+        metadata["labels"][name.as_str()] = name.as_str().into();
+        let body = hostile.to_string();
+        let body = Body::new(body.as_bytes());
+        let outcome = review(&body, Phase::Validate, &Snapshot::new(&inventory));
+        let Outcome::Judged { body, .. } = outcome else { panic!("{outcome:?}") };
+        let annotations = recorded(&body)["response"]["auditAnnotations"].take();
+        assert_eq!(annotations["verdict"], "deny", "{annotations}");
+        for (key, value) in annotations.as_object().unwrap() {
+            let value = value.as_str().unwrap();
+            assert!(value.len() <= 1024, "{key} has {} bytes", value.len());
+            assert!(value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{key}: {value:?}");
+        }
+        assert!(annotations["topology"].as_str().unwrap().len() <= 253, "{annotations}");
+    }
+}
+
+#[test]
+fn hostile_text_is_bounded_and_escaped() {
+    let mut hostile = recorded(SERVICE);
+    hostile["request"]["object"]["spec"]["externalTrafficPolicy"] =
+        format!("\u{1b}[31m\n{}", "x".repeat(1_000_000)).into();
+    let answer = answer_to(&hostile, Phase::Validate);
+    let message = answer["status"]["message"].as_str().unwrap();
+    assert!(message.len() < 4096 && message.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{message}");
+}
+
+#[test]
+fn fields_in_any_order_mean_the_same() {
+    let review = recorded(POD);
+    let request = review["request"].as_object().unwrap();
+    let reversed: Vec<String> =
+        request.iter().rev().map(|(key, value)| format!("{}:{value}", Value::from(key.as_str()))).collect();
+    let reversed = format!(
+        "{{\"request\":{{{}}},\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\"}}",
+        reversed.join(",")
+    );
+    assert_eq!(answer(reversed.as_bytes(), Phase::Mutate), answer(POD, Phase::Mutate));
+}
+
+/// The API server writes them in one order; JSON promises none.
+#[test]
+fn a_request_is_the_same_wherever_its_object_stands() {
+    let request = recorded(POD)["request"].take();
+    let names = ["resource", "operation", "object"];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let fields = order.map(|at| format!("\"{}\":{}", names[at], request[names[at]]));
+        let read = in_order(&format!(
+            "\"uid\":{},\"kind\":{},\"namespace\":{},{}",
+            request["uid"],
+            request["kind"],
+            request["namespace"],
+            fields.join(",")
+        ));
+        assert_eq!(answer(read.as_bytes(), Phase::Mutate), answer(POD, Phase::Mutate), "{order:?}");
+    }
+}
+
+/// A review with a request as it is written.
+fn in_order(request: &str) -> String {
+    format!(r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{{request}}}}}"#)
+}
+
+const PODS: &str =
+    r#""uid":"u","resource":{"group":"","version":"v1","resource":"pods"},"namespace":"istio-system""#;
+
+#[test]
+fn what_goes_is_not_read() {
+    let review =
+        in_order(&format!(r#"{PODS},"operation":"DELETE","oldObject":{{"metadata":{{"labels":[1]}}}}"#));
+    let answer = answer(review.as_bytes(), Phase::Validate);
+    assert_eq!(answer["response"], json!({"uid": "u", "allowed": true}));
+}
+
+/// Otherwise a creation that brings itself as what was there before would pass for one that changes nothing.
+#[test]
+fn a_creation_has_no_past() {
+    let mut review = recorded(SERVICE);
+    let request = &mut review["request"];
+    request["oldObject"] = request["object"].clone();
+    assert_eq!(answer_to(&review, Phase::Validate)["allowed"], false);
+    review["request"]["operation"] = "UPDATE".into();
+    assert_eq!(answer_to(&review, Phase::Validate)["allowed"], true);
+}
+
+#[test]
+fn a_name_to_be_made_up_is_told_by_its_prefix() {
+    for (name, prefix, told) in
+        [("", "gw-", "gw-*"), ("gw-1", "gw-", "gw-1"), ("", "", ""), ("gw-1", "", "gw-1")]
+    {
+        let review = in_order(&format!(
+            r#"{PODS},"name":"{name}","operation":"CREATE","object":{{"metadata":{{"generateName":"{prefix}"}}}}"#
+        ));
+        let body = Body::new(review.as_bytes());
+        let request = decode(&body).unwrap();
+        assert_eq!((&*request.name, request.change.unwrap().name.as_str()), (told, name));
+    }
+}
+
+#[test]
+fn what_no_rule_is_about_passes_untouched() {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut review = recorded(POD);
+        change(&mut review["request"]);
+        review
+    };
+    let untouched = [
+        with(&|request| request["resource"]["resource"] = "configmaps".into()),
+        with(&|request| request["resource"]["group"] = "example.com".into()),
+        with(&|request| request["subResource"] = "ephemeralcontainers".into()),
+        with(&|request| request["operation"] = "CONNECT".into()),
+        with(&|request| {
+            request["operation"] = "DELETE".into();
+            request["oldObject"] = request["object"].take();
+        }),
+        with(&|request| request["namespace"] = "elsewhere".into()),
+    ];
+    for review in untouched {
+        for phase in [Phase::Mutate, Phase::Validate] {
+            let uid = &review["request"]["uid"];
+            assert_eq!(answer_to(&review, phase), json!({"uid": uid, "allowed": true}), "{review}");
+        }
+    }
+}
+
+/// The patch in an answer.
+fn patch_of(answer: &Value) -> Value {
+    let standard = &base64::engine::general_purpose::STANDARD;
+    let patch = base64::Engine::decode(standard, answer["patch"].as_str().unwrap());
+    serde_json::from_slice(&patch.unwrap()).unwrap()
+}
+
+#[test]
+fn nulls_everywhere_are_read_as_nothing() {
+    let mut review = recorded(POD);
+    let request = &mut review["request"];
+    for field in ["name", "userInfo", "dryRun", "subResource", "oldObject", "options"] {
+        request[field] = Value::Null;
+    }
+    let object = &mut request["object"];
+    object["metadata"]["annotations"] = Value::Null;
+    object["metadata"]["deletionTimestamp"] = Value::Null;
+    for field in ["nodeSelector", "nodeName", "affinity"] {
+        object["spec"][field] = Value::Null;
+    }
+    // Into a null nothing can be added: the whole selector is set.
+    assert_eq!(
+        patch_of(&answer_to(&review, Phase::Mutate)),
+        json!([{"op": "add", "path": "/spec/nodeSelector", "value": {"loadbalancerIPs.metallb.io": "arp"}}])
+    );
+    review["request"]["object"]["metadata"]["labels"] = Value::Null;
+    assert_eq!(answer_to(&review, Phase::Mutate)["allowed"], true);
+}
+
+#[test]
+fn a_pod_without_a_spec_gets_one() {
+    let mut review = recorded(POD);
+    review["request"]["object"].as_object_mut().unwrap().remove("spec");
+    let answer = answer_to(&review, Phase::Mutate);
+    assert_eq!(
+        patch_of(&answer),
+        json!([{"op": "add", "path": "/spec", "value": {"nodeSelector": {"loadbalancerIPs.metallb.io": "arp"}}}])
+    );
+}
+
+#[test]
+fn what_has_no_uid_has_no_answer() {
+    let unanswerable: [&[u8]; 7] = [
+        b"",
+        b"{",
+        &POD[..POD.len() / 2],
+        b"\xff\xfe",
+        b"[]",
+        br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"1"}}"#,
+        br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":""}}"#,
+    ];
+    for body in unanswerable {
+        let body = Body::new(body);
+        let outcome = review(&body, Phase::Validate, &facts());
+        assert!(matches!(outcome, Outcome::Malformed(_)), "{outcome:?}");
+    }
+    assert!(matches!(decode(&Body::new(unanswerable[5])), Err(DecodeError::NoRequest)));
+    assert!(matches!(decode(&Body::new(unanswerable[6])), Err(DecodeError::NoUid)));
+}
+
+#[test]
+fn what_cannot_be_read_but_has_a_uid_is_denied_with_the_reason() {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut review = recorded(POD);
+        change(&mut review);
+        review
+    };
+    let unreadable = [
+        (with(&|review| review["apiVersion"] = "admission.k8s.io/v1beta1".into()), "admissionReviewVersions"),
+        (with(&|review| review["kind"] = "Pod".into()), "expected an AdmissionReview"),
+        (with(&|review| review["request"]["object"] = Value::Null), "request.object is missing"),
+        (with(&|review| review["request"]["object"]["metadata"]["labels"] = json!([1])), "cannot be read"),
+        (
+            with(&|review| review["request"]["object"]["spec"]["nodeSelector"] = json!({"a": 1})),
+            "cannot be read",
+        ),
+        (with(&|review| review["request"]["resource"]["version"] = "v2".into()), "matchPolicy Equivalent"),
+    ];
+    for (review, text) in unreadable {
+        let answer = answer_to(&review, Phase::Validate);
+        assert_eq!(answer["uid"], review["request"]["uid"]);
+        assert_eq!(answer["allowed"], false);
+        assert_eq!(answer["status"]["code"], 400);
+        assert!(answer["status"]["message"].as_str().unwrap().contains(text), "{answer}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_quoted() {
+    let mut review = recorded(POD);
+    review["request"]["object"]["metadata"]["labels"] = "hunter2, expected or not".into();
+    let answer = answer_to(&review, Phase::Validate);
+    let message = answer["status"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("expected a map of strings at line 1") && !message.contains("hunter2"),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_told_by_its_place_in_the_review() {
+    let review = in_order(&format!(r#"{PODS},"operation":"CREATE","object":{{"spec":true}}"#));
+    let message = answer(review.as_bytes(), Phase::Validate)["response"]["status"]["message"].take();
+    let column = review.find("true").unwrap() + "true".len();
+    assert!(message.as_str().unwrap().ends_with(&format!("at line 1 column {column}")), "{message}");
+    let error = decode(&Body::new(in_order("").replace("{}", "1").as_bytes())).unwrap_err().to_string();
+    assert!(error.contains("expected a request"), "{error}");
+}
+
+#[test]
+fn deep_nesting_is_answered() {
+    let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    // Where no rule looks, depth does not matter; where one looks, it is a shape that is refused.
+    let ignored = format!(
+        r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","x":{}}}}}"#,
+        deep(100_000)
+    );
+    assert!(matches!(
+        review(&Body::new(ignored.as_bytes()), Phase::Validate, &facts()),
+        Outcome::Judged { .. }
+    ));
+    let read = String::from_utf8(POD.to_vec()).unwrap().replacen(
+        "\"labels\":{",
+        &format!("\"labels\":{},\"x\":{{", deep(100_000)),
+        1,
+    );
+    assert!(matches!(
+        review(&Body::new(read.as_bytes()), Phase::Validate, &facts()),
+        Outcome::Unreadable { .. }
+    ));
+}
+
+#[test]
+fn where_the_facts_are_not_known_there_is_no_verdict() {
+    let mut inventory = Inventory::default().or_built_in();
+    inventory.pending.insert("metallb-system".to_owned());
+    let facts = Snapshot::new(&inventory);
+    // The pod's namespace is tied to MetalLB's by the topology.
+    assert!(matches!(review(&Body::new(POD), Phase::Mutate, &facts), Outcome::Unknown(_)));
+    let elsewhere = String::from_utf8(POD.to_vec()).unwrap().replace("istio-system", "elsewhere");
+    assert!(matches!(
+        review(&Body::new(elsewhere.as_bytes()), Phase::Mutate, &facts),
+        Outcome::Judged { .. }
+    ));
+}

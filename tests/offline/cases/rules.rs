@@ -1,0 +1,122 @@
+//! The rules by themselves: no process, no socket.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use json_patch::Patch;
+use lockstep::admission::{self, Body, Outcome as Review};
+use lockstep::change::Phase;
+use lockstep::snapshot::{Declared, Inventory, ObjectKey, Snapshot};
+use lockstep::topology::GatewayTopologySpec;
+use lockstep::verdict::Verdict;
+use serde_json::{Value, json};
+
+use lockstep_test_support::case::{Case, Outcome};
+use lockstep_test_support::findings::{self, Finding};
+
+/// Judges the case the way the API server would: mutate, then validate what came of it.
+pub fn judge(case: &Case) -> (Outcome, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let outcome = outcome(case, &mut findings);
+    (outcome.with_texts(findings::whole(&findings)), findings)
+}
+
+fn outcome(case: &Case, findings: &mut Vec<Finding>) -> Outcome {
+    let facts = Snapshot::new(&inventory(case));
+    let (mutated, patch) = review(case, &case.object, Phase::Mutate, &facts);
+    let mut outcome = Outcome { verdict: mutated.word().to_owned(), ..Outcome::default() };
+    add(&mut outcome, findings, &mutated);
+    let (alone, _) = review(case, &case.object, Phase::Validate, &facts);
+    assert_stands_alone(case, &mutated, &alone);
+    if mutated.is_denied() {
+        return outcome;
+    }
+    let edited = patched(case, patch);
+    assert_eq!(edited, admission::edited(&case.object, &mutated.edits).unwrap(), "`{}`", case.name);
+    let (again, _) = review(case, &edited, Phase::Mutate, &facts);
+    assert!(again.edits.is_empty(), "`{}`: what was mutated is mutated again: {:?}", case.name, again.edits);
+    let (validated, _) = review(case, &edited, Phase::Validate, &facts);
+    add(&mut outcome, findings, &validated);
+    if validated.is_denied() {
+        outcome.verdict = "deny".to_owned();
+    } else {
+        outcome.edits = lockstep_test_support::levels::edits_between(&case.object, &edited);
+    }
+    outcome
+}
+
+/// Where the mutating webhook was not called, the validating one refuses what the other would have refused.
+fn assert_stands_alone(case: &Case, mutated: &Verdict, alone: &Verdict) {
+    let denials =
+        |verdict: &Verdict| verdict.denials().map(|finding| finding.reason).collect::<BTreeSet<_>>();
+    if case.operation == "CREATE" {
+        assert!(denials(alone).is_superset(&denials(mutated)), "`{}`: {alone:?}", case.name);
+    }
+}
+
+fn review(case: &Case, object: &Value, phase: Phase, facts: &Snapshot) -> (Verdict, Option<Patch>) {
+    let review = case.review(object);
+    let judged = judged(case, &serde_json::to_vec(&review).unwrap(), phase, facts);
+    // Written with spaces, it is read with all of its lists: those that are left out otherwise change nothing.
+    let spaced = serde_json::to_vec_pretty(&review).unwrap();
+    assert_eq!(self::judged(case, &spaced, phase, facts), judged, "`{}`", case.name);
+    judged
+}
+
+fn judged(case: &Case, body: &[u8], phase: Phase, facts: &Snapshot) -> (Verdict, Option<Patch>) {
+    match admission::review(&Body::new(body), phase, facts) {
+        Review::Judged { verdict, patch, .. } => (verdict, patch),
+        other => panic!("`{}`: {other:?}", case.name),
+    }
+}
+
+/// What the API server would make of the object: the patch was made without having all of it.
+fn patched(case: &Case, patch: Option<Patch>) -> Value {
+    let mut patched = case.object.clone();
+    if let Some(patch) = patch {
+        json_patch::patch(&mut patched, &patch).unwrap();
+    }
+    patched
+}
+
+/// Adds what is new in a verdict: both phases may find the same.
+fn add(outcome: &mut Outcome, findings: &mut Vec<Finding>, verdict: &Verdict) {
+    for finding in verdict.findings.iter().map(Finding::from) {
+        outcome.add(&finding.severity, &finding.reason);
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+}
+
+fn inventory(case: &Case) -> Inventory {
+    let mut inventory = Inventory::default();
+    for topology in &case.topologies {
+        let spec: GatewayTopologySpec = serde_json::from_value(topology["spec"].clone()).unwrap();
+        spec.check().unwrap();
+        let name = topology["metadata"]["name"].as_str().unwrap();
+        inventory.topologies.insert(name.to_owned(), Declared { generation: 1, spec });
+    }
+    for object in &case.objects {
+        put(&mut inventory, object);
+    }
+    inventory
+}
+
+fn put(inventory: &mut Inventory, object: &Value) {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let key = ObjectKey { namespace: text("namespace"), name: text("name") };
+    let labels = || serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default();
+    match object["kind"].as_str().unwrap() {
+        "Node" => drop(inventory.nodes.insert(key.name, Arc::new(labels()))),
+        "IPAddressPool" => drop(inventory.pools.insert(key, labels())),
+        "L2Advertisement" => {
+            let spec = object.get("spec").cloned().unwrap_or_else(|| json!({}));
+            inventory.advertisements.insert(key, serde_json::from_value(spec).unwrap());
+        }
+        "Service" => drop(inventory.services.insert(key, serde_json::from_value(object.clone()).unwrap())),
+        "Pod" => drop(inventory.pods.insert(key, labels())),
+        "DaemonSet" => {}
+        other => panic!("unexpected kind {other}"),
+    }
+}

@@ -1,0 +1,108 @@
+//! What a process owes its caller.
+
+use super::*;
+
+#[test]
+fn usage_errors_end_with_2_and_help_with_0() {
+    for arguments in [&["check"][..], &[], &["no-such-command"], &["check", "--format", "xml", "-"]] {
+        let run = run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{arguments:?}");
+        assert!(run.err.contains("--help"), "{}", run.err);
+    }
+    for arguments in [["--help"], ["--version"]] {
+        let run = run(&arguments);
+        assert_eq!((run.code, run.err.as_str()), (0, ""));
+    }
+    assert!(run(&["--help"]).out.contains("helm template"));
+}
+
+/// A line of a decision log, as far as queries look at it.
+fn recorded() -> String {
+    let line = json!({
+        "schema": 1, "chain": "1", "replica": "one", "sequence": 1, "time": "2026-11-22T20:00:00Z",
+        "previous": "0".repeat(64), "hash": "0".repeat(64), "event": "review",
+        "webhook": "validate", "verdict": "deny", "uid": "1", "user": "alice", "groups": [], "operation": "CREATE",
+        "kind": "Pod", "namespace": "istio-system", "name": "gateway", "dryRun": false, "findings": [],
+        "facts": {"snapshot": 1, "ageMicroseconds": 1}, "latencyMicroseconds": 100,
+    });
+    format!("{line}\n")
+}
+
+/// Every command that prints, with its exit code where all is printed. `status` is in `tests/control_plane/status.rs`.
+fn printing(log: &str) -> Vec<(Vec<&str>, i32)> {
+    vec![
+        (vec!["--help"], 0),
+        (vec!["--version"], 0),
+        (vec!["audit", "query", log], 0),
+        (vec!["audit", "query", "--by", "user", log], 0),
+        (vec!["audit", "query", "--format", "json", log], 0),
+        (vec!["audit", "query", "--format", "lines", log], 0),
+        (vec!["audit", "schema"], 0),
+        (vec!["audit", "verify", log], 1),
+        (vec!["audit", "verify", "--format", "json", log], 1),
+        (vec!["check", "examples/broken"], 1),
+        (vec!["check", "--format", "json", "examples/broken"], 1),
+        (vec!["check", "--format", "junit", "examples/broken"], 1),
+        (vec!["check", "--format", "sarif", "examples/broken"], 1),
+        (vec!["completions", "bash"], 0),
+        (vec!["crd"], 0),
+        (vec!["crd", "-o", "json"], 0),
+        (vec!["man"], 0),
+    ]
+}
+
+/// How each of them ends with this standard output: its exit code and standard error. The log is long enough to be
+/// written while it is read.
+fn assert_prints(stdout: impl Fn() -> Stdio, expected: impl Fn(i32) -> (i32, &'static str)) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.log");
+    std::fs::write(&log, recorded().repeat(500)).unwrap();
+    let log = log.to_str().unwrap();
+    assert!(run(&["audit", "query", log]).out.len() > 1 << 15);
+    for (arguments, code) in printing(log) {
+        assert_eq!(run(&arguments).code, code, "{arguments:?}");
+        let output = command(&arguments).stdout(stdout()).stderr(Stdio::piped()).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), err.as_str()),
+            {
+                let (code, err) = expected(code);
+                (Some(code), err)
+            },
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer.into()
+    };
+    assert_prints(closed, |code| (code, ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_as_what_it_is() {
+    let full = || std::fs::File::create("/dev/full").unwrap().into();
+    let err = "lockstep: standard output cannot be written: No space left on device (os error 28)\n";
+    assert_prints(full, |_| (2, err));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_plugin_of_kubectl_shows_itself_as_one() {
+    use std::os::unix::process::CommandExt;
+    let output = command(&["check", "--help"]).arg0("/usr/bin/kubectl-lockstep").output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().contains("Usage: kubectl lockstep check"));
+}
+
+#[test]
+fn the_kind_the_completions_and_the_manual_are_printed() {
+    assert!(run(&["crd"]).out.contains("name: gatewaytopologies.lockstep.dev\n"));
+    assert!(run(&["completions", "bash"]).out.contains("complete -F _lockstep"));
+    assert!(run(&["man", "check"]).out.contains(".SH SYNOPSIS"));
+}

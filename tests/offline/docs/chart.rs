@@ -1,0 +1,76 @@
+//! The tables that people read are made of what the program and Helm read.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use lockstep_test_support::held::assert_part_holds;
+use lockstep_test_support::helm::{chart, text};
+
+const BEGIN: &str = "<!-- values: made from values.yaml by `just chart-docs` -->\n";
+const END: &str = "<!-- end of values -->\n";
+
+/// What is longer stands in values.yaml only.
+const LONGEST_DEFAULT: usize = 60;
+
+#[test]
+fn the_readmes_table_is_what_values_yaml_says() {
+    assert_part_holds(Path::new(&chart("README.md")), BEGIN, END, &table(&text("values.yaml")));
+}
+
+/// One row for every value that has a comment. Every value must have one, or be inside one that has.
+fn table(yaml: &str) -> String {
+    let values: Value = serde_saphyr::from_str(yaml).unwrap();
+    let mut rows = "| value | default | meaning |\n|---|---|---|\n".to_owned();
+    let mut path: Vec<(usize, &str)> = Vec::new();
+    let mut comment: Vec<&str> = Vec::new();
+    let mut documented = None;
+    for line in yaml.lines().filter(|line| !line.trim().is_empty()) {
+        let (indent, content) = (line.len() - line.trim_start().len(), line.trim());
+        if documented.is_some_and(|outer| indent > outer) {
+            continue;
+        }
+        if let Some(text) = content.strip_prefix("# ") {
+            comment.push(text);
+            continue;
+        }
+        let (key, rest) = content.split_once(':').unwrap_or_else(|| panic!("`{line}` is no value"));
+        path.retain(|(outer, _)| *outer < indent);
+        path.push((indent, key));
+        documented = (!comment.is_empty()).then_some(indent);
+        if comment.is_empty() {
+            assert!(rest.is_empty(), "`{line}` has no comment");
+            continue;
+        }
+        let keys: Vec<&str> = path.iter().map(|(_, key)| *key).collect();
+        let default = default(&values, &keys);
+        rows += &format!("| `{}` | {default} | {} |\n", keys.join("."), comment.join(" "));
+        comment.clear();
+    }
+    rows
+}
+
+fn default(values: &Value, keys: &[&str]) -> String {
+    let default = keys.iter().fold(values, |value, key| &value[key]).to_string();
+    if default.len() > LONGEST_DEFAULT { "see `values.yaml`".to_owned() } else { format!("`{default}`") }
+}
+
+#[test]
+fn every_flag_of_the_webhook_is_in_the_page_on_operation() {
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_lockstep")).args(["serve", "--help"]).output().unwrap().stdout;
+    let help = String::from_utf8(help).unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operation.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let flags: Vec<&str> = help
+        .lines()
+        .filter(|line| line.trim_start().starts_with('-'))
+        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--")))
+        .filter(|flag| *flag != "--help")
+        .collect();
+    assert!(flags.contains(&"--drain") && flags.len() > 8, "{flags:?}");
+    for flag in flags {
+        assert!(page.contains(&format!("`{flag}")), "docs/operation.md says nothing of `{flag}`");
+    }
+}

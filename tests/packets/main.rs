@@ -1,0 +1,25 @@
+//! Proof with real packets: in a cluster of network namespaces, a client's requests are counted by the address that
+//! arrives in an audit log behind the gateway, without Lockstep and with it. It takes root, iproute2, nftables and
+//! haproxy, and Go for the first run.
+
+#![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
+
+mod audit;
+mod client;
+mod cluster;
+mod kubelet;
+mod lockstep;
+mod machines;
+mod network;
+mod objects;
+mod picture;
+mod program;
+mod report;
+mod sandbox;
+mod scenarios;
+mod stage;
+
+#[test]
+fn the_clients_address_survives_real_packets() {
+    sandbox::inside("the_clients_address_survives_real_packets", scenarios::all);
+}

@@ -1,0 +1,321 @@
+//! The stage that every scenario enters: the cluster as the seed finds it, without a gateway.
+
+use std::net::IpAddr;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::client::{self, Steady, Tally, announcer, own};
+use super::cluster::Cluster;
+use super::lockstep::Lockstep;
+use super::machines::{FIRST, GATEWAY, Machine, NODES, SECOND};
+use super::objects::{ARP, ISTIO, LABEL, METALLB};
+use super::report::{Report, Row};
+use super::{audit, sandbox};
+use lockstep_test_support::api::{self, Answer, call};
+use lockstep_test_support::release::read;
+
+/// How many requests in a row must be as expected before the ones that count are sent.
+const STEADY: usize = 5;
+
+/// How many requests count, for each of the two addresses.
+const COUNT: usize = 250;
+
+/// How many of them must be answered. A node that puts its own address in the client's place gives ports away again
+/// too early now and then, and such a request is lost.
+const ENOUGH: usize = 200;
+
+/// How many, where none is expected to be answered.
+const COUNT_OF_SILENCE: usize = 20;
+
+/// What requests are expected to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// The client's address arrives, through the gateway nodes.
+    Kept,
+    /// Another address arrives.
+    Lost,
+    /// The client's address arrives, announced from this node, which is no gateway node.
+    From(Machine),
+    /// Nothing is answered.
+    Silence,
+}
+
+/// Everything that a scenario needs.
+pub struct Stage {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Lockstep, called or not.
+    pub lockstep: Lockstep,
+    report: Report,
+    scenario: &'static str,
+    guarded: bool,
+    gateway_nodes: Vec<Machine>,
+}
+
+impl Stage {
+    /// Builds it.
+    pub async fn build() -> Self {
+        let cluster = Cluster::start().await;
+        let lockstep = Lockstep::install(&cluster).await;
+        let report = Report::default();
+        Self { cluster, lockstep, report, scenario: "", guarded: false, gateway_nodes: Vec::new() }
+    }
+
+    /// Clears it for one half of a scenario: no gateway, no advertisements, the seed's labels, everything runs.
+    pub async fn enter(&mut self, scenario: &'static str, guarded: bool) {
+        (self.scenario, self.guarded) = (scenario, guarded);
+        self.lockstep.off(&self.cluster).await;
+        self.clear(&format!("/apis/metallb.io/v1beta1/namespaces/{METALLB}/l2advertisements")).await;
+        self.delete(&format!("/api/v1/namespaces/{ISTIO}/services/istio-ingressgateway")).await;
+        for plural in ["deployments", "replicasets"] {
+            self.clear(&format!("/apis/apps/v1/namespaces/{ISTIO}/{plural}")).await;
+        }
+        // The endpoints of a Service that is gone would count as those of the next one of its name.
+        let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{ISTIO}/endpointslices");
+        for left in [format!("/api/v1/namespaces/{ISTIO}/pods"), slices] {
+            self.cluster
+                .settled("an empty stage", async || {
+                    self.clear(&left).await;
+                    read(&self.cluster.client, &left).await["items"].as_array().unwrap().is_empty()
+                })
+                .await;
+        }
+        for node in NODES {
+            self.cordon(node, false).await;
+            self.cluster.start_speaker(node);
+        }
+        self.cluster.speakers_know_each_other().await;
+        self.label(&[FIRST, SECOND]).await;
+        if guarded {
+            self.lockstep.on(&self.cluster).await;
+        }
+    }
+
+    async fn clear(&self, path: &str) {
+        let options = json!({
+            "apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0, "propagationPolicy": "Background",
+        });
+        let answer = call(&self.cluster.client, Method::DELETE, path, "application/json", &options).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.body);
+    }
+
+    async fn delete(&self, path: &str) {
+        let answer = call(&self.cluster.client, Method::DELETE, path, "application/json", &Value::Null).await;
+        assert!(answer.status.is_success() || answer.status == 404, "{path}: {}", answer.body);
+    }
+
+    /// The seed's first step: these nodes, and no others, are the gateway nodes.
+    pub async fn label(&mut self, nodes: &[Machine]) {
+        self.gateway_nodes = nodes.to_vec();
+        for node in NODES {
+            let value = if nodes.contains(&node) { json!(ARP) } else { Value::Null };
+            let labels = json!({"metadata": {"labels": {LABEL: value}}});
+            self.cluster.patch(&format!("/api/v1/nodes/{}", node.name), &labels).await;
+        }
+    }
+
+    /// Lets new pods onto a node, or none.
+    pub async fn cordon(&self, node: Machine, cordoned: bool) {
+        let spec = json!({"spec": {"unschedulable": cordoned}});
+        self.cluster.patch(&format!("/api/v1/nodes/{}", node.name), &spec).await;
+    }
+
+    /// Empties a node, as `kubectl drain` does, and waits until the gateway is complete elsewhere.
+    pub async fn drain(&self, node: Machine) {
+        self.cordon(node, true).await;
+        for pod in self.pods().await.iter().filter(|pod| pod["spec"]["nodeName"] == node.name) {
+            let name = &pod["metadata"]["name"];
+            let eviction = json!({
+                "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": ISTIO},
+            });
+            let path = format!("/api/v1/namespaces/{ISTIO}/pods/{}/eviction", name.as_str().unwrap());
+            let answer = call(&self.cluster.client, Method::POST, &path, "application/json", &eviction).await;
+            assert!(answer.status.is_success(), "{}", answer.body);
+        }
+        self.complete().await;
+    }
+
+    /// Makes an object that nobody refuses.
+    pub async fn make(&self, object: &Value) -> Value {
+        api::create(&self.cluster.client, object).await
+    }
+
+    /// Offers an object. If Lockstep refuses it, this is its reason.
+    pub async fn offer(&self, object: &Value) -> Result<Value, String> {
+        let answer = api::post(&self.cluster.client, object, false).await;
+        said(answer)
+    }
+
+    /// Starts the gateway and waits until all of its pods are ready.
+    pub async fn gateway(&self, deployment: &Value) {
+        self.make(deployment).await;
+        self.complete().await;
+    }
+
+    /// Rolls the gateway out again, as `kubectl rollout restart` does, and waits until it is done.
+    pub async fn roll_out(&self) {
+        let now = format!("{:?}", std::time::SystemTime::now());
+        let template = json!({"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": now}}});
+        let path = format!("/apis/apps/v1/namespaces/{ISTIO}/deployments/istio-ingressgateway");
+        self.cluster.patch(&path, &json!({"spec": {"template": template}})).await;
+        self.complete().await;
+    }
+
+    /// The gateway's pods.
+    pub async fn pods(&self) -> Vec<Value> {
+        let path = format!("/api/v1/namespaces/{ISTIO}/pods");
+        read(&self.cluster.client, &path).await["items"].as_array().unwrap().clone()
+    }
+
+    /// A node on which a gateway pod runs.
+    pub async fn busy_node(&self) -> Machine {
+        let pods = self.pods().await;
+        NODES.into_iter().find(|node| pods.iter().any(|pod| pod["spec"]["nodeName"] == node.name)).unwrap()
+    }
+
+    /// Waits until the Deployment is rolled out and no pod of before is left.
+    async fn complete(&self) {
+        let path = format!("/apis/apps/v1/namespaces/{ISTIO}/deployments/istio-ingressgateway");
+        self.cluster
+            .settled("the gateway", async || {
+                let deployment = read(&self.cluster.client, &path).await;
+                let (wanted, status) = (&deployment["spec"]["replicas"], &deployment["status"]);
+                let pods = self.pods().await;
+                status["observedGeneration"] == deployment["metadata"]["generation"]
+                    && ["replicas", "updatedReplicas", "readyReplicas"].iter().all(|of| status[of] == *wanted)
+                    && json!(pods.len()) == *wanted
+                    && pods.iter().all(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+            })
+            .await;
+    }
+
+    /// Begins to ask steadily.
+    pub fn steady(&self, what: &'static str) -> Steady {
+        Steady::start(&self.path(what))
+    }
+
+    /// Ends it, and counts what is expected of every answer.
+    pub async fn stop(&mut self, steady: Steady, what: &'static str, expected: Expected) -> [Tally; 2] {
+        let tallies = steady.stop();
+        self.judge(what, expected, &tallies);
+        tallies
+    }
+
+    /// Asks until the answers are as expected, and then counts.
+    pub async fn measure(&mut self, what: &'static str, expected: Expected) {
+        let (count, at_once) = match expected {
+            Expected::Silence => (1, COUNT_OF_SILENCE),
+            _ => (COUNT, 1),
+        };
+        let path = self.path(what);
+        let mut in_a_row = 0;
+        client::forget();
+        self.cluster
+            .settled(what, async || {
+                let tallies = client::ask("/before", 1, 1).await;
+                in_a_row = if self.mismatch(expected, &tallies).is_none() { in_a_row + 1 } else { 0 };
+                if self.guarded {
+                    assert_eq!(foreign(&tallies), 0, "{what}: an address was lost on the way: {tallies:?}");
+                }
+                if in_a_row == 0 {
+                    client::forget();
+                }
+                in_a_row == STEADY
+            })
+            .await;
+        let tallies = client::ask(&path, at_once, count).await;
+        let enough = |tally: &Tally| expected == Expected::Silence || tally.answered >= ENOUGH;
+        assert!(tallies.iter().all(enough), "{what}: {tallies:?}");
+        self.judge(what, expected, &tallies);
+    }
+
+    fn path(&self, what: &str) -> String {
+        format!("/{}/{}/{}", self.scenario, if self.guarded { "with" } else { "without" }, what)
+            .replace(|character: char| !character.is_ascii_alphanumeric() && character != '/', "-")
+    }
+
+    fn judge(&mut self, what: &'static str, expected: Expected, tallies: &[Tally; 2]) {
+        let mismatch = self.mismatch(expected, tallies);
+        assert!(mismatch.is_none(), "{}, {what}: {mismatch:?}\n{tallies:?}", self.scenario);
+        self.agrees_with_the_audit_log(what, tallies);
+        let announced = GATEWAY.map(announcer);
+        for (target, (tally, announced)) in GATEWAY.into_iter().zip(tallies.iter().zip(announced)) {
+            let row = Row {
+                scenario: self.scenario,
+                guarded: self.guarded,
+                what,
+                target,
+                own: own(target),
+                announced: announced.map(|node| node.name),
+                tally: tally.clone(),
+            };
+            let why = &row.tally.why;
+            let lost = if why.is_empty() { String::new() } else { format!(" lost: {why:?}") };
+            sandbox::say(format_args!("{row}{lost}"));
+            self.report.rows.push(row);
+        }
+    }
+
+    /// What is not as expected, if anything.
+    fn mismatch(&self, expected: Expected, tallies: &[Tally; 2]) -> Option<String> {
+        GATEWAY.into_iter().zip(tallies).find_map(|(target, tally)| self.differs(expected, target, tally))
+    }
+
+    fn differs(&self, expected: Expected, target: IpAddr, tally: &Tally) -> Option<String> {
+        let kept = tally.with(own(target));
+        let announced = announcer(target);
+        let is = match expected {
+            Expected::Silence => tally.answered == 0,
+            Expected::Lost => tally.answered > 0 && kept == 0,
+            Expected::From(node) => tally.answered > 0 && kept == tally.answered && announced == Some(node),
+            Expected::Kept => {
+                let inside = |node: &str| self.gateway_nodes.iter().any(|gateway| gateway.name == node);
+                tally.answered > 0
+                    && kept == tally.answered
+                    && announced.is_some_and(|node| inside(node.name))
+            }
+        };
+        (!is).then(|| format!("{expected:?} is not what {target} shows, announced from {announced:?}"))
+    }
+
+    /// What the client was told is what stands in the log. A request whose answer was lost may stand there, too.
+    fn agrees_with_the_audit_log(&self, what: &str, tallies: &[Tally; 2]) {
+        let entries = audit::entries(&self.path(what));
+        for (address, count) in tallies.iter().flat_map(|tally| &tally.seen) {
+            let logged = entries.iter().filter(|entry| entry.source == *address).count();
+            assert!(
+                logged >= *count,
+                "{what}: {count} answers told of {address}, {logged} lines of the log do"
+            );
+        }
+    }
+
+    /// Notes what was refused or changed in this half.
+    pub fn note(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        sandbox::say(format_args!("{}: {note}", self.scenario));
+        self.report.notes.push((self.scenario, note));
+    }
+
+    /// Writes the report.
+    pub fn write_report(&self) {
+        self.report.write();
+    }
+}
+
+/// How many answers carry another address than the client's.
+fn foreign(tallies: &[Tally; 2]) -> usize {
+    let foreign = |(target, tally): (IpAddr, &Tally)| tally.answered - tally.with(own(target));
+    GATEWAY.into_iter().zip(tallies).map(foreign).sum()
+}
+
+/// The object, or why it was refused.
+pub fn said(answer: Answer) -> Result<Value, String> {
+    if answer.status.is_success() {
+        return Ok(answer.body);
+    }
+    let message = answer.body["message"].as_str().unwrap();
+    let reason = answer.body["details"]["causes"][0]["reason"].as_str();
+    Err(reason.map_or(message.to_owned(), |reason| format!("{reason}: {message}")))
+}

@@ -1,0 +1,112 @@
+//! The chart's own ServiceAccount, as its pods have it.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use hyper::Method;
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+
+use super::release::Cluster;
+use crate::api::call;
+
+/// How the API server calls the account.
+pub const USER: &str = "system:serviceaccount:lockstep-system:lockstep";
+
+/// A kubeconfig with a token of the account.
+#[derive(Debug)]
+pub struct Account {
+    folder: tempfile::TempDir,
+}
+
+impl Account {
+    /// Asks the API server for a token, as the kubelet does for a pod.
+    pub async fn of(cluster: &Cluster) -> Self {
+        let path = "/api/v1/namespaces/lockstep-system/serviceaccounts/lockstep/token";
+        let request = json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600},
+        });
+        let client = cluster.client().await;
+        let answer = call(&client, Method::POST, path, "application/json", &request).await;
+        assert!(answer.status.is_success(), "{}", answer.body);
+        let ca = base64::engine::general_purpose::STANDARD.encode(cluster.control_plane.ca_pem());
+        let server = cluster.control_plane.url();
+        let kubeconfig = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "it", "cluster": {"server": server, "certificate-authority-data": ca}}],
+            "users": [{"name": "it", "user": {"token": answer.body["status"]["token"]}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+            "current-context": "it",
+        });
+        let account = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::write(account.kubeconfig(), kubeconfig.to_string()).unwrap();
+        account
+    }
+
+    /// The file.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
+    }
+
+    /// A client that acts as the account.
+    pub async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
+        let options = KubeConfigOptions::default();
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+        config.proxy_url = None;
+        config.default_retry = false;
+        Client::try_from(config).unwrap()
+    }
+}
+
+/// A right that a role grants.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Grant {
+    /// Where; empty is everywhere.
+    pub namespace: String,
+    /// `resource` or `resource/subresource`, with the group behind a dot, as `kubectl auth can-i` has it.
+    pub resource: String,
+    /// The one object; empty is all.
+    pub name: String,
+    /// What.
+    pub verb: String,
+}
+
+/// Every right of the rendered roles, one by one.
+pub fn granted(objects: &[Value]) -> Vec<Grant> {
+    let strings = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().map(|value| value.as_str().unwrap().to_owned()).collect()
+    };
+    let mut grants = Vec::new();
+    for role in objects.iter().filter(|object| object["kind"] == "Role" || object["kind"] == "ClusterRole") {
+        let namespace = role["metadata"]["namespace"].as_str().unwrap_or_default();
+        for rule in role["rules"].as_array().unwrap() {
+            let names = Some(strings(&rule["resourceNames"])).filter(|names| !names.is_empty());
+            for group in strings(&rule["apiGroups"]) {
+                for (resource, verb) in pairs(&strings(&rule["resources"]), &strings(&rule["verbs"])) {
+                    for name in names.clone().unwrap_or_else(|| vec![String::new()]) {
+                        let namespace = namespace.to_owned();
+                        let resource = qualified(&resource, &group);
+                        grants.push(Grant { namespace, resource, name, verb: verb.clone() });
+                    }
+                }
+            }
+        }
+    }
+    grants.sort();
+    grants
+}
+
+fn pairs(left: &[String], right: &[String]) -> Vec<(String, String)> {
+    left.iter().flat_map(|left| right.iter().map(move |right| (left.clone(), right.clone()))).collect()
+}
+
+/// `gatewaytopologies.lockstep.dev/status`.
+pub fn qualified(resource: &str, group: &str) -> String {
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let dot = if group.is_empty() { "" } else { "." };
+    let slash = if subresource.is_empty() { "" } else { "/" };
+    format!("{resource}{dot}{group}{slash}{subresource}")
+}

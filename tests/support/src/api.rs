@@ -1,0 +1,175 @@
+//! The API server, spoken to in raw JSON, so that status codes and warnings can be seen.
+
+use hyper::{Method, Request, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Map, Value, json};
+
+/// What the API server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The texts of the `Warning` headers.
+    pub warnings: Vec<String>,
+    /// The id of the request's event in the audit log.
+    pub audit_id: String,
+    /// The object, or the `Status` of an error.
+    pub body: Value,
+}
+
+/// Sends one request.
+pub async fn call(client: &Client, method: Method, path: &str, content_type: &str, body: &Value) -> Answer {
+    try_call(client, method, path, content_type, body).await.unwrap()
+}
+
+/// Sends one request to an API server that may be gone.
+pub async fn try_call(
+    client: &Client,
+    method: Method,
+    path: &str,
+    content_type: &str,
+    body: &Value,
+) -> kube::Result<Answer> {
+    let body = if body.is_null() { Vec::new() } else { serde_json::to_vec(body).unwrap() };
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", content_type)
+        .header("accept", "application/json")
+        .body(Body::from(body))
+        .unwrap();
+    let response = client.send(request).await?;
+    let status = response.status();
+    let warnings =
+        response.headers().get_all("warning").iter().map(|header| warning_text(header.as_bytes())).collect();
+    let audit_id = response.headers().get("audit-id").and_then(|id| id.to_str().ok());
+    let audit_id = audit_id.unwrap_or_default().to_owned();
+    let bytes = response.into_body().collect_bytes().await?;
+    Ok(Answer { status, warnings, audit_id, body: serde_json::from_slice(&bytes).unwrap_or_default() })
+}
+
+/// Creates an object; anything but success is a failure of the test.
+pub async fn create(client: &Client, object: &Value) -> Value {
+    let answer = post(client, object, false).await;
+    assert!(answer.status.is_success(), "cannot create {object}: {}", answer.body);
+    answer.body
+}
+
+/// Posts an object to the collection of its kind.
+pub async fn post(client: &Client, object: &Value, dry_run: bool) -> Answer {
+    try_post(client, object, dry_run).await.unwrap()
+}
+
+/// The same to an API server that may be gone.
+pub async fn try_post(client: &Client, object: &Value, dry_run: bool) -> kube::Result<Answer> {
+    let path = format!("{}{}", collection(object), if dry_run { "?dryRun=All" } else { "" });
+    try_call(client, Method::POST, &path, "application/json", object).await
+}
+
+/// Changes a stored object from `old` to `new` by a merge patch.
+pub async fn change(client: &Client, old: &Value, new: &Value) -> Answer {
+    call(client, Method::PATCH, &path_of(old), "application/merge-patch+json", &merge_patch(old, new)).await
+}
+
+/// Deletes an object.
+pub async fn delete(client: &Client, object: &Value) -> Answer {
+    call(client, Method::DELETE, &path_of(object), "application/json", &Value::Null).await
+}
+
+/// The path of an object.
+pub fn path_of(object: &Value) -> String {
+    format!("{}/{}", collection(object), object["metadata"]["name"].as_str().unwrap())
+}
+
+fn collection(object: &Value) -> String {
+    let api_version = object["apiVersion"].as_str().unwrap();
+    let kind = object["kind"].as_str().unwrap();
+    let root = if api_version.contains('/') { "/apis" } else { "/api" };
+    let plural = match kind {
+        "GatewayTopology" => "gatewaytopologies".to_owned(),
+        "NetworkPolicy" => "networkpolicies".to_owned(),
+        _ => format!("{}s", kind.to_lowercase()),
+    };
+    match object["metadata"]["namespace"].as_str() {
+        Some(namespace) => format!("{root}/{api_version}/namespaces/{namespace}/{plural}"),
+        None => format!("{root}/{api_version}/{plural}"),
+    }
+}
+
+/// A JSON merge patch (RFC 7396) that turns `old` into `new`.
+fn merge_patch(old: &Value, new: &Value) -> Value {
+    let (Value::Object(before), Value::Object(after)) = (old, new) else {
+        return new.clone();
+    };
+    let mut patch = Map::new();
+    for key in before.keys().filter(|key| !after.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    for (key, value) in after {
+        match before.get(key) {
+            Some(held) if held == value => {}
+            Some(held) => drop(patch.insert(key.clone(), merge_patch(held, value))),
+            None => drop(patch.insert(key.clone(), value.clone())),
+        }
+    }
+    Value::Object(patch)
+}
+
+/// `299 - "text"`, with backslashes before quotes.
+fn warning_text(header: &[u8]) -> String {
+    let header = String::from_utf8_lossy(header);
+    let quoted = header.split_once('"').map_or("", |(_, rest)| rest);
+    quoted.trim_end_matches('"').replace("\\\"", "\"").replace("\\\\", "\\")
+}
+
+/// Registers a running webhook for everything that the rules are about.
+pub async fn register(client: &Client, address: &str, ca_pem: &str) {
+    use base64::Engine;
+    let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
+    let webhook = |name: &str, path: &str, rules: Value| {
+        json!([{
+            "name": name,
+            "clientConfig": {"url": format!("https://{address}{path}"), "caBundle": ca},
+            "rules": rules,
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "failurePolicy": "Fail",
+            "matchPolicy": "Equivalent",
+            "timeoutSeconds": 5,
+        }])
+    };
+    let rule = |group: &str, version: &str, resource: &str, operations: &[&str]| json!({"apiGroups": [group], "apiVersions": [version], "resources": [resource], "operations": operations});
+    let both = ["CREATE", "UPDATE"];
+    let mutating = json!([
+        rule("", "v1", "pods", &["CREATE"]),
+        rule("", "v1", "services", &both),
+        rule("apps", "v1", "daemonsets", &both),
+    ]);
+    let validating = json!([
+        rule("", "v1", "pods", &both),
+        rule("", "v1", "services", &both),
+        rule("apps", "v1", "daemonsets", &both),
+        rule("metallb.io", "v1beta1", "l2advertisements", &both),
+    ]);
+    let mut mutate = webhook("mutate.lockstep.dev", "/mutate", mutating);
+    mutate[0]["reinvocationPolicy"] = "IfNeeded".into();
+    for (kind, plural, webhooks) in [
+        ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", mutate),
+        (
+            "ValidatingWebhookConfiguration",
+            "validatingwebhookconfigurations",
+            webhook("validate.lockstep.dev", "/validate", validating),
+        ),
+    ] {
+        let body = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": "lockstep"},
+            "webhooks": webhooks,
+        });
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}");
+        let answer = call(client, Method::POST, &path, "application/json", &body).await;
+        assert!(answer.status.is_success(), "cannot register: {}", answer.body);
+    }
+}

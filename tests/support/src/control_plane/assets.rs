@@ -1,0 +1,149 @@
+//! Finds or builds the programs of a control plane.
+
+use std::path::{Path, PathBuf};
+
+use super::cache::{Pin, announce, variable};
+use super::{Error, Result, go};
+
+/// The programs of a control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assets {
+    /// The path of etcd.
+    pub etcd: PathBuf,
+    /// The path of kube-apiserver.
+    pub kube_apiserver: PathBuf,
+}
+
+/// Finds etcd and kube-apiserver: in `$KUBEBUILDER_ASSETS` if that is set, else in the cache, building what is
+/// missing there. Only a build uses the network.
+///
+/// # Errors
+/// [`Error::Unavailable`] without assets and without Go, [`Error::Failed`] when a build fails.
+pub fn assets() -> Result<Assets> {
+    match variable("KUBEBUILDER_ASSETS") {
+        Some(folder) => given(Path::new(&folder)),
+        None => Ok(Assets { etcd: etcd()?, kube_apiserver: kubernetes("kube-apiserver", "6 minutes")? }),
+    }
+}
+
+fn given(folder: &Path) -> Result<Assets> {
+    let find = |name: &str| {
+        let path = folder.join(name);
+        if path.is_file() {
+            return Ok(path);
+        }
+        // Not `Unavailable`: someone asked for this folder, and would not want the tests skipped over a typo.
+        Err(Error::failed(format_args!(
+            "KUBEBUILDER_ASSETS is `{}`, which has no {name}; put it there, or unset the variable to build it",
+            folder.display()
+        )))
+    };
+    Ok(Assets { etcd: find("etcd")?, kube_apiserver: find("kube-apiserver")? })
+}
+
+fn etcd() -> Result<PathBuf> {
+    let pin = Pin::read("etcd", "go.etcd.io/etcd/server/v3")?;
+    pin.cached("etcd", |output| {
+        announce(format_args!("building etcd {}, once; half a minute on 2 cores", pin.version()));
+        go::build(&pin, ".", "", output)
+    })
+}
+
+/// The programs that make a cluster of a control plane, besides MetalLB's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machinery {
+    /// The path of kube-controller-manager.
+    pub controller_manager: PathBuf,
+    /// The path of kube-scheduler.
+    pub scheduler: PathBuf,
+    /// The path of kube-proxy.
+    pub proxy: PathBuf,
+    /// The path of MetalLB's controller, which gives addresses to Services.
+    pub controller: PathBuf,
+    /// The path of MetalLB's speaker, which announces them.
+    pub speaker: PathBuf,
+}
+
+/// Kubernetes' own controllers, scheduler and proxy, and MetalLB, from the cache, built there if they are missing.
+///
+/// # Errors
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] when a build fails.
+pub fn machinery() -> Result<Machinery> {
+    Ok(Machinery {
+        controller_manager: kubernetes("kube-controller-manager", "1 minute")?,
+        scheduler: kubernetes("kube-scheduler", "1 minute")?,
+        proxy: kubernetes("kube-proxy", "1 minute")?,
+        controller: metallb("controller")?,
+        speaker: metallb("speaker")?,
+    })
+}
+
+fn kubernetes(program: &str, time: &str) -> Result<PathBuf> {
+    let pin = Pin::read("kubernetes", "k8s.io/kubernetes")?;
+    pin.cached(program, |output| {
+        announce(format_args!("building {program} {}, once; about {time} on 2 cores", pin.version()));
+        let package = format!("k8s.io/kubernetes/cmd/{program}");
+        go::build(&pin, &package, &version_flags(pin.version()), output)
+    })
+}
+
+fn metallb(program: &str) -> Result<PathBuf> {
+    let pin = Pin::read("metallb-0.15.2", "go.universe.tf/metallb")?;
+    pin.cached(program, |output| {
+        announce(format_args!(
+            "building MetalLB's {program} {}, once; about 1 minute on 2 cores",
+            pin.version()
+        ));
+        go::build(&pin, &format!("go.universe.tf/metallb/{program}"), "", output)
+    })
+}
+
+/// Helm, from the cache, built there if it is missing: no folder of assets has it.
+///
+/// # Errors
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] when the build fails.
+pub fn helm() -> Result<PathBuf> {
+    let pin = Pin::read("helm", "helm.sh/helm/v4")?;
+    pin.cached("helm", |output| {
+        announce(format_args!("building Helm {}, once; about 2 minutes on 2 cores", pin.version()));
+        let version = format!("-X helm.sh/helm/v4/internal/version.version={}", pin.version());
+        go::build(&pin, "helm.sh/helm/v4/cmd/helm", &version, output)
+    })
+}
+
+/// Leaves out of Prometheus how it finds what it scrapes: most of what it is built from.
+const NO_DISCOVERY: &str = "remove_all_sd";
+
+/// Prometheus' promtool, from the cache, built there if it is missing.
+///
+/// # Errors
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] when the build fails.
+pub fn promtool() -> Result<PathBuf> {
+    prometheus("promtool", "github.com/prometheus/prometheus/cmd/promtool")
+}
+
+/// The program in `tests/support/go/prometheus`, which reads metrics with Prometheus' parser; cached, too.
+///
+/// # Errors
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] when the build fails.
+pub fn openmetrics() -> Result<PathBuf> {
+    prometheus("openmetrics", ".")
+}
+
+fn prometheus(name: &str, package: &str) -> Result<PathBuf> {
+    let pin = Pin::read("prometheus", "github.com/prometheus/prometheus")?;
+    pin.cached(name, |output| {
+        let version = pin.version();
+        announce(format_args!("building {name} of Prometheus {version}, once; up to 2 minutes on 2 cores"));
+        go::build_with(&pin, package, NO_DISCOVERY, "", output)
+    })
+}
+
+/// A Kubernetes built without these calls itself v0.0.0-master, and clients choke on that.
+fn version_flags(version: &str) -> String {
+    let mut numbers = version.trim_start_matches('v').split('.');
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    [("gitVersion", version), ("gitMajor", major), ("gitMinor", minor)]
+        .map(|(name, value)| format!("-X k8s.io/component-base/version.{name}={value}"))
+        .join(" ")
+}

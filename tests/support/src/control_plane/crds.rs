@@ -1,0 +1,63 @@
+//! Custom resource definitions in a control plane.
+
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::header::CONTENT_TYPE;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
+use kube::runtime::wait::{await_condition, conditions};
+
+use super::metallb::{Definition, definitions};
+use super::{ControlPlane, Error, MetalLb, Result};
+
+/// The API server establishes a definition within a second.
+const ESTABLISH_DEADLINE: Duration = Duration::from_secs(30);
+
+impl ControlPlane {
+    /// Applies every definition of a MetalLB release, and returns when their objects can be created.
+    ///
+    /// # Errors
+    /// As [`super::metallb_crds`] and [`Self::install_crd`].
+    pub async fn install_metallb(&self, version: MetalLb) -> Result<()> {
+        // The first call may download: not on the thread that runs the test's other tasks.
+        let definitions = tokio::task::spawn_blocking(move || definitions(version))
+            .await
+            .map_err(|error| Error::failed(format_args!("the search for MetalLB broke off: {error}")))??;
+        for Definition { name, yaml } in definitions {
+            self.install_crd(&name, &yaml).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies a definition, in YAML or JSON, and returns when its objects can be created. The name is the
+    /// definition's own: `<plural>.<group>`. In the two seconds after that, the API server itself holds every
+    /// creation back for two seconds, so install everything before the first object.
+    ///
+    /// # Errors
+    /// When the API server refuses the definition or does not establish it.
+    pub async fn install_crd(&self, name: &str, yaml: &str) -> Result<()> {
+        let cannot = |error: &dyn std::error::Error| {
+            Error::failed(format_args!("cannot install the definition `{name}`: {error}"))
+        };
+        let client = self.client().await?;
+        let path = format!(
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=lockstep-tests&force=true"
+        );
+        let request = Request::patch(path)
+            .header(CONTENT_TYPE, "application/apply-patch+yaml")
+            .body(yaml.as_bytes().to_vec())
+            .map_err(|error| cannot(&error))?;
+        client.request_text(request).await.map_err(|error| cannot(&error))?;
+
+        let crds: Api<CustomResourceDefinition> = Api::all(client);
+        tokio::time::timeout(
+            ESTABLISH_DEADLINE,
+            await_condition(crds, name, conditions::is_crd_established()),
+        )
+        .await
+        .map_err(|error| cannot(&error))?
+        .map_err(|error| cannot(&error))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! Test support: what the test programs share.
+//!
+//! [`control_plane`] starts a real API server, [`serve`] starts the program, [`objects`] and [`reviews`] build what
+//! is sent to them, and [`wait`] waits for what comes of it.
+
+use std::path::{Path, PathBuf};
+
+pub mod account;
+pub mod api;
+pub mod balancer;
+pub mod case;
+pub mod control_plane;
+pub mod decision_log;
+pub mod findings;
+pub mod held;
+pub mod helm;
+pub mod https;
+pub mod levels;
+pub mod load;
+pub mod objects;
+pub mod release;
+pub mod replica;
+pub mod reviews;
+pub mod serve;
+pub mod wait;
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// The program under test, which Cargo builds before it runs a test program or a benchmark.
+///
+/// # Panics
+/// When it was not Cargo that started this process.
+#[must_use]
+pub fn program() -> PathBuf {
+    let path = std::env::var_os("CARGO_BIN_EXE_lockstep");
+    path.expect("run the tests with `cargo test`: it says where the program is").into()
+}

@@ -1,0 +1,127 @@
+//! A cluster that the chart is installed into.
+
+use hyper::Method;
+use kube::Client;
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::discovery::{ApiGroup, Discovery, verbs};
+use serde_json::{Value, json};
+
+use super::helm::{Helm, NAMESPACE, chart};
+use crate::api::{self, Answer, call, path_of};
+use crate::control_plane::{ControlPlane, Options};
+use crate::wait;
+
+/// A real API server, and Helm for it.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The servers.
+    pub control_plane: ControlPlane,
+    /// Who may do everything in it.
+    pub helm: Helm,
+}
+
+impl Cluster {
+    /// Starts an empty cluster.
+    pub async fn start(options: Options) -> Self {
+        let control_plane = ControlPlane::start_with(options).await.unwrap();
+        // The first call may build for minutes: not on the thread that runs the test's other tasks.
+        let kubeconfig = control_plane.kubeconfig_path().to_owned();
+        let helm = tokio::task::spawn_blocking(move || Helm::on(&kubeconfig)).await.unwrap();
+        Self { control_plane, helm }
+    }
+
+    /// A client of somebody who may do everything.
+    pub async fn client(&self) -> Client {
+        self.control_plane.client().await.unwrap()
+    }
+
+    /// Installs the chart as people do, with further arguments.
+    pub fn install(&self, more: &[&str]) {
+        let chart = chart("");
+        let install = ["install", "lockstep", chart.as_str(), "-n", NAMESPACE, "--create-namespace"];
+        self.helm.run(&[&install, more].concat()).unwrap();
+    }
+
+    /// Upgrades to the chart of this repository.
+    pub fn upgrade(&self, more: &[&str]) {
+        let chart = chart("");
+        self.helm.run(&[&["upgrade", "lockstep", chart.as_str(), "-n", NAMESPACE], more].concat()).unwrap();
+    }
+}
+
+/// Makes a namespace.
+pub async fn namespace(client: &Client, name: &str) {
+    api::create(client, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await;
+}
+
+/// Applies an object as `manager`, strictly: a field that the API server does not know is an error.
+pub async fn apply(client: &Client, object: &Value, manager: &str, more: &str) -> Answer {
+    let path = format!("{}?fieldManager={manager}&fieldValidation=Strict{more}", path_of(object));
+    call(client, Method::PATCH, &path, "application/apply-patch+yaml", object).await
+}
+
+/// Reads an object.
+pub async fn read(client: &Client, path: &str) -> Value {
+    let answer = call(client, Method::GET, path, "application/json", &Value::Null).await;
+    assert!(answer.status.is_success(), "{path}: {}", answer.body);
+    answer.body
+}
+
+/// Everything in the cluster that satisfies a label selector, as `kind namespace/name`.
+pub async fn labelled(client: &Client, selector: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let discovery = Discovery::new(client.clone()).run().await.unwrap();
+    for (resource, capabilities) in discovery.groups().flat_map(ApiGroup::recommended_resources) {
+        if !capabilities.supports_operation(verbs::LIST) {
+            continue;
+        }
+        let objects: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        for object in list(&objects, selector).await {
+            let namespace = object.metadata.namespace.unwrap_or_default();
+            found.push(format!("{} {namespace}/{}", resource.kind, object.metadata.name.unwrap_or_default()));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The API server holds requests for a kind back for moments after its definition was installed.
+async fn list(objects: &Api<DynamicObject>, selector: &str) -> Vec<DynamicObject> {
+    let listed =
+        wait::until_some(async || match objects.list(&ListParams::default().labels(selector)).await {
+            Ok(list) => Some(list.items),
+            Err(kube::Error::Api(status)) if status.code == 429 => None,
+            Err(error) => panic!("cannot list: {error}"),
+        });
+    listed.await.expect("the API server lists the kind")
+}
+
+/// The Deployment's arguments, without those that `Serve` gives itself.
+pub fn arguments(deployment: &Value) -> Vec<String> {
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert!(container.get("command").is_none() && container.get("env").is_none(), "{container}");
+    let arguments: Vec<&str> =
+        container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap()).collect();
+    let (command, flags) = arguments.split_first().unwrap();
+    assert_eq!(*command, "serve");
+    flags
+        .iter()
+        .map(|flag| flag.split_once('=').unwrap_or_else(|| panic!("`{flag}` has no `=`")))
+        .filter(|(flag, _)| !["--listen", "--admin-listen", "--log-format"].contains(flag))
+        .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()])
+        .collect()
+}
+
+/// A pod of the gateway.
+pub fn gateway_pod(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": "istio-system",
+            "labels": {"app": "istio-ingressgateway", "istio": "ingressgateway"},
+        },
+        "spec": {"containers": [{"name": "proxy", "image": "istio/proxyv2"}]},
+    })
+}

@@ -1,0 +1,107 @@
+//! Replicas with certificates of their own making, and a cluster whose API server calls them as a Service.
+
+use kube::{Client, CustomResourceExt};
+use lockstep_core::topology::GatewayTopology;
+use serde_json::{Value, json};
+
+use super::api::create;
+use super::control_plane::ControlPlane;
+use super::serve::Serve;
+
+/// The label that the default topology places the gateway by.
+pub const LABEL: &str = "loadbalancerIPs.metallb.io";
+
+const NAMESPACE: &str = "lockstep-system";
+
+/// Creates the kind of topologies, and the namespaces.
+pub async fn prepare(control_plane: &ControlPlane, client: &Client) {
+    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
+    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
+    for name in [NAMESPACE, "istio-system", "metallb-system"] {
+        create(client, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await;
+    }
+}
+
+/// Creates what a release consists of but the replicas; calls go to `balancer`, an address of this machine.
+pub async fn furnish(control_plane: &ControlPlane, client: &Client, balancer: &str) {
+    prepare(control_plane, client).await;
+    create(
+        client,
+        &json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "lockstep-ca", "namespace": NAMESPACE},
+        }),
+    )
+    .await;
+    // An API server that is not inside the cluster network dials such a Service by the name that it stands for. All
+    // else is as with any Service: HTTP/1.1, and a certificate for the Service's name.
+    create(
+        client,
+        &json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "lockstep", "namespace": NAMESPACE},
+            "spec": {"type": "ExternalName", "externalName": "localhost"},
+        }),
+    )
+    .await;
+    let port: u16 = balancer.rsplit(':').next().unwrap().parse().unwrap();
+    for (kind, path) in
+        [("MutatingWebhookConfiguration", "/mutate"), ("ValidatingWebhookConfiguration", "/validate")]
+    {
+        create(client, &configuration(kind, path, port)).await;
+    }
+}
+
+/// Registered for pods alone: that MetalLB's kinds are not installed does not matter to them.
+fn configuration(kind: &str, path: &str, port: u16) -> Value {
+    let service = json!({"namespace": NAMESPACE, "name": "lockstep", "path": path, "port": port});
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+        "metadata": {"name": "lockstep"},
+        "webhooks": [{
+            "name": "pods.lockstep.dev",
+            "clientConfig": {"service": service},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}],
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "failurePolicy": "Fail",
+            "timeoutSeconds": 5,
+        }],
+    })
+}
+
+/// Starts one, with further arguments.
+pub async fn start(control_plane: &ControlPlane, arguments: &[&str]) -> Serve {
+    let secret = format!("{NAMESPACE}/lockstep-ca");
+    let mut all = vec![
+        "--tls-secret",
+        &secret,
+        "--webhook-configuration",
+        "lockstep",
+        "--tls-name",
+        "lockstep.lockstep-system.svc",
+    ];
+    all.extend(arguments);
+    Serve::start(&all, Some(control_plane.kubeconfig_path())).await
+}
+
+/// The default topology, with its gateway on the nodes that have this value of [`LABEL`].
+pub fn topology(value: &str) -> Value {
+    json!({
+        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GatewayTopology",
+        "metadata": {"name": "istio-ingressgateway"},
+        "spec": {"placement": {"nodeSelector": {LABEL: value}}},
+    })
+}
+
+/// A pod of the gateway, which says nothing about nodes: it is admitted with the placement, or not at all.
+pub fn gateway_pod(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "namespace": "istio-system",
+            "labels": {"app": "istio-ingressgateway", "istio": "ingressgateway"},
+        },
+        "spec": {"containers": [{"name": "istio-proxy", "image": "istio/proxyv2"}]},
+    })
+}

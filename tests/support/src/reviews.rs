@@ -1,0 +1,47 @@
+//! Reviews to post.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::https::{Connection, trusting};
+use crate::serve::Serve;
+
+/// Manifests with five nodes, a pool and no topology, which means the default one.
+pub fn seed() -> PathBuf {
+    crate::root().join("examples/seed")
+}
+
+/// A server on them, with further arguments.
+pub async fn serve(arguments: &[&str]) -> Serve {
+    let seed = seed();
+    let facts = ["--facts", seed.to_str().unwrap(), "--drain", "0"];
+    Serve::start(&[&facts, arguments].concat(), None).await
+}
+
+/// Connects to a running server, whose certificate it verifies.
+pub async fn connect(serve: &Serve) -> Connection {
+    Connection::open(&serve.webhook, &trusting(&serve.ca_pem)).await
+}
+
+/// A recorded creation of a gateway pod that says nothing about nodes: edited, or else denied.
+pub fn gateway_pod() -> Value {
+    serde_json::from_slice(include_bytes!("../../../benches/reviews/pod.json")).unwrap()
+}
+
+/// The same review by somebody else, of something else: every name in it that a user chooses is told by `number`.
+pub fn of_somebody(number: usize, namespace: &str) -> Value {
+    let mut review = gateway_pod();
+    let request = &mut review["request"];
+    request["uid"] = format!("uid-{number}").into();
+    request["name"] = format!("pod-{number}").into();
+    request["namespace"] = namespace.into();
+    request["userInfo"] =
+        json!({"username": format!("user-{number}"), "groups": [format!("group-{number}")]});
+    request["dryRun"] = (number % 2 == 1).into();
+    let metadata = &mut request["object"]["metadata"];
+    metadata["name"] = format!("pod-{number}").into();
+    metadata["namespace"] = namespace.into();
+    metadata["labels"][format!("label-{number}")] = format!("value-{number}").into();
+    review
+}
