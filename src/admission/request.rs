@@ -225,16 +225,10 @@ impl<'a> RawRequest<'a> {
             ))
             .into());
         };
-        let old = match operation {
-            Operation::Update => self.old_object.decode(kind)?,
-            _ => None,
-        };
-        let change = Change {
-            operation,
-            namespace: request.namespace.clone().into_owned(),
-            name: request.name.clone().into_owned(),
-            object,
-            old,
+        let (namespace, name) = (&*request.namespace, &*request.name);
+        let change = match operation {
+            Operation::Update => Change::update(namespace, name, object, self.old_object.decode(kind)?),
+            _ => Change::create(namespace, name, object),
         };
         let generated = &change.object.metadata().generate_name;
         if request.name.is_empty() && !generated.is_empty() {

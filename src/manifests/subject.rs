@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::decode::{DecodeError, decode, decode_seed};
 use super::kinds::{Known, Template, known};
 use super::{Document, ManifestError, Problem};
-use crate::change::{Change, Operation};
+use crate::change::Change;
 use crate::field::FieldPath;
 use crate::objects::{Kind, Metadata, Node, Object};
 
@@ -121,13 +121,8 @@ pub(super) fn templated(
 
 /// The request that creates an object.
 fn creation(namespace: &str, object: Object) -> Change {
-    Change {
-        operation: Operation::Create,
-        namespace: namespace.to_owned(),
-        name: object.metadata().name.clone(),
-        object,
-        old: None,
-    }
+    let name = object.metadata().name.clone();
+    Change::create(namespace, name, object)
 }
 
 /// The metadata of any object.

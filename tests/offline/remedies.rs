@@ -2,7 +2,7 @@
 
 use lockstep::labels::{LabelSelector, Requirement};
 use lockstep::objects::{AdvertisementSpec, L2Advertisement, Object};
-use lockstep::rules::{Change, Operation, validate};
+use lockstep::rules::{Change, validate};
 use lockstep::snapshot::{Inventory, Snapshot};
 use lockstep::topology::{GatewayTopologySpec, Match};
 use lockstep::verdict::{Finding, Reason, Verdict};
@@ -28,13 +28,7 @@ fn judge(selectors: Vec<LabelSelector>, facts: &Snapshot) -> Verdict {
         ..Default::default()
     };
     let advertisement = L2Advertisement { spec, ..L2Advertisement::default() };
-    let change = Change {
-        operation: Operation::Create,
-        namespace: "metallb-system".to_owned(),
-        name: "judged".to_owned(),
-        object: Object::L2Advertisement(advertisement),
-        old: None,
-    };
+    let change = Change::create("metallb-system", "judged", Object::L2Advertisement(advertisement));
     validate(&change, facts)
 }
 

@@ -76,6 +76,30 @@ pub struct Change {
 }
 
 impl Change {
+    /// The creation of an object. A creation has no old object, whatever the request carries: otherwise a creation that
+    /// brings itself as its old object would pass for an update that changes nothing.
+    #[must_use]
+    pub fn create(namespace: impl Into<String>, name: impl Into<String>, object: Object) -> Self {
+        Self {
+            operation: Operation::Create,
+            namespace: namespace.into(),
+            name: name.into(),
+            object,
+            old: None,
+        }
+    }
+
+    /// The update of a stored object.
+    #[must_use]
+    pub fn update(
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+        object: Object,
+        old: Option<Object>,
+    ) -> Self {
+        Self { operation: Operation::Update, old, ..Self::create(namespace, name, object) }
+    }
+
     /// Whether rules have nothing to say about the operation.
     pub(crate) fn is_out_of_scope(&self) -> bool {
         matches!(self.operation, Operation::Delete | Operation::Connect)

@@ -63,6 +63,17 @@ pub enum Object {
 }
 
 impl Object {
+    /// The object's kind.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Pod(_) => Kind::Pod,
+            Self::DaemonSet(_) => Kind::DaemonSet,
+            Self::Service(_) => Kind::Service,
+            Self::L2Advertisement(_) => Kind::L2Advertisement,
+        }
+    }
+
     /// The object's metadata.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {

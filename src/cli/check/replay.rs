@@ -7,7 +7,6 @@ use serde_json::Value;
 use crate::admission::{self, Body};
 use crate::field::FieldPath;
 use crate::manifests::{Candidate, Document, ManifestError, Problem};
-use crate::objects::{Kind, Object};
 
 /// What a recorded request asks.
 pub(super) enum Request {
@@ -33,18 +32,9 @@ pub(super) fn request(document: &Document, review: &Value) -> Result<Request, Pr
         kind: request.kind.into_owned(),
         namespace: request.namespace.into_owned(),
         name: request.name.into_owned(),
-        judged: kind(&change.object),
+        judged: change.object.kind(),
         change,
         value: review.pointer("/request/object").cloned().unwrap_or_default(),
         path: FieldPath::fields(["request", "object"]),
     })))
-}
-
-fn kind(object: &Object) -> Kind {
-    match object {
-        Object::Pod(_) => Kind::Pod,
-        Object::DaemonSet(_) => Kind::DaemonSet,
-        Object::Service(_) => Kind::Service,
-        Object::L2Advertisement(_) => Kind::L2Advertisement,
-    }
 }
