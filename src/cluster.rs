@@ -1,43 +1,45 @@
-//! From a cluster to facts: watches, what they hold, and the snapshots that come of it.
+//! The cluster: watches, their stores, the snapshots built from them, and the status of topologies.
 //!
-//! Every watch is a task that turns what the API server sends into reports. One loop applies them to the
-//! holdings, starts and stops watches as topologies come and go, and publishes a snapshot when something
-//! changed that a rule could see.
+//! # The way of an event
 //!
-//! Invariants:
-//! * Nothing is published until the nodes and the topologies are known, and a namespace that a topology names
-//!   is pending in every snapshot until all of its watches have delivered their first list.
-//! * Which namespaces are pending is derived from the topologies anew for each snapshot, never kept in step by
-//!   hand.
-//! * The end of a watch task is the end of [`run`]: stale facts must not look like fresh ones for long.
-//! * What a watch told is used for a bounded time without a word from the API server. Then it is unknown, as before
-//!   the first list, and the watch starts over.
-//! * The status of topologies is kept by tasks of its own ([`reconcile_status`]): whatever happens to them, facts stay as they are.
+//! 1. `watch_loop`: one task per watch lists and watches; `liveness` says what confirms it.
+//! 2. `kinds` and `decode`: the part of the object that a snapshot keeps. `kinds` also says how to add a kind.
+//! 3. `debounce`: updates are collected, so that many changes make few snapshots.
+//! 4. `store`: updates are applied to the stores, and an inventory is derived from them.
+//! 5. `supervisor`: watches are started and stopped as topologies need them.
+//! 6. `publication`: a [`Snapshot`] is built and published to the readers.
+//!
+//! # Invariants
+//!
+//! * No snapshot is published before nodes and topologies are known, and a namespace that a topology names is pending in
+//!   every snapshot until all of its watches have received a list.
+//! * Which namespaces are pending is derived from the topologies for each snapshot; nothing keeps it in step by hand.
+//! * The end of a watch task is the end of [`run`]: stale objects must not look like fresh ones.
+//! * The objects of a watch are used for a bounded time without hearing from the API server. Then they are unknown, as
+//!   before the first list, and the watch is replaced.
+//! * Status has tasks of its own ([`reconcile_status`]): whatever happens to them, snapshots stay current.
 //! * This module knows no request and no verdict.
 
 pub mod authority;
-mod contact;
+mod backoff;
+mod debounce;
+mod decode;
 mod failure;
-mod follow;
-mod holdings;
-mod inbox;
-mod item;
-mod latest;
-mod listing;
+mod kinds;
+mod liveness;
 mod metrics;
 mod overlap;
-mod publish;
-pub mod reported;
+mod publication;
 mod status;
-mod target;
-mod trouble;
-mod watched;
-mod watches;
+mod store;
+mod supervisor;
+pub mod topology_status;
+mod watch_loop;
 mod webhook_configurations;
 
+pub use kinds::WatchedKind;
 pub use metrics::WatchMetrics;
 pub use status::{StatusInputs, reconcile_status};
-pub use watched::Watched;
 pub use webhook_configurations::{
     Observed, ObservedConfiguration, WebhookConfigurations, watch_webhook_configurations,
 };
@@ -55,28 +57,33 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::snapshot::Snapshot;
-use holdings::Holdings;
-use inbox::Inbox;
+use debounce::Debounce;
 use overlap::Overlaps;
-use publish::Publisher;
-use watches::Watches;
+use publication::Publisher;
+use store::Stores;
+use supervisor::Supervisor;
 
-/// For how long what a watch told is used without a word from the API server, unless told otherwise. A healthy
-/// watch is heard of every minute: this leaves a minute to notice that one is dead and to connect anew, so that
-/// a passing failure is not felt.
+/// The default for how long the objects of a watch are used without hearing from the API server. A healthy watch is
+/// confirmed every minute: this leaves a minute to notice that one is dead and to reconnect before reviews are affected.
 pub const STALE_AFTER: Duration = Duration::from_secs(120);
 
-/// How often is looked whether facts are stale.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The shortest such time. With less, an API server that restarts, or a lost packet, would stop reviews; with a few
+/// seconds, healthy watches would count as stale between two confirmations and be replaced for ever.
+pub const MIN_STALE_AFTER: Duration = Duration::from_secs(10);
 
-/// Longer than a watch is ever silent (`follow::WATCH_SECONDS`), so that only a dead connection is cut. kube
-/// sets no limit, and a list on a connection that lost its peer would hang for as long as TCP tries.
+/// The time between two checks for stale watches.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// The client's limit for silence on a connection. It is longer than a watch is ever silent
+/// (`watch_loop::WATCH_SECONDS`), so that only a dead connection is cut. kube sets no limit, and a list on a connection
+/// that lost its peer would hang for as long as TCP retries.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Reports that wait while a snapshot is built. A list is one report, so this is a burst of single changes.
-const WAITING_REPORTS: usize = 1024;
+/// The number of updates that may wait while a snapshot is built. A list is one update, so this is a burst of single
+/// changes.
+const WAITING_UPDATES: usize = 1024;
 
-/// Why there are no facts, or no more.
+/// Why there is no snapshot, or none any more.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is neither a kubeconfig nor a service account.
@@ -85,20 +92,25 @@ pub enum Error {
     /// There is a kubeconfig, and it is wrong.
     #[error("the kubeconfig cannot be used: {0}")]
     Kubeconfig(String),
-    /// What is configured cannot be used.
+    /// The configuration of the client cannot be used.
     #[error("the configured cluster cannot be used: {0}")]
     Client(String),
+    /// The time after which a watch is stale is shorter than [`MIN_STALE_AFTER`].
+    #[error(
+        "a watch cannot be stale after `{0:?}`: healthy watches are silent for that long; give at least {MIN_STALE_AFTER:?}"
+    )]
+    StaleTooSoon(Duration),
     /// A watch task returned, which none does by itself.
-    #[error("the watch of `{0:?}` ended, so facts would grow stale: start again")]
-    WatchEnded(Watched),
-    /// A task broke off.
-    #[error("a task of the watches broke off, so facts would grow stale: start again, and report this bug")]
+    #[error("the watch of `{0:?}` ended, so its objects would grow stale: restart, and report this bug")]
+    WatchEnded(WatchedKind),
+    /// A task panicked.
+    #[error("a task of the watches panicked, so objects would grow stale: restart, and report this bug")]
     Broken(#[source] JoinError),
 }
 
 /// A client for the cluster of `KUBECONFIG`, of `~/.kube/config`, or of the pod this runs in.
 ///
-/// It does not connect yet: a cluster that cannot be reached is tried again by [`run`].
+/// It does not connect yet: [`run`] retries a cluster that cannot be reached.
 ///
 /// # Errors
 /// [`Error::NoCluster`], [`Error::Kubeconfig`] and [`Error::Client`].
@@ -109,7 +121,8 @@ pub async fn connect() -> Result<Client, Error> {
     Client::try_from(config).map_err(|error| Error::Client(failure::words(&error)))
 }
 
-/// No pod, and no kubeconfig or a wrong one. Its text about both would be long, and its source is about the latter.
+/// The error without a pod, and without a kubeconfig or with a wrong one. kube's text names both; its source is about the
+/// kubeconfig.
 fn unconfigured(error: &InferConfigError) -> Error {
     let Some(error) = error.source().and_then(|source| source.downcast_ref::<KubeconfigError>()) else {
         return Error::NoCluster(error.to_string());
@@ -124,18 +137,18 @@ fn unconfigured(error: &InferConfigError) -> Error {
     }
 }
 
-/// Watches the cluster and publishes a snapshot of facts whenever they change, until `shutdown`.
+/// Watches the cluster and publishes a snapshot whenever something changed that a rule can see, until `shutdown`.
 ///
-/// `None` means that there must be no answer. A snapshot stays published after `shutdown`, for the requests
-/// that are still served; after an error nothing is.
+/// While `None` is published, nothing is known and no review may be answered. A snapshot stays published after
+/// `shutdown`, for the requests that are still served; after an error none is.
 ///
-/// What a watch told is no longer used once the API server has been silent about it for `stale_after`: without nodes
-/// or topologies there are no facts then, and without anything else the namespace is not known. It comes back with
-/// the next list. A watch request lasts half of that time, a minute at most.
+/// The objects of a watch are discarded once the API server has not confirmed it for `stale_after`: without nodes or
+/// topologies there is no snapshot then, and without other objects their namespace is pending. They are back with the next
+/// list. A watch request lasts half of that time, and a minute at most.
 ///
 /// # Errors
-/// [`Error::WatchEnded`] and [`Error::Broken`]. An API server that cannot be reached or that refuses is no
-/// error: it is logged, counted and tried again.
+/// [`Error::StaleTooSoon`], [`Error::WatchEnded`] and [`Error::Broken`]. An API server that cannot be reached or that
+/// refuses is no error: it is logged, counted and retried.
 pub async fn run(
     client: Client,
     publish: watch::Sender<Option<Arc<Snapshot>>>,
@@ -143,50 +156,77 @@ pub async fn run(
     stale_after: Duration,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let (reports, inbox) = mpsc::channel(WAITING_REPORTS);
-    let mut watches = Watches::new(client, reports, metrics.clone(), stale_after);
+    if stale_after < MIN_STALE_AFTER {
+        return Err(Error::StaleTooSoon(stale_after));
+    }
+    let (sender, updates) = mpsc::channel(WAITING_UPDATES);
+    let mut supervisor = Supervisor::new(client, sender, metrics.clone(), stale_after);
     let publisher = Publisher::new(publish, metrics.clone());
-    let outcome = keep(&mut watches, Inbox::new(inbox), &publisher, &metrics, &shutdown).await;
+    let outcome =
+        keep_current(&mut supervisor, Debounce::new(updates), &publisher, &metrics, &shutdown).await;
     if outcome.is_err() {
         publisher.withdraw();
     }
-    watches.stop().await;
+    supervisor.stop().await;
     outcome
 }
 
-async fn keep(
-    watches: &mut Watches,
-    mut inbox: Inbox,
+async fn keep_current(
+    supervisor: &mut Supervisor,
+    mut debounce: Debounce,
     publisher: &Publisher,
     metrics: &WatchMetrics,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
-    let mut holdings = Holdings::default();
+    let mut stores = Stores::default();
     let mut overlaps = Overlaps::default();
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    watches.follow(&mut holdings);
+    let mut check = tokio::time::interval(CHECK_EVERY);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    supervisor.follow(&mut stores);
     loop {
         let batch = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            error = watches.ended() => return Err(error),
-            _ = look.tick() => Vec::new(),
-            batch = inbox.next() => batch,
+            error = supervisor.ended() => return Err(error),
+            _ = check.tick() => Vec::new(),
+            batch = debounce.next() => batch,
         };
-        let mut changed = watches.restart_silent(&mut holdings);
-        metrics.set_facts_age(watches.age());
-        for (watch, report) in batch {
-            changed |= holdings.apply(watch, report);
+        let mut changed = supervisor.replace_stale(&mut stores);
+        metrics.set_facts_age(supervisor.age());
+        for (watch, update) in batch {
+            changed |= stores.apply(watch, update);
         }
         if changed {
             // Before the snapshot: a namespace that nothing watches yet must be pending in it.
-            watches.follow(&mut holdings);
-            overlaps.warn(holdings.topologies());
-            let (kept, cost) = publisher.publish(holdings).await?;
-            holdings = kept;
+            supervisor.follow(&mut stores);
+            overlaps.warn(stores.topologies());
+            let (kept, cost) = publisher.publish(stores).await?;
+            stores = kept;
             if let Some(cost) = cost {
-                inbox.rest(cost);
+                debounce.pause(cost);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Response;
+    use kube::client::Body;
+    use tower::service_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_time_in_which_healthy_watches_are_silent_is_refused() {
+        let unused = service_fn(async |_| Ok::<_, kube::Error>(Response::new(Body::empty())));
+        let client = Client::new(unused, "default");
+        let stale_after = Duration::from_secs(2);
+        let (publish, _) = watch::channel(None);
+        let outcome =
+            run(client, publish, WatchMetrics::default(), stale_after, CancellationToken::new()).await;
+        assert_eq!(
+            outcome.unwrap_err().to_string(),
+            "a watch cannot be stale after `2s`: healthy watches are silent for that long; give at least 10s"
+        );
     }
 }

@@ -21,7 +21,7 @@ use tracing::error;
 
 use super::{Exit, duration};
 use crate::audit::DecisionLog;
-use crate::cluster::{self, STALE_AFTER, StatusInputs, watch_webhook_configurations};
+use crate::cluster::{self, MIN_STALE_AFTER, STALE_AFTER, StatusInputs, watch_webhook_configurations};
 use crate::error::chain;
 use crate::server::{Admin, Bound, Config, Limits, Metrics};
 use crate::snapshot::Snapshot;
@@ -97,9 +97,6 @@ pub struct Args {
     )]
     log_level: String,
 }
-
-/// Below this, a restart of the API server or a lost packet would interrupt reviews.
-const MIN_STALE_AFTER: Duration = Duration::from_secs(10);
 
 /// Why the webhook could not start or go on.
 type Failure = Box<dyn Error + Send + Sync>;

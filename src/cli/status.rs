@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use super::{Exit, print};
 use crate::cluster;
-use crate::cluster::reported::{self, Topologies};
+use crate::cluster::topology_status::{self, TopologyStatuses};
 use report::Report;
 
 /// Show whether the cluster's topologies are guarded
@@ -56,14 +56,14 @@ pub(super) fn run(args: &Args, stdout: &mut dyn Write, stderr: &mut dyn Write) -
     Ok(if report.is_guarded() { Exit::Fine } else { Exit::Denied })
 }
 
-async fn read(wait: Option<u64>) -> Result<Topologies, String> {
+async fn read(wait: Option<u64>) -> Result<TopologyStatuses, String> {
     let client = cluster::connect().await.map_err(|error| error.to_string())?;
     let read = match wait {
         Some(seconds) => {
-            let is_wanted = |topologies: &Topologies| Report::new(topologies).is_guarded();
-            reported::wait(client, Duration::from_secs(seconds), is_wanted).await
+            let is_wanted = |topologies: &TopologyStatuses| Report::new(topologies).is_guarded();
+            topology_status::wait(client, Duration::from_secs(seconds), is_wanted).await
         }
-        None => reported::list(client).await,
+        None => topology_status::list(client).await,
     };
     read.map_err(|error| error.to_string())
 }

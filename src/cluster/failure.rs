@@ -1,31 +1,18 @@
-//! Why a request or a watch failed, in words for people.
+//! Failures of requests to the API server, in words for people.
 
 use kube::core::Status;
-use kube::runtime::watcher;
 
 use crate::error::chain;
 
-/// Why something cannot be read.
+/// Why a list or a watch failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The API server does not know the kind.
+    /// The API server does not serve the kind.
     Missing,
-    /// It no longer knows what has changed since the version that the watch stood at.
+    /// The API server no longer knows the changes since the version that was asked for (410).
     Expired(String),
     /// Anything else.
     Other(String),
-}
-
-impl From<&watcher::Error> for Failure {
-    fn from(error: &watcher::Error) -> Self {
-        match error {
-            watcher::Error::InitialListFailed(error)
-            | watcher::Error::WatchStartFailed(error)
-            | watcher::Error::WatchFailed(error) => Self::from(error),
-            watcher::Error::WatchError(status) => Self::from(&**status),
-            watcher::Error::NoResourceVersion => Self::Other(error.to_string()),
-        }
-    }
 }
 
 impl From<&kube::Error> for Failure {
@@ -47,8 +34,8 @@ impl From<&Status> for Failure {
     }
 }
 
-/// What the API server, or the way to it, says. The client's own text of an answer holds `{:?}` of it, and that of
-/// the way to it leaves out why.
+/// The text of an error: the API server's own message and code, or every cause of a failed connection. kube's text of
+/// the former is `{:?}` of the status, and that of the latter leaves the causes out.
 pub(super) fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => said(status),
@@ -72,20 +59,15 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_kind_and_a_version_that_is_too_old_are_told_by_their_codes() {
-        let failure = |error| Failure::from(&watcher::Error::InitialListFailed(error));
-        assert_eq!(failure(api_error(404, "404 page not found")), Failure::Missing);
-        let forbidden = Failure::Other("alice may not (403)".to_owned());
-        assert_eq!(failure(api_error(403, "alice may not")), forbidden);
-        let expired = Failure::Expired("too old (410)".to_owned());
-        let too_old = Status::failure("too old", "Expired").with_code(410).boxed();
-        assert_eq!(Failure::from(&watcher::Error::WatchError(too_old)), expired);
-        let odd = Failure::from(&watcher::Error::NoResourceVersion);
-        assert_eq!(odd, Failure::Other(watcher::Error::NoResourceVersion.to_string()));
+    fn a_missing_kind_and_an_expired_version_are_recognized_by_their_codes() {
+        let failure = |code, message: &str| Failure::from(&api_error(code, message));
+        assert_eq!(failure(404, "404 page not found"), Failure::Missing);
+        assert_eq!(failure(403, "alice may not"), Failure::Other("alice may not (403)".to_owned()));
+        assert_eq!(failure(410, "too old"), Failure::Expired("too old (410)".to_owned()));
     }
 
     #[test]
-    fn the_way_to_the_api_server_is_told_to_its_end() {
+    fn a_failed_connection_names_every_cause() {
         #[derive(Debug, thiserror::Error)]
         #[error("client error (Connect)")]
         struct Connect(#[source] io::Error);

@@ -1,4 +1,4 @@
-//! What the watches tell about themselves.
+//! The metrics of the watches, the snapshots and the status of topologies.
 
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,14 +10,33 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use super::Watched;
+use super::kinds::WatchedKind;
 
 /// Seconds since 1970.
-type Timestamp = Gauge<f64, AtomicU64>;
+type TimestampGauge = Gauge<f64, AtomicU64>;
+
+/// One series of a gauge that holds a time.
+#[derive(Debug, Clone)]
+pub(super) struct Timestamp(TimestampGauge);
+
+impl Timestamp {
+    /// Sets the time to now.
+    pub(super) fn set(&self) {
+        self.0.set(now());
+    }
+
+    /// Sets the time to now if it was never set, so that its age is that of the silence. A watch that is replaced keeps
+    /// the time of the one before.
+    pub(super) fn set_once(&self) {
+        if self.0.get() == 0.0 {
+            self.set();
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Of {
-    kind: Watched,
+    kind: WatchedKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -27,25 +46,25 @@ struct IsGuarded {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
-    result: Wrote,
+    result: WriteResult,
 }
 
-/// What became of a write of a topology's status.
+/// The outcome of a write of a topology's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Wrote {
-    /// It is stored.
+pub(super) enum WriteResult {
+    /// The API server stored it.
     Stored,
-    /// The topology had changed, most often because another replica was first.
+    /// The topology had changed, most often because another replica wrote first.
     Conflict,
-    /// It will be tried again.
+    /// It will be retried.
     Failed,
 }
 
-impl Wrote {
+impl WriteResult {
     const ALL: [Self; 3] = [Self::Stored, Self::Conflict, Self::Failed];
 }
 
-impl EncodeLabelValue for Wrote {
+impl EncodeLabelValue for WriteResult {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         match self {
             Self::Stored => "stored",
@@ -61,14 +80,14 @@ impl EncodeLabelValue for Wrote {
 pub struct WatchMetrics {
     watch_events: Family<Of, Counter>,
     watch_errors: Family<Of, Counter>,
-    watch_last_contact: Family<Of, Timestamp>,
+    watch_last_contact: Family<Of, TimestampGauge>,
     facts_age: Gauge<f64, AtomicU64>,
     objects: Family<Of, Gauge>,
     topologies_enforced: Gauge,
     topologies_invalid: Gauge,
     snapshots_published: Counter,
     snapshot_build: Histogram,
-    snapshot_published_at: Timestamp,
+    snapshot_published_at: TimestampGauge,
     topologies_guarded: Family<IsGuarded, Gauge>,
     status_writes: Family<Outcome, Counter>,
 }
@@ -86,7 +105,7 @@ impl Default for WatchMetrics {
             snapshots_published: Counter::default(),
             // 0.1 ms for a handful of objects, to 1.6 s.
             snapshot_build: Histogram::new(exponential_buckets(0.0001, 4.0, 8)),
-            snapshot_published_at: Timestamp::default(),
+            snapshot_published_at: TimestampGauge::default(),
             topologies_guarded: Family::default(),
             status_writes: Family::default(),
         };
@@ -148,33 +167,26 @@ impl WatchMetrics {
         );
     }
 
-    pub(super) fn count_event(&self, kind: Watched) {
+    pub(super) fn count_event(&self, kind: WatchedKind) {
         self.watch_events.get_or_create(&Of { kind }).inc();
     }
 
-    pub(super) fn count_error(&self, kind: Watched) {
+    pub(super) fn count_error(&self, kind: WatchedKind) {
         self.watch_errors.get_or_create(&Of { kind }).inc();
     }
 
-    /// What to call when a watch of the kind hears from the API server.
-    pub(super) fn contact(&self, kind: Watched) -> impl Fn() + Clone + Send + Sync + use<> {
-        let last_contact = self.watch_last_contact.get_or_create_owned(&Of { kind });
-        // Its age is that of the silence. A watch that is started again keeps what was heard before.
-        if last_contact.get() == 0.0 {
-            last_contact.set(now());
-        }
-        move || {
-            last_contact.set(now());
-        }
+    /// The time at which a watch of the kind was last confirmed.
+    pub(super) fn last_contact(&self, kind: WatchedKind) -> Timestamp {
+        Timestamp(self.watch_last_contact.get_or_create_owned(&Of { kind }))
     }
 
     pub(super) fn set_facts_age(&self, age: Duration) {
         self.facts_age.set(age.as_secs_f64());
     }
 
-    pub(super) fn set_objects(&self, kind: Watched, all: usize, unusable: usize) {
+    pub(super) fn set_objects(&self, kind: WatchedKind, all: usize, unusable: usize) {
         self.objects.get_or_create(&Of { kind }).set(gauge(all));
-        if kind == Watched::GatewayTopology {
+        if kind == WatchedKind::GatewayTopology {
             self.topologies_invalid.set(gauge(unusable));
         }
     }
@@ -189,7 +201,7 @@ impl WatchMetrics {
         }
     }
 
-    pub(super) fn count_write(&self, result: Wrote) {
+    pub(super) fn count_write(&self, result: WriteResult) {
         self.status_writes.get_or_create(&Outcome { result }).inc();
     }
 
@@ -201,11 +213,11 @@ impl WatchMetrics {
 
     /// A series that appears with its first event has no rate at that event.
     fn start_at_zero(&self) {
-        for kind in Watched::FOR_FACTS {
+        for kind in WatchedKind::of_snapshot() {
             drop(self.watch_events.get_or_create(&Of { kind }));
             drop(self.watch_errors.get_or_create(&Of { kind }));
         }
-        for result in Wrote::ALL {
+        for result in WriteResult::ALL {
             drop(self.status_writes.get_or_create(&Outcome { result }));
         }
     }

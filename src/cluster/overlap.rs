@@ -1,4 +1,4 @@
-//! Topologies that claim the same pods.
+//! Overlaps: topologies that claim the same pods.
 
 use std::collections::BTreeSet;
 
@@ -7,28 +7,28 @@ use tracing::warn;
 use crate::labels::carries;
 use crate::snapshot::Declared;
 
-/// The pairs of topologies that were warned of.
+/// The pairs of topologies that overlap and were logged.
 #[derive(Debug, Default)]
 pub(super) struct Overlaps {
     known: BTreeSet<(String, String)>,
 }
 
 impl Overlaps {
-    /// Warns of pairs that are new. Their pods are refused one by one, which is a riddle without this.
+    /// Logs every new pair. Their pods are rejected one by one, and only this line names the cause for all of them.
     pub(super) fn warn<'t>(&mut self, topologies: impl Iterator<Item = (&'t str, &'t Declared)>) {
         let overlaps = overlaps(&topologies.collect::<Vec<_>>());
         for (one, other) in overlaps.difference(&self.known) {
             warn!(
                 one,
                 other,
-                "two topologies claim the same pods, so these are refused: change the podLabels of one"
+                "two topologies claim the same pods, so these pods are rejected: change `podLabels` of one topology"
             );
         }
         self.known = overlaps;
     }
 }
 
-/// The pairs in which every pod of one is a pod of the other. Labels that merely can meet on one pod need not.
+/// The pairs in which every pod of one is a pod of the other. Labels that could meet on one pod are no overlap yet.
 fn overlaps(topologies: &[(&str, &Declared)]) -> BTreeSet<(String, String)> {
     let mut rest = topologies;
     let mut found = BTreeSet::new();
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_contain_others_overlap_within_a_namespace() {
+    fn topologies_overlap_if_the_labels_of_one_contain_the_others_in_one_namespace() {
         let wide = topology("one", &[("app", "gateway")]);
         let narrow = topology("one", &[("app", "gateway"), ("tier", "edge")]);
         let beside = topology("one", &[("istio", "ingress")]);

@@ -10,7 +10,6 @@
 
 mod condition;
 mod rate_limit;
-mod trouble;
 mod verdicts;
 mod write;
 
@@ -23,19 +22,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::contact::Contact;
-use super::follow::{WATCH_SECONDS, Watch};
-use super::latest::Latest;
-use super::listing::Report;
-use super::target::{Target, WatchId};
+use super::decode::ReceivedObject;
+use super::kinds::{Target, WatchedKind};
+use super::liveness::Liveness;
+use super::store::{Store, Update, WatchId};
+use super::watch_loop::{WATCH_SECONDS, WatchLoop};
 use super::webhook_configurations::{ObservedConfiguration, WebhookConfigurations};
-use super::{Error, WatchMetrics, Watched};
+use super::{Error, WatchMetrics};
 use crate::coverage::{Configuration, Configurations};
 use verdicts::{StoredTopology, verdicts};
 use write::Writer;
 
-/// Reports that wait while status is written.
-const WAITING_REPORTS: usize = 64;
+/// The number of updates that may wait while status is written.
+const WAITING_UPDATES: usize = 64;
 
 /// What topologies are compared with.
 #[derive(Debug, Clone)]
@@ -58,27 +57,28 @@ pub async fn reconcile_status(
     metrics: WatchMetrics,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let (reports, topologies) = mpsc::channel(WAITING_REPORTS);
-    let watch = Watch {
-        id: WatchId(0),
-        target: Target::everywhere(Watched::GatewayTopology),
+    let (sender, updates) = mpsc::channel(WAITING_UPDATES);
+    // The metrics of this kind are those of the watch that snapshots come from: this one must not hide its silence.
+    let uncounted = WatchMetrics::default();
+    let watch = WatchLoop {
+        id: WatchId::default(),
+        target: Target::everywhere(WatchedKind::GatewayTopology),
         client: client.clone(),
-        reports,
-        read: StoredTopology::read,
+        updates: sender,
+        decode: StoredTopology::decode,
         lasts: WATCH_SECONDS,
-        contact: Contact::new(),
-        // The metrics of this kind are those of the watch that snapshots come from: this one must not hide its silence.
-        metrics: WatchMetrics::default(),
+        liveness: Liveness::new(uncounted.last_contact(WatchedKind::GatewayTopology)),
+        metrics: uncounted,
     };
     let reconciler = Reconciler {
-        reports: topologies,
-        topologies: Latest::default(),
-        mutating: Api::all_with(client.clone(), &Watched::MutatingWebhookConfiguration.resource()),
-        validating: Api::all_with(client.clone(), &Watched::ValidatingWebhookConfiguration.resource()),
+        updates,
+        topologies: Store::default(),
+        mutating: Api::all_with(client.clone(), &WatchedKind::MutatingWebhookConfiguration.resource()),
+        validating: Api::all_with(client.clone(), &WatchedKind::ValidatingWebhookConfiguration.resource()),
         writer: Writer::new(client, metrics),
         inputs,
     };
-    let mut watch = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(watch.follow()));
+    let mut watch = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(watch.run()));
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         ended = &mut watch => Err(ended.map_or_else(Error::Broken, Error::WatchEnded)),
@@ -87,8 +87,8 @@ pub async fn reconcile_status(
 }
 
 struct Reconciler {
-    reports: mpsc::Receiver<(WatchId, Report<StoredTopology>)>,
-    topologies: Latest<StoredTopology>,
+    updates: mpsc::Receiver<(WatchId, Update<StoredTopology>)>,
+    topologies: Store<StoredTopology>,
     mutating: Api<DynamicObject>,
     validating: Api<DynamicObject>,
     writer: Writer,
@@ -99,15 +99,15 @@ impl Reconciler {
     async fn run(mut self) -> Infallible {
         let mut wake = None;
         loop {
-            let mut reports = Vec::new();
+            let mut updates = Vec::new();
             tokio::select! {
-                _ = self.reports.recv_many(&mut reports, WAITING_REPORTS) => {}
+                _ = self.updates.recv_many(&mut updates, WAITING_UPDATES) => {}
                 () = changed(&mut self.inputs.configurations) => {}
                 () = changed(&mut self.inputs.relied_on) => {}
                 () = until(wake) => {}
             }
-            for (_, report) in reports {
-                self.topologies.apply(report);
+            for (_, update) in updates {
+                self.topologies.apply(update);
             }
             wake = self.reconcile().await;
         }
@@ -115,7 +115,7 @@ impl Reconciler {
 
     /// Writes every verdict that is not stored yet. Returns when to try again although nothing has changed.
     async fn reconcile(&mut self) -> Option<Instant> {
-        let topologies = self.topologies.items()?;
+        let topologies = self.topologies.known()?;
         let relied_on = self.inputs.relied_on.borrow().clone();
         let watched = self.inputs.configurations.borrow().clone();
         let configurations = |mutating, validating| Configurations {
@@ -134,12 +134,12 @@ impl Reconciler {
         // configurations than are known here, and its verdict must not be overwritten by an older one.
         let read = async |api, kind| read(api, kind, &watched.name).await;
         let both = async {
-            let mutating = read(&self.mutating, Watched::MutatingWebhookConfiguration).await?;
-            Ok((mutating, read(&self.validating, Watched::ValidatingWebhookConfiguration).await?))
+            let mutating = read(&self.mutating, WatchedKind::MutatingWebhookConfiguration).await?;
+            Ok((mutating, read(&self.validating, WatchedKind::ValidatingWebhookConfiguration).await?))
         };
         let (mutating, validating) = match both.await {
             Ok(both) => both,
-            Err(error) => return self.writer.note(&error),
+            Err(error) => return self.writer.fail(&error),
         };
         let live = configurations(mutating.as_ref(), validating.as_ref());
         self.writer.write_due(&verdicts(topologies, live)).await
@@ -147,9 +147,13 @@ impl Reconciler {
 }
 
 /// Reads one webhook configuration as it is now; `None` where there is none of the name.
-async fn read(api: &Api<DynamicObject>, kind: Watched, name: &str) -> kube::Result<Option<Configuration>> {
+async fn read(
+    api: &Api<DynamicObject>,
+    kind: WatchedKind,
+    name: &str,
+) -> kube::Result<Option<Configuration>> {
     let object = api.get_opt(name).await?;
-    Ok(object.map(|object| ObservedConfiguration::read(kind, object.into()).1.configuration))
+    Ok(object.map(|object| ObservedConfiguration::decode(kind, ReceivedObject::from(object)).configuration))
 }
 
 /// Waits for the next change; if there can be none any more, for ever.

@@ -11,17 +11,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use super::contact::Contact;
-use super::follow::{WATCH_SECONDS, Watch};
-use super::item::Raw;
-use super::latest::Latest;
-use super::target::{Target, WatchId};
-use super::{Error, WatchMetrics, Watched};
+use super::decode::ReceivedObject;
+use super::kinds::{Target, WatchedKind};
+use super::liveness::Liveness;
+use super::store::{Store, WatchId};
+use super::watch_loop::{WATCH_SECONDS, WatchLoop};
+use super::{Error, WatchMetrics};
 use crate::coverage::Configuration;
-use crate::snapshot::ObjectKey;
 
-/// Reports that wait while the receiver is updated.
-const WAITING_REPORTS: usize = 16;
+/// The number of updates that may wait while the receiver is updated.
+const WAITING_UPDATES: usize = 16;
 
 /// The two webhook configurations of one name, as last received.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,14 +68,14 @@ impl Observed {
 
 impl ObservedConfiguration {
     /// Decodes an object of `kind`. One that cannot be decoded has no webhooks, so it guards nothing.
-    pub(super) fn read(kind: Watched, raw: Raw) -> (ObjectKey, Self) {
-        let key = raw.key();
-        let configuration = serde_json::from_value(raw.rest).unwrap_or_else(|error| {
-            warn!(?kind, name = key.name, %error, "cannot decode the webhook configuration: treating it as empty");
+    pub(super) fn decode(kind: WatchedKind, object: ReceivedObject) -> Self {
+        let ReceivedObject { metadata, rest } = object;
+        let configuration = serde_json::from_value(rest).unwrap_or_else(|error| {
+            let name = metadata.name.as_deref();
+            warn!(?kind, name, %error, "cannot decode the webhook configuration: treating it as empty");
             Configuration::default()
         });
-        let resource_version = raw.metadata.resource_version.unwrap_or_default();
-        (key, Self { resource_version, configuration })
+        Self { resource_version: metadata.resource_version.unwrap_or_default(), configuration }
     }
 }
 
@@ -107,36 +106,29 @@ async fn keep_current(
 ) -> Error {
     const MUTATING: WatchId = WatchId(1);
     const VALIDATING: WatchId = WatchId(2);
-    let (reports, mut inbox) = mpsc::channel(WAITING_REPORTS);
+    let (sender, mut updates) = mpsc::channel(WAITING_UPDATES);
     let mut tasks = JoinSet::new();
     for (id, kind) in [
-        (MUTATING, Watched::MutatingWebhookConfiguration),
-        (VALIDATING, Watched::ValidatingWebhookConfiguration),
+        (MUTATING, WatchedKind::MutatingWebhookConfiguration),
+        (VALIDATING, WatchedKind::ValidatingWebhookConfiguration),
     ] {
-        let watch = Watch {
+        let watch = WatchLoop {
             id,
             target: Target::one(kind, &name),
             client: client.clone(),
-            reports: reports.clone(),
-            read: ObservedConfiguration::read,
+            updates: sender.clone(),
+            decode: ObservedConfiguration::decode,
             lasts: WATCH_SECONDS,
-            contact: Contact::new(),
+            liveness: Liveness::new(metrics.last_contact(kind)),
             metrics: metrics.clone(),
         };
-        tasks.spawn(watch.follow());
+        tasks.spawn(watch.run());
     }
-    drop(reports);
-    let (mut mutating, mut validating) = (Latest::default(), Latest::default());
-    let observed = |latest: &Latest<ObservedConfiguration>| match latest.items() {
-        None => Observed::Unknown,
-        Some(items) => {
-            items.get(&name).map_or(Observed::Absent, |found| Observed::Present(Arc::new(found.clone())))
-        }
-    };
+    let (mut mutating, mut validating) = (Store::default(), Store::default());
     loop {
         tokio::select! {
-            Some((watch, report)) = inbox.recv() => {
-                if watch == MUTATING { &mut mutating } else { &mut validating }.apply(report);
+            Some((watch, update)) = updates.recv() => {
+                if watch == MUTATING { &mut mutating } else { &mut validating }.apply(update);
                 let next = WebhookConfigurations {
                     name: name.clone(),
                     mutating: observed(&mutating),
@@ -153,5 +145,16 @@ async fn keep_current(
                 Err(error) => Error::Broken(error),
             },
         }
+    }
+}
+
+/// The one object that a watch by name can receive.
+fn observed(store: &Store<ObservedConfiguration>) -> Observed {
+    match store.known() {
+        None => Observed::Unknown,
+        Some(objects) => objects
+            .values()
+            .next()
+            .map_or(Observed::Absent, |found| Observed::Present(Arc::new(found.clone()))),
     }
 }

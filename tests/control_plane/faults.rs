@@ -164,7 +164,7 @@ async fn restarts_of_the_api_server_are_survived() {
     }
 }
 
-/// What `cluster::contact` rests on: that a version is too old is told by an event, in a watch that was granted.
+/// An assumption of `cluster::liveness`: a version that is too old is reported by an event, in a watch that was granted.
 async fn expiry_is_an_event(client: &Client) {
     let watch = Request::get("/api/v1/nodes?watch=true&resourceVersion=1&timeoutSeconds=5").body(Vec::new());
     let told = client.request_text(watch.unwrap()).await.unwrap();

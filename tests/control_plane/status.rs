@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::Method;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Client, CustomResourceExt};
-use lockstep::cluster::reported::{self, Topologies};
+use lockstep::cluster::topology_status::{self, TopologyStatuses};
 use lockstep::cluster::{self, StatusInputs, WatchMetrics};
 use lockstep::topology::{GUARDED, GatewayTopology};
 use lockstep_test_support::api::{self, call, create};
@@ -112,14 +112,15 @@ async fn delete(client: &Client, plural: &str) {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
-fn condition<'t>(topologies: &'t Topologies, name: &str) -> Option<&'t Condition> {
+fn condition<'t>(topologies: &'t TopologyStatuses, name: &str) -> Option<&'t Condition> {
     topologies.get(name)?.status.condition(GUARDED)
 }
 
 /// Waits until the topology's condition has this reason.
 async fn until(client: &Client, name: &str, reason: &str) -> Condition {
-    let has = |topologies: &Topologies| condition(topologies, name).is_some_and(|it| it.reason == reason);
-    let topologies = reported::wait(client.clone(), DEADLINE, has).await.unwrap();
+    let has =
+        |topologies: &TopologyStatuses| condition(topologies, name).is_some_and(|it| it.reason == reason);
+    let topologies = topology_status::wait(client.clone(), DEADLINE, has).await.unwrap();
     assert!(has(&topologies), "`{name}` never comes to {reason}: {topologies:?}");
     condition(&topologies, name).unwrap().clone()
 }
@@ -183,10 +184,10 @@ async fn the_condition_follows_the_live_webhook_configurations() {
     let mut other = topology("one");
     other["spec"] = json!({"enforcement": "Warn"});
     api::change(&client, &topology("one"), &other).await;
-    let is_observed = |topologies: &Topologies| {
+    let is_observed = |topologies: &TopologyStatuses| {
         condition(topologies, "one").is_some_and(|condition| condition.observed_generation == Some(2))
     };
-    let topologies = reported::wait(client.clone(), DEADLINE, is_observed).await.unwrap();
+    let topologies = topology_status::wait(client.clone(), DEADLINE, is_observed).await.unwrap();
     assert_eq!(topologies["one"].status.observed_generation, Some(2));
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::output::json_document;
 use crate::cli::render::printable;
-use crate::cluster::reported::{Reported, Topologies};
+use crate::cluster::topology_status::{TopologyStatus, TopologyStatuses};
 use crate::topology::GUARDED;
 
 /// The version of the JSON document's form.
@@ -31,8 +31,8 @@ struct Row {
 }
 
 impl Report {
-    pub(super) fn new(topologies: &Topologies) -> Self {
-        let rows = topologies.iter().map(|(name, reported)| Row::new(name, reported));
+    pub(super) fn new(topologies: &TopologyStatuses) -> Self {
+        let rows = topologies.iter().map(|(name, topology)| Row::new(name, topology));
         Self { version: VERSION, topologies: rows.collect() }
     }
 
@@ -66,20 +66,20 @@ impl Report {
 }
 
 impl Row {
-    fn new(name: &str, reported: &Reported) -> Self {
+    fn new(name: &str, topology: &TopologyStatus) -> Self {
         let row = |guarded: &str, reason: &str, message: &str| Self {
             name: name.to_owned(),
             guarded: guarded.to_owned(),
             reason: reason.to_owned(),
             message: message.to_owned(),
         };
-        match reported.status.condition(GUARDED) {
+        match topology.status.condition(GUARDED) {
             None => row(
                 "Unknown",
                 "NotJudged",
                 "nobody has judged this topology: run `lockstep serve` with `--webhook-configuration`",
             ),
-            Some(condition) if condition.observed_generation != Some(reported.generation) => {
+            Some(condition) if condition.observed_generation != Some(topology.generation) => {
                 row("Unknown", "Outdated", "the topology has changed since it was judged")
             }
             Some(condition) => row(&condition.status, &condition.reason, &condition.message),
@@ -94,16 +94,16 @@ mod tests {
     use super::*;
 
     /// A topology of generation 2, whose condition is about `observed`.
-    fn reported(status: &str, reason: &str, observed: i64) -> Reported {
+    fn reported(status: &str, reason: &str, observed: i64) -> TopologyStatus {
         let status = json!({"conditions": [{
             "type": "Guarded", "status": status, "reason": reason, "message": "so it is\u{1b}",
             "observedGeneration": observed, "lastTransitionTime": "2026-11-22T20:00:00Z",
         }]});
-        Reported { generation: 2, status: serde_json::from_value(status).unwrap() }
+        TopologyStatus { generation: 2, status: serde_json::from_value(status).unwrap() }
     }
 
-    fn report<const N: usize>(topologies: [(&str, Reported); N]) -> Report {
-        Report::new(&topologies.map(|(name, reported)| (name.to_owned(), reported)).into())
+    fn report<const N: usize>(topologies: [(&str, TopologyStatus); N]) -> Report {
+        Report::new(&topologies.map(|(name, topology)| (name.to_owned(), topology)).into())
     }
 
     #[test]
@@ -111,7 +111,8 @@ mod tests {
         let guarded = || reported("True", "Covered", 2);
         assert!(report([("a", guarded())]).is_guarded());
         assert!(!report([]).is_guarded());
-        for other in [reported("False", "FailsOpen", 2), reported("True", "Covered", 1), Reported::default()]
+        for other in
+            [reported("False", "FailsOpen", 2), reported("True", "Covered", 1), TopologyStatus::default()]
         {
             assert!(!report([("a", guarded()), ("b", other)]).is_guarded());
         }
@@ -122,7 +123,7 @@ mod tests {
         let report = report([
             ("a", reported("True", "Covered", 2)),
             ("ingress", reported("False", "FailsOpen", 2)),
-            ("new", Reported::default()),
+            ("new", TopologyStatus::default()),
             ("other", reported("True", "Covered", 1)),
         ]);
         assert_eq!(

@@ -7,7 +7,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 
-use crate::cluster::follow::WATCH_SECONDS;
+use crate::cluster::watch_loop::WATCH_SECONDS;
 
 /// An item whenever the object of that name changes, appears or vanishes, or when the watch has started anew.
 ///

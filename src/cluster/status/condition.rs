@@ -1,4 +1,4 @@
-//! Whether a status must be written, and which.
+//! The condition `Guarded`: whether the stored status says what the verdict says.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -6,8 +6,10 @@ use k8s_openapi::jiff::Timestamp;
 use super::verdicts::Verdict;
 use crate::topology::{GUARDED, GatewayTopologyStatus};
 
-/// The status that says what the verdict says; `None` where the stored one does already.
-pub(super) fn next(verdict: &Verdict<'_>, now: Timestamp) -> Option<GatewayTopologyStatus> {
+/// The status that must be written for `verdict`; `None` if the stored one says the same.
+///
+/// `lastTransitionTime` is `now` only if the condition's `status` changes, as the API conventions have it.
+pub(super) fn due_status(verdict: &Verdict<'_>, now: Timestamp) -> Option<GatewayTopologyStatus> {
     let Verdict { topology, guarded, .. } = verdict;
     let stored = topology.status.condition(GUARDED);
     let mut condition = Condition {
@@ -18,13 +20,12 @@ pub(super) fn next(verdict: &Verdict<'_>, now: Timestamp) -> Option<GatewayTopol
         observed_generation: Some(topology.generation),
         last_transition_time: Time(now),
     };
-    // The time of the last transition, not of the last change.
     if let Some(stored) = stored.filter(|stored| stored.status == condition.status) {
         condition.last_transition_time = stored.last_transition_time.clone();
     }
     let observed = Some(topology.generation);
-    let is_there = stored == Some(&condition) && topology.status.observed_generation == observed;
-    (!is_there).then(|| GatewayTopologyStatus { observed_generation: observed, conditions: vec![condition] })
+    let is_stored = stored == Some(&condition) && topology.status.observed_generation == observed;
+    (!is_stored).then(|| GatewayTopologyStatus { observed_generation: observed, conditions: vec![condition] })
 }
 
 #[cfg(test)]
@@ -55,7 +56,7 @@ mod tests {
     }
 
     fn write(topology: &StoredTopology, guarded: Guarded, now: Timestamp) -> Option<GatewayTopologyStatus> {
-        next(&Verdict { name: "one", topology, guarded }, now)
+        due_status(&Verdict { name: "one", topology, guarded }, now)
     }
 
     fn first() -> GatewayTopologyStatus {
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_status_says_it_all() {
+    fn the_first_status_has_every_field() {
         let status = first();
         let condition = status.condition(GUARDED).unwrap();
         assert_eq!((status.observed_generation, condition.observed_generation), (Some(3), Some(3)));
@@ -74,12 +75,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_is_not_written_again() {
+    fn a_stored_status_is_not_written_again() {
         assert_eq!(write(&topology(first()), guarded(Reason::Covered, "all"), later()), None);
     }
 
     #[test]
-    fn each_part_that_differs_is_written_and_only_a_transition_is_timed() {
+    fn every_difference_is_written_and_only_a_transition_changes_its_time() {
         let message = write(&topology(first()), guarded(Reason::Covered, "other"), later()).unwrap();
         assert_eq!(message.conditions[0].last_transition_time, Time(THEN));
         let flipped = write(&topology(first()), guarded(Reason::FailsOpen, "all"), later()).unwrap();

@@ -1,7 +1,7 @@
-//! No replica writes the same verdict again and again.
+//! The rate limit of status writes: no replica writes the same verdict twice within a minute.
 //!
-//! Replicas come to the same verdict unless they differ: in their version during a rollout, or in the
-//! certificates that they rely on. Then each would undo what the other wrote, as fast as the network lets them.
+//! Replicas come to the same verdict unless they differ: in their version during a rollout, or in the certificates that
+//! they rely on. Without a limit each would replace the status of the other, as fast as the network lets them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::coverage::Guarded;
 
-/// How long a replica leaves it at that if somebody has replaced its verdict.
-const REPEAT: Duration = Duration::from_secs(60);
+/// The time for which a replica does not write a verdict again that somebody else has replaced.
+const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
-/// What was written last, by the uid of the topology.
+/// The last verdict written, by the uid of the topology.
 #[derive(Debug, Default)]
 pub(super) struct RateLimit {
     written: BTreeMap<String, Written>,
@@ -27,12 +27,12 @@ struct Written {
 }
 
 impl RateLimit {
-    /// Forgets the topologies that are gone.
+    /// Forgets the topologies that are not among `uids`.
     pub(super) fn keep_only(&mut self, uids: &BTreeSet<&str>) {
         self.written.retain(|uid, _| uids.contains(uid.as_str()));
     }
 
-    /// When the verdict may be written; `None` is now. Any other verdict than the last one is news.
+    /// The earliest time to write the verdict; `None` is now. Any other verdict than the last one is written at once.
     pub(super) fn not_before(
         &mut self,
         uid: &str,
@@ -45,10 +45,10 @@ impl RateLimit {
             self.written.remove(uid);
             return None;
         }
-        last.at.checked_add(REPEAT).filter(|at| *at > now)
+        last.at.checked_add(REPEAT_AFTER).filter(|at| *at > now)
     }
 
-    /// Notes that the verdict was written.
+    /// Records that the verdict was written.
     pub(super) fn note(&mut self, uid: &str, generation: i64, guarded: &Guarded, at: Instant) {
         let written = Written { guarded: guarded.clone(), generation, at };
         self.written.insert(uid.to_owned(), written);
@@ -65,10 +65,10 @@ mod tests {
     }
 
     #[test]
-    fn the_same_verdict_waits_and_any_other_is_news() {
+    fn the_same_verdict_waits_and_any_other_is_written_at_once() {
         let (covered, open) = (guarded(Reason::Covered), guarded(Reason::FailsOpen));
         let now = Instant::now();
-        let later = now + REPEAT;
+        let later = now + REPEAT_AFTER;
         let mut rate_limit = RateLimit::default();
         assert_eq!(rate_limit.not_before("a", 1, &covered, now), None);
         rate_limit.note("a", 1, &covered, now);

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Watched;
-use super::super::item::{self, Raw};
-use super::super::reported::status;
+use super::super::decode::ReceivedObject;
+use super::super::kinds::WatchedKind;
 use crate::coverage::{Configurations, Guarded, judge};
-use crate::snapshot::{Declared, ObjectKey};
+use crate::snapshot::ObjectKey;
 use crate::topology::{GatewayTopologySpec, GatewayTopologyStatus};
 
 /// A topology as the API server stores it.
@@ -31,32 +30,28 @@ pub(super) struct Verdict<'t> {
 }
 
 impl StoredTopology {
-    pub(super) fn read(_: Watched, mut raw: Raw) -> (ObjectKey, Self) {
-        let key = raw.key();
-        let status = status(&mut raw.rest);
-        let declared = item::topology(&raw.metadata, raw.rest);
-        let topology = Self {
-            uid: raw.metadata.uid.unwrap_or_default(),
-            resource_version: raw.metadata.resource_version.unwrap_or_default(),
-            generation: raw.metadata.generation.unwrap_or_default(),
-            spec: declared.map(|Declared { spec, .. }| spec),
-            status,
-        };
-        (key, topology)
+    pub(super) fn decode(_: WatchedKind, mut object: ReceivedObject) -> Self {
+        Self {
+            uid: object.metadata.uid.clone().unwrap_or_default(),
+            resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
+            generation: object.metadata.generation.unwrap_or_default(),
+            status: object.take_status(),
+            spec: object.topology().map(|declared| declared.spec),
+        }
     }
 }
 
 /// Compares every topology with the configurations.
 pub(super) fn verdicts<'t>(
-    topologies: &'t BTreeMap<String, StoredTopology>,
+    topologies: &'t BTreeMap<ObjectKey, StoredTopology>,
     configurations: Configurations<'_>,
 ) -> Vec<Verdict<'t>> {
-    let verdict = |(name, topology): (&'t String, &'t StoredTopology)| {
+    let verdict = |(key, topology): (&'t ObjectKey, &'t StoredTopology)| {
         let guarded = match &topology.spec {
             Ok(spec) => judge(spec, configurations),
             Err(problem) => Guarded::unusable(problem),
         };
-        Verdict { name, topology, guarded }
+        Verdict { name: &key.name, topology, guarded }
     };
     topologies.iter().map(verdict).collect()
 }

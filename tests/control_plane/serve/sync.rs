@@ -44,7 +44,8 @@ async fn before_the_first_sync_every_review_is_put_off_and_probes_say_why() {
     let client = control_plane.client().await.unwrap();
     objects::furnish(&client).await;
     let mut serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
-    let hint = "the kind is not installed, so nothing can be answered: apply the output of `lockstep crd`";
+    let hint =
+        "the kind is not installed, so every review is answered with 503: apply the output of `lockstep crd`";
     assert_eq!(serve.event(hint).await["level"], "ERROR");
 
     let (status, reason) = get(&serve.admin, "/readyz").await;

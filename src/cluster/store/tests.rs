@@ -4,54 +4,54 @@ use super::*;
 use crate::labels::Labels;
 use crate::topology::GatewayTopologySpec;
 
-/// Holdings together with what [`super::super::watches::Watches`] does, but without tasks.
+/// The stores together with what [`super::super::supervisor::Supervisor`] does, but without tasks.
 #[derive(Default)]
 struct World {
-    holdings: Holdings,
+    stores: Stores,
     open: BTreeMap<Target, WatchId>,
     last: u64,
 }
 
 impl World {
     fn follow(&mut self) {
-        let wanted = self.holdings.wanted();
+        let wanted = self.stores.wanted();
         for (target, watch) in std::mem::take(&mut self.open) {
             if wanted.contains(&target) {
                 self.open.insert(target, watch);
             } else {
-                self.holdings.close(watch);
+                self.stores.close(watch);
             }
         }
         for target in wanted {
             if !self.open.contains_key(&target) {
                 self.last = self.last.saturating_add(1);
-                self.holdings.open(WatchId(self.last), target.clone());
+                self.stores.open(WatchId(self.last), target.clone());
                 self.open.insert(target, WatchId(self.last));
             }
         }
     }
 
-    fn watches(&self, kind: Watched) -> Vec<WatchId> {
+    fn watches(&self, kind: WatchedKind) -> Vec<WatchId> {
         let of_kind = self.open.iter().filter(|(target, _)| target.kind == kind);
         of_kind.map(|(_, watch)| *watch).collect()
     }
 
-    fn report(&mut self, kind: Watched, report: Report) -> bool {
-        let changed = self.holdings.apply(self.watches(kind)[0], report);
+    fn update(&mut self, kind: WatchedKind, update: Update) -> bool {
+        let changed = self.stores.apply(self.watches(kind)[0], update);
         self.follow();
         changed
     }
 
-    fn list(&mut self, kind: Watched, items: impl IntoIterator<Item = (ObjectKey, Item)>) -> bool {
-        self.report(kind, Report::Listed(items.into_iter().collect()))
+    fn list(&mut self, kind: WatchedKind, items: impl IntoIterator<Item = (ObjectKey, Item)>) -> bool {
+        self.update(kind, Update::Listed(items.into_iter().collect()))
     }
 
     /// Nodes, the built-in topology, and empty lists of everything else.
     fn synced() -> Self {
         let mut world = Self::default();
         world.follow();
-        world.list(Watched::Node, [node("a", "1")]);
-        world.list(Watched::GatewayTopology, [topology("one", GatewayTopologySpec::default())]);
+        world.list(WatchedKind::Node, [node("a", "1")]);
+        world.list(WatchedKind::GatewayTopology, [topology("one", GatewayTopologySpec::default())]);
         for kind in NAMESPACED {
             world.list(kind, []);
         }
@@ -59,12 +59,12 @@ impl World {
     }
 
     fn inventory(&self) -> Inventory {
-        self.holdings.inventory().unwrap()
+        self.stores.inventory().unwrap()
     }
 }
 
-const NAMESPACED: [Watched; 4] =
-    [Watched::Service, Watched::Pod, Watched::IPAddressPool, Watched::L2Advertisement];
+const NAMESPACED: [WatchedKind; 4] =
+    [WatchedKind::Service, WatchedKind::Pod, WatchedKind::IPAddressPool, WatchedKind::L2Advertisement];
 
 fn key(namespace: &str, name: &str) -> ObjectKey {
     ObjectKey { namespace: namespace.to_owned(), name: name.to_owned() }
@@ -102,38 +102,38 @@ fn pending(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn nothing_is_known_before_nodes_and_topologies_are() {
+fn there_is_no_inventory_before_nodes_and_topologies_are_listed() {
     let mut world = World::default();
     world.follow();
-    assert!(world.holdings.inventory().is_none());
-    world.list(Watched::GatewayTopology, []);
-    assert!(world.holdings.inventory().is_none());
-    world.list(Watched::Node, []);
+    assert!(world.stores.inventory().is_none());
+    world.list(WatchedKind::GatewayTopology, []);
+    assert!(world.stores.inventory().is_none());
+    world.list(WatchedKind::Node, []);
     assert_eq!(world.inventory(), Inventory::default());
 }
 
 #[test]
-fn without_our_own_kind_nothing_is_known() {
+fn there_is_no_inventory_without_the_kind_gateway_topology() {
     let mut world = World::synced();
-    assert!(world.report(Watched::GatewayTopology, Report::Missing));
-    assert!(world.holdings.inventory().is_none());
-    world.list(Watched::GatewayTopology, []);
+    assert!(world.update(WatchedKind::GatewayTopology, Update::Failed(Failure::Missing)));
+    assert!(world.stores.inventory().is_none());
+    world.list(WatchedKind::GatewayTopology, []);
     assert_eq!(world.inventory().topologies.len(), 0);
 }
 
 #[test]
-fn a_namespace_is_pending_until_all_of_its_watches_have_listed() {
+fn a_namespace_is_pending_until_all_of_its_watches_have_received_a_list() {
     let mut world = World::default();
     world.follow();
-    world.list(Watched::Node, []);
-    world.list(Watched::GatewayTopology, [topology("one", GatewayTopologySpec::default())]);
+    world.list(WatchedKind::Node, []);
+    world.list(WatchedKind::GatewayTopology, [topology("one", GatewayTopologySpec::default())]);
     assert_eq!(pending(&world), ["istio-system", "metallb-system"]);
-    world.list(Watched::Service, []);
+    world.list(WatchedKind::Service, []);
     assert_eq!(pending(&world), ["istio-system", "metallb-system"]);
-    world.list(Watched::Pod, []);
+    world.list(WatchedKind::Pod, []);
     assert_eq!(pending(&world), ["metallb-system"]);
-    world.list(Watched::L2Advertisement, []);
-    world.list(Watched::IPAddressPool, []);
+    world.list(WatchedKind::L2Advertisement, []);
+    world.list(WatchedKind::IPAddressPool, []);
     assert_eq!(pending(&world), [""; 0]);
 }
 
@@ -142,8 +142,8 @@ fn a_namespace_is_pending_until_all_of_its_watches_have_listed() {
 fn a_new_topology_makes_its_namespace_pending_and_no_other() {
     let mut world = World::synced();
     let (name, item) = topology("two", elsewhere("edge"));
-    let watch = world.watches(Watched::GatewayTopology)[0];
-    assert!(world.holdings.apply(watch, Report::Applied(name, item)));
+    let watch = world.watches(WatchedKind::GatewayTopology)[0];
+    assert!(world.stores.apply(watch, Update::Applied(name, item)));
     assert_eq!(pending(&world), ["edge"]);
     world.follow();
     assert_eq!(pending(&world), ["edge"]);
@@ -155,16 +155,16 @@ fn other_pod_labels_make_the_namespace_pending_again() {
     let mut spec = GatewayTopologySpec::default();
     spec.gateway.pod_labels = labels("other");
     let (name, item) = topology("one", spec);
-    world.report(Watched::GatewayTopology, Report::Applied(name, item));
+    world.update(WatchedKind::GatewayTopology, Update::Applied(name, item));
     assert_eq!(pending(&world), ["istio-system"]);
 }
 
 #[test]
-fn a_relist_drops_what_vanished_and_shares_what_stayed() {
+fn a_list_discards_objects_that_are_gone_and_shares_those_that_did_not_change() {
     let mut world = World::synced();
-    world.list(Watched::Node, [node("a", "1"), node("b", "1"), node("c", "1")]);
+    world.list(WatchedKind::Node, [node("a", "1"), node("b", "1"), node("c", "1")]);
     let before = world.inventory();
-    assert!(world.list(Watched::Node, [node("a", "1"), node("c", "2")]));
+    assert!(world.list(WatchedKind::Node, [node("a", "1"), node("c", "2")]));
     let after = world.inventory();
     assert_eq!(after.nodes.keys().collect::<Vec<_>>(), ["a", "c"]);
     assert!(Arc::ptr_eq(&before.nodes["a"], &after.nodes["a"]));
@@ -172,82 +172,89 @@ fn a_relist_drops_what_vanished_and_shares_what_stayed() {
 }
 
 #[test]
-fn what_changes_nothing_is_no_change() {
+fn an_update_that_changes_nothing_is_no_change() {
     let mut world = World::synced();
     let (name, item) = node("a", "1");
-    assert!(!world.report(Watched::Node, Report::Applied(name, item)));
-    assert!(!world.list(Watched::Node, [node("a", "1")]));
-    assert!(!world.report(Watched::Node, Report::Deleted(key("", "unheard-of"))));
+    assert!(!world.update(WatchedKind::Node, Update::Applied(name, item)));
+    assert!(!world.list(WatchedKind::Node, [node("a", "1")]));
+    assert!(!world.update(WatchedKind::Node, Update::Deleted(key("", "unheard-of"))));
     let (name, item) = node("a", "2");
-    assert!(world.report(Watched::Node, Report::Applied(name.clone(), item)));
-    assert!(world.report(Watched::Node, Report::Deleted(name)));
+    assert!(world.update(WatchedKind::Node, Update::Applied(name.clone(), item)));
+    assert!(world.update(WatchedKind::Node, Update::Deleted(name)));
     assert!(world.inventory().nodes.is_empty());
 }
 
 #[test]
-fn a_deleted_topology_takes_its_objects_along() {
+fn a_failure_other_than_a_missing_kind_changes_nothing() {
     let mut world = World::synced();
-    world.list(Watched::L2Advertisement, [advertisement("a")]);
-    world.list(Watched::Pod, [pod("p")]);
-    let late = world.watches(Watched::Pod)[0];
-    world.report(Watched::GatewayTopology, Report::Deleted(key("", "one")));
+    assert!(!world.update(WatchedKind::Pod, Update::Failed(Failure::Other("forbidden (403)".to_owned()))));
+    assert!(world.inventory().pending.is_empty());
+}
+
+#[test]
+fn the_objects_of_a_deleted_topology_are_discarded() {
+    let mut world = World::synced();
+    world.list(WatchedKind::L2Advertisement, [advertisement("a")]);
+    world.list(WatchedKind::Pod, [pod("p")]);
+    let stopped = world.watches(WatchedKind::Pod)[0];
+    world.update(WatchedKind::GatewayTopology, Update::Deleted(key("", "one")));
     assert_eq!(world.inventory().advertisements.len(), 0);
     assert_eq!(world.open.len(), 2);
 
     let (name, item) = pod("late");
-    assert!(!world.holdings.apply(late, Report::Applied(name, item)));
+    assert!(!world.stores.apply(stopped, Update::Applied(name, item)));
     assert_eq!(world.inventory().pods.len(), 0);
 }
 
-/// A pod that leaves one topology's labels is deleted as far as that watch is concerned, and stays in the other.
+/// A pod that loses one topology's labels is deleted for that watch only.
 #[test]
-fn a_pod_of_two_topologies_stays_until_both_lose_it() {
+fn a_pod_of_two_topologies_stays_until_neither_selects_it() {
     let mut world = World::synced();
     let mut other = GatewayTopologySpec::default();
     other.gateway.pod_labels = labels("gateway");
     let (name, item) = topology("two", other);
-    world.report(Watched::GatewayTopology, Report::Applied(name, item));
-    let watches = world.watches(Watched::Pod);
+    world.update(WatchedKind::GatewayTopology, Update::Applied(name, item));
+    let watches = world.watches(WatchedKind::Pod);
     assert_eq!(watches.len(), 2);
     for watch in &watches {
-        world.holdings.apply(*watch, Report::Listed([pod("p")].into()));
+        world.stores.apply(*watch, Update::Listed([pod("p")].into()));
     }
     assert_eq!(pending(&world), [""; 0]);
     for (watch, left) in watches.into_iter().zip([1, 0]) {
-        world.holdings.apply(watch, Report::Deleted(pod("p").0));
+        world.stores.apply(watch, Update::Deleted(pod("p").0));
         assert_eq!(world.inventory().pods.len(), left);
     }
 }
 
 #[test]
-fn metallb_may_come_later_and_go_again() {
+fn metallb_may_be_installed_later_and_removed_again() {
     let mut world = World::synced();
     assert!(!world.inventory().lacks_metallb);
-    world.list(Watched::L2Advertisement, [advertisement("a")]);
-    for kind in [Watched::L2Advertisement, Watched::IPAddressPool] {
-        assert!(world.report(kind, Report::Missing));
-        assert!(!world.report(kind, Report::Missing));
+    world.list(WatchedKind::L2Advertisement, [advertisement("a")]);
+    for kind in [WatchedKind::L2Advertisement, WatchedKind::IPAddressPool] {
+        assert!(world.update(kind, Update::Failed(Failure::Missing)));
+        assert!(!world.update(kind, Update::Failed(Failure::Missing)));
     }
     let inventory = world.inventory();
     assert!(inventory.lacks_metallb && inventory.pending.is_empty() && inventory.advertisements.is_empty());
 
     // Pools decide what advertisements mean, so one kind is not enough.
-    world.list(Watched::L2Advertisement, [advertisement("a")]);
+    world.list(WatchedKind::L2Advertisement, [advertisement("a")]);
     assert!(world.inventory().lacks_metallb);
-    world.list(Watched::IPAddressPool, []);
+    world.list(WatchedKind::IPAddressPool, []);
     assert!(!world.inventory().lacks_metallb);
 }
 
 #[test]
-fn what_cannot_be_used_is_left_out_and_counted() {
+fn an_unusable_object_is_left_out_and_counted() {
     let mut world = World::synced();
     let (name, _) = topology("one", GatewayTopologySpec::default());
     let unusable = || Item::Unusable("spec: it is missing".to_owned());
-    assert!(world.report(Watched::GatewayTopology, Report::Applied(name, unusable())));
+    assert!(world.update(WatchedKind::GatewayTopology, Update::Applied(name, unusable())));
     assert_eq!(world.inventory().topologies.len(), 0);
-    assert_eq!(world.holdings.count(Watched::GatewayTopology), (1, 1));
+    assert_eq!(world.stores.count(WatchedKind::GatewayTopology), (1, 1));
     let (name, item) = topology("two", elsewhere("edge"));
-    world.report(Watched::GatewayTopology, Report::Applied(name, item));
+    world.update(WatchedKind::GatewayTopology, Update::Applied(name, item));
     assert_eq!(world.inventory().topologies.len(), 1);
-    assert_eq!(world.holdings.count(Watched::GatewayTopology), (2, 1));
+    assert_eq!(world.stores.count(WatchedKind::GatewayTopology), (2, 1));
 }

@@ -1,0 +1,265 @@
+//! The kinds that are watched: one table, and the targets of watches that follow from it.
+//!
+//! # How to add a kind to the snapshot
+//!
+//! 1. Add a variant to [`WatchedKind`] and to [`WatchedKind::ALL`], and its row in `WatchedKind::row`: the resource, how
+//!    much of an object is read, where it is watched, what follows when the API server does not serve it, and the
+//!    function that decodes it.
+//! 2. Write that function in `decode`. It returns an `Item`; if no variant fits, add one, and the arm of
+//!    `Item::insert_into` that puts it into the [`Inventory`](crate::snapshot::Inventory).
+//! 3. Grant `list` and `watch` in the chart's roles. Until a grant exists, the namespaces of the kind stay pending.
+//!
+//! Nothing else knows the kinds: targets, watches, stores, metrics and debouncing follow from the row. Keep in an `Item`
+//! only what the core reads. A field that changes often, such as a heartbeat, would rebuild the snapshot each time.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use kube::Resource;
+use kube::core::{ApiResource, GroupVersionKind};
+use prometheus_client::encoding::EncodeLabelValue;
+
+use super::decode::{self, Item, ReceivedObject};
+use crate::labels::Labels;
+use crate::topology::{GatewayTopology, GatewayTopologySpec};
+
+/// A kind that is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
+pub enum WatchedKind {
+    /// All of the cluster's nodes.
+    Node,
+    /// All topologies.
+    GatewayTopology,
+    /// The Services of a gateway's namespace.
+    Service,
+    /// The pods of one gateway.
+    Pod,
+    /// The address pools in MetalLB's namespace.
+    IPAddressPool,
+    /// The advertisements in MetalLB's namespace.
+    L2Advertisement,
+    /// The configuration that registers Lockstep for mutation.
+    MutatingWebhookConfiguration,
+    /// The configuration that registers Lockstep for validation.
+    ValidatingWebhookConfiguration,
+}
+
+/// Everything that differs between kinds.
+struct Row {
+    resource: fn() -> ApiResource,
+    content: Content,
+    /// `None` for kinds that are watched for another purpose.
+    snapshot: Option<InSnapshot>,
+}
+
+/// How much of an object the API server sends.
+#[derive(PartialEq, Eq)]
+enum Content {
+    /// Metadata only. A node or a pod is many times as large as its labels.
+    Metadata,
+    Whole,
+}
+
+/// The part of a kind in the snapshot.
+struct InSnapshot {
+    scope: Scope,
+    when_missing: WhenMissing,
+    decode: fn(ReceivedObject) -> Result<Item, String>,
+}
+
+/// The objects of a kind that a topology depends on.
+#[derive(Clone, Copy)]
+enum Scope {
+    /// All of them, whether or not there is a topology.
+    Cluster,
+    /// Those in the gateway's namespace.
+    GatewayNamespace,
+    /// The gateway's pods: those in its namespace that carry its labels.
+    GatewayPods,
+    /// Those in MetalLB's namespace.
+    MetallbNamespace,
+}
+
+/// What follows when the API server does not serve a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenMissing {
+    /// There is no snapshot: nothing can be judged without the kind.
+    NoSnapshot,
+    /// There are no objects of the kind, and that is known.
+    Empty,
+    /// The same, and MetalLB is not installed: a request about one of its objects proves the snapshot wrong.
+    LacksMetallb,
+}
+
+impl WatchedKind {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Node,
+        Self::GatewayTopology,
+        Self::Service,
+        Self::Pod,
+        Self::IPAddressPool,
+        Self::L2Advertisement,
+        Self::MutatingWebhookConfiguration,
+        Self::ValidatingWebhookConfiguration,
+    ];
+
+    /// The table.
+    fn row(self) -> Row {
+        use Content::{Metadata, Whole};
+        use WhenMissing::{Empty, LacksMetallb, NoSnapshot};
+        let part = |scope, when_missing, decode| Some(InSnapshot { scope, when_missing, decode });
+        let row = |resource, content, snapshot| Row { resource, content, snapshot };
+        match self {
+            Self::Node => row(builtin::<Node>, Metadata, part(Scope::Cluster, NoSnapshot, decode::node)),
+            Self::GatewayTopology => {
+                row(builtin::<GatewayTopology>, Whole, part(Scope::Cluster, NoSnapshot, decode::topology))
+            }
+            Self::Service => {
+                row(builtin::<Service>, Whole, part(Scope::GatewayNamespace, Empty, decode::service))
+            }
+            Self::Pod => row(builtin::<Pod>, Metadata, part(Scope::GatewayPods, Empty, decode::pod)),
+            Self::IPAddressPool => row(
+                || metallb("IPAddressPool", "ipaddresspools"),
+                Metadata,
+                part(Scope::MetallbNamespace, LacksMetallb, decode::pool),
+            ),
+            Self::L2Advertisement => row(
+                || metallb("L2Advertisement", "l2advertisements"),
+                Whole,
+                part(Scope::MetallbNamespace, LacksMetallb, decode::advertisement),
+            ),
+            Self::MutatingWebhookConfiguration => row(builtin::<MutatingWebhookConfiguration>, Whole, None),
+            Self::ValidatingWebhookConfiguration => {
+                row(builtin::<ValidatingWebhookConfiguration>, Whole, None)
+            }
+        }
+    }
+
+    /// The kinds that a snapshot is made of.
+    pub(super) fn of_snapshot() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|kind| kind.row().snapshot.is_some())
+    }
+
+    /// The name and path of the kind at the API server.
+    pub(super) fn resource(self) -> ApiResource {
+        (self.row().resource)()
+    }
+
+    /// Whether whole objects are read. If not, the API server sends their metadata only.
+    pub(super) fn is_whole(self) -> bool {
+        self.row().content == Content::Whole
+    }
+
+    /// What follows when the API server does not serve the kind.
+    pub(super) fn when_missing(self) -> WhenMissing {
+        self.row().snapshot.map_or(WhenMissing::Empty, |part| part.when_missing)
+    }
+
+    /// The part of an object that a snapshot keeps.
+    pub(super) fn decode(self, object: ReceivedObject) -> Item {
+        let item = match self.row().snapshot {
+            Some(part) => (part.decode)(object),
+            None => Err("no snapshot holds this kind".to_owned()),
+        };
+        item.unwrap_or_else(Item::Unusable)
+    }
+}
+
+fn builtin<K: Resource<DynamicType = ()>>() -> ApiResource {
+    ApiResource::erase::<K>(&())
+}
+
+fn metallb(kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("metallb.io", "v1beta1", kind), plural)
+}
+
+/// The objects that one watch covers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Target {
+    pub(super) kind: WatchedKind,
+    /// `None` for kinds without namespaces.
+    pub(super) namespace: Option<String>,
+    /// `None` for all of the kind; else the one of this name.
+    pub(super) name: Option<String>,
+    /// The labels that objects must carry; empty for all.
+    pub(super) labels: Labels,
+}
+
+impl Target {
+    pub(super) fn everywhere(kind: WatchedKind) -> Self {
+        Self { kind, namespace: None, name: None, labels: Labels::new() }
+    }
+
+    pub(super) fn one(kind: WatchedKind, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..Self::everywhere(kind) }
+    }
+
+    fn of(kind: WatchedKind, scope: Scope, topology: &GatewayTopologySpec) -> Self {
+        let gateway = &topology.gateway;
+        let within =
+            |namespace: &str| Self { namespace: Some(namespace.to_owned()), ..Self::everywhere(kind) };
+        match scope {
+            Scope::Cluster => Self::everywhere(kind),
+            Scope::GatewayNamespace => within(&gateway.namespace),
+            Scope::GatewayPods => Self { labels: gateway.pod_labels.clone(), ..within(&gateway.namespace) },
+            Scope::MetallbNamespace => within(&topology.metallb_namespace),
+        }
+    }
+
+    /// The field selector as a query parameter. An account whose role names the object must ask like this.
+    pub(super) fn field_selector(&self) -> Option<String> {
+        self.name.as_ref().map(|name| format!("metadata.name={name}"))
+    }
+
+    /// The label selector as a query parameter. Keys and values are valid ones, so nothing needs quotes.
+    pub(super) fn label_selector(&self) -> Option<String> {
+        let pairs: Vec<_> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        (!pairs.is_empty()).then(|| pairs.join(","))
+    }
+}
+
+/// Everything that must be watched for `topologies`. Two topologies share a watch unless they select other pods.
+pub(super) fn targets<'t>(topologies: impl Iterator<Item = &'t GatewayTopologySpec>) -> BTreeSet<Target> {
+    let parts: Vec<(WatchedKind, Scope)> = WatchedKind::ALL
+        .into_iter()
+        .filter_map(|kind| kind.row().snapshot.map(|part| (kind, part.scope)))
+        .collect();
+    let everywhere = parts.iter().filter(|(_, scope)| matches!(scope, Scope::Cluster));
+    let mut targets: BTreeSet<Target> = everywhere.map(|(kind, _)| Target::everywhere(*kind)).collect();
+    for topology in topologies {
+        targets.extend(parts.iter().map(|(kind, scope)| Target::of(*kind, *scope, topology)));
+    }
+    targets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_topology_only_cluster_wide_kinds_are_watched() {
+        let targets = targets(std::iter::empty());
+        assert_eq!(targets.len(), 2);
+        assert!(targets.iter().all(|target| target.namespace.is_none()));
+    }
+
+    #[test]
+    fn topologies_share_all_watches_but_those_of_their_pods() {
+        let one = GatewayTopologySpec::default();
+        let mut other = one.clone();
+        other.gateway.pod_labels = Labels::from([("app".into(), "other".into())]);
+        assert_eq!(targets([&one].into_iter()).len(), 6);
+        assert_eq!(targets([&one, &one].into_iter()).len(), 6);
+        assert_eq!(targets([&one, &other].into_iter()).len(), 7);
+    }
+
+    #[test]
+    fn pods_are_selected_by_the_gateways_labels() {
+        let targets = targets([&GatewayTopologySpec::default()].into_iter());
+        let selectors: Vec<_> = targets.iter().filter_map(Target::label_selector).collect();
+        assert_eq!(selectors, ["app=istio-ingressgateway,istio=ingressgateway"]);
+    }
+}

@@ -1,0 +1,230 @@
+//! The supervisor of the watch loops that a snapshot is made of: starts, stops and replaces them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::{info, warn};
+
+use super::kinds::{Target, WatchedKind};
+use super::liveness::Liveness;
+use super::store::{Stores, Update, WatchId};
+use super::watch_loop::{WATCH_SECONDS, WatchLoop};
+use super::{CHECK_EVERY, Error, WatchMetrics};
+
+/// The running watch loops.
+pub(super) struct Supervisor {
+    client: Client,
+    updates: mpsc::Sender<(WatchId, Update)>,
+    metrics: WatchMetrics,
+    stale_after: Duration,
+    running: BTreeMap<Target, Running>,
+    tasks: JoinSet<WatchedKind>,
+    last: WatchId,
+}
+
+struct Running {
+    id: WatchId,
+    task: AbortHandle,
+    liveness: Liveness,
+}
+
+impl Supervisor {
+    /// Starts nothing yet. A watch is stale once its liveness was not confirmed for `stale_after`.
+    pub(super) fn new(
+        client: Client,
+        updates: mpsc::Sender<(WatchId, Update)>,
+        metrics: WatchMetrics,
+        stale_after: Duration,
+    ) -> Self {
+        Self {
+            client,
+            updates,
+            metrics,
+            stale_after,
+            running: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            last: WatchId::default(),
+        }
+    }
+
+    /// Starts the watches that `stores` want and lack, and stops those that they no longer want.
+    pub(super) fn follow(&mut self, stores: &mut Stores) {
+        let wanted = stores.wanted();
+        self.running.retain(|target, Running { id, task, liveness: _ }| {
+            let stays = wanted.contains(target);
+            if !stays {
+                info!(kind = ?target.kind, namespace = target.namespace, "stopping a watch that no topology needs");
+                task.abort();
+                stores.close(*id);
+            }
+            stays
+        });
+        for target in wanted {
+            if !self.running.contains_key(&target) {
+                info!(kind = ?target.kind, namespace = target.namespace, "starting a watch");
+                let liveness = Liveness::new(self.metrics.last_contact(target.kind));
+                let id = self.start(target.clone(), liveness);
+                stores.open(id, target);
+            }
+        }
+    }
+
+    /// Replaces every watch that is stale, and returns whether there was one. Its objects count as unknown until the new
+    /// watch has received a list: it may have missed anything.
+    pub(super) fn replace_stale(&mut self, stores: &mut Stores) -> bool {
+        // A watch that would be stale by the next check is stale now.
+        let limit = self.stale_after.saturating_sub(CHECK_EVERY);
+        let is_stale = |running: &Running| running.liveness.age() >= limit && stores.is_known(running.id);
+        let stale: Vec<Target> = self
+            .running
+            .iter()
+            .filter(|(_, running)| is_stale(running))
+            .map(|(target, _)| target.clone())
+            .collect();
+        for target in &stale {
+            if let Some(Running { id, task, liveness }) = self.running.remove(target) {
+                warn!(
+                    kind = ?target.kind,
+                    namespace = target.namespace,
+                    age = ?liveness.age(),
+                    "watch is stale: discarding its objects and listing again"
+                );
+                task.abort();
+                let next = self.start(target.clone(), liveness);
+                stores.reopen(id, next);
+            }
+        }
+        !stale.is_empty()
+    }
+
+    /// The time since the last confirmation of the watch that was not confirmed for longest.
+    pub(super) fn age(&self) -> Duration {
+        self.running.values().map(|running| running.liveness.age()).max().unwrap_or_default()
+    }
+
+    fn start(&mut self, target: Target, liveness: Liveness) -> WatchId {
+        self.last = WatchId(self.last.0.wrapping_add(1));
+        let watch = WatchLoop {
+            id: self.last,
+            target: target.clone(),
+            client: self.client.clone(),
+            updates: self.updates.clone(),
+            decode: WatchedKind::decode,
+            lasts: self.watch_seconds(),
+            liveness: liveness.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let task = self.tasks.spawn(watch.run());
+        self.running.insert(target, Running { id: self.last, task, liveness });
+        self.last
+    }
+
+    /// The duration of one watch request: half the time after which a watch is stale, so that a healthy one, which is
+    /// confirmed at its end at the latest, never is.
+    fn watch_seconds(&self) -> u32 {
+        let half = u32::try_from(self.stale_after.as_secs() / 2).unwrap_or(WATCH_SECONDS);
+        half.clamp(1, WATCH_SECONDS)
+    }
+
+    /// Waits until a watch ends that was not stopped.
+    pub(super) async fn ended(&mut self) -> Error {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Err(error)) if error.is_cancelled() => {}
+                Some(Err(error)) => return Error::Broken(error),
+                Some(Ok(kind)) => return Error::WatchEnded(kind),
+                // Nodes and topologies are always watched.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Stops every watch and waits until all have ended.
+    pub(super) async fn stop(&mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Response;
+    use kube::client::Body;
+    use tower::service_fn;
+
+    use super::super::MIN_STALE_AFTER;
+    use super::*;
+
+    fn supervisor(stale_after: Duration) -> Supervisor {
+        let unused = service_fn(async |_| Ok::<_, kube::Error>(Response::new(Body::empty())));
+        let (updates, _) = mpsc::channel(1);
+        Supervisor::new(Client::new(unused, "default"), updates, WatchMetrics::default(), stale_after)
+    }
+
+    fn listed() -> Update {
+        Update::Listed(BTreeMap::new())
+    }
+
+    #[tokio::test]
+    async fn a_stale_watch_is_replaced_and_its_objects_are_unknown() {
+        let mut supervisor = supervisor(Duration::from_secs(120));
+        let mut stores = Stores::default();
+        supervisor.follow(&mut stores);
+        let first: Vec<WatchId> = supervisor.running.values().map(|running| running.id).collect();
+        for id in &first {
+            stores.apply(*id, listed());
+        }
+        assert!(!supervisor.replace_stale(&mut stores));
+        assert!(stores.inventory().is_some());
+
+        supervisor.stale_after = Duration::ZERO;
+        assert!(supervisor.replace_stale(&mut stores));
+        assert!(stores.inventory().is_none());
+        for id in &first {
+            assert!(!stores.apply(*id, listed()), "a late update of the old watch");
+        }
+        assert!(
+            !supervisor.replace_stale(&mut stores),
+            "a watch that has not listed yet has nothing to be stale"
+        );
+
+        for running in supervisor.running.values() {
+            assert!(stores.apply(running.id, listed()));
+        }
+        assert!(stores.inventory().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_healthy_watch_is_confirmed_before_it_is_stale() {
+        for (seconds, lasts) in [(120, 60), (10, 5), (100_000, 60)] {
+            assert_eq!(supervisor(Duration::from_secs(seconds)).watch_seconds(), lasts);
+        }
+        let least = supervisor(MIN_STALE_AFTER).watch_seconds();
+        let spare = Duration::from_secs(least.into()) + CHECK_EVERY + Duration::from_secs(2);
+        assert!(spare < MIN_STALE_AFTER);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_returns_is_a_dead_watch() {
+        let mut supervisor = supervisor(MIN_STALE_AFTER);
+        supervisor.tasks.spawn(async { WatchedKind::Node });
+        assert!(matches!(supervisor.ended().await, Error::WatchEnded(WatchedKind::Node)));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_a_dead_watch() {
+        let mut supervisor = supervisor(MIN_STALE_AFTER);
+        supervisor.tasks.spawn(async { panic!("a bug") });
+        assert!(matches!(supervisor.ended().await, Error::Broken(_)));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_was_stopped_is_no_dead_watch() {
+        let mut supervisor = supervisor(MIN_STALE_AFTER);
+        supervisor.tasks.spawn(std::future::pending()).abort();
+        let ended = tokio::time::timeout(Duration::from_millis(50), supervisor.ended());
+        assert!(ended.await.is_err());
+    }
+}
