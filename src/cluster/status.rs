@@ -122,7 +122,7 @@ impl Reconciler {
             name: watched.name.as_str(),
             mutating,
             validating,
-            relied_on: relied_on.as_deref(),
+            trust_anchors: relied_on.as_deref(),
         };
         let known =
             |observed: Option<_>| observed.map(|observed: &ObservedConfiguration| &observed.configuration);

@@ -1,17 +1,17 @@
-//! A request, as far as rules see it.
+//! Changes: the part of an admission request that rules judge.
 
 use crate::objects::Object;
 
-/// What a request does to its object.
+/// The operation of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// It comes into being.
+    /// The object is created.
     Create,
-    /// It is changed.
+    /// The object is updated.
     Update,
-    /// It goes.
+    /// The object is deleted.
     Delete,
-    /// A connection to it is opened.
+    /// A connection to the object is opened.
     Connect,
 }
 
@@ -60,18 +60,18 @@ impl Phase {
     }
 }
 
-/// A request, as far as rules see it.
+/// The part of an admission request that rules judge.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// What is done.
+    /// The operation.
     pub operation: Operation,
     /// The object's namespace.
     pub namespace: String,
-    /// The object's name; empty where the API server makes one up.
+    /// The object's name; empty where the API server generates it.
     pub name: String,
-    /// The object as it would be stored.
+    /// The object as the API server would store it.
     pub object: Object,
-    /// The object as it is stored; `None` for anything but an update.
+    /// The object as stored before an update; `None` for other operations.
     pub old: Option<Object>,
 }
 
@@ -100,7 +100,7 @@ impl Change {
         Self { operation: Operation::Update, old, ..Self::create(namespace, name, object) }
     }
 
-    /// Whether rules have nothing to say about the operation.
+    /// Whether no rule judges the operation.
     pub(crate) fn is_out_of_scope(&self) -> bool {
         matches!(self.operation, Operation::Delete | Operation::Connect)
     }

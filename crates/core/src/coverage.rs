@@ -1,27 +1,27 @@
-//! Whether the cluster's webhook configurations bring everything to Lockstep that a topology depends on.
+//! Coverage: whether the cluster's webhook configurations send every request that a topology depends on.
 //!
 //! A webhook that is never called rejects nothing, and nothing reports it. So the live configurations are compared with
 //! what each topology needs, and every gap becomes a sentence that says how to close it.
 //!
-//! Invariant: the verdict depends on its input alone, to the letter, so that all replicas come to the same one.
+//! Invariant: the verdict depends on its input alone, so that all replicas write the same condition.
 
-mod authority;
+mod ca_bundle;
 mod configuration;
 mod gap;
-mod need;
-mod selection;
+mod needs;
+mod selectors;
 #[cfg(test)]
 mod tests;
 mod webhooks;
 
-pub use configuration::{ClientConfig, Configuration, Rule, Service, Webhook};
-pub use gap::Reason;
+pub use configuration::{Configuration, RuleWithOperations, ServiceReference, Webhook, WebhookClientConfig};
+pub use gap::GuardedReason;
 
 use crate::change::Phase;
 use crate::escape::cut;
 use crate::topology::GatewayTopologySpec;
 use gap::Gap;
-use need::needs;
+use needs::needs;
 
 /// The longest message of a condition, in bytes: the limit of `metav1.Condition`, which counts characters.
 const MAX_MESSAGE: usize = 32_768;
@@ -29,14 +29,14 @@ const MAX_MESSAGE: usize = 32_768;
 /// The two webhook configurations of one name, as the cluster holds them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Configurations<'c> {
-    /// The name that they share.
+    /// The name that both have.
     pub name: &'c str,
-    /// The `MutatingWebhookConfiguration`; `None` where there is none of the name.
+    /// The `MutatingWebhookConfiguration`; `None` where no such object exists.
     pub mutating: Option<&'c Configuration>,
-    /// The `ValidatingWebhookConfiguration`; `None` where there is none of the name.
+    /// The `ValidatingWebhookConfiguration`; `None` where no such object exists.
     pub validating: Option<&'c Configuration>,
-    /// The certificates, as PEM, that a client must trust to call this replica; `None` where that is not known.
-    pub relied_on: Option<&'c str>,
+    /// The CA certificates, as PEM, that the API server must trust to call this replica; `None` where they are not known.
+    pub trust_anchors: Option<&'c str>,
 }
 
 impl<'c> Configurations<'c> {
@@ -49,12 +49,12 @@ impl<'c> Configurations<'c> {
     }
 }
 
-/// Whether a topology is guarded.
+/// The verdict of [`judge`]: whether a topology is guarded, and why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guarded {
-    /// In one word. Of several reasons, the gravest.
-    pub reason: Reason,
-    /// Every gap in a sentence, and how to mend it.
+    /// The reason in one word. Of several, the gravest.
+    pub reason: GuardedReason,
+    /// A sentence for each gap, with what closes it.
     pub message: String,
 }
 
@@ -62,19 +62,19 @@ impl Guarded {
     /// The verdict on a topology that is left out, and why.
     #[must_use]
     pub fn unusable(problem: &str) -> Self {
-        let message = format!("the topology cannot be used and is left out: {problem}");
-        Self { reason: Reason::Unusable, message: cut(&message, MAX_MESSAGE).to_owned() }
+        let message = format!("the topology is invalid and ignored: {problem}");
+        Self { reason: GuardedReason::Unusable, message: cut(&message, MAX_MESSAGE).to_owned() }
     }
 
     /// Whether there is no gap.
     #[must_use]
     pub fn is_guarded(&self) -> bool {
-        self.reason == Reason::Covered
+        self.reason == GuardedReason::Covered
     }
 
     fn with_gaps(gaps: &[Gap], topology: &GatewayTopologySpec, configuration: &str) -> Self {
         let Some(reason) = gaps.iter().map(Gap::reason).min() else {
-            return Self { reason: Reason::Covered, message: covered(topology) };
+            return Self { reason: GuardedReason::Covered, message: covered(topology) };
         };
         let sentences: Vec<String> = gaps.iter().map(|gap| gap.sentence(configuration)).collect();
         Self { reason, message: cut(&sentences.join("; "), MAX_MESSAGE).to_owned() }
@@ -87,7 +87,7 @@ pub fn judge(topology: &GatewayTopologySpec, live: Configurations<'_>) -> Guarde
     let mut gaps: Vec<Gap> = Vec::new();
     for phase in Phase::ALL {
         let found = match live.of(phase) {
-            Some(configuration) => webhooks::gaps(needs(topology, phase), configuration, live.relied_on),
+            Some(configuration) => webhooks::gaps(needs(topology, phase), configuration, live.trust_anchors),
             None => vec![Gap::NoConfiguration(phase)],
         };
         gaps.extend(found);
@@ -97,7 +97,7 @@ pub fn judge(topology: &GatewayTopologySpec, live: Configurations<'_>) -> Guarde
 
 fn covered(topology: &GatewayTopologySpec) -> String {
     format!(
-        "every new or changed pod, Service and DaemonSet of namespace `{}` and L2Advertisement of namespace `{}` is reviewed, or else refused",
+        "every new or changed pod, Service and DaemonSet of namespace `{}` and L2Advertisement of namespace `{}` is sent to Lockstep, and rejected if the call fails",
         topology.gateway.namespace, topology.metallb_namespace
     )
 }

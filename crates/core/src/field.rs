@@ -1,9 +1,9 @@
-//! Where in an object something is: one path for messages, for JSON patches and for source positions.
+//! Field paths: one form for messages, JSON patches and positions in files.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// A path into an object, from its root.
+/// The path of a field, from the root of its object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct FieldPath(Vec<Step>);
 
@@ -14,7 +14,7 @@ enum Step {
     Field(Cow<'static, str>),
     /// An entry of a map with keys of the user's own: `[app]`.
     Key(String),
-    /// A place in a list: `[0]`.
+    /// An item of a list: `[0]`.
     Index(usize),
 }
 
@@ -25,28 +25,28 @@ impl FieldPath {
         Self(names.into_iter().map(|name| Step::Field(Cow::Borrowed(name))).collect())
     }
 
-    /// This path, and below it the field `name`.
+    /// This path extended by the field `name`.
     #[must_use]
     pub fn field(mut self, name: &'static str) -> Self {
         self.0.push(Step::Field(Cow::Borrowed(name)));
         self
     }
 
-    /// This path, and below it the map entry `key`.
+    /// This path extended by the map entry `key`.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
         self.0.push(Step::Key(key.to_owned()));
         self
     }
 
-    /// This path, and below it the list item at `index`.
+    /// This path extended by the list item at `index`.
     #[must_use]
     pub fn index(mut self, index: usize) -> Self {
         self.0.push(Step::Index(index));
         self
     }
 
-    /// `below`, seen from the root of this path.
+    /// This path extended by `below`.
     #[must_use]
     pub fn join(mut self, below: &Self) -> Self {
         self.0.extend(below.0.iter().cloned());
@@ -63,7 +63,7 @@ impl FieldPath {
     }
 }
 
-/// The form of the API server's own field errors: `spec.nodeSelectors[0].matchLabels[app]`.
+/// Displays in the form of the API server's field errors: `spec.nodeSelectors[0].matchLabels[app]`.
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, step) in self.0.iter().enumerate() {

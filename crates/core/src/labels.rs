@@ -1,7 +1,7 @@
 //! Label selectors as sets of label sets, decided exactly.
 //!
-//! A node carries at most one value per label key, so what a requirement asks of its key is a subset of
-//! "absent, or any value": a finite set of values or the complement of one ([`Values`]). A selector is a
+//! A node carries at most one value per label key, so a requirement restricts its key to a subset of "absent, or any value":
+//! a finite set of values or the complement of one ([`Values`]). A selector is a
 //! box, the product of such subsets over its keys ([`Selector`]), and a list of selectors is a union of
 //! boxes. Containment, overlap and coverage are therefore decidable without looking at any node, and
 //! every "no" comes with a [`Witness`]: a label set that proves it.
@@ -9,17 +9,17 @@
 //! Invariant: this module knows label keys and values. It knows no Kubernetes object and no rule.
 
 mod cover;
+pub(crate) mod nulls;
 mod parse;
 mod selector;
 mod syntax;
 #[cfg(test)]
 mod tests;
-pub(crate) mod tolerant;
 mod values;
 mod witness;
 
 pub use cover::{TooComplex, uncovered};
-pub(crate) use parse::first_repeat;
+pub(crate) use parse::first_duplicate;
 pub use parse::{LabelSelector, Problem, Requirement, SelectorError, parse_list};
 pub use selector::Selector;
 pub use syntax::{SyntaxError, check_key, check_value};
@@ -30,11 +30,16 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-/// The labels that an object carries: at most one value per key.
+/// The labels of an object: at most one value per key.
 pub type Labels = BTreeMap<SmolStr, SmolStr>;
 
-/// Whether `labels` carry every pair of `wanted`, as a `nodeSelector` or a Service's `spec.selector` asks.
+/// Whether `labels` contain every pair of `wanted`: the match of a `nodeSelector` or a Service's `spec.selector`.
 #[must_use]
 pub fn carries(labels: &Labels, wanted: &Labels) -> bool {
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Labels as a message shows them: `` `a=b`, `c=d` ``.
+pub(crate) fn in_words(labels: &Labels) -> String {
+    labels.iter().map(|(key, value)| format!("`{key}={value}`")).collect::<Vec<_>>().join(", ")
 }

@@ -1,8 +1,7 @@
-//! The parts of Kubernetes' and MetalLB's objects that the rules read, and no other field.
+//! The fields of Kubernetes and MetalLB objects that rules read.
 //!
-//! Decoding skips everything else without allocating, which is most of what a review costs. Nulls are
-//! read as the API server stores them: it prunes them from custom resources, and reads them as empty in
-//! its own kinds.
+//! Decoding skips every other field without allocating, because decoding is most of the cost of a review. Nulls are decoded as the
+//! API server stores them: it prunes them from custom resources, and reads them as empty in built-in kinds.
 
 mod address_pool;
 mod announcement;
@@ -29,9 +28,9 @@ pub use service::{Service, ServiceSpec};
 
 use serde::Deserialize;
 
-use crate::labels::tolerant::or_default;
+use crate::labels::nulls::or_default;
 
-/// A node, as far as selectors see it.
+/// A node: its name and labels.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Node {
@@ -40,7 +39,7 @@ pub struct Node {
     pub metadata: Metadata,
 }
 
-/// An `IPAddressPool`, as far as advertisements see it.
+/// An `IPAddressPool`: its name, namespace and labels.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct IpAddressPool {
@@ -49,7 +48,7 @@ pub struct IpAddressPool {
     pub metadata: Metadata,
 }
 
-/// An object that a rule judges.
+/// An object that rules judge.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Object {
     /// A pod, or the pod that a template describes.

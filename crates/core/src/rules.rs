@@ -1,25 +1,23 @@
-//! The rules: pure functions from a change and the snapshot to a verdict.
+//! The rules: pure functions from a change and a snapshot to a verdict.
 //!
-//! Invariants: a rule knows no clock, file, network, log or metric; it is total, and what it decides is
-//! returned as values. The webhook, `check` and every other caller go through [`mutate`] and [`validate`],
-//! so that all of them say the same.
+//! Invariants: a rule is total, and returns what it decides as values. The webhook, `check` and every other caller go
+//! through [`judge`], so that all of them give the same verdict.
 
 mod announcement_placement;
+mod builder;
 mod external_traffic_policy;
 mod gateway_placement;
-mod report;
 #[cfg(test)]
 mod tests;
-mod text;
 
 pub use crate::change::{Change, Operation, Phase};
 
 use crate::objects::Object;
 use crate::snapshot::Snapshot;
 use crate::verdict::Verdict;
-use report::Report;
+use builder::VerdictBuilder;
 
-/// The verdict on `change` in one phase: the one door to the rules.
+/// Judges `change` in one phase.
 #[must_use]
 pub fn judge(change: &Change, phase: Phase, snapshot: &Snapshot) -> Verdict {
     match phase {
@@ -28,40 +26,42 @@ pub fn judge(change: &Change, phase: Phase, snapshot: &Snapshot) -> Verdict {
     }
 }
 
-/// What must be changed in the object before it is stored, and what cannot be mended by a change.
+/// Judges `change` in mutating admission: edits of the object, and findings that no edit can mend.
 #[must_use]
 pub fn mutate(change: &Change, snapshot: &Snapshot) -> Verdict {
-    let mut report = Report::default();
+    let mut verdict = VerdictBuilder::default();
     if !change.is_out_of_scope() {
         match &change.object {
-            Object::Pod(pod) => gateway_placement::place_pod(change, pod, snapshot, &mut report),
+            Object::Pod(pod) => gateway_placement::place_pod(change, pod, snapshot, &mut verdict),
             Object::DaemonSet(daemon_set) => {
-                gateway_placement::place_template(change, daemon_set, snapshot, &mut report);
+                gateway_placement::place_template(change, daemon_set, snapshot, &mut verdict);
             }
             Object::Service(service) => {
-                external_traffic_policy::make_local(change, service, snapshot, &mut report);
+                external_traffic_policy::make_local(change, service, snapshot, &mut verdict);
             }
             Object::L2Advertisement(_) => {}
         }
     }
-    report.into_verdict()
+    verdict.into_verdict()
 }
 
-/// Whether the object may be stored as it is, after every mutation.
+/// Judges `change` in validating admission: whether the API server may store the object as it is after every mutation.
 #[must_use]
 pub fn validate(change: &Change, snapshot: &Snapshot) -> Verdict {
-    let mut report = Report::default();
+    let mut verdict = VerdictBuilder::default();
     if !change.is_out_of_scope() {
         match &change.object {
-            Object::Pod(pod) => gateway_placement::check_pod(change, pod, snapshot, &mut report),
+            Object::Pod(pod) => gateway_placement::check_pod(change, pod, snapshot, &mut verdict),
             Object::DaemonSet(daemon_set) => {
-                gateway_placement::check_template(change, daemon_set, snapshot, &mut report);
+                gateway_placement::check_template(change, daemon_set, snapshot, &mut verdict);
             }
             Object::Service(service) => {
-                external_traffic_policy::check(change, service, snapshot, &mut report);
+                external_traffic_policy::check(change, service, snapshot, &mut verdict);
             }
-            Object::L2Advertisement(new) => announcement_placement::check(change, new, snapshot, &mut report),
+            Object::L2Advertisement(new) => {
+                announcement_placement::check(change, new, snapshot, &mut verdict)
+            }
         }
     }
-    report.into_verdict()
+    verdict.into_verdict()
 }

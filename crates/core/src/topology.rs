@@ -1,4 +1,4 @@
-//! `GatewayTopology`: what people write about a gateway, and the built-in default.
+//! `GatewayTopology`: its types, defaults, checks and status.
 
 mod check;
 mod default;

@@ -1,4 +1,4 @@
-//! What a rule says: a verdict made of findings and edits, as values that others carry out.
+//! Verdicts: findings and edits as values, which other modules turn into answers, patches, logs and metrics.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use serde_json::Value;
 use crate::field::FieldPath;
 use crate::labels::Witness;
 
-/// A rule, by its stable id. Ids stand in messages, metrics, logs and topologies; they never change.
+/// A rule, by its stable id. Messages, metrics, logs and topologies contain ids, so they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
-    /// Gateway pods carry the topology's node selector.
+    /// Gateway pods have the topology's node selector.
     GatewayPlacement,
     /// Gateway Services have `externalTrafficPolicy: Local`.
     ExternalTrafficPolicy,
-    /// Announcements of gateway pools come from the gateway's nodes.
+    /// Gateway pools are announced from the gateway nodes.
     AnnouncementPlacement,
 }
 
 impl Rule {
-    /// Every rule, in the order in which documents list them.
+    /// Every rule, in the order of the docs.
     pub const ALL: [Self; 3] =
         [Self::GatewayPlacement, Self::ExternalTrafficPolicy, Self::AnnouncementPlacement];
 
@@ -34,7 +34,7 @@ impl Rule {
         }
     }
 
-    /// One sentence on what the rule holds, for catalogues such as SARIF's.
+    /// The rule in one sentence, for catalogues such as SARIF's.
     #[must_use]
     pub const fn summary(self) -> &'static str {
         match self {
@@ -53,18 +53,18 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Why a finding was made, as a code that programs can rely on.
+/// The reason of a finding, as a stable code for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
-    /// Nodes would announce that may not run the gateway.
+    /// A node would announce that may not run the gateway.
     Wider,
-    /// Gateway nodes exist from which nothing announces.
+    /// A gateway node would not announce.
     Narrower,
-    /// No announcing node may run the gateway: the address would be silent.
+    /// No announcing node may run the gateway, so the address would be silent.
     Disjoint,
-    /// Kubernetes or MetalLB refuses the object's selectors or names.
+    /// Kubernetes or MetalLB rejects the object's selectors or names.
     Invalid,
-    /// The selectors are too complex to decide within the work limit.
+    /// The comparison of the selectors exceeds the work limit.
     TooComplex,
     /// No node carries the placement today (`LiveNodes`).
     NoGatewayNode,
@@ -80,19 +80,40 @@ pub enum Reason {
     Ambiguous,
     /// The Service's policy is not `Local`.
     NotLocal,
-    /// A static pod, which admission cannot change or stop.
+    /// The pod is a static pod, which admission can neither place nor stop.
     MirrorPod,
-    /// The announcement refers to a pool that is not known.
+    /// The advertisement refers to a pool that does not exist.
     UnknownPool,
-    /// The announcement is limited to some network interfaces.
+    /// The advertisement is limited to some network interfaces.
     Interfaces,
-    /// The placement label was added to the object.
+    /// Admission adds the placement to the object.
     Placed,
-    /// The policy was set to `Local`.
+    /// Admission sets the policy to `Local`.
     MadeLocal,
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 17] = [
+        Self::Wider,
+        Self::Narrower,
+        Self::Disjoint,
+        Self::Invalid,
+        Self::TooComplex,
+        Self::NoGatewayNode,
+        Self::Conflict,
+        Self::Unsatisfiable,
+        Self::PinnedOutside,
+        Self::NotPlaced,
+        Self::Ambiguous,
+        Self::NotLocal,
+        Self::MirrorPod,
+        Self::UnknownPool,
+        Self::Interfaces,
+        Self::Placed,
+        Self::MadeLocal,
+    ];
+
     /// The stable code.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -124,19 +145,19 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What a finding does to the request.
+/// The effect of a finding on the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
-    /// It is recorded, and the user is not told.
+    /// The finding is recorded. The user does not see it.
     Audit,
-    /// The user is warned.
+    /// The user sees a warning.
     Warn,
-    /// The request is refused.
+    /// The request is denied.
     Deny,
 }
 
 impl Severity {
-    /// The word that programs read.
+    /// The word for programs.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -147,83 +168,82 @@ impl Severity {
     }
 }
 
-/// One thing that a rule saw.
+/// One thing that a rule found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// The rule that saw it.
+    /// The rule.
     pub rule: Rule,
-    /// The topology on whose behalf.
+    /// The name of the topology that the rule was applied for.
     pub topology: Arc<str>,
-    /// Why, as a code.
+    /// The reason.
     pub reason: Reason,
-    /// What it does to the request.
+    /// The effect on the request.
     pub severity: Severity,
-    /// The field that it is about.
+    /// The field in question.
     pub field: FieldPath,
     /// What is wrong: one lowercase sentence without a full stop, the user's input in backticks.
     pub message: String,
-    /// What to do about it, in the same form; empty where there is nothing to do.
+    /// What to do, in the same form; empty where there is nothing to do.
     pub help: String,
-    /// A label set that proves it.
+    /// A label set that proves the finding.
     pub witness: Option<Witness>,
-    /// Some of today's nodes that it concerns, by name; the witness holds for nodes to come.
+    /// The names of some of today's nodes for which the finding holds. The witness holds for future nodes, too.
     pub nodes: Vec<String>,
 }
 
-/// One field that a rule sets.
+/// An edit: one field that a rule sets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
-    /// The rule that sets it.
+    /// The rule.
     pub rule: Rule,
-    /// The topology on whose behalf.
+    /// The name of the topology that the rule was applied for.
     pub topology: Arc<str>,
-    /// Why, as a code.
+    /// The reason.
     pub reason: Reason,
-    /// The field; parents that are missing come into being as empty objects.
+    /// The field. Missing parents are created as empty objects.
     pub field: FieldPath,
-    /// What it shall hold.
+    /// The new value.
     pub value: Value,
 }
 
-/// The one thing of a verdict that is told where there is room for one.
+/// The finding or edit that is shown where only one fits.
 #[derive(Debug, Clone, Copy)]
 pub struct Headline<'v> {
-    /// The rule that spoke.
+    /// The rule.
     pub rule: Rule,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// The topology on whose behalf.
+    /// The name of the topology that the rule was applied for.
     pub topology: &'v str,
-    /// The finding; `None` where the object was only edited.
+    /// The finding; `None` where the verdict holds edits only.
     pub finding: Option<&'v Finding>,
 }
 
-/// What the rules say about one change.
+/// The verdict of the rules on one change.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdict {
-    /// What was seen, in the order in which it was seen.
+    /// The findings, in the order in which the rules made them.
     pub findings: Vec<Finding>,
-    /// What shall be changed before the object is stored. Meaningless where the change is denied.
+    /// The edits to make before the object is stored; empty where the change is denied.
     pub edits: Vec<Edit>,
 }
 
 impl Verdict {
-    /// The findings for which the change is refused.
+    /// The findings that deny the change.
     pub fn denials(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.severity == Severity::Deny)
     }
 
-    /// Whether the change is refused.
+    /// Whether the change is denied.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         self.denials().next().is_some()
     }
 
-    /// What logs and audit annotations tell of it: the most severe finding, or an edit where there is none.
-    /// `None` if the rules had nothing to say.
+    /// The most severe finding, for logs and audit annotations; an edit where there is no finding; `None` for an empty verdict.
     #[must_use]
     pub fn headline(&self) -> Option<Headline<'_>> {
-        // Of several, the first: `max_by_key` takes the last.
+        // The first of the most severe: `max_by_key` returns the last one.
         if let Some(finding) = self.findings.iter().rev().max_by_key(|finding| finding.severity) {
             let Finding { rule, reason, topology, .. } = finding;
             return Some(Headline { rule: *rule, reason: *reason, topology, finding: Some(finding) });

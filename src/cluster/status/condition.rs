@@ -32,7 +32,7 @@ pub(super) fn due_status(verdict: &Verdict<'_>, now: Timestamp) -> Option<Gatewa
 mod tests {
     use super::super::verdicts::StoredTopology;
     use super::*;
-    use crate::coverage::{Guarded, Reason};
+    use crate::coverage::{Guarded, GuardedReason};
     use crate::topology::GatewayTopologySpec;
 
     const THEN: Timestamp = Timestamp::UNIX_EPOCH;
@@ -41,7 +41,7 @@ mod tests {
         Timestamp::from_second(60).unwrap()
     }
 
-    fn guarded(reason: Reason, message: &str) -> Guarded {
+    fn guarded(reason: GuardedReason, message: &str) -> Guarded {
         Guarded { reason, message: message.to_owned() }
     }
 
@@ -61,7 +61,7 @@ mod tests {
 
     fn first() -> GatewayTopologyStatus {
         let none = topology(GatewayTopologyStatus::default());
-        write(&none, guarded(Reason::Covered, "all"), THEN).unwrap()
+        write(&none, guarded(GuardedReason::Covered, "all"), THEN).unwrap()
     }
 
     #[test]
@@ -76,24 +76,24 @@ mod tests {
 
     #[test]
     fn a_stored_status_is_not_written_again() {
-        assert_eq!(write(&topology(first()), guarded(Reason::Covered, "all"), later()), None);
+        assert_eq!(write(&topology(first()), guarded(GuardedReason::Covered, "all"), later()), None);
     }
 
     #[test]
     fn every_difference_is_written_and_only_a_transition_changes_its_time() {
-        let message = write(&topology(first()), guarded(Reason::Covered, "other"), later()).unwrap();
+        let message = write(&topology(first()), guarded(GuardedReason::Covered, "other"), later()).unwrap();
         assert_eq!(message.conditions[0].last_transition_time, Time(THEN));
-        let flipped = write(&topology(first()), guarded(Reason::FailsOpen, "all"), later()).unwrap();
+        let flipped = write(&topology(first()), guarded(GuardedReason::FailsOpen, "all"), later()).unwrap();
         assert_eq!(flipped.conditions[0].status, "False");
         assert_eq!(flipped.conditions[0].last_transition_time, Time(later()));
-        let reason = write(&topology(flipped), guarded(Reason::NoCaBundle, "all"), THEN).unwrap();
+        let reason = write(&topology(flipped), guarded(GuardedReason::NoCaBundle, "all"), THEN).unwrap();
         assert_eq!(reason.conditions[0].last_transition_time, Time(later()));
 
         let newer = StoredTopology { generation: 4, ..topology(first()) };
-        let observed = write(&newer, guarded(Reason::Covered, "all"), later()).unwrap();
+        let observed = write(&newer, guarded(GuardedReason::Covered, "all"), later()).unwrap();
         assert_eq!(observed.conditions[0].observed_generation, Some(4));
         assert_eq!(observed.conditions[0].last_transition_time, Time(THEN));
         let stale = GatewayTopologyStatus { observed_generation: Some(2), ..first() };
-        assert!(write(&topology(stale), guarded(Reason::Covered, "all"), later()).is_some());
+        assert!(write(&topology(stale), guarded(GuardedReason::Covered, "all"), later()).is_some());
     }
 }

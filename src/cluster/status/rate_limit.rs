@@ -58,15 +58,15 @@ impl RateLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coverage::Reason;
+    use crate::coverage::GuardedReason;
 
-    fn guarded(reason: Reason) -> Guarded {
+    fn guarded(reason: GuardedReason) -> Guarded {
         Guarded { reason, message: String::new() }
     }
 
     #[test]
     fn the_same_verdict_waits_and_any_other_is_written_at_once() {
-        let (covered, open) = (guarded(Reason::Covered), guarded(Reason::FailsOpen));
+        let (covered, open) = (guarded(GuardedReason::Covered), guarded(GuardedReason::FailsOpen));
         let now = Instant::now();
         let later = now + REPEAT_AFTER;
         let mut rate_limit = RateLimit::default();

@@ -43,7 +43,7 @@ fn the_readmes_status_is_what_the_guard_says_of_the_chart() {
         name: "lockstep",
         mutating: Some(&mutating),
         validating: Some(&validating),
-        relied_on: None,
+        trust_anchors: None,
     };
     let guarded = judge(&GatewayTopologySpec::default(), live);
     let line = format!("{BUILT_IN}  False    {}  {}\n", guarded.reason.as_str(), guarded.message);

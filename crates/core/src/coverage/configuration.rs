@@ -1,13 +1,13 @@
-//! The fields of webhook configurations that decide what is called, and no other.
+//! The fields of webhook configurations that decide which requests are sent where.
 //!
-//! Both kinds have them alike (`admissionregistration.k8s.io/v1`). The API server fills every default in before
-//! it stores an object, so that a field that is missing here is never taken for the better.
+//! Both kinds have the same fields (`admissionregistration.k8s.io/v1`). The API server sets every default before it stores
+//! an object, so a missing field means the worst value here.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::labels::LabelSelector;
-use crate::labels::tolerant::or_default;
+use crate::labels::nulls::or_default;
 
 /// A `MutatingWebhookConfiguration` or a `ValidatingWebhookConfiguration`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -18,22 +18,22 @@ pub struct Configuration {
     pub webhooks: Vec<Webhook>,
 }
 
-/// One webhook of a configuration: it is called for what its rules, selectors and conditions all let through.
+/// One webhook of a configuration. The API server calls it for requests that its rules, selectors and conditions all match.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Webhook {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Where it is called.
-    pub client_config: ClientConfig,
-    /// What it is called for; any one will do.
+    /// The address of the webhook.
+    pub client_config: WebhookClientConfig,
+    /// The requests that the webhook is called for; one matching rule is enough.
     #[serde(deserialize_with = "or_default")]
-    pub rules: Vec<Rule>,
-    /// `Fail`, or `Ignore`: what cannot be reviewed is stored.
+    pub rules: Vec<RuleWithOperations>,
+    /// `Fail`, or `Ignore`: the API server stores the object when the call fails.
     pub failure_policy: String,
-    /// `Equivalent`, or `Exact`: only requests in the versions that the rules name.
+    /// `Equivalent`, or `Exact`: requests in the versions that the rules name, and no others.
     pub match_policy: String,
-    /// The namespaces.
+    /// The namespaces, by their labels.
     #[serde(deserialize_with = "or_default")]
     pub namespace_selector: LabelSelector,
     /// The objects, by their own labels, old or new.
@@ -49,15 +49,15 @@ pub struct Webhook {
     pub admission_review_versions: Vec<String>,
 }
 
-/// Where a webhook is called: by URL or through a Service.
+/// The address of a webhook: a URL or a Service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct ClientConfig {
+pub struct WebhookClientConfig {
     /// `https://host:port/path`.
     pub url: Option<String>,
     /// The Service.
-    pub service: Option<Service>,
-    /// The trusted certificates: PEM in base64.
+    pub service: Option<ServiceReference>,
+    /// The CA certificates that the API server trusts: PEM in base64.
     #[serde(deserialize_with = "or_default")]
     pub ca_bundle: String,
 }
@@ -65,19 +65,19 @@ pub struct ClientConfig {
 /// The Service through which a webhook is called.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Service {
+pub struct ServiceReference {
     /// The path of the URL; none is `/`.
     pub path: Option<String>,
 }
 
-/// What a webhook is called for. In every list, `*` is everything.
+/// The requests that a webhook is called for. In every list, `*` matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Rule {
+pub struct RuleWithOperations {
     /// `CREATE`, `UPDATE`, `DELETE`, `CONNECT`.
     #[serde(deserialize_with = "or_default")]
     pub operations: Vec<String>,
-    /// API groups; the core group is empty.
+    /// API groups; the core group is the empty string.
     #[serde(deserialize_with = "or_default")]
     pub api_groups: Vec<String>,
     /// API versions.
@@ -90,8 +90,8 @@ pub struct Rule {
     pub scope: String,
 }
 
-impl ClientConfig {
-    /// The path that is called.
+impl WebhookClientConfig {
+    /// The path of the address.
     pub(super) fn path(&self) -> &str {
         let of_service = self.service.as_ref().and_then(|service| service.path.as_deref());
         // The API server refuses a URL with a query or a fragment, and one together with a Service.

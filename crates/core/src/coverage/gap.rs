@@ -1,32 +1,44 @@
-//! What is missing, in a word and in a sentence.
+//! Coverage gaps: what is missing, in a word for programs and in a sentence for people.
 
 use crate::change::{Operation, Phase};
 use crate::escape::excerpt;
 use crate::objects::Resource;
 
-/// Why a topology is guarded or not: the `reason` of the condition. In this order, the gravest first.
+/// The `reason` of the condition `Guarded`. The order is by gravity, the gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// The topology itself cannot be used.
+pub enum GuardedReason {
+    /// The topology is invalid.
     Unusable,
-    /// There is no webhook configuration of the name.
+    /// The webhook configuration does not exist.
     NoConfiguration,
-    /// Some requests are not sent to Lockstep.
+    /// The API server does not send some requests to Lockstep.
     NotCovered,
-    /// What cannot be reviewed is stored.
+    /// The API server stores objects when a call fails.
     FailsOpen,
-    /// No call can succeed, because the API server does not know whom to trust.
+    /// Every call fails, because the API server trusts no certificate.
     NoCaBundle,
-    /// No call can succeed, because the API server trusts somebody else.
+    /// Every call fails, because the API server trusts another CA.
     OtherCaBundle,
-    /// Calls are not made in the way that Lockstep answers.
+    /// Every call fails, because Lockstep does not answer calls of this form.
     CallsFail,
-    /// Everything that the topology needs is sent to Lockstep, and refused if that fails.
+    /// The API server sends every request that the topology depends on, and rejects it if the call fails.
     Covered,
 }
 
-impl Reason {
-    /// The reason as the condition has it.
+impl GuardedReason {
+    /// Every reason, the gravest first.
+    pub const ALL: [Self; 8] = [
+        Self::Unusable,
+        Self::NoConfiguration,
+        Self::NotCovered,
+        Self::FailsOpen,
+        Self::NoCaBundle,
+        Self::OtherCaBundle,
+        Self::CallsFail,
+        Self::Covered,
+    ];
+
+    /// The code in the condition.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,25 +54,25 @@ impl Reason {
     }
 }
 
-/// Something that is missing.
+/// One coverage gap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Gap {
-    /// The whole configuration.
+    /// The configuration does not exist.
     NoConfiguration(Phase),
-    /// A webhook with a rule for this.
+    /// No webhook has a rule for these operations on the resource.
     NotCalled { phase: Phase, resource: Resource, operations: Vec<Operation> },
-    /// There is a webhook for it, but with a flaw.
+    /// A webhook has the rule, and a flaw.
     Flawed { phase: Phase, webhook: String, flaw: Flaw },
 }
 
-/// What keeps a webhook from covering what its rules name.
+/// A reason why a webhook does not cover the requests that its rules name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Flaw {
     Path { found: String, wanted: &'static str },
     MatchPolicy(String),
     Namespace { name: String, witness: Option<String> },
     Objects { witness: String },
-    Unreadable { field: &'static str, problem: String },
+    InvalidSelector { field: &'static str, path: String, problem: String },
     MatchConditions,
     FailsOpen(String),
     NoCaBundle,
@@ -70,20 +82,20 @@ pub(super) enum Flaw {
 }
 
 impl Gap {
-    pub(super) const fn reason(&self) -> Reason {
+    pub(super) const fn reason(&self) -> GuardedReason {
         match self {
-            Self::NoConfiguration(_) => Reason::NoConfiguration,
-            Self::NotCalled { .. } => Reason::NotCovered,
+            Self::NoConfiguration(_) => GuardedReason::NoConfiguration,
+            Self::NotCalled { .. } => GuardedReason::NotCovered,
             Self::Flawed { flaw, .. } => flaw.reason(),
         }
     }
 
-    /// What is wrong and what to do. `configuration` is the name of the webhook configurations.
+    /// What is wrong and what closes the gap. `configuration` is the name of the webhook configurations.
     pub(super) fn sentence(&self, configuration: &str) -> String {
         let the = |phase: &Phase| format!("{} `{}`", kind(*phase), excerpt(configuration));
         match self {
             Self::NoConfiguration(phase) => {
-                format!("there is no {}: install the chart again", the(phase))
+                format!("{} does not exist: install the chart again", the(phase))
             }
             Self::NotCalled { phase, resource, operations } => format!(
                 "{} has no webhook for {} of {}: install the chart again",
@@ -114,66 +126,65 @@ fn name(resource: &Resource) -> String {
 }
 
 impl Flaw {
-    const fn reason(&self) -> Reason {
+    const fn reason(&self) -> GuardedReason {
         match self {
             Self::Path { .. }
             | Self::MatchPolicy(_)
             | Self::Namespace { .. }
             | Self::Objects { .. }
-            | Self::Unreadable { .. }
-            | Self::MatchConditions => Reason::NotCovered,
-            Self::FailsOpen(_) => Reason::FailsOpen,
-            Self::NoCaBundle => Reason::NoCaBundle,
-            Self::OtherCaBundle => Reason::OtherCaBundle,
-            Self::ReviewVersions | Self::SideEffects(_) => Reason::CallsFail,
+            | Self::InvalidSelector { .. }
+            | Self::MatchConditions => GuardedReason::NotCovered,
+            Self::FailsOpen(_) => GuardedReason::FailsOpen,
+            Self::NoCaBundle => GuardedReason::NoCaBundle,
+            Self::OtherCaBundle => GuardedReason::OtherCaBundle,
+            Self::ReviewVersions | Self::SideEffects(_) => GuardedReason::CallsFail,
         }
     }
 
-    /// What a sentence says about the webhook.
+    /// The predicate of a sentence about the webhook.
     fn predicate(&self) -> String {
         match self {
             Self::Path { found, wanted } => {
                 format!("calls `{}` instead of `{wanted}`: install the chart again", excerpt(found))
             }
             Self::MatchPolicy(policy) => format!(
-                "has `matchPolicy` `{}`, so that requests in other API versions pass by: set it to `Equivalent`",
+                "has `matchPolicy` `{}`, so requests in other API versions are not sent to it: set it to `Equivalent`",
                 excerpt(policy)
             ),
             Self::Namespace { name, witness } => {
                 let witness = witness.as_ref().map(|witness| format!(" {witness}")).unwrap_or_default();
                 format!(
-                    "leaves out namespace `{name}`{witness}: add the topology to the chart's values and install it again, or correct `namespaceSelector`"
+                    "does not select namespace `{name}`{witness}: add the topology to the chart's values and upgrade the release, or change `namespaceSelector`"
                 )
             }
             Self::Objects { witness } => {
-                format!("leaves out objects {witness}: remove its `objectSelector`")
+                format!("does not select objects {witness}: remove its `objectSelector`")
             }
-            Self::Unreadable { field, problem } => {
-                format!("has a `{field}` that cannot be read: {problem}")
+            Self::InvalidSelector { field, path, problem } => {
+                format!("has an invalid `{field}` at `{path}`: {problem}")
             }
             Self::MatchConditions => {
-                "has `matchConditions`, which may leave requests out: remove them".to_owned()
+                "has `matchConditions`, which may exclude requests: remove them".to_owned()
             }
             Self::FailsOpen(policy) => format!(
-                "has `failurePolicy` `{}`, so that what cannot be reviewed is stored: set it to `Fail`",
+                "has `failurePolicy` `{}`, so the API server stores objects when the call fails: set it to `Fail`",
                 excerpt(policy)
             ),
             Self::NoCaBundle => {
-                "has no `caBundle`, so that every call fails: set it to the authority of the certificate that Lockstep serves"
+                "has no `caBundle`, so every call fails: set it to the CA of the serving certificate"
                     .to_owned()
             }
             Self::OtherCaBundle => {
-                "has a `caBundle` without the authority of the certificate that Lockstep serves, so that calls fail: add it"
+                "has a `caBundle` without the CA of the serving certificate, so calls fail: add the CA"
                     .to_owned()
             }
             Self::ReviewVersions => {
-                "does not take `AdmissionReview` in version `v1`, so that every call fails: set `admissionReviewVersions` to `[v1]`"
+                "does not list `v1` in `admissionReviewVersions`, so every call fails: set it to `[v1]`"
                     .to_owned()
             }
-            Self::SideEffects(effects) => format!(
-                "has `sideEffects` `{}`, so that dry runs fail: set it to `None`",
-                excerpt(effects)
-            ),
+            Self::SideEffects(effects) => {
+                format!("has `sideEffects` `{}`, so dry runs fail: set it to `None`", excerpt(effects))
+            }
         }
     }
 }

@@ -50,11 +50,11 @@ fn pem(text: &str) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(text))
 }
 
-fn verdict_for(topology: &GatewayTopologySpec, live: &Value, relied_on: Option<&str>) -> Guarded {
+fn verdict_for(topology: &GatewayTopologySpec, live: &Value, trust_anchors: Option<&str>) -> Guarded {
     let read = |side: &str| -> Option<Configuration> { serde_json::from_value(live[side].clone()).unwrap() };
     let (mutating, validating) = (read("mutating"), read("validating"));
     let (mutating, validating) = (mutating.as_ref(), validating.as_ref());
-    judge(topology, Configurations { name: "lockstep", mutating, validating, relied_on })
+    judge(topology, Configurations { name: "lockstep", mutating, validating, trust_anchors })
 }
 
 fn verdict(live: &Value) -> Guarded {
@@ -78,7 +78,7 @@ fn with_field(field: &str, value: Value) -> Value {
 }
 
 #[track_caller]
-fn assert_gap(live: &Value, reason: Reason, words: &str) {
+fn assert_gap(live: &Value, reason: GuardedReason, words: &str) {
     let guarded = verdict(live);
     assert_eq!(guarded.reason, reason, "{}", guarded.message);
     assert!(guarded.message.contains(words), "{}", guarded.message);
@@ -93,26 +93,26 @@ fn assert_covered(live: &Value) {
 }
 
 #[test]
-fn what_the_chart_installs_covers_the_built_in_topology() {
+fn the_charts_configurations_cover_the_built_in_topology() {
     assert_covered(&live());
     assert_eq!(
         verdict(&live()).message,
-        "every new or changed pod, Service and DaemonSet of namespace `istio-system` and L2Advertisement of namespace `metallb-system` is reviewed, or else refused"
+        "every new or changed pod, Service and DaemonSet of namespace `istio-system` and L2Advertisement of namespace `metallb-system` is sent to Lockstep, and rejected if the call fails"
     );
 }
 
 #[test]
-fn both_configurations_must_be_there() {
+fn a_missing_configuration_is_a_gap() {
     for (side, kind) in
         [("mutating", "MutatingWebhookConfiguration"), ("validating", "ValidatingWebhookConfiguration")]
     {
-        let sentence = format!("there is no {kind} `lockstep`: install the chart again");
-        assert_gap(&with(&format!("/{side}"), Value::Null), Reason::NoConfiguration, &sentence);
+        let sentence = format!("{kind} `lockstep` does not exist: install the chart again");
+        assert_gap(&with(&format!("/{side}"), Value::Null), GuardedReason::NoConfiguration, &sentence);
     }
 }
 
 #[test]
-fn every_operation_on_every_resource_must_be_in_a_rule() {
+fn an_operation_or_resource_without_a_rule_is_a_gap() {
     for (webhook, rule, operation, expected) in [
         ("/mutating/webhooks/0", 0, "CREATE", "CREATE of `pods/v1`"),
         ("/mutating/webhooks/0", 1, "CREATE", "CREATE of `services/v1`"),
@@ -133,14 +133,14 @@ fn every_operation_on_every_resource_must_be_in_a_rule() {
         let live = with(&format!("{webhook}/rules/{rule}/operations"), json!(others));
         assert_gap(
             &live,
-            Reason::NotCovered,
+            GuardedReason::NotCovered,
             &format!("has no webhook for {expected}: install the chart again"),
         );
     }
 }
 
 #[test]
-fn a_rule_must_name_group_version_resource_and_scope() {
+fn a_rule_covers_only_its_group_version_resource_and_scope() {
     for (field, value) in [
         ("apiGroups", json!(["extensions"])),
         ("apiGroups", json!([""])),
@@ -152,98 +152,107 @@ fn a_rule_must_name_group_version_resource_and_scope() {
         ("scope", json!("")),
     ] {
         let live = with_field(&format!("rules/2/{field}"), value);
-        assert_gap(&live, Reason::NotCovered, "has no webhook for CREATE and UPDATE of `daemonsets.apps/v1`");
+        assert_gap(
+            &live,
+            GuardedReason::NotCovered,
+            "has no webhook for CREATE and UPDATE of `daemonsets.apps/v1`",
+        );
     }
 }
 
 #[test]
-fn each_flaw_of_a_webhook_has_its_reason_and_its_words() {
+fn each_flaw_of_a_webhook_has_its_reason_and_message() {
     for (field, value, reason, words) in [
         (
             "failurePolicy",
             json!("Ignore"),
-            Reason::FailsOpen,
-            "`Ignore`, so that what cannot be reviewed is stored: set it to `Fail`",
+            GuardedReason::FailsOpen,
+            "`Ignore`, so the API server stores objects when the call fails: set it to `Fail`",
         ),
-        ("failurePolicy", json!(""), Reason::FailsOpen, "set it to `Fail`"),
-        ("clientConfig/caBundle", json!(""), Reason::NoCaBundle, "has no `caBundle`"),
-        ("clientConfig/caBundle", Value::Null, Reason::NoCaBundle, "has no `caBundle`"),
+        ("failurePolicy", json!(""), GuardedReason::FailsOpen, "set it to `Fail`"),
+        ("clientConfig/caBundle", json!(""), GuardedReason::NoCaBundle, "has no `caBundle`"),
+        ("clientConfig/caBundle", Value::Null, GuardedReason::NoCaBundle, "has no `caBundle`"),
         (
             "clientConfig/service/path",
             json!("/mutate"),
-            Reason::NotCovered,
+            GuardedReason::NotCovered,
             "calls `/mutate` instead of `/validate`",
         ),
-        ("clientConfig/service", json!({}), Reason::NotCovered, "calls `/` instead of `/validate`"),
+        ("clientConfig/service", json!({}), GuardedReason::NotCovered, "calls `/` instead of `/validate`"),
         (
             "clientConfig",
             json!({"url": "https://a/x/validate", "caBundle": "YQ=="}),
-            Reason::NotCovered,
+            GuardedReason::NotCovered,
             "calls `/x/validate`",
         ),
         (
             "matchPolicy",
             json!("Exact"),
-            Reason::NotCovered,
-            "`Exact`, so that requests in other API versions pass by",
+            GuardedReason::NotCovered,
+            "`Exact`, so requests in other API versions are not sent to it",
         ),
         (
             "matchConditions",
             json!([{"name": "a", "expression": "true"}]),
-            Reason::NotCovered,
+            GuardedReason::NotCovered,
             "`matchConditions`",
         ),
         (
             "objectSelector",
             json!({"matchLabels": {"a": "b"}}),
-            Reason::NotCovered,
-            "leaves out objects without the label `a`: remove its `objectSelector`",
+            GuardedReason::NotCovered,
+            "does not select objects without the label `a`: remove its `objectSelector`",
         ),
         (
             "objectSelector",
             json!({"matchExpressions": [{"key": "a", "operator": "Has"}]}),
-            Reason::NotCovered,
-            "`objectSelector` that cannot be read",
+            GuardedReason::NotCovered,
+            "`objectSelector` at `matchExpressions[0].operator`: `Has` is not a label selector operator",
         ),
         (
             "namespaceSelector",
             json!({"matchLabels": {"a": "b"}}),
-            Reason::NotCovered,
-            "leaves out namespace `istio-system` without the label `a`: ",
+            GuardedReason::NotCovered,
+            "does not select namespace `istio-system` without the label `a`: ",
         ),
         (
             "namespaceSelector",
             json!({"matchLabels": {"kubernetes.io/metadata.name": "other"}}),
-            Reason::NotCovered,
-            "leaves out namespace `istio-system`: ",
+            GuardedReason::NotCovered,
+            "does not select namespace `istio-system`: ",
         ),
         (
             "namespaceSelector",
             json!({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b"]}]}),
-            Reason::NotCovered,
+            GuardedReason::NotCovered,
             "`istio-system` labelled `a=b`: ",
         ),
         (
             "namespaceSelector",
             json!({"matchExpressions": [{"key": "a", "operator": "Has"}]}),
-            Reason::NotCovered,
-            "`namespaceSelector` that cannot be read",
+            GuardedReason::NotCovered,
+            "`namespaceSelector` at `matchExpressions[0].operator`: `Has` is not a label selector operator",
         ),
         (
             "admissionReviewVersions",
             json!(["v1beta1"]),
-            Reason::CallsFail,
-            "set `admissionReviewVersions` to `[v1]`",
+            GuardedReason::CallsFail,
+            "does not list `v1` in `admissionReviewVersions`, so every call fails: set it to `[v1]`",
         ),
-        ("sideEffects", json!("Some"), Reason::CallsFail, "`Some`, so that dry runs fail: set it to `None`"),
-        ("sideEffects", json!("Unknown"), Reason::CallsFail, "`Unknown`"),
+        (
+            "sideEffects",
+            json!("Some"),
+            GuardedReason::CallsFail,
+            "`Some`, so dry runs fail: set it to `None`",
+        ),
+        ("sideEffects", json!("Unknown"), GuardedReason::CallsFail, "`Unknown`"),
     ] {
         assert_gap(&with_field(field, value), reason, words);
     }
 }
 
 #[test]
-fn other_ways_to_say_the_same_cover_too() {
+fn wildcards_and_equivalent_forms_cover() {
     let name = "kubernetes.io/metadata.name";
     let names = |operator: &str, values: Value| json!({"matchExpressions": [{"key": name, "operator": operator, "values": values}]});
     for (field, value) in [
@@ -266,7 +275,7 @@ fn other_ways_to_say_the_same_cover_too() {
 }
 
 #[test]
-fn exact_versions_are_enough_where_rules_name_all_of_them() {
+fn match_policy_exact_covers_if_the_rules_name_all_versions() {
     let mut live = with_field("matchPolicy", json!("Exact"));
     for rule in 0..3 {
         *live.pointer_mut(&format!("{GATEWAY}/rules/{rule}/apiVersions")).unwrap() = json!(["*"]);
@@ -275,7 +284,7 @@ fn exact_versions_are_enough_where_rules_name_all_of_them() {
 }
 
 #[test]
-fn several_webhooks_may_share_what_is_needed() {
+fn several_webhooks_together_cover() {
     let mut live = with_field("rules/0/operations", json!(["CREATE"]));
     let more = webhook("more", "/validate", "istio-system", &json!([rule("", "v1", "pods", &["UPDATE"])]));
     live.pointer_mut("/validating/webhooks").unwrap().as_array_mut().unwrap().push(more);
@@ -284,7 +293,7 @@ fn several_webhooks_may_share_what_is_needed() {
 
 /// What is wrong with others does not matter.
 #[test]
-fn one_right_webhook_is_enough() {
+fn one_webhook_without_flaws_covers() {
     for namespace in ["edge", "istio-system"] {
         let mut live = live();
         let rules = json!([rule("", "v1", "pods", &["*"])]);
@@ -296,70 +305,74 @@ fn one_right_webhook_is_enough() {
 }
 
 #[test]
-fn a_webhook_for_other_namespaces_is_not_the_one_to_mend() {
+fn flaws_are_reported_for_the_webhook_that_selects_the_namespace() {
     let mut live = with_field("failurePolicy", json!("Ignore"));
     *live.pointer_mut(&format!("{GATEWAY}/sideEffects")).unwrap() = json!("Some");
     let other = webhook("other", "/validate", "edge", &json!([rule("", "v1", "*", &["*"])]));
     live.pointer_mut("/validating/webhooks").unwrap().as_array_mut().unwrap().insert(0, other);
     let guarded = verdict(&live);
-    assert_eq!(guarded.reason, Reason::FailsOpen);
+    assert_eq!(guarded.reason, GuardedReason::FailsOpen);
     assert!(!guarded.message.contains("`other`"), "{}", guarded.message);
 }
 
 #[test]
-fn a_topology_of_other_namespaces_needs_these() {
+fn a_topology_in_other_namespaces_needs_these_namespaces() {
     let edge = |spec: Value| serde_json::from_value::<GatewayTopologySpec>(spec).unwrap();
     for (spec, namespace, count) in [
         (json!({"gateway": {"namespace": "edge"}}), "edge", 2),
         (json!({"metallbNamespace": "metallb"}), "metallb", 1),
     ] {
         let guarded = verdict_for(&edge(spec), &live(), None);
-        assert_eq!(guarded.reason, Reason::NotCovered);
-        let sentence = format!("leaves out namespace `{namespace}`: add the topology to the chart's values");
+        assert_eq!(guarded.reason, GuardedReason::NotCovered);
+        let sentence =
+            format!("does not select namespace `{namespace}`: add the topology to the chart's values");
         assert_eq!(guarded.message.matches(&sentence).count(), count, "{}", guarded.message);
     }
 }
 
 #[test]
-fn every_certificate_that_is_relied_on_must_be_in_the_bundle() {
-    let verdict = |live: &Value, relied_on: &str| {
-        verdict_for(&GatewayTopologySpec::default(), live, Some(relied_on)).reason
+fn a_ca_bundle_without_a_trust_anchor_is_a_gap() {
+    let verdict = |live: &Value, trust_anchors: &str| {
+        verdict_for(&GatewayTopologySpec::default(), live, Some(trust_anchors)).reason
     };
     let both = format!("{}{}", pem("one"), pem("two"));
-    assert_eq!(verdict(&live(), &pem("one")), Reason::Covered);
-    assert_eq!(verdict(&live(), &pem("two")), Reason::OtherCaBundle);
-    assert_eq!(verdict(&live(), &both), Reason::OtherCaBundle);
+    assert_eq!(verdict(&live(), &pem("one")), GuardedReason::Covered);
+    assert_eq!(verdict(&live(), &pem("two")), GuardedReason::OtherCaBundle);
+    assert_eq!(verdict(&live(), &both), GuardedReason::OtherCaBundle);
     assert_eq!(
         verdict(&with_field("clientConfig/caBundle", json!("no base64")), &pem("one")),
-        Reason::OtherCaBundle
+        GuardedReason::OtherCaBundle
     );
-    assert_eq!(verdict(&with_field("clientConfig/caBundle", json!("")), &pem("one")), Reason::NoCaBundle);
+    assert_eq!(
+        verdict(&with_field("clientConfig/caBundle", json!("")), &pem("one")),
+        GuardedReason::NoCaBundle
+    );
     // While authorities are replaced the bundle holds both, and the ends of lines may differ.
     let rotating = live().to_string().replace(&STANDARD.encode(pem("one")), &STANDARD.encode(&both));
     let rotating: Value = serde_json::from_str(&rotating).unwrap();
-    for relied_on in [pem("one"), pem("two").replace('\n', "\r\n"), both] {
-        assert_eq!(verdict(&rotating, &relied_on), Reason::Covered);
+    for trust_anchors in [pem("one"), pem("two").replace('\n', "\r\n"), both] {
+        assert_eq!(verdict(&rotating, &trust_anchors), GuardedReason::Covered);
     }
 }
 
 #[test]
-fn the_gravest_reason_speaks_and_every_gap_is_told_once() {
+fn the_gravest_reason_wins_and_each_gap_is_reported_once() {
     let mut live = with_field("failurePolicy", json!("Ignore"));
     *live.pointer_mut(&format!("{GATEWAY}/sideEffects")).unwrap() = json!("Some");
     live.pointer_mut("/mutating/webhooks/0/rules").unwrap().as_array_mut().unwrap().remove(0);
     let guarded = verdict(&live);
-    assert_eq!(guarded.reason, Reason::NotCovered);
+    assert_eq!(guarded.reason, GuardedReason::NotCovered);
     assert_eq!(
         guarded.message,
         "MutatingWebhookConfiguration `lockstep` has no webhook for CREATE of `pods/v1`: install the chart again; \
-         webhook `validate` of ValidatingWebhookConfiguration `lockstep` has `failurePolicy` `Ignore`, so that what cannot be reviewed is stored: set it to `Fail`; \
-         webhook `validate` of ValidatingWebhookConfiguration `lockstep` has `sideEffects` `Some`, so that dry runs fail: set it to `None`"
+         webhook `validate` of ValidatingWebhookConfiguration `lockstep` has `failurePolicy` `Ignore`, so the API server stores objects when the call fails: set it to `Fail`; \
+         webhook `validate` of ValidatingWebhookConfiguration `lockstep` has `sideEffects` `Some`, so dry runs fail: set it to `None`"
     );
 }
 
 #[test]
-fn a_topology_that_cannot_be_used_is_not_guarded() {
+fn an_invalid_topology_is_not_guarded() {
     let guarded = Guarded::unusable("spec: it is missing");
     assert!(!guarded.is_guarded());
-    assert_eq!(guarded.message, "the topology cannot be used and is left out: spec: it is missing");
+    assert_eq!(guarded.message, "the topology is invalid and ignored: spec: it is missing");
 }

@@ -1,25 +1,25 @@
-//! Whether the webhooks of a configuration cover needs.
+//! The comparison of a topology's needs with the webhooks of one configuration.
 
-use super::authority::trusts;
-use super::configuration::{Configuration, Rule, Webhook};
+use super::ca_bundle::trusts;
+use super::configuration::{Configuration, RuleWithOperations, Webhook};
 use super::gap::{Flaw, Gap};
-use super::need::Need;
-use super::selection::{left_out_namespace, left_out_objects};
+use super::needs::Need;
+use super::selectors::{left_out_namespace, left_out_objects};
 use crate::change::Operation;
 use crate::objects::Resource;
 
-/// What of `needs` the configuration does not cover, each gap once. Several webhooks together may cover a need:
-/// each operation must have one.
+/// The needs that the configuration does not cover, each gap once. Several webhooks together may cover a need, as long as
+/// each operation has one.
 pub(super) fn gaps<'t>(
     needs: impl Iterator<Item = Need<'t>>,
     configuration: &Configuration,
-    relied_on: Option<&str>,
+    trust_anchors: Option<&str>,
 ) -> Vec<Gap> {
     let mut gaps = Vec::new();
     for need in needs {
         let mut uncalled = Vec::new();
         for operation in need.operations {
-            match nearest(&need, *operation, configuration, relied_on) {
+            match nearest(&need, *operation, configuration, trust_anchors) {
                 Some((webhook, flaws)) => {
                     for flaw in flaws {
                         note(
@@ -47,32 +47,32 @@ fn note(gaps: &mut Vec<Gap>, gap: Gap) {
     }
 }
 
-/// Among the webhooks with a rule for the operation, the one that lacks the least. One for other namespaces comes
-/// last: it was never meant.
+/// The webhook with the fewest flaws among those with a rule for the operation. A webhook for other namespaces comes last:
+/// it is not meant for this topology.
 fn nearest<'c>(
     need: &Need<'_>,
     operation: Operation,
     configuration: &'c Configuration,
-    relied_on: Option<&str>,
+    trust_anchors: Option<&str>,
 ) -> Option<(&'c Webhook, Vec<Flaw>)> {
     let called = configuration.webhooks.iter().filter_map(|webhook| {
-        let flaws = flaws(webhook, need, operation, relied_on)?;
+        let flaws = flaws(webhook, need, operation, trust_anchors)?;
         Some((webhook, flaws))
     });
     let is_elsewhere = |flaws: &[Flaw]| flaws.iter().any(|flaw| matches!(flaw, Flaw::Namespace { .. }));
     called.min_by_key(|(_, flaws)| (is_elsewhere(flaws), flaws.len()))
 }
 
-/// What keeps a webhook from covering the operation; `None` where it has no rule for it.
+/// The flaws that keep a webhook from covering the operation; `None` where it has no rule for it.
 fn flaws(
     webhook: &Webhook,
     need: &Need<'_>,
     operation: Operation,
-    relied_on: Option<&str>,
+    trust_anchors: Option<&str>,
 ) -> Option<Vec<Flaw>> {
     let mut rules = webhook.rules.iter().filter(|rule| is_for(rule, need.resource, operation)).peekable();
     rules.peek()?;
-    // A version that the rules name stands for all of them only if the API server converts.
+    // A rule for one version covers the others only if the API server converts (`matchPolicy: Equivalent`).
     let has_every_version =
         webhook.match_policy == "Equivalent" || rules.any(|rule| holds(&rule.api_versions, "*"));
     let path = webhook.client_config.path();
@@ -86,7 +86,7 @@ fn flaws(
         (!webhook.match_conditions.is_empty()).then_some(Flaw::MatchConditions),
         (webhook.failure_policy != "Fail").then(|| Flaw::FailsOpen(webhook.failure_policy.clone())),
         bundle.is_empty().then_some(Flaw::NoCaBundle),
-        (!bundle.is_empty() && !trusts(bundle, relied_on)).then_some(Flaw::OtherCaBundle),
+        (!bundle.is_empty() && !trusts(bundle, trust_anchors)).then_some(Flaw::OtherCaBundle),
         (!holds(&webhook.admission_review_versions, "v1")).then_some(Flaw::ReviewVersions),
         (!is_without_effects).then(|| Flaw::SideEffects(webhook.side_effects.clone())),
     ];
@@ -94,11 +94,11 @@ fn flaws(
 }
 
 /// Whether a rule names the operation on the resource, as apiserver's `rules.Matcher` does.
-fn is_for(rule: &Rule, resource: Resource, operation: Operation) -> bool {
+fn is_for(rule: &RuleWithOperations, resource: Resource, operation: Operation) -> bool {
     let has = |list: &[String], wanted: &str| holds(list, "*") || holds(list, wanted);
     has(&rule.operations, operation.word())
         && has(&rule.api_groups, resource.group)
-        // A version that is not served is converted to by nobody, so the one that is read must be named.
+        // The API server converts to served versions only, so the rule must name the one that Lockstep reads.
         && has(&rule.api_versions, resource.version)
         && rule.resources.iter().any(|named| names(named, resource.plural))
         && ["*", "Namespaced"].contains(&rule.scope.as_str())

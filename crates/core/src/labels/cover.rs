@@ -1,22 +1,22 @@
-//! Whether a union of selectors covers another selector, by taking it apart box by box.
+//! Coverage of one selector by a union of others, decided box by box.
 
 use smol_str::SmolStr;
 
 use super::{Selector, Values};
 
-/// How many elementary set steps a decision may take. Deciding coverage is NP-hard in general, so a
-/// hostile list of selectors could otherwise keep a core busy; at this limit an answer takes tens of
-/// milliseconds, and selectors that people write stay below a thousand steps.
+/// The most elementary set steps of one decision. Coverage is NP-hard in general, so without a limit a hostile list of
+/// selectors could keep a core busy. At the limit a decision takes tens of milliseconds; selectors that people write take less
+/// than a thousand steps.
 const WORK_LIMIT: usize = 1_000_000;
 
-/// The decision would take more than the work limit.
+/// The error of a decision that would exceed the work limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too complex to decide within the work limit")]
 pub struct TooComplex;
 
-/// A part of `space` that none of `cover` selects; `None` if together they select all of it.
+/// A part of `space` that no selector of `cover` selects; `None` if together they select all of it.
 ///
-/// Every label set of the answer is in `space` and in no selector of `cover`.
+/// `space` selects every label set of the answer, and no selector of `cover` selects any.
 ///
 /// # Errors
 /// [`TooComplex`] if the decision needs more than the work limit.
@@ -39,7 +39,7 @@ pub fn uncovered<'a>(
     Ok(None)
 }
 
-/// A part of the space, and the selectors that overlap it.
+/// A part of the space with the selectors that overlap it.
 struct Piece<'a> {
     part: Selector,
     cover: Vec<&'a Selector>,
@@ -69,7 +69,7 @@ impl<'a> Piece<'a> {
         Ok(self.cover.iter().copied().min_by_key(|selector| splits(&self.part, selector).count()))
     }
 
-    /// Pushes the parts of this piece that `taken` does not select: disjoint boxes, one per key to split on.
+    /// Pushes the parts of this piece that `taken` does not select, as disjoint boxes: one for each key to split on.
     fn without(self, taken: &'a Selector, open: &mut Vec<Self>, work: &mut Work) -> Result<(), TooComplex> {
         let mut rest = self.part;
         let keys: Vec<(SmolStr, Values)> =
@@ -86,7 +86,7 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// The requirements of `selector` that do not hold throughout `part`.
+/// The requirements of `selector` that do not hold for all of `part`.
 fn splits<'s>(part: &Selector, selector: &'s Selector) -> impl Iterator<Item = (&'s SmolStr, &'s Values)> {
     selector.keys().filter(|(key, values)| match part.get(key) {
         Some(held) => !held.is_within(values),

@@ -1,4 +1,4 @@
-//! From what people write to a [`Selector`]; what Kubernetes or MetalLB would refuse is refused here.
+//! Parsing of written selectors into [`Selector`]s. A selector that Kubernetes or MetalLB would reject is an error.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -8,67 +8,89 @@ use super::{Labels, Selector, SyntaxError, Values, check_key, check_value};
 use crate::escape::excerpt;
 use crate::field::FieldPath;
 
-/// A `metav1.LabelSelector` as it is written: all of its requirements must hold, and none means everything.
+/// A `metav1.LabelSelector` as written: all requirements must hold; without requirements it selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
-    /// Exact values.
-    #[serde(deserialize_with = "super::tolerant::pruned", skip_serializing_if = "BTreeMap::is_empty")]
+    /// Labels that must be present with exactly these values.
+    #[serde(deserialize_with = "super::nulls::pruned", skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: Labels,
     /// Requirements with an operator.
-    #[serde(deserialize_with = "super::tolerant::or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::nulls::or_default", skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<Requirement>,
 }
 
-/// A `metav1.LabelSelectorRequirement` as it is written.
+/// A `metav1.LabelSelectorRequirement` as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Requirement {
     /// The label key.
     pub key: String,
-    /// `In`, `NotIn`, `Exists` or `DoesNotExist`; anything else is refused by [`LabelSelector::parse`].
+    /// `In`, `NotIn`, `Exists` or `DoesNotExist`; [`LabelSelector::parse`] rejects any other.
     pub operator: String,
     /// The values of `In` and `NotIn`.
-    #[serde(deserialize_with = "super::tolerant::or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::nulls::or_default", skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
 
-/// Why a selector is refused, and where in it.
+/// A mistake in a selector, and its path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct SelectorError {
-    /// The place, from the root of the selector (or of the list of selectors).
+    /// The path from the root of the selector, or of the list of selectors.
     pub field: FieldPath,
-    /// What is wrong there.
+    /// The mistake.
     pub problem: Problem,
 }
 
-/// What is wrong with a selector.
+/// A mistake in a selector. Displayed as what is wrong, a colon, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {}", self.message(), self.help())]
 pub enum Problem {
-    /// apimachinery `LabelSelectorAsSelector`: the operator is none of the four.
-    #[error("`{}` is not a label selector operator: use In, NotIn, Exists or DoesNotExist", excerpt(.0))]
+    /// The operator is none of the four (apimachinery `LabelSelectorAsSelector`).
     Operator(String),
-    /// apimachinery `labels.NewRequirement`.
-    #[error("operator `{0}` needs at least one value")]
+    /// `In` or `NotIn` without values (apimachinery `labels.NewRequirement`).
     NoValues(String),
-    /// apimachinery `labels.NewRequirement`.
-    #[error("operator `{0}` takes no values: remove them, or use In")]
+    /// `Exists` or `DoesNotExist` with values (apimachinery `labels.NewRequirement`).
     Values(String),
-    /// A key or value that is none.
-    #[error(transparent)]
+    /// A key or a value of the wrong form.
     Syntax(#[from] SyntaxError),
-    /// MetalLB `validateLabelSelectorDuplicate`, `validateDuplicate` (internal/config/config.go, 0.13.5 and
-    /// 0.16.2): a duplicate makes its whole configuration stale.
-    #[error("the same {0} stands twice: MetalLB refuses duplicates, so remove one")]
+    /// A duplicate, which makes all of MetalLB's configuration stale: `validateLabelSelectorDuplicate`, `validateDuplicate`
+    /// (MetalLB 0.13.5 and 0.16.2, internal/config/config.go).
     Duplicate(&'static str),
 }
 
+impl Problem {
+    /// What is wrong.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Operator(operator) => format!("`{}` is not a label selector operator", excerpt(operator)),
+            Self::NoValues(operator) => format!("operator `{operator}` has no values"),
+            Self::Values(operator) => format!("operator `{operator}` takes no values"),
+            Self::Syntax(error) => error.message(),
+            Self::Duplicate(what) => format!("duplicate {what}"),
+        }
+    }
+
+    /// What to do.
+    #[must_use]
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::Operator(_) => "use In, NotIn, Exists or DoesNotExist",
+            Self::NoValues(_) => "add at least one value",
+            Self::Values(_) => "remove the values, or use In",
+            Self::Syntax(error) => error.help(),
+            Self::Duplicate(_) => "remove one, because MetalLB rejects duplicates",
+        }
+    }
+}
+
 impl LabelSelector {
-    /// The selector as a box.
+    /// Parses the selector.
     ///
     /// # Errors
-    /// [`SelectorError`] for what `metav1.LabelSelectorAsSelector` refuses.
+    /// [`SelectorError`] for the first mistake that `metav1.LabelSelectorAsSelector` rejects.
     pub fn parse(&self) -> Result<Selector, SelectorError> {
         let mut selector = Selector::default();
         for (key, value) in &self.match_labels {
@@ -85,12 +107,12 @@ impl LabelSelector {
         Ok(selector)
     }
 
-    /// What MetalLB refuses inside one selector of a list.
+    /// Checks for duplicates within the selector, which MetalLB rejects.
     fn check_duplicates(&self) -> Result<(), SelectorError> {
         let mut seen = HashSet::new();
         for (index, requirement) in self.match_expressions.iter().enumerate() {
             let at = FieldPath::fields(["matchExpressions"]).index(index);
-            if let Some(repeat) = first_repeat(&requirement.values) {
+            if let Some(repeat) = first_duplicate(&requirement.values) {
                 return Err(refuse(at.field("values").index(repeat), Problem::Duplicate("value")));
             }
             if !seen.insert(requirement.in_order()) {
@@ -100,7 +122,7 @@ impl LabelSelector {
         Ok(())
     }
 
-    /// The selector with the values of each requirement sorted, as MetalLB compares it.
+    /// The selector with the values of each requirement sorted, as MetalLB compares selectors.
     fn in_order(&self) -> Self {
         Self {
             match_labels: self.match_labels.clone(),
@@ -146,7 +168,7 @@ impl Requirement {
 }
 
 impl SelectorError {
-    /// The same error, seen from further up: `parent` leads to the selector it is about.
+    /// The same error with the path prefixed by `parent`, the path of the selector.
     #[must_use]
     pub fn below(self, parent: FieldPath) -> Self {
         Self { field: parent.join(&self.field), problem: self.problem }
@@ -157,10 +179,10 @@ fn refuse(field: FieldPath, problem: impl Into<Problem>) -> SelectorError {
     SelectorError { field, problem: problem.into() }
 }
 
-/// The selectors of a list, of which any may match; duplicates are refused as MetalLB refuses them.
+/// Parses a list of selectors of which any may match.
 ///
 /// # Errors
-/// [`SelectorError`] for the first selector that Kubernetes or MetalLB refuses.
+/// [`SelectorError`] for the first mistake that Kubernetes or MetalLB rejects, duplicates included.
 pub fn parse_list(list: &[LabelSelector]) -> Result<Vec<Selector>, SelectorError> {
     let mut seen = HashSet::new();
     let mut selectors = Vec::with_capacity(list.len());
@@ -175,8 +197,8 @@ pub fn parse_list(list: &[LabelSelector]) -> Result<Vec<Selector>, SelectorError
     Ok(selectors)
 }
 
-/// The position of the first item that stood earlier in the list already.
-pub(crate) fn first_repeat<T: Ord>(items: &[T]) -> Option<usize> {
+/// The position of the first item that is equal to an earlier one.
+pub(crate) fn first_duplicate<T: Ord>(items: &[T]) -> Option<usize> {
     let mut seen = BTreeSet::new();
     items.iter().position(|item| !seen.insert(item))
 }

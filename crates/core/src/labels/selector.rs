@@ -1,4 +1,4 @@
-//! One selector as a box: what each key may hold, all keys at once.
+//! Selectors as boxes: the set of values that each key may hold.
 
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
@@ -6,9 +6,9 @@ use std::fmt;
 
 use super::{Labels, Values, Witness};
 
-/// A conjunction of requirements, at most one [`Values`] per key; keys that are not named may hold anything.
+/// A conjunction of requirements: at most one [`Values`] per key. A key without a requirement may hold anything.
 ///
-/// The default selector has no requirement and matches every label set.
+/// The default selector has no requirements and matches every label set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Selector {
     keys: BTreeMap<SmolStr, Values>,
@@ -39,12 +39,12 @@ impl Selector {
         narrowed
     }
 
-    /// The keys that are named, and what each may hold.
+    /// The keys with requirements, and the values that each may hold.
     pub fn keys(&self) -> impl Iterator<Item = (&SmolStr, &Values)> {
         self.keys.iter()
     }
 
-    /// What `key` may hold, if the selector names it.
+    /// The values that `key` may hold; `None` if the key has no requirement.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Values> {
         self.keys.get(key)
@@ -57,19 +57,19 @@ impl Selector {
         self.keys.values().all(|values| *values == anything)
     }
 
-    /// Whether no label set can match: some key's requirements contradict each other.
+    /// Whether no label set can match, because the requirements on some key contradict each other.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.values().any(Values::is_empty)
     }
 
-    /// Whether an object with these labels is selected.
+    /// Whether the selector matches an object with these labels.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         self.keys.iter().all(|(key, values)| values.holds(labels.get(key).map(SmolStr::as_str)))
     }
 
-    /// The selector of the label sets that both select.
+    /// The selector of the label sets that both selectors match.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
         let mut both = self.clone();
@@ -79,7 +79,7 @@ impl Selector {
         both
     }
 
-    /// Whether some label set is selected by both.
+    /// Whether both selectors match some label set.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         !self.is_empty()
@@ -90,7 +90,7 @@ impl Selector {
                 .all(|(key, values)| self.keys.get(key).is_none_or(|held| held.overlaps(values)))
     }
 
-    /// Whether every label set that `self` selects is selected by `other`.
+    /// Whether `other` matches every label set that `self` matches.
     ///
     /// Takes time linear in the size of the two selectors (times a logarithm for the look-ups).
     #[must_use]
@@ -98,7 +98,7 @@ impl Selector {
         self.is_empty() || self.first_outside(other).is_none()
     }
 
-    /// A label set that `self` selects and `other` does not; `None` if there is none.
+    /// A label set that `self` matches and `other` does not; `None` if there is none.
     #[must_use]
     pub fn outside(&self, other: &Self) -> Option<Witness> {
         if self.is_empty() {
@@ -108,13 +108,13 @@ impl Selector {
         self.with(&key, values).witness()
     }
 
-    /// A label set that is selected; `None` if there is none.
+    /// A label set that the selector matches; `None` if there is none.
     #[must_use]
     pub fn witness(&self) -> Option<Witness> {
         Witness::of(self)
     }
 
-    /// The first key on which `self` allows what `other` does not, and what that is.
+    /// The first key for which `self` allows values that `other` does not, and these values.
     fn first_outside(&self, other: &Self) -> Option<(SmolStr, Values)> {
         let anything = Values::anything();
         other.keys.iter().find_map(|(key, allowed)| {

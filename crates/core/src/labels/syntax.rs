@@ -1,4 +1,4 @@
-//! The syntax of label keys and values, as the API server holds it.
+//! The syntax of label keys and values, as the API server checks it.
 
 use crate::escape::excerpt;
 
@@ -7,15 +7,36 @@ const NAME_LIMIT: usize = 63;
 /// The longest prefix of a key: a DNS subdomain (RFC 1123).
 const PREFIX_LIMIT: usize = 253;
 
-/// A label key or value that the API server refuses.
+/// A label key or value that the API server rejects. Displayed as what is wrong, a colon, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {}", self.message(), self.help())]
 pub enum SyntaxError {
     /// The key is not `[prefix/]name`.
-    #[error("`{}` is not a label key: write `name` or `dns.prefix/name`, at most 63 characters after the slash", excerpt(.0))]
     Key(String),
-    /// The value does not have the form of one.
-    #[error("`{}` is not a label value: use at most 63 letters, digits, `-`, `_` or `.`, with a letter or digit at both ends", excerpt(.0))]
+    /// The value has the wrong form.
     Value(String),
+}
+
+impl SyntaxError {
+    /// What is wrong.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Key(key) => format!("`{}` is not a label key", excerpt(key)),
+            Self::Value(value) => format!("`{}` is not a label value", excerpt(value)),
+        }
+    }
+
+    /// What to do.
+    #[must_use]
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "write `name` or `dns.prefix/name`, at most 63 characters after the slash",
+            Self::Value(_) => {
+                "use at most 63 letters, digits, `-`, `_` or `.`, with a letter or digit at both ends"
+            }
+        }
+    }
 }
 
 /// Checks a label key (apimachinery `validation.IsQualifiedName`).

@@ -1,4 +1,4 @@
-//! What is refused, where, and in which words; and how sets are written.
+//! Tests of parsing, its errors, and the display of selectors.
 
 use super::*;
 
@@ -7,39 +7,39 @@ fn selector(yaml: &str) -> LabelSelector {
 }
 
 #[track_caller]
-fn refused(yaml: &str, field: &str, problem: &str) {
+fn rejected(yaml: &str, field: &str, problem: &str) {
     let error = selector(yaml).parse().unwrap_err();
     assert_eq!((error.field.to_string().as_str(), error.to_string().as_str()), (field, problem));
 }
 
 #[test]
-fn go_refuses_and_so_do_we() {
-    refused(
+fn selectors_that_kubernetes_rejects_are_rejected() {
+    rejected(
         "{matchExpressions: [{key: a, operator: Gt, values: ['1']}]}",
         "matchExpressions[0].operator",
         "`Gt` is not a label selector operator: use In, NotIn, Exists or DoesNotExist",
     );
-    refused(
+    rejected(
         "{matchExpressions: [{key: a, operator: in, values: [x]}]}",
         "matchExpressions[0].operator",
         "`in` is not a label selector operator: use In, NotIn, Exists or DoesNotExist",
     );
-    refused(
+    rejected(
         "{matchExpressions: [{key: a, operator: Exists}, {key: a, operator: NotIn}]}",
         "matchExpressions[1].values",
-        "operator `NotIn` needs at least one value",
+        "operator `NotIn` has no values: add at least one value",
     );
-    refused(
+    rejected(
         "{matchExpressions: [{key: a, operator: DoesNotExist, values: [x]}]}",
         "matchExpressions[0].values",
-        "operator `DoesNotExist` takes no values: remove them, or use In",
+        "operator `DoesNotExist` takes no values: remove the values, or use In",
     );
-    refused(
+    rejected(
         "{matchExpressions: [{key: a, operator: In, values: [x, -y]}]}",
         "matchExpressions[0].values[1]",
         "`-y` is not a label value: use at most 63 letters, digits, `-`, `_` or `.`, with a letter or digit at both ends",
     );
-    refused(
+    rejected(
         "{matchLabels: {a/b/c: x}}",
         "matchLabels[a/b/c]",
         "`a/b/c` is not a label key: write `name` or `dns.prefix/name`, at most 63 characters after the slash",
@@ -47,17 +47,17 @@ fn go_refuses_and_so_do_we() {
 }
 
 #[test]
-fn metallb_refuses_duplicates_and_so_do_we() {
-    let refused = |list: &[&str], field: &str, what: &str| {
+fn duplicates_that_metallb_rejects_are_rejected() {
+    let rejected = |list: &[&str], field: &str, what: &str| {
         let list: Vec<LabelSelector> = list.iter().map(|yaml| selector(yaml)).collect();
         let error = parse_list(&list).unwrap_err();
         assert_eq!(error.field.to_string(), field);
         assert_eq!(error.problem, Problem::Duplicate(what.to_owned().leak()));
     };
-    refused(&["{}", "{}"], "[1]", "selector");
-    refused(&["{matchLabels: {a: x}}", "{}", "{matchLabels: {a: x}}"], "[2]", "selector");
+    rejected(&["{}", "{}"], "[1]", "selector");
+    rejected(&["{matchLabels: {a: x}}", "{}", "{matchLabels: {a: x}}"], "[2]", "selector");
     // The order of values does not matter to MetalLB.
-    refused(
+    rejected(
         &[
             "{matchExpressions: [{key: a, operator: In, values: [x, y]}]}",
             "{matchExpressions: [{key: a, operator: In, values: [y, x]}]}",
@@ -65,12 +65,12 @@ fn metallb_refuses_duplicates_and_so_do_we() {
         "[1]",
         "selector",
     );
-    refused(
+    rejected(
         &["{matchExpressions: [{key: a, operator: In, values: [x, y, x]}]}"],
         "[0].matchExpressions[0].values[2]",
         "value",
     );
-    refused(
+    rejected(
         &["{matchExpressions: [{key: a, operator: Exists}, {key: a, operator: Exists}]}"],
         "[0].matchExpressions[1]",
         "match expression",
@@ -78,7 +78,7 @@ fn metallb_refuses_duplicates_and_so_do_we() {
 }
 
 #[test]
-fn the_same_in_other_words_is_no_duplicate() {
+fn equal_selectors_in_different_forms_are_accepted() {
     let list = [
         selector("{matchLabels: {a: x}}"),
         selector("{matchExpressions: [{key: a, operator: In, values: [x]}]}"),
@@ -88,7 +88,7 @@ fn the_same_in_other_words_is_no_duplicate() {
 }
 
 #[test]
-fn keys_and_values_have_the_api_servers_syntax() {
+fn keys_and_values_follow_the_syntax_of_the_api_server() {
     let long = "x".repeat(63);
     let prefix = format!("{}.example.com", "y".repeat(60));
     let dashed = "node-role.kubernetes.io/control-plane";
@@ -130,7 +130,7 @@ fn keys_and_values_have_the_api_servers_syntax() {
 }
 
 #[test]
-fn not_in_and_does_not_exist_match_what_has_no_such_label() {
+fn not_in_and_does_not_exist_match_objects_without_the_label() {
     let unlabelled = Labels::new();
     for yaml in [
         "{}",
@@ -145,13 +145,13 @@ fn not_in_and_does_not_exist_match_what_has_no_such_label() {
 }
 
 #[test]
-fn nulls_are_pruned_as_the_api_server_prunes_them() {
+fn nulls_in_selectors_are_pruned() {
     assert_eq!(selector("{matchLabels: {a: null}}"), LabelSelector::default());
     assert_eq!(selector("{matchLabels: null, matchExpressions: null}"), LabelSelector::default());
 }
 
 #[test]
-fn selectors_are_written_in_kubernetes_syntax() {
+fn selectors_display_in_kubernetes_syntax() {
     for (yaml, text) in [
         ("{}", "(everything)"),
         ("{matchLabels: {a: x}}", "a=x"),
@@ -172,7 +172,7 @@ fn selectors_are_written_in_kubernetes_syntax() {
 }
 
 #[test]
-fn sets_that_only_sets_make_are_written_too() {
+fn sets_without_kubernetes_syntax_display_too() {
     let written = |values: Values| {
         let mut selector = Selector::default();
         selector.require("a", values);
@@ -185,7 +185,7 @@ fn sets_that_only_sets_make_are_written_too() {
 }
 
 #[test]
-fn witnesses_read_as_sentences() {
+fn witnesses_display_as_parts_of_sentences() {
     let witness = |yaml: &str| selector(yaml).parse().unwrap().witness().unwrap().to_string();
     assert_eq!(witness("{}"), "without labels");
     assert_eq!(witness("{matchLabels: {a: x, b: y}}"), "labelled `a=x`, `b=y`");
@@ -207,7 +207,7 @@ fn witnesses_read_as_sentences() {
 }
 
 #[test]
-fn the_length_of_selectors_counts_towards_the_work_limit() {
+fn long_selectors_count_towards_the_work_limit() {
     let values = (0..1_000).map(|n| format!("n{n}"));
     let mut long = Selector::default();
     long.require("kubernetes.io/hostname", Values::one_of(values));

@@ -1,11 +1,11 @@
-//! What one label key may hold.
+//! The set of values that one label key may hold.
 
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::BTreeSet;
 
-/// The set of things that one key may hold: some values, and perhaps its absence.
+/// The set of values that one key may hold, with or without the key's absence.
 ///
-/// Either the listed values alone, or all values but the listed ones.
+/// The set is either finite, the listed values, or the complement of a finite set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Values {
     absent: bool,
@@ -14,43 +14,43 @@ pub struct Values {
 }
 
 impl Values {
-    /// Anything, absence included: what a key that no requirement names may hold.
+    /// Every value, and absence: the set of a key without a requirement.
     #[must_use]
     pub fn anything() -> Self {
         Self { absent: true, all_but: true, listed: BTreeSet::new() }
     }
 
-    /// One of `values`: the key must be there.
+    /// Exactly `values`; the key must be present.
     #[must_use]
     pub fn one_of<V: Into<SmolStr>>(values: impl IntoIterator<Item = V>) -> Self {
         Self { absent: false, all_but: false, listed: values.into_iter().map(Into::into).collect() }
     }
 
-    /// None of `values`. An absent key satisfies it, as in Kubernetes (`labels.Requirement.Matches`).
+    /// Every value but `values`, and absence, as in Kubernetes (`labels.Requirement.Matches`).
     #[must_use]
     pub fn none_of<V: Into<SmolStr>>(values: impl IntoIterator<Item = V>) -> Self {
         Self::one_of(values).complement()
     }
 
-    /// Any value, but the key must be there.
+    /// Every value; the key must be present.
     #[must_use]
     pub fn present() -> Self {
         Self { absent: false, all_but: true, listed: BTreeSet::new() }
     }
 
-    /// The key must not be there.
+    /// Absence alone.
     #[must_use]
     pub fn absent() -> Self {
         Self::present().complement()
     }
 
-    /// Everything that `self` does not hold.
+    /// Everything that is not in `self`.
     #[must_use]
     pub fn complement(&self) -> Self {
         Self { absent: !self.absent, all_but: !self.all_but, listed: self.listed.clone() }
     }
 
-    /// What both hold.
+    /// Everything that is in both.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
         let (all_but, listed) = match (self.all_but, other.all_but) {
@@ -62,13 +62,13 @@ impl Values {
         Self { absent: self.absent && other.absent, all_but, listed }
     }
 
-    /// Whether nothing is held: the requirement contradicts itself.
+    /// Whether the set is empty, because requirements contradict each other.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.absent && !self.all_but && self.listed.is_empty()
     }
 
-    /// Whether everything that `self` holds is held by `other`, without building a set.
+    /// Whether `other` contains `self`. Builds no set.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         if self.absent && !other.absent {
@@ -77,13 +77,13 @@ impl Values {
         match (self.all_but, other.all_but) {
             (false, false) => self.listed.is_subset(&other.listed),
             (false, true) => self.listed.is_disjoint(&other.listed),
-            // Values are endless, so all but a few are never within a few.
+            // There are infinitely many values, so a finite set never contains the complement of one.
             (true, false) => false,
             (true, true) => other.listed.is_subset(&self.listed),
         }
     }
 
-    /// Whether both hold something in common, without building a set.
+    /// Whether both have an element in common. Builds no set.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         (self.absent && other.absent)
@@ -101,18 +101,18 @@ impl Values {
         value.map_or(self.absent, |value| self.listed.contains(value) != self.all_but)
     }
 
-    /// The values, if they are finitely many and absence is not among what is held.
+    /// The values, if the set is finite and does not contain absence.
     #[must_use]
     pub fn finite(&self) -> Option<&BTreeSet<SmolStr>> {
         (!self.absent && !self.all_but).then_some(&self.listed)
     }
 
-    /// How much work a step on this set is: its listed values, and one.
+    /// The work of one step on this set: the number of listed values, plus one.
     pub(super) fn size(&self) -> usize {
         self.listed.len().saturating_add(1)
     }
 
-    /// One thing that is held: absence if it may be (`Some(None)`), else a value; `None` if nothing is.
+    /// One element: absence (`Some(None)`) if it is in the set, else a value; `None` if the set is empty.
     pub(super) fn example(&self) -> Option<Option<SmolStr>> {
         if self.absent {
             return Some(None);

@@ -1,4 +1,4 @@
-//! A concrete label set that proves a finding.
+//! Witnesses: concrete label sets that prove a finding.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,17 +9,17 @@ use super::{Labels, Selector};
 
 /// A label set that proves a finding, such as a node that would announce but must not run the gateway.
 ///
-/// It may be empty: a node without any label is a witness too.
+/// It may be empty: a node without labels is a witness, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Witness {
     /// The labels that the object carries.
     pub labels: Labels,
-    /// The keys that matter by being absent from it.
+    /// The keys whose absence is part of the proof.
     pub without: BTreeSet<SmolStr>,
 }
 
 impl Witness {
-    /// Some label set that `selector` selects, with as few labels as it allows.
+    /// A label set that `selector` matches, with as few labels as possible.
     pub(super) fn of(selector: &Selector) -> Option<Self> {
         let mut witness = Self { labels: Labels::new(), without: BTreeSet::new() };
         for (key, values) in selector.keys() {
@@ -36,10 +36,10 @@ impl Witness {
     }
 }
 
-/// Enough to understand a message; a hostile selector may name thousands of keys.
+/// The most labels that a message shows: a hostile selector may name thousands of keys.
 const SHOWN: usize = 6;
 
-/// Reads after "a node": ``labelled `a=b` and without the label `c` ``.
+/// Display follows "a node": ``labelled `a=b` and without the label `c` ``.
 impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.labels.is_empty() && self.without.is_empty() {

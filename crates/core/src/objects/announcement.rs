@@ -1,10 +1,10 @@
-//! MetalLB's announcements.
+//! MetalLB's advertisements.
 
 use serde::Deserialize;
 
 use super::Metadata;
 use crate::labels::LabelSelector;
-use crate::labels::tolerant::or_default;
+use crate::labels::nulls::or_default;
 
 /// An `L2Advertisement` (`metallb.io/v1beta1`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -13,13 +13,13 @@ pub struct L2Advertisement {
     /// Name and namespace.
     #[serde(deserialize_with = "or_default")]
     pub metadata: Metadata,
-    /// A missing spec is valid: every pool, from every node.
+    /// The spec. A missing one is valid: it announces every pool from every node.
     #[serde(deserialize_with = "or_default")]
     pub spec: AdvertisementSpec,
 }
 
-/// What is announced, for which Services, and from where (`MetalLB` 0.16.2, `api/v1beta1/l2advertisement_types.go`;
-/// older versions know fewer fields).
+/// The pools, Services and nodes of an advertisement (`MetalLB` 0.16.2, `api/v1beta1/l2advertisement_types.go`; older versions
+/// have fewer fields).
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AdvertisementSpec {
@@ -35,10 +35,10 @@ pub struct AdvertisementSpec {
     /// Services by their own labels; empty: every Service. Since 0.16.0.
     #[serde(deserialize_with = "or_default")]
     pub service_selectors: Vec<LabelSelector>,
-    /// Only orders eligible nodes. Since 0.16.2.
+    /// Preferences among the nodes; they never add a node. Since 0.16.2.
     #[serde(deserialize_with = "or_default")]
     pub preferred_node_selectors: Vec<PreferredNodeSelector>,
-    /// Network interfaces; they do not change which node is elected. Since 0.13.6.
+    /// Network interfaces; they do not influence the election. Since 0.13.6.
     #[serde(deserialize_with = "or_default")]
     pub interfaces: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What every object has, as far as rules read it.
+//! The metadata of objects.
 
 use std::fmt;
 
@@ -6,52 +6,52 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::labels::Labels;
-use crate::labels::tolerant::{self, or_default};
+use crate::labels::nulls::{self, or_default};
 
-/// The metadata that the rules read.
+/// The metadata that rules read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
-    /// Empty at admission where `generateName` is used.
+    /// The name; empty at admission where `generateName` is used.
     #[serde(deserialize_with = "or_default")]
     pub name: String,
-    /// The prefix of a name that the API server makes up after admission.
+    /// The prefix of the name that the API server generates after admission.
     #[serde(deserialize_with = "or_default")]
     pub generate_name: String,
-    /// Empty for cluster-scoped kinds.
+    /// The namespace; empty for cluster-scoped kinds.
     #[serde(deserialize_with = "or_default")]
     pub namespace: String,
     /// The object's labels.
-    #[serde(deserialize_with = "tolerant::strings")]
+    #[serde(deserialize_with = "nulls::strings")]
     pub labels: Labels,
-    /// Whether the annotation `kubernetes.io/config.mirror` is there: the API server's image of a static pod.
+    /// Whether the annotation `kubernetes.io/config.mirror` is present: the pod is the mirror of a static pod.
     #[serde(rename = "annotations", deserialize_with = "has_mirror")]
     pub is_mirror: bool,
-    /// Whether `deletionTimestamp` is set: the object waits for its finalizers.
+    /// Whether `deletionTimestamp` is set: the object is being deleted and waits for its finalizers.
     #[serde(rename = "deletionTimestamp", deserialize_with = "is_set")]
     pub is_terminating: bool,
-    /// Counts the changes of the spec.
+    /// The number of changes of the spec.
     #[serde(deserialize_with = "or_default")]
     pub generation: i64,
 }
 
-/// The annotations, as far as they are told apart.
+/// The annotation keys that matter.
 #[derive(Deserialize)]
 #[serde(field_identifier)]
 enum Annotation {
-    /// The static pods' (kubelet `types.ConfigMirrorAnnotationKey`).
+    /// The mirror pods' key (kubelet `types.ConfigMirrorAnnotationKey`).
     #[serde(rename = "kubernetes.io/config.mirror")]
     Mirror,
     #[serde(other)]
     Other,
 }
 
-/// Whether there is anything but `null`.
+/// Decodes whether the value is anything but `null`.
 fn is_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(Option::<IgnoredAny>::deserialize(deserializer)?.is_some())
 }
 
-/// Whether the annotations hold the mirror pods' key. The rest, which may be large, is skipped.
+/// Decodes whether the annotations contain the mirror pods' key. Skips all values, which may be large.
 fn has_mirror<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     struct Annotations;
     impl<'de> Visitor<'de> for Annotations {

@@ -1,37 +1,37 @@
-//! Pods and what makes pods.
+//! Pods and pod templates.
 
 use serde::Deserialize;
 use smol_str::SmolStr;
 
 use super::Metadata;
 use crate::labels::Labels;
-use crate::labels::tolerant::{self, or_default};
+use crate::labels::nulls::{self, or_default};
 
-/// A pod, or a template of pods read as one.
+/// A pod, or a pod template decoded as one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Pod {
-    /// Its labels decide which topology claims it.
+    /// Metadata; the labels decide which topology claims the pod.
     #[serde(deserialize_with = "or_default")]
     pub metadata: Metadata,
-    /// Where it may run; `None` where the object has no spec.
+    /// The spec; `None` where the object has none.
     pub spec: Option<PodSpec>,
 }
 
-/// The template inside a `DaemonSet`.
+/// The pod template of a `DaemonSet`.
 pub type PodTemplate = Pod;
 
-/// Where a pod may run.
+/// The fields of a pod's spec that decide where it may run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
-    /// `None` where there is no map to add to.
-    #[serde(deserialize_with = "tolerant::optional_strings")]
+    /// The node selector; `None` where the pod has no map to add to.
+    #[serde(deserialize_with = "nulls::optional_strings")]
     pub node_selector: Option<Labels>,
-    /// The node it is bound to; empty where the scheduler chooses.
+    /// The node that the pod is bound to; empty where the scheduler chooses.
     #[serde(deserialize_with = "or_default")]
     pub node_name: String,
-    /// Only node affinity is read.
+    /// Affinity to nodes; pod affinity is not read.
     #[serde(deserialize_with = "or_default")]
     pub affinity: Affinity,
 }
@@ -54,16 +54,16 @@ pub struct Affinity {
     pub node_affinity: NodeAffinity,
 }
 
-/// `spec.affinity.nodeAffinity`, without its preferences: they place nothing for sure.
+/// `spec.affinity.nodeAffinity` without preferences, because a preference excludes no node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct NodeAffinity {
-    /// What a node must satisfy.
+    /// The requirement that a node must satisfy.
     #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
     pub required: Option<NodeSelector>,
 }
 
-/// Terms of which one must hold. No term selects no node.
+/// A list of terms of which one must hold. An empty list selects no node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSelector {
@@ -72,15 +72,15 @@ pub struct NodeSelector {
     pub node_selector_terms: Vec<NodeSelectorTerm>,
 }
 
-/// Requirements that must all hold. An empty term selects no node (component-helpers `nodeaffinity.go`),
-/// the opposite of an empty label selector.
+/// A term: requirements that must all hold. An empty term selects no node (component-helpers `nodeaffinity.go`), the opposite of
+/// an empty label selector.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSelectorTerm {
-    /// On the node's labels.
+    /// Requirements on the node's labels.
     #[serde(deserialize_with = "or_default")]
     pub match_expressions: Vec<NodeSelectorRequirement>,
-    /// On the node's fields, of which there is one: `metadata.name`.
+    /// Requirements on the node's fields; the only field is `metadata.name`.
     #[serde(deserialize_with = "or_default")]
     pub match_fields: Vec<NodeSelectorRequirement>,
 }
@@ -100,22 +100,22 @@ pub struct NodeSelectorRequirement {
     pub values: Vec<SmolStr>,
 }
 
-/// A `DaemonSet`. Its controller plans from the template, before any of its pods is admitted.
+/// A `DaemonSet`. Its controller plans from the template before any pod is admitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct DaemonSet {
     /// Name and namespace.
     #[serde(deserialize_with = "or_default")]
     pub metadata: Metadata,
-    /// `None` where the object has no spec.
+    /// The spec; `None` where the object has none.
     pub spec: Option<DaemonSetSpec>,
 }
 
-/// The part of a `DaemonSet` that makes pods.
+/// The spec of a `DaemonSet`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct DaemonSetSpec {
-    /// What its pods look like.
+    /// The template of the pods.
     #[serde(deserialize_with = "or_default")]
     pub template: PodTemplate,
 }

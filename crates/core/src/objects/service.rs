@@ -4,36 +4,36 @@ use serde::Deserialize;
 
 use super::Metadata;
 use crate::labels::Labels;
-use crate::labels::tolerant::{self, or_default};
+use crate::labels::nulls::{self, or_default};
 
 /// A Service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Service {
-    /// Its labels are what an advertisement's `serviceSelectors` see.
+    /// Metadata; an advertisement's `serviceSelectors` match the labels.
     #[serde(deserialize_with = "or_default")]
     pub metadata: Metadata,
-    /// `None` where the object has no spec.
+    /// The spec; `None` where the object has none.
     pub spec: Option<ServiceSpec>,
 }
 
-/// What decides whether and how a Service is reachable from outside.
+/// The fields of a Service's spec that decide how it is reachable from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceSpec {
-    /// Empty means `ClusterIP`.
+    /// The type; empty means `ClusterIP`.
     #[serde(rename = "type", deserialize_with = "or_default")]
     pub kind: String,
-    /// The pods behind it; empty where endpoints are made by hand.
-    #[serde(deserialize_with = "tolerant::strings")]
+    /// The selector of the pods; empty where the endpoints are managed by hand.
+    #[serde(deserialize_with = "nulls::strings")]
     pub selector: Labels,
-    /// Empty where the API server's default will apply.
+    /// The policy; empty where the API server's default applies.
     #[serde(deserialize_with = "or_default")]
     pub external_traffic_policy: String,
-    /// Empty for `MetalLB`, unless it was started with a class of its own.
+    /// The load balancer class. `MetalLB` serves the empty class unless it runs with `--lb-class`.
     #[serde(deserialize_with = "or_default")]
     pub load_balancer_class: String,
-    /// Addresses that are routed to the cluster by other means.
+    /// Addresses that are routed to the cluster without a load balancer.
     #[serde(rename = "externalIPs", deserialize_with = "or_default")]
     pub external_ips: Vec<String>,
 }

@@ -4,15 +4,15 @@
 //! selects and that runs a ready gateway pod. Where the two sets drift apart, the address goes silent
 //! without any event, or replicas are stranded.
 
-mod coverage;
+mod messages;
 mod relation;
 mod remedy;
 #[cfg(test)]
 mod tests;
-mod text;
+mod union;
 
 use super::Change;
-use super::report::Report;
+use super::builder::VerdictBuilder;
 use crate::labels::TooComplex;
 use crate::objects::{L2Advertisement, Object};
 use crate::snapshot::{Advertisement, Attachment, ObjectKey, Pool, ResolvedTopology, Snapshot};
@@ -22,9 +22,14 @@ use relation::Relation;
 
 const RULE: Rule = Rule::AnnouncementPlacement;
 
-/// Refuses an advertisement of a gateway pool whose nodes do not match the gateway's.
-pub(super) fn check(change: &Change, new: &L2Advertisement, snapshot: &Snapshot, report: &mut Report) {
-    // MetalLB reads advertisements in its own namespace only; anywhere else they announce nothing.
+/// Denies an advertisement of a gateway pool whose announcing nodes do not match the gateway nodes.
+pub(super) fn check(
+    change: &Change,
+    new: &L2Advertisement,
+    snapshot: &Snapshot,
+    verdict: &mut VerdictBuilder,
+) {
+    // MetalLB reads advertisements in its own namespace only; elsewhere they announce nothing.
     let mut topologies = snapshot.announced_from(&change.namespace).peekable();
     let Some(strictest) = topologies.peek().copied() else {
         return;
@@ -34,28 +39,28 @@ pub(super) fn check(change: &Change, new: &L2Advertisement, snapshot: &Snapshot,
         _ => None,
     };
     if new.metadata.is_terminating || old.is_some_and(|old| old.spec == new.spec) {
-        report.pass_with_warnings();
+        verdict.warn_only();
     }
     let parsed = match Advertisement::parse(&new.spec) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // One bad advertisement makes all of MetalLB's configuration stale, whichever pool it is about.
+            // One invalid advertisement makes all of MetalLB's configuration stale, whichever pool it is for.
             let topology = topologies.max_by_key(|topology| topology.severity(RULE)).unwrap_or(strictest);
-            return report.deny(topology, RULE, Reason::Invalid, text::invalid(error));
+            return verdict.deny(topology, RULE, Reason::Invalid, messages::invalid(error));
         }
     };
     let before = old.and_then(|old| Advertisement::parse(&old.spec).ok());
     if before.as_ref().is_some_and(|before| before.is_same_as(&parsed)) {
-        report.pass_with_warnings();
+        verdict.warn_only();
     }
     let judged = Judged { change, new, parsed: &parsed, before: before.as_ref(), snapshot };
     for topology in topologies {
-        judged.against(topology, report);
+        judged.against(topology, verdict);
     }
-    judged.warn_of_unknown_pools(strictest, report);
+    judged.warn_of_unknown_pools(strictest, verdict);
 }
 
-/// An advertisement under judgement.
+/// The advertisement that is judged, before and after the change.
 struct Judged<'a> {
     change: &'a Change,
     new: &'a L2Advertisement,
@@ -65,25 +70,25 @@ struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    fn against(&self, topology: &ResolvedTopology, report: &mut Report) {
+    fn against(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
         let pools: Vec<&Pool> =
             topology.pools.iter().filter(|pool| is_announced(self.parsed, topology, pool)).collect();
         if let Some(pool) = pools.first() {
             if self.parsed.limits_interfaces() {
-                report.warn(topology, RULE, Reason::Interfaces, text::interfaces(pool));
+                verdict.warn(topology, RULE, Reason::Interfaces, messages::interfaces(pool));
             }
             match self.compare(topology) {
-                Ok(relation) => self.report_relation(topology, pool, &relation, report),
+                Ok(relation) => self.report_relation(topology, pool, &relation, verdict),
                 Err(TooComplex) => {
-                    return report.deny(topology, RULE, Reason::TooComplex, text::too_complex(topology));
+                    return verdict.deny(topology, RULE, Reason::TooComplex, messages::too_complex(topology));
                 }
             }
         }
-        self.check_coverage(topology, report);
-        self.warn_of_undecided_pools(topology, report);
+        self.check_coverage(topology, verdict);
+        self.warn_of_undecided_pools(topology, verdict);
     }
 
-    /// How the announcing nodes relate to the gateway nodes: of all nodes there could be, or of today's.
+    /// The relation of the announcing nodes to the gateway nodes: of all nodes that could exist, or of today's.
     fn compare(&self, topology: &ResolvedTopology) -> Result<Relation, TooComplex> {
         match topology.spec.announcements.relation {
             Match::Exact => Relation::exact(self.parsed.nodes(), &topology.placement),
@@ -97,9 +102,9 @@ impl Judged<'_> {
         topology: &ResolvedTopology,
         pool: &Pool,
         relation: &Relation,
-        report: &mut Report,
+        verdict: &mut VerdictBuilder,
     ) {
-        let subject = text::Subject {
+        let subject = messages::Subject {
             topology,
             pool,
             spec: &self.new.spec,
@@ -109,30 +114,30 @@ impl Judged<'_> {
         match relation {
             Relation::Matches => {}
             Relation::NoGatewayNode => {
-                report.deny(topology, RULE, Reason::NoGatewayNode, text::no_gateway_node(topology));
+                verdict.deny(topology, RULE, Reason::NoGatewayNode, messages::no_gateway_node(topology));
             }
             Relation::SelectsNothing => {
-                report.deny(topology, RULE, Reason::Narrower, subject.selects_nothing());
+                verdict.deny(topology, RULE, Reason::Narrower, subject.selects_nothing());
             }
             Relation::Disjoint(outside) => {
-                report.deny(topology, RULE, Reason::Disjoint, subject.disjoint(outside));
+                verdict.deny(topology, RULE, Reason::Disjoint, subject.disjoint(outside));
             }
             Relation::Differs { wider, narrower } => {
                 if let Some(outside) = wider {
-                    report.deny(topology, RULE, Reason::Wider, subject.wider(outside));
+                    verdict.deny(topology, RULE, Reason::Wider, subject.wider(outside));
                 }
                 if let Some(witness) = narrower {
-                    report.deny(topology, RULE, Reason::Narrower, subject.narrower(witness));
+                    verdict.deny(topology, RULE, Reason::Narrower, subject.narrower(witness));
                 }
             }
         }
     }
 
-    /// Gateway nodes from which no advertisement announces a pool any more.
+    /// Reports gateway nodes from which no advertisement announces a pool any more.
     ///
-    /// `Exact` asks each advertisement for all gateway nodes already, so there only a pool that this one
-    /// leaves is looked at, and only warned of: the pool may be about to go.
-    fn check_coverage(&self, topology: &ResolvedTopology, report: &mut Report) {
+    /// `Exact` asks each advertisement for all gateway nodes already, so it judges only a pool that this advertisement no
+    /// longer announces, and only warns: the pool may be about to be deleted.
+    fn check_coverage(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
         let relation = topology.spec.announcements.relation;
         let key = ObjectKey { namespace: self.change.namespace.clone(), name: self.change.name.clone() };
         for pool in &topology.pools {
@@ -141,9 +146,9 @@ impl Judged<'_> {
             if is_left && !was_announced || !is_left && relation == Match::Exact {
                 continue;
             }
-            let gap = |own| coverage::gap(topology, pool, &key, own, self.snapshot);
+            let gap = |own| union::gap(topology, pool, &key, own, self.snapshot);
             let (Ok(now), Ok(then)) = (gap(Some(self.parsed)), gap(self.before)) else {
-                return report.deny(topology, RULE, Reason::TooComplex, text::too_complex(topology));
+                return verdict.deny(topology, RULE, Reason::TooComplex, messages::too_complex(topology));
             };
             let Some(now) = now else { continue };
             let is_lost = self.before.is_some() && then.is_none();
@@ -152,26 +157,26 @@ impl Judged<'_> {
                 Match::Contained => is_lost,
                 Match::LiveNodes => is_lost || !is_left,
             };
-            let remark = text::uncovered(topology, pool, now);
+            let details = messages::uncovered(topology, pool, now);
             if denies {
-                report.deny(topology, RULE, Reason::Narrower, remark);
+                verdict.deny(topology, RULE, Reason::Narrower, details);
             } else if is_lost || !is_left {
-                report.warn(topology, RULE, Reason::Narrower, remark);
+                verdict.warn(topology, RULE, Reason::Narrower, details);
             }
         }
     }
 
-    /// Pools of the gateway that this advertisement may or may not announce, because their labels are not known.
-    fn warn_of_undecided_pools(&self, topology: &ResolvedTopology, report: &mut Report) {
+    /// Warns of gateway pools whose labels are not known, so that it is not known whether this advertisement announces them.
+    fn warn_of_undecided_pools(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
         for pool in &topology.pools {
             if self.parsed.announces(&pool.name, pool.labels.as_ref()) == Attachment::Unknown {
-                report.warn(topology, RULE, Reason::UnknownPool, text::undecided_pool(topology, pool));
+                verdict.warn(topology, RULE, Reason::UnknownPool, messages::undecided_pool(topology, pool));
             }
         }
     }
 
-    /// A name that no pool has announces nothing; it is a typo, or the pool comes later.
-    fn warn_of_unknown_pools(&self, topology: &ResolvedTopology, report: &mut Report) {
+    /// Warns of a name that no pool has: it announces nothing. It is a typo, or the pool is created later.
+    fn warn_of_unknown_pools(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
         for name in self.parsed.named_pools() {
             let key = ObjectKey { namespace: self.change.namespace.clone(), name: name.clone() };
             let is_gateway_pool =
@@ -180,7 +185,12 @@ impl Judged<'_> {
                 && !self.snapshot.announced_from(&key.namespace).any(is_gateway_pool)
             {
                 let index = self.new.spec.pools.iter().position(|pool| pool == name);
-                return report.warn(topology, RULE, Reason::UnknownPool, text::unknown_pool(name, index));
+                return verdict.warn(
+                    topology,
+                    RULE,
+                    Reason::UnknownPool,
+                    messages::unknown_pool(name, index),
+                );
             }
         }
     }

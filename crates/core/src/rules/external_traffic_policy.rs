@@ -1,11 +1,11 @@
 //! `external-traffic-policy`: the gateway's Services have `externalTrafficPolicy: Local`.
 //!
-//! Only what is reachable from outside may have the field at all: the API server refuses `Local` elsewhere,
-//! and a policy forced on a Service that turns into `ClusterIP` would block that change and every later one
-//! (Kubernetes 1.36, pkg/registry/core/service/strategy.go `dropTypeDependentFields`). The final type decides.
+//! Only Services that are reachable from outside may have the field. The API server rejects `Local` on any other, and a policy
+//! forced on a Service that turns into `ClusterIP` would block that change and every later one (Kubernetes 1.36,
+//! pkg/registry/core/service/strategy.go `dropTypeDependentFields`). So the type after the change decides.
 
 use super::Change;
-use super::report::{Remark, Report};
+use super::builder::{Details, VerdictBuilder};
 use crate::escape::excerpt;
 use crate::field::FieldPath;
 use crate::objects::{Object, Service, ServiceSpec};
@@ -16,31 +16,36 @@ use crate::verdict::{Reason, Rule};
 const RULE: Rule = Rule::ExternalTrafficPolicy;
 const LOCAL: &str = "Local";
 
-/// Sets the policy.
-pub(super) fn make_local(change: &Change, service: &Service, snapshot: &Snapshot, report: &mut Report) {
+/// Sets the policy of a gateway Service to `Local`.
+pub(super) fn make_local(
+    change: &Change,
+    service: &Service,
+    snapshot: &Snapshot,
+    verdict: &mut VerdictBuilder,
+) {
     let Some((topology, _)) =
         violated(change, service, snapshot).filter(|(topology, _)| topology.enforces(RULE))
     else {
         return;
     };
-    report.set(topology, RULE, Reason::MadeLocal, field(), LOCAL.into());
-    report.warn(topology, RULE, Reason::MadeLocal, set_remark(topology));
+    verdict.set(topology, RULE, Reason::MadeLocal, field(), LOCAL.into());
+    verdict.warn(topology, RULE, Reason::MadeLocal, local_details(topology));
 }
 
-/// Refuses what still has another policy.
-pub(super) fn check(change: &Change, service: &Service, snapshot: &Snapshot, report: &mut Report) {
+/// Denies a gateway Service with another policy.
+pub(super) fn check(change: &Change, service: &Service, snapshot: &Snapshot, verdict: &mut VerdictBuilder) {
     let Some((topology, spec)) = violated(change, service, snapshot) else {
         return;
     };
     if is_unchanged(change, spec) {
-        report.pass_with_warnings();
+        verdict.warn_only();
     }
-    report.deny(topology, RULE, Reason::NotLocal, remark(topology, spec));
+    verdict.deny(topology, RULE, Reason::NotLocal, details(topology, spec));
 }
 
 /// The topology and the spec, if the policy should be `Local` and is not.
 ///
-/// Where several topologies claim the Service, they all ask for the same, so the strictest speaks.
+/// Where several topologies claim the Service, all ask for the same policy, so the strictest one decides the severity.
 fn violated<'a>(
     change: &Change,
     service: &'a Service,
@@ -66,7 +71,7 @@ fn is_governed(topology: &ResolvedTopology, spec: &ServiceSpec) -> bool {
     is_external && topology.is_behind(spec)
 }
 
-/// Whether an update leaves everything as it was that the rule looks at.
+/// Whether an update changes nothing that the rule judges.
 fn is_unchanged(change: &Change, spec: &ServiceSpec) -> bool {
     matches!(&change.old, Some(Object::Service(old)) if old.spec.as_ref() == Some(spec))
 }
@@ -75,12 +80,12 @@ fn field() -> FieldPath {
     FieldPath::fields(["spec", "externalTrafficPolicy"])
 }
 
-fn remark(topology: &ResolvedTopology, spec: &ServiceSpec) -> Remark {
+fn details(topology: &ResolvedTopology, spec: &ServiceSpec) -> Details {
     let found = match spec.external_traffic_policy.as_str() {
         "" => "is not set".to_owned(),
         other => format!("is `{}`", excerpt(other)),
     };
-    Remark {
+    Details {
         field: field(),
         message: format!(
             "the Service sends traffic to the gateway of topology `{}` and its externalTrafficPolicy {found}: \
@@ -88,20 +93,20 @@ fn remark(topology: &ResolvedTopology, spec: &ServiceSpec) -> Remark {
             topology.name
         ),
         help: "set `spec.externalTrafficPolicy: Local`".to_owned(),
-        ..Remark::default()
+        ..Details::default()
     }
 }
 
-fn set_remark(topology: &ResolvedTopology) -> Remark {
-    Remark {
+fn local_details(topology: &ResolvedTopology) -> Details {
+    Details {
         field: field(),
         message: format!(
-            "externalTrafficPolicy was set to `Local` for the gateway of topology `{}`",
+            "admission sets externalTrafficPolicy to `Local` for the gateway of topology `{}`",
             topology.name
         ),
-        // Short enough for one warning header, with the value's name in it.
-        help: "write it in the manifest, or in the Istio chart's value `service.externalTrafficPolicy`"
+        // Short enough for one warning header, the name of the chart's value included.
+        help: "set it in the manifest, or by the Istio chart's value `service.externalTrafficPolicy`"
             .to_owned(),
-        ..Remark::default()
+        ..Details::default()
     }
 }

@@ -1,4 +1,4 @@
-//! What the rules say, word by word; and what only one of the two questions shows.
+//! Tests of every message of the rules, word by word, and of what only one admission phase shows.
 
 use std::sync::Arc;
 
@@ -50,9 +50,9 @@ fn creation(kind: Kind, object: &Value) -> Change {
     change(kind, object, None)
 }
 
-/// Everything that people read of a verdict.
-fn told(verdict: &Verdict) -> Vec<String> {
-    let told = verdict.findings.iter().map(|finding| {
+/// The text of each finding: severity, reason, field, nodes, message and help.
+fn texts(verdict: &Verdict) -> Vec<String> {
+    let texts = verdict.findings.iter().map(|finding| {
         let nodes = if finding.nodes.is_empty() { String::new() } else { format!(" {:?}", finding.nodes) };
         format!(
             "{} {} {}{nodes}: {}; {}",
@@ -63,12 +63,12 @@ fn told(verdict: &Verdict) -> Vec<String> {
             finding.help
         )
     });
-    told.collect()
+    texts.collect()
 }
 
 #[track_caller]
-fn tells(verdict: &Verdict, expected: &[&str]) {
-    assert_eq!(told(verdict), expected);
+fn assert_texts(verdict: &Verdict, expected: &[&str]) {
+    assert_eq!(texts(verdict), expected);
 }
 
 fn service(policy: &str) -> Value {
@@ -76,9 +76,9 @@ fn service(policy: &str) -> Value {
 }
 
 #[test]
-fn a_service_without_local_is_told_what_it_has() {
+fn messages_of_external_traffic_policy() {
     let snapshot = snapshot(&[json!({})]);
-    tells(
+    assert_texts(
         &validate(&creation(Kind::Service, &service("")), &snapshot),
         &[
             "deny NOT_LOCAL spec.externalTrafficPolicy: the Service sends traffic to the gateway of topology `t0` and its \
@@ -86,7 +86,7 @@ fn a_service_without_local_is_told_what_it_has() {
            set `spec.externalTrafficPolicy: Local`",
         ],
     );
-    tells(
+    assert_texts(
         &validate(&creation(Kind::Service, &service("Cluster")), &snapshot),
         &[
             "deny NOT_LOCAL spec.externalTrafficPolicy: the Service sends traffic to the gateway of topology `t0` and its \
@@ -94,11 +94,11 @@ fn a_service_without_local_is_told_what_it_has() {
            set `spec.externalTrafficPolicy: Local`",
         ],
     );
-    tells(
+    assert_texts(
         &mutate(&creation(Kind::Service, &service("Cluster")), &snapshot),
         &[
-            "warn MADE_LOCAL spec.externalTrafficPolicy: externalTrafficPolicy was set to `Local` for the gateway of \
-           topology `t0`; write it in the manifest, or in the Istio chart's value `service.externalTrafficPolicy`",
+            "warn MADE_LOCAL spec.externalTrafficPolicy: admission sets externalTrafficPolicy to `Local` for the gateway of \
+           topology `t0`; set it in the manifest, or by the Istio chart's value `service.externalTrafficPolicy`",
         ],
     );
 }
@@ -129,10 +129,10 @@ fn pinned() -> Value {
 }
 
 #[test]
-fn a_pod_is_told_why_it_cannot_be_placed() {
+fn messages_of_pods_that_cannot_be_placed() {
     let snapshot = snapshot(&[json!({})]);
     let mutated = |spec: &Value| mutate(&creation(Kind::Pod, &pod(spec)), &snapshot);
-    tells(
+    assert_texts(
         &mutated(&json!({"nodeSelector": {"loadbalancerIPs.metallb.io": "ndp"}})),
         &[
             "deny CONFLICT spec.nodeSelector[loadbalancerIPs.metallb.io]: the pod asks for nodes with the value `ndp`, but \
@@ -140,81 +140,79 @@ fn a_pod_is_told_why_it_cannot_be_placed() {
            remove this entry of the node selector, or set it to `arp`",
         ],
     );
-    tells(
+    assert_texts(
         &mutated(&json!({"nodeName": "n3"})),
         &[
             "deny PINNED_OUTSIDE spec.nodeName [\"n3\"]: the pod is bound to node `n3`, which is outside the placement of \
            topology `t0`: it lacks `loadbalancerIPs.metallb.io=arp`; \
-           remove the node's name and let the scheduler choose, or label the node",
+           remove the node's name so that the scheduler chooses a node, or label the node",
         ],
     );
-    tells(
+    assert_texts(
         &mutated(&pinned()),
         &[
             "deny PINNED_OUTSIDE spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms \
            [\"n3\"]: the pod is bound to node `n3`, which is outside the placement of topology `t0`: it lacks \
            `loadbalancerIPs.metallb.io=arp`; add `loadbalancerIPs.metallb.io=arp` to the node selector of the DaemonSet's \
-           template: its pods are bound to nodes before they are admitted",
+           template: its controller binds pods to nodes before admission",
         ],
     );
-    tells(
+    assert_texts(
         &mutated(&affinity(&json!([{}]))),
         &["deny UNSATISFIABLE \
            spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: the pod's required \
            node affinity holds on no node labelled `loadbalancerIPs.metallb.io=arp`, where topology `t0` places the \
-           gateway: the pod would stay pending for ever; remove the contradicting expression from the affinity"],
+           gateway: the pod would stay Pending; remove the expression that contradicts the placement from the affinity"],
     );
     let mut mirror = pod(&json!({}));
     mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
-    tells(
+    assert_texts(
         &mutate(&creation(Kind::Pod, &mirror), &snapshot),
         &[
-            "warn MIRROR_POD metadata.annotations[kubernetes.io/config.mirror]: this is a static pod: topology `t0` cannot \
-           place it; run the gateway as a Deployment or a DaemonSet",
+            "warn MIRROR_POD metadata.annotations[kubernetes.io/config.mirror]: the pod is a static pod, which admission cannot place: topology `t0` does not hold for it; run the gateway as a Deployment or a DaemonSet",
         ],
     );
 }
 
 #[test]
-fn a_template_is_told_where_in_its_daemon_set() {
+fn messages_of_daemon_sets_name_the_path_in_the_template() {
     let template = json!({"spec": {"template": pod(&pinned())}});
-    tells(
+    assert_texts(
         &mutate(&creation(Kind::DaemonSet, &template), &snapshot(&[json!({})])),
         &["deny PINNED_OUTSIDE \
            spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms \
            [\"n3\"]: the pod is bound to node `n3`, which is outside the placement of topology `t0`: it lacks \
-           `loadbalancerIPs.metallb.io=arp`; remove the node's name and let the scheduler choose, or label the node"],
+           `loadbalancerIPs.metallb.io=arp`; remove the node's name so that the scheduler chooses a node, or label the node"],
     );
 }
 
 #[test]
-fn a_pod_is_told_what_was_replaced_and_what_is_missing() {
+fn messages_of_pods_with_a_wrong_or_missing_placement() {
     let overriding = snapshot(&[json!({"placement": {"onConflict": "Override"}})]);
     let elsewhere = pod(&json!({"nodeSelector": {"loadbalancerIPs.metallb.io": "ndp"}}));
-    tells(
+    assert_texts(
         &mutate(&creation(Kind::Pod, &elsewhere), &overriding),
         &[
-            "warn CONFLICT spec.nodeSelector[loadbalancerIPs.metallb.io]: the node selector's value `ndp` was replaced by \
-           `arp`, as topology `t0` asks; write `arp` in the manifest, or remove the entry",
+            "warn CONFLICT spec.nodeSelector[loadbalancerIPs.metallb.io]: admission replaces the node selector's value `ndp` by `arp`, because topology `t0` overrides conflicts; write `arp` in the manifest, or remove the entry",
         ],
     );
-    tells(
+    assert_texts(
         &validate(&creation(Kind::Pod, &pod(&json!({}))), &snapshot(&[json!({})])),
         &["deny NOT_PLACED spec.nodeSelector: the gateway pod could run on a node without the label \
            `loadbalancerIPs.metallb.io`, but topology `t0` places the gateway on nodes labelled \
            `loadbalancerIPs.metallb.io=arp`; add `loadbalancerIPs.metallb.io=arp` to the pod's node selector"],
     );
-    tells(
+    assert_texts(
         &mutate(&creation(Kind::Pod, &pod(&json!({}))), &snapshot(&[json!({}), json!({})])),
         &[
-            "deny AMBIGUOUS metadata.labels: topologies `t0` and `t1` claim this pod, and each places it by itself; change \
+            "deny AMBIGUOUS metadata.labels: topologies `t0` and `t1` claim this pod, and their placements may contradict each other; change \
            `spec.gateway.podLabels` of the topologies so that each pod belongs to one",
         ],
     );
 }
 
 #[test]
-fn a_daemon_set_without_a_spec_has_no_template() {
+fn a_daemon_set_without_a_spec_is_allowed() {
     let snapshot = snapshot(&[json!({})]);
     let change = creation(Kind::DaemonSet, &json!({}));
     assert_eq!((mutate(&change, &snapshot), validate(&change, &snapshot)), Default::default());
@@ -236,9 +234,9 @@ fn arp() -> Value {
 }
 
 #[test]
-fn an_advertisement_is_told_which_nodes_it_adds_and_which_it_lacks() {
+fn messages_of_wider_narrower_and_disjoint_advertisements() {
     let exact = |selectors: Value| advertised(&of_default_pool(&selectors), &json!({}));
-    tells(
+    assert_texts(
         &exact(json!([])),
         &[
             "deny WIDER spec.nodeSelectors [\"n3\", \"n4\", \"n5\"]: a node without the label `loadbalancerIPs.metallb.io` \
@@ -247,13 +245,13 @@ fn an_advertisement_is_told_which_nodes_it_adds_and_which_it_lacks() {
            set `spec.nodeSelectors` to `[{matchLabels: {loadbalancerIPs.metallb.io: arp}}]`",
         ],
     );
-    tells(
+    assert_texts(
         &exact(json!([arp(), {"matchLabels": {"name": "n4"}}])),
         &["deny WIDER spec.nodeSelectors[1] [\"n4\"]: a node labelled `name=n4` and without the label \
            `loadbalancerIPs.metallb.io` would announce pool `default-pool`, but topology `t0` keeps the gateway on nodes \
            labelled `loadbalancerIPs.metallb.io=arp`; today `n4` would announce; remove `spec.nodeSelectors[1]`"],
     );
-    tells(
+    assert_texts(
         &exact(json!([{"matchLabels": {"loadbalancerIPs.metallb.io": "arp", "name": "n1"}}])),
         &[
             "deny NARROWER spec.nodeSelectors [\"n2\"]: a node labelled `loadbalancerIPs.metallb.io=arp` and without the label \
@@ -262,7 +260,7 @@ fn an_advertisement_is_told_which_nodes_it_adds_and_which_it_lacks() {
            {loadbalancerIPs.metallb.io: arp}}]`",
         ],
     );
-    tells(
+    assert_texts(
         &exact(json!([{"matchLabels": {"loadbalancerIPs.metallb.io": "l3"}}])),
         &[
             "deny DISJOINT spec.nodeSelectors[0]: pool `default-pool` would be announced only from nodes that may not run the \
@@ -271,7 +269,7 @@ fn an_advertisement_is_told_which_nodes_it_adds_and_which_it_lacks() {
            `[{matchLabels: {loadbalancerIPs.metallb.io: arp}}]`",
         ],
     );
-    tells(
+    assert_texts(
         &advertised(
             &of_default_pool(&json!([{"matchLabels": {"loadbalancerIPs.metallb.io": "ndp", "name": "n9"}}])),
             &json!({"placement": {"nodeSelector": {"loadbalancerIPs.metallb.io": "ndp"}}}),
@@ -286,62 +284,56 @@ fn an_advertisement_is_told_which_nodes_it_adds_and_which_it_lacks() {
     let nothing = json!({"key": "loadbalancerIPs.metallb.io", "operator": "NotIn", "values": ["arp"]});
     let mut contradiction = arp();
     contradiction["matchExpressions"] = json!([nothing]);
-    tells(
+    assert_texts(
         &exact(json!([contradiction])),
         &[
-            "deny NARROWER spec.nodeSelectors: the node selectors contradict themselves and select no node: pool `default-pool` \
-           would not be announced at all, while topology `t0` runs the gateway on nodes labelled \
+            "deny NARROWER spec.nodeSelectors: the node selectors contradict themselves and select no node, so MetalLB would not announce pool `default-pool` from any node: topology `t0` keeps the gateway on nodes labelled \
            `loadbalancerIPs.metallb.io=arp`; set `spec.nodeSelectors` to `[{matchLabels: {loadbalancerIPs.metallb.io: arp}}]`",
         ],
     );
 }
 
 #[test]
-fn an_advertisement_is_told_what_else_is_wrong_with_it() {
+fn messages_of_invalid_advertisements_interfaces_and_unknown_pools() {
     let exact = |spec: Value| advertised(&spec, &json!({}));
-    tells(
+    assert_texts(
         &exact(json!({"nodeSelectors": [arp(), arp()]})),
         &[
-            "deny INVALID spec.nodeSelectors[1]: the same selector stands twice: MetalLB refuses duplicates, so remove one; one \
-           invalid advertisement makes MetalLB ignore every later change of its configuration; ",
+            "deny INVALID spec.nodeSelectors[1]: duplicate selector: MetalLB rejects its whole configuration while one advertisement is invalid; remove one, because MetalLB rejects duplicates",
         ],
     );
-    tells(
+    assert_texts(
         &exact(json!({"nodeSelectors": [arp()], "interfaces": ["eth0"]})),
         &[
-            "warn INTERFACES spec.interfaces: pool `default-pool` is announced through some interfaces only: MetalLB elects a \
-           node without asking whether it has one of them, and a node that has none stays silent; make sure that every \
-           gateway node has one of the interfaces",
+            "warn INTERFACES spec.interfaces: MetalLB elects a node without checking its interfaces: a node that has none of `spec.interfaces` would not announce pool `default-pool`; remove `spec.interfaces`, or check that every gateway node has one of them",
         ],
     );
-    tells(
+    assert_texts(
         &exact(json!({"nodeSelectors": [arp()], "ipAddressPools": ["default-pool", "other"]})),
         &[
-            "warn UNKNOWN_POOL spec.ipAddressPools[1]: there is no IPAddressPool `other`: the name selects nothing; check the \
+            "warn UNKNOWN_POOL spec.ipAddressPools[1]: IPAddressPool `other` does not exist, so the name selects nothing; check the \
            name, or create the pool",
         ],
     );
-    tells(
+    assert_texts(
         &advertised(
             &json!({"nodeSelectors": [arp()], "ipAddressPoolSelectors": [{"matchLabels": {"a": "b"}}]}),
             &json!({"addressPools": ["later"]}),
         ),
         &[
-            "warn UNKNOWN_POOL spec.ipAddressPoolSelectors: pool `later` of topology `t0` does not exist yet, so whether these \
-           selectors will select it cannot be judged; create the pool first, or name the pools in `spec.ipAddressPools`",
+            "warn UNKNOWN_POOL spec.ipAddressPoolSelectors: pool `later` of topology `t0` does not exist yet, so it is not known whether these selectors select it; create the pool first, or name the pools in `spec.ipAddressPools`",
         ],
     );
 }
 
 #[test]
-fn an_advertisement_is_told_what_is_wrong_with_the_nodes_of_today() {
+fn messages_that_depend_on_todays_nodes() {
     let live =
         json!({"announcements": {"match": "LiveNodes"}, "placement": {"nodeSelector": {"name": "n7"}}});
-    tells(
+    assert_texts(
         &advertised(&of_default_pool(&json!([])), &live),
         &[
-            "deny NO_GATEWAY_NODE spec.nodeSelectors: no node is labelled `name=n7` today, so the gateway of topology `t0` can \
-           run nowhere and nothing can be announced for it; label the gateway nodes first",
+            "deny NO_GATEWAY_NODE spec.nodeSelectors: no node is labelled `name=n7` today: the gateway of topology `t0` can run on no node, so MetalLB would announce none of its addresses; label the gateway nodes, then create the advertisement",
         ],
     );
     let contained = json!({"announcements": {"match": "Contained"}});
@@ -351,12 +343,11 @@ fn an_advertisement_is_told_what_is_wrong_with_the_nodes_of_today() {
         verdict.findings.first().and_then(|finding| finding.witness.as_ref()).map(|witness| &witness.labels),
         Some(&labels(&[("loadbalancerIPs.metallb.io", "arp")]))
     );
-    tells(
+    assert_texts(
         &verdict,
         &[
             "warn NARROWER spec.nodeSelectors: a node labelled `loadbalancerIPs.metallb.io=arp` and without the label `name` may \
-           run the gateway of topology `t0`, but no advertisement would announce pool `default-pool` from it; let the pool's \
-           advertisements together select all nodes labelled `loadbalancerIPs.metallb.io=arp`",
+           run the gateway of topology `t0`, but no advertisement would announce pool `default-pool` from it; select all nodes labelled `loadbalancerIPs.metallb.io=arp` by the pool's advertisements together",
         ],
     );
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::field::FieldPath;
-use crate::labels::{Labels, Problem, Selector, SelectorError, first_repeat, parse_list};
+use crate::labels::{Labels, Problem, Selector, SelectorError, first_duplicate, parse_list};
 use crate::objects::AdvertisementSpec;
 
 /// What an advertisement announces, and from where.
@@ -37,8 +37,8 @@ impl Advertisement {
     pub fn parse(spec: &AdvertisementSpec) -> Result<Self, SelectorError> {
         let at = |name| FieldPath::fields(["spec"]).field(name);
         let list = |selectors, name| parse_list(selectors).map_err(|error| error.below(at(name)));
-        if let Some(repeat) = first_repeat(&spec.pools) {
-            let field = at("ipAddressPools").index(repeat);
+        if let Some(duplicate) = first_duplicate(&spec.pools) {
+            let field = at("ipAddressPools").index(duplicate);
             return Err(SelectorError { field, problem: Problem::Duplicate("pool") });
         }
         let preferences = spec.preferred_node_selectors.iter().enumerate().map(|(index, preferred)| {

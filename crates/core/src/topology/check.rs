@@ -1,37 +1,37 @@
-//! What makes a topology wrong. The CRD's schema says the same to the API server; this holds it for
-//! manifests on disk, and for a cluster whose CRD is older than the binary.
+//! The checks of a topology. The CRD's schema makes the API server check the same; these hold for manifests on disk, and for a
+//! cluster whose CRD is older than the binary.
 
 use std::ops::RangeInclusive;
 
 use super::GatewayTopologySpec;
 use crate::field::FieldPath;
-use crate::labels::{Labels, check_key, check_value, first_repeat};
+use crate::labels::{Labels, check_key, check_value, first_duplicate};
 use crate::verdict::Rule;
 
-/// The most entries of any list or map of a topology; bounds the cost of the CRD's CEL rules.
+/// The most entries of a list or map of a topology. It bounds the cost of the CRD's CEL rules.
 pub(super) const MAX_ENTRIES: usize = 64;
 
 /// The longest name of a custom resource: a DNS subdomain (RFC 1123).
 pub(super) const MAX_POOL: usize = 253;
 
-/// The longest load balancer class: it has the form of a label key, a prefix of 253 characters and a name of 63.
+/// The longest load balancer class. It has the form of a label key: a prefix of 253 characters, a slash, and 63 characters.
 pub(super) const MAX_CLASS: usize = 317;
 
-/// A topology that cannot be used, and where it is wrong.
+/// An invalid topology: the field and the problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct TopologyError {
-    /// The field, from the root of the object.
+    /// The path of the field, from the root of the object.
     pub field: FieldPath,
     /// What is wrong and what to do.
     pub problem: String,
 }
 
 impl GatewayTopologySpec {
-    /// Checks what the types do not hold already.
+    /// Checks what the types do not guarantee.
     ///
     /// # Errors
-    /// [`TopologyError`] for the first field that is wrong.
+    /// [`TopologyError`] for the first invalid field.
     pub fn check(&self) -> Result<(), TopologyError> {
         let spec = || FieldPath::fields(["spec"]);
         check_namespace(&self.gateway.namespace, || spec().field("gateway").field("namespace"))?;
@@ -53,7 +53,7 @@ impl GatewayTopologySpec {
         match self.enforcement_by_rule.keys().find(|id| !is_known(id)) {
             Some(unknown) => {
                 let ids = Rule::ALL.map(Rule::id).join(", ");
-                let problem = format!("there is no rule `{unknown}`: use {ids}");
+                let problem = format!("rule `{unknown}` does not exist: use {ids}");
                 Err(wrong(field().key(unknown), &problem))
             }
             None => Ok(()),
@@ -89,8 +89,8 @@ fn check_list<T: Ord>(list: &[T], field: impl Fn() -> FieldPath) -> Result<(), T
     if list.is_empty() || list.len() > MAX_ENTRIES {
         return Err(wrong(field(), &format!("give at least one entry and at most {MAX_ENTRIES}")));
     }
-    match first_repeat(list) {
-        Some(repeat) => Err(wrong(field().index(repeat), "this entry stands twice: remove one")),
+    match first_duplicate(list) {
+        Some(duplicate) => Err(wrong(field().index(duplicate), "duplicate entry: remove one")),
         None => Ok(()),
     }
 }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wrong_field_is_named_with_what_to_do() {
+    fn errors_name_the_field_and_what_to_do() {
         for (spec, text) in [
             (
                 json!({"gateway": {"namespace": ""}}),
@@ -161,14 +161,11 @@ mod tests {
                 json!({"addressPools": names(MAX_ENTRIES + 1)}),
                 "spec.addressPools: give at least one entry and at most 64",
             ),
-            (
-                json!({"addressPools": ["a", "b", "a"]}),
-                "spec.addressPools[2]: this entry stands twice: remove one",
-            ),
+            (json!({"addressPools": ["a", "b", "a"]}), "spec.addressPools[2]: duplicate entry: remove one"),
             (json!({"addressPools": ["a", ""]}), "spec.addressPools[1]: give 1 to 253 characters"),
             (
                 json!({"service": {"types": ["NodePort", "NodePort"]}}),
-                "spec.service.types[1]: this entry stands twice: remove one",
+                "spec.service.types[1]: duplicate entry: remove one",
             ),
             (
                 json!({"service": {"loadBalancerClasses": ["x".repeat(MAX_CLASS + 1)]}}),
@@ -176,7 +173,7 @@ mod tests {
             ),
             (
                 json!({"enforcementByRule": {"placement": "Warn"}}),
-                "spec.enforcementByRule[placement]: there is no rule `placement`: use gateway-placement, \
+                "spec.enforcementByRule[placement]: rule `placement` does not exist: use gateway-placement, \
                  external-traffic-policy, announcement-placement",
             ),
         ] {
@@ -185,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_just_small_enough_is_taken() {
+    fn the_largest_allowed_sizes_are_accepted() {
         for spec in [
             json!({"gateway": {"namespace": "a-1", "podLabels": labels(MAX_ENTRIES)}}),
             json!({"addressPools": names(MAX_ENTRIES)}),

@@ -1,4 +1,4 @@
-//! The built-in topology, and with it the default of every field.
+//! The built-in topology: the default of every field.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The parts of the CRD's schema that types alone do not say: sizes, syntax, and what CEL checks.
+//! The parts of the CRD's schema that types do not express: sizes, syntax and CEL rules.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -71,19 +71,19 @@ pub(super) fn enforcement_by_rule(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A list of `metav1.Condition`, one per type, as apimachinery marks its fields (`meta/v1/types.go`).
+/// The schema of a list of `metav1.Condition` with one entry per type (apimachinery `meta/v1/types.go`).
 pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "items": {
             "type": "object",
             "properties": {
-                "type": {"description": "What the condition is about, in CamelCase.", "type": "string", "maxLength": 316, "pattern": CONDITION_TYPE},
-                "status": {"description": "Whether it holds.", "type": "string", "enum": ["True", "False", "Unknown"]},
-                "observedGeneration": {"description": "The metadata.generation that the condition is about.", "type": "integer", "format": "int64", "minimum": 0},
-                "lastTransitionTime": {"description": "When the status changed last.", "type": "string", "format": "date-time"},
-                "reason": {"description": "Why, in one word for programs.", "type": "string", "minLength": 1, "maxLength": 1024, "pattern": CONDITION_REASON},
-                "message": {"description": "Why, in sentences for people, and what to do.", "type": "string", "maxLength": 32768},
+                "type": {"description": "The type of the condition, in CamelCase.", "type": "string", "maxLength": 316, "pattern": CONDITION_TYPE},
+                "status": {"description": "The status of the condition.", "type": "string", "enum": ["True", "False", "Unknown"]},
+                "observedGeneration": {"description": "The metadata.generation that the condition was set for.", "type": "integer", "format": "int64", "minimum": 0},
+                "lastTransitionTime": {"description": "The time of the last change of the status.", "type": "string", "format": "date-time"},
+                "reason": {"description": "The reason in one word, for programs.", "type": "string", "minLength": 1, "maxLength": 1024, "pattern": CONDITION_REASON},
+                "message": {"description": "The reason in sentences, and what to do.", "type": "string", "maxLength": 32768},
             },
             "required": ["type", "status", "lastTransitionTime", "reason", "message"],
         },

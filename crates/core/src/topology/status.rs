@@ -1,4 +1,4 @@
-//! What a running Lockstep says about a topology.
+//! The status of a topology.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::schema;
 
-/// The type of the condition that says whether the cluster's webhook configurations cover a topology.
+/// The type of the condition on whether the cluster's webhook configurations cover a topology.
 pub const GUARDED: &str = "Guarded";
 
-/// What was found out about a topology. Any replica writes it.
+/// The status of a topology. Every replica may write it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GatewayTopologyStatus {
-    /// The `metadata.generation` that the conditions are about.
+    /// The `metadata.generation` that the conditions were set for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// One condition per type.

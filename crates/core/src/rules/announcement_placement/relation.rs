@@ -1,12 +1,12 @@
-//! How the nodes of one advertisement relate to the gateway nodes.
+//! The relation of one advertisement's announcing nodes to the gateway nodes.
 
 use crate::labels::{Selector, TooComplex, Witness, uncovered};
 use crate::snapshot::{Advertisement, Nodes};
 
-/// The answer, with witnesses.
+/// The relation of two sets of nodes, with witnesses.
 #[derive(Debug)]
 pub(super) enum Relation {
-    /// As the topology asks.
+    /// The sets relate as the topology asks.
     Matches,
     /// No node carries the placement today.
     NoGatewayNode,
@@ -14,7 +14,7 @@ pub(super) enum Relation {
     SelectsNothing,
     /// No announcing node can be a gateway node.
     Disjoint(Outside),
-    /// The sets overlap, and differ one way, the other way, or both ways.
+    /// The sets overlap. `wider` is a node that only announces, `narrower` one that may only run the gateway.
     Differs { wider: Option<Outside>, narrower: Option<Witness> },
 }
 
@@ -28,7 +28,10 @@ pub(super) struct Outside {
 }
 
 impl Relation {
-    /// Both sets are the same, for every node there could be.
+    /// Compares by `Exact`: both sets must be equal for every node that could exist.
+    ///
+    /// # Errors
+    /// [`TooComplex`] if the selectors take more than the work limit to compare.
     pub(super) fn exact(announcing: &[Selector], placement: &Selector) -> Result<Self, TooComplex> {
         let wider = first_outside(announcing, placement);
         if let Some(relation) = without_overlap(announcing, placement, &wider) {
@@ -36,24 +39,25 @@ impl Relation {
         }
         let narrower = match uncovered(placement, announcing) {
             Ok(rest) => rest.and_then(|rest| rest.witness()),
-            // That it is wider is certain, and reason enough.
+            // It is certainly wider, which is enough to deny.
             Err(TooComplex) if wider.is_some() => None,
             Err(TooComplex) => return Err(TooComplex),
         };
         Ok(Self::of(wider, narrower))
     }
 
-    /// No announcing node is outside the placement. Takes time linear in the size of the selectors.
+    /// Compares by `Contained`: no announcing node may be outside the placement. Takes time linear in the size of the
+    /// selectors.
     pub(super) fn contained(announcing: &[Selector], placement: &Selector) -> Self {
         let wider = first_outside(announcing, placement);
         match without_overlap(announcing, placement, &wider) {
-            // Nothing announces from outside; that nothing announces at all is a matter of coverage.
+            // No node announces from outside. Whether any node announces at all is for the union to judge.
             Some(Self::SelectsNothing) | None => Self::of(wider, None),
             Some(relation) => relation,
         }
     }
 
-    /// No announcing node of today is outside the placement.
+    /// Compares by `LiveNodes`: no announcing node of today may be outside the placement.
     pub(super) fn live(advertisement: &Advertisement, placement: &Selector, nodes: &Nodes) -> Self {
         if nodes.selected(placement).next().is_none() {
             return Self::NoGatewayNode;
@@ -81,7 +85,7 @@ fn first_outside(announcing: &[Selector], placement: &Selector) -> Option<Outsid
     })
 }
 
-/// The relation of two sets that have nothing in common; `None` if they have.
+/// The relation of two sets that do not overlap; `None` if they do.
 fn without_overlap(
     announcing: &[Selector],
     placement: &Selector,

@@ -1,18 +1,21 @@
-//! The smallest change of an advertisement that would be admitted.
+//! The remedy in a denial: the smallest change of an advertisement that would be allowed.
+
+use serde_saphyr::FlowSeq;
 
 use crate::labels::{LabelSelector, Selector, parse_list, uncovered};
 use crate::snapshot::ResolvedTopology;
 use crate::topology::Match;
 
-/// Longer lists than this are not worth reading in a message; the plain placement is offered instead.
+/// The longest list of selectors in a message; instead of a longer one, the message proposes the placement.
 const MAX_SELECTORS: usize = 8;
-/// Longer lists than this are not looked at: proposals compare each selector with every other one.
+/// The longest list that is examined: a proposal compares each selector with every other one.
 const MAX_EXAMINED: usize = 64;
 
-/// What to do, in words. Every proposal has been judged: it would be admitted.
+/// What to do, as a sentence. Every proposal is judged before it is made, so it would be allowed.
 pub(super) fn propose(written: &[LabelSelector], topology: &ResolvedTopology) -> String {
     let written = if written.len() > MAX_EXAMINED { &[] } else { written };
-    if let Some((removed, _)) = without_a_stranger(written, topology).filter(|(_, rest)| fits(rest, topology))
+    if let Some((removed, _)) =
+        without_first_outsider(written, topology).filter(|(_, rest)| fits(rest, topology))
     {
         return format!("remove `spec.nodeSelectors[{removed}]`");
     }
@@ -35,8 +38,8 @@ fn is_within(selector: &LabelSelector, topology: &ResolvedTopology) -> bool {
     selector.parse().is_ok_and(|selector| !selector.is_empty() && selector.is_within(&topology.placement))
 }
 
-/// The list without the first selector that admits other nodes, and its position; `None` if there is no such one.
-fn without_a_stranger(
+/// The list without the first selector that admits nodes outside the placement, and its position; `None` if there is none.
+fn without_first_outsider(
     written: &[LabelSelector],
     topology: &ResolvedTopology,
 ) -> Option<(usize, Vec<LabelSelector>)> {
@@ -45,7 +48,7 @@ fn without_a_stranger(
     Some((position, kept.map(|(_, kept)| kept.clone()).collect()))
 }
 
-/// Every selector that can be narrowed to the placement, narrowed.
+/// The selectors narrowed to the placement, without those that do not overlap it.
 fn narrowed(written: &[LabelSelector], topology: &ResolvedTopology) -> Vec<LabelSelector> {
     let wanted = &topology.spec.placement.node_selector;
     let mut proposal: Vec<LabelSelector> = Vec::new();
@@ -55,7 +58,7 @@ fn narrowed(written: &[LabelSelector], topology: &ResolvedTopology) -> Vec<Label
             if !selector.parse().is_ok_and(|selector| selector.overlaps(&topology.placement)) {
                 continue;
             }
-            // A requirement on a placement label says nothing more once its value is fixed.
+            // Once the value of a placement label is fixed, a requirement on it adds nothing.
             narrowed.match_expressions.retain(|requirement| !wanted.contains_key(requirement.key.as_str()));
             narrowed.match_labels.extend(wanted.clone());
         }
@@ -66,7 +69,7 @@ fn narrowed(written: &[LabelSelector], topology: &ResolvedTopology) -> Vec<Label
     proposal
 }
 
-/// Whether an advertisement with these node selectors would be admitted.
+/// Whether an advertisement with these node selectors would be allowed.
 fn fits(proposal: &[LabelSelector], topology: &ResolvedTopology) -> bool {
     let Ok(selectors) = parse_list(proposal) else {
         return false;
@@ -78,38 +81,8 @@ fn fits(proposal: &[LabelSelector], topology: &ResolvedTopology) -> bool {
             || uncovered(&topology.placement, &selectors).is_ok_and(|gap: Option<Selector>| gap.is_none()))
 }
 
-/// YAML in flow style, ready to be pasted.
+/// The selectors as YAML in flow style, on one line, ready to be pasted.
 fn flow(selectors: &[LabelSelector]) -> String {
-    let items: Vec<String> = selectors.iter().map(selector_flow).collect();
-    format!("[{}]", items.join(", "))
-}
-
-fn selector_flow(selector: &LabelSelector) -> String {
-    let mut fields = Vec::new();
-    if !selector.match_labels.is_empty() {
-        let labels = selector.match_labels.iter().map(|(key, value)| format!("{key}: {}", scalar(value)));
-        fields.push(format!("matchLabels: {{{}}}", labels.collect::<Vec<_>>().join(", ")));
-    }
-    if !selector.match_expressions.is_empty() {
-        let requirements = selector.match_expressions.iter().map(|requirement| {
-            let mut text = format!("key: {}, operator: {}", requirement.key, requirement.operator);
-            if !requirement.values.is_empty() {
-                let values: Vec<String> = requirement.values.iter().map(|value| scalar(value)).collect();
-                text.push_str(&format!(", values: [{}]", values.join(", ")));
-            }
-            format!("{{{text}}}")
-        });
-        fields.push(format!("matchExpressions: [{}]", requirements.collect::<Vec<_>>().join(", ")));
-    }
-    format!("{{{}}}", fields.join(", "))
-}
-
-/// A label value as a YAML scalar: quoted where YAML would read something other than a string.
-fn scalar(value: &str) -> String {
-    let is_plain = value.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
-        && !matches!(
-            value.to_ascii_lowercase().as_str(),
-            "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
-        );
-    if is_plain { value.to_owned() } else { format!("\"{value}\"") }
+    // Lists, maps and strings always serialise.
+    serde_saphyr::to_string(&FlowSeq(selectors)).unwrap_or_default().trim_end().to_owned()
 }

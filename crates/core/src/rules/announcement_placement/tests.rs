@@ -1,4 +1,4 @@
-//! What no manifest of a reasonable size shows: lists that are too complex, and what messages name.
+//! Tests of selectors beyond the work limit, and of the nodes that messages name.
 
 use crate::labels::{LabelSelector, Requirement};
 use crate::objects::{AdvertisementSpec, L2Advertisement, Object};
@@ -64,7 +64,7 @@ fn pigeonholes() -> Vec<LabelSelector> {
 }
 
 #[test]
-fn what_is_too_complex_to_decide_is_refused() {
+fn selectors_beyond_the_work_limit_are_denied_as_too_complex() {
     for relation in [Match::Exact, Match::Contained] {
         let findings = judge(pigeonholes(), &inventory(relation));
         let told: Vec<_> = findings.iter().map(|finding| (finding.reason, finding.severity)).collect();
@@ -74,13 +74,13 @@ fn what_is_too_complex_to_decide_is_refused() {
         assert_eq!(
             format!("{}; {}", finding.message, finding.help),
             "the node selectors are too complex to compare with the placement of topology `istio-ingressgateway`; \
-             use fewer selectors; nodes labelled `loadbalancerIPs.metallb.io=arp` are all that is needed"
+             use fewer selectors: one for nodes labelled `loadbalancerIPs.metallb.io=arp` is enough"
         );
     }
 }
 
 #[test]
-fn that_it_is_wider_is_told_of_what_is_too_complex_otherwise() {
+fn wider_selectors_beyond_the_work_limit_are_denied_as_wider() {
     let mut selectors = pigeonholes();
     selectors.push(labelled([("zone", "a")]));
     let findings = judge(selectors, &inventory(Match::Exact));

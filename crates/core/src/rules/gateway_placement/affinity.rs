@@ -1,4 +1,4 @@
-//! Required node affinity, as far as it decides whether a pod can run inside or outside the placement.
+//! Required node affinity: whether it lets a pod run inside or outside the placement.
 //!
 //! A term is a selector with two more operators, `Gt` and `Lt`, that read a label value as an integer
 //! (component-helpers `nodeaffinity.go`; values are parsed as in `strconv.ParseInt(value, 10, 64)`).
@@ -31,7 +31,7 @@ impl Bounds {
 
 /// Whether some node of the placement satisfies the term.
 ///
-/// `metadata.name` is not looked at: which names exist is a matter of today's nodes.
+/// `metadata.name` is ignored: which names exist depends on today's nodes.
 pub(super) fn is_satisfiable(term: &NodeSelectorTerm, placement: &Selector) -> bool {
     let Some((both, bounds)) = narrow(placement, term) else {
         return false;
@@ -39,10 +39,10 @@ pub(super) fn is_satisfiable(term: &NodeSelectorTerm, placement: &Selector) -> b
     !both.is_empty() && bounds.iter().all(|(key, bounds)| has_integer(both.get(key), *bounds))
 }
 
-/// A node that the pod may run on although it is outside the placement; `None` if there is none.
+/// A node outside the placement that the pod may run on; `None` if there is none.
 ///
-/// Bounds are left out: they only make the pod's choice smaller, so a node may be named that a bound
-/// excludes, but none is missed.
+/// `Gt` and `Lt` are ignored. They only narrow the pod's choice, so the node may be one that a bound excludes, but no node is
+/// missed.
 pub(super) fn admits_outside(spec: &PodSpec, selected: &Selector, placement: &Selector) -> Option<Witness> {
     match spec.required_terms() {
         None => selected.outside(placement),
@@ -53,7 +53,7 @@ pub(super) fn admits_outside(spec: &PodSpec, selected: &Selector, placement: &Se
     }
 }
 
-/// The nodes by name, if every term that selects anything is bound to nodes by name; else none.
+/// The names of the nodes that the terms pin the pod to; empty unless every term that selects any node pins it by name.
 pub(super) fn pinned_nodes(terms: &[NodeSelectorTerm]) -> Vec<&str> {
     let mut names = Vec::new();
     for term in terms {
@@ -102,7 +102,7 @@ fn values(requirement: &NodeSelectorRequirement) -> Option<Values> {
     }
 }
 
-/// The bound of `Gt` and `Lt`; anything else is refused by the API server and selects nothing here.
+/// The bound of `Gt` or `Lt`. The API server rejects any other operator, so here it selects no node.
 fn bound(requirement: &NodeSelectorRequirement) -> Option<Bounds> {
     let [limit] = requirement.values.as_slice() else {
         return None;
@@ -119,8 +119,8 @@ fn bound(requirement: &NodeSelectorRequirement) -> Option<Bounds> {
 fn has_integer(held: Option<&Values>, bounds: Bounds) -> bool {
     match held.and_then(Values::finite) {
         Some(values) => values.iter().any(|value| bounds.hold(value)),
-        // All but a few values: there must be room between the bounds. Listed values cannot take it all,
-        // since `5`, `05` and `005` are one integer and three values.
+        // All values but a few: an integer must fit between the bounds. The listed values cannot exclude every spelling of it:
+        // `5`, `05` and `005` are one integer and three values.
         None => bounds.below.saturating_sub(bounds.above) > 1,
     }
 }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_exclusive_and_reach_as_far_as_integers_do() {
+    fn gt_and_lt_are_exclusive_and_cover_all_integers() {
         const MIN: &str = "-9223372036854775808";
         const MAX: &str = "9223372036854775807";
         for (value, requirements, expected) in [

@@ -1,55 +1,55 @@
-//! `DaemonSets`: their controller plans from the template and pins every pod to its node before the pod is
-//! admitted, so a placement that only the pods had would leave pods pending on every other node.
+//! DaemonSets: the controller plans from the template and pins each pod to its node before the pod is admitted, so a
+//! placement in the pods alone would leave a pod Pending for every other node.
 
 use super::{PodAt, claiming};
 use crate::change::Change;
 use crate::field::FieldPath;
 use crate::objects::{DaemonSet, Object, Pod};
-use crate::rules::report::Report;
+use crate::rules::builder::VerdictBuilder;
 use crate::snapshot::{ResolvedTopology, Snapshot};
 
-/// Adds the placement to the template.
+/// Adds the placement to the template of a DaemonSet with gateway pods.
 pub(in crate::rules) fn place_template(
     change: &Change,
     daemon_set: &DaemonSet,
     snapshot: &Snapshot,
-    report: &mut Report,
+    verdict: &mut VerdictBuilder,
 ) {
-    // Patching a template that the request does not touch would restart the pods of a running gateway
-    // because of a label on its DaemonSet.
+    // To patch a template that the request does not change would restart the pods of a running gateway because of a label on
+    // its DaemonSet.
     if !is_settled(change, daemon_set) {
-        judge(change, daemon_set, snapshot, report, PodAt::place);
+        judge(change, daemon_set, snapshot, verdict, PodAt::place);
     }
 }
 
-/// Refuses a template without the placement.
+/// Denies a template without the placement.
 pub(in crate::rules) fn check_template(
     change: &Change,
     daemon_set: &DaemonSet,
     snapshot: &Snapshot,
-    report: &mut Report,
+    verdict: &mut VerdictBuilder,
 ) {
     if is_settled(change, daemon_set) {
-        report.pass_with_warnings();
+        verdict.warn_only();
     }
-    judge(change, daemon_set, snapshot, report, PodAt::check_placed);
+    judge(change, daemon_set, snapshot, verdict, PodAt::check_placed);
 }
 
 fn judge<'d>(
     change: &Change,
     daemon_set: &'d DaemonSet,
     snapshot: &Snapshot,
-    report: &mut Report,
-    judge_placement: fn(&PodAt<'d>, &ResolvedTopology, &mut Report),
+    verdict: &mut VerdictBuilder,
+    judge_placement: fn(&PodAt<'d>, &ResolvedTopology, &mut VerdictBuilder),
 ) {
     let Some(pod) = template(daemon_set) else { return };
-    let Some(topology) = claiming(change, pod, snapshot, report) else { return };
+    let Some(topology) = claiming(change, pod, snapshot, verdict) else { return };
     let at = PodAt { pod, root: FieldPath::fields(["spec", "template"]), is_template: true };
-    judge_placement(&at, topology, report);
-    at.check_reachable(topology, snapshot, report);
+    judge_placement(&at, topology, verdict);
+    at.check_reachable(topology, snapshot, verdict);
 }
 
-/// Whether the request leaves everything in the template as it was that the rule looks at, or the end has begun.
+/// Whether the request changes nothing in the template that the rule judges, or the DaemonSet is being deleted.
 fn is_settled(change: &Change, daemon_set: &DaemonSet) -> bool {
     let is_unchanged =
         |old: &Object| matches!(old, Object::DaemonSet(old) if template(old) == template(daemon_set));

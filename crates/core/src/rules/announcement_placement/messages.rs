@@ -1,18 +1,18 @@
-//! What the rule says to people.
+//! The messages of `announcement-placement`.
 
 use super::relation::Outside;
 use super::remedy;
 use crate::escape::excerpt;
 use crate::field::FieldPath;
-use crate::labels::{SelectorError, Witness};
+use crate::labels::{SelectorError, Witness, in_words};
 use crate::objects::AdvertisementSpec;
-use crate::rules::report::Remark;
+use crate::rules::builder::Details;
 use crate::snapshot::{Advertisement, Nodes, Pool, ResolvedTopology};
 
-/// How many of today's nodes a message names.
+/// The most of today's nodes that a message names.
 const NAMED_NODES: usize = 3;
 
-/// What a message is about.
+/// The subject of a message: an advertisement, and the pool and topology that it does not fit.
 pub(super) struct Subject<'a> {
     pub(super) topology: &'a ResolvedTopology,
     pub(super) pool: &'a Pool,
@@ -22,8 +22,8 @@ pub(super) struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    pub(super) fn wider(&self, outside: &Outside) -> Remark {
-        let nodes = self.announcing_strangers(outside);
+    pub(super) fn wider(&self, outside: &Outside) -> Details {
+        let nodes = self.announcing_outsiders(outside);
         let message = format!(
             "a node {} would announce pool `{}`, but topology `{}` keeps the gateway on nodes labelled {}{}",
             outside.witness,
@@ -32,10 +32,10 @@ impl Subject<'_> {
             placement(self.topology),
             today("would announce", &nodes)
         );
-        self.remark(self.selector_field(outside), message, &outside.witness, nodes)
+        self.details(self.selector_field(outside), message, &outside.witness, nodes)
     }
 
-    pub(super) fn narrower(&self, witness: &Witness) -> Remark {
+    pub(super) fn narrower(&self, witness: &Witness) -> Details {
         let silent = |labels: &_| !self.advertisement.announces_from(labels);
         let nodes = self.nodes.examples(NAMED_NODES + 1, &self.topology.placement, silent);
         let message = format!(
@@ -45,11 +45,11 @@ impl Subject<'_> {
             self.pool.name,
             today("would not announce", &nodes)
         );
-        self.remark(node_selectors(), message, witness, nodes)
+        self.details(node_selectors(), message, witness, nodes)
     }
 
-    pub(super) fn disjoint(&self, outside: &Outside) -> Remark {
-        let nodes = self.announcing_strangers(outside);
+    pub(super) fn disjoint(&self, outside: &Outside) -> Details {
+        let nodes = self.announcing_outsiders(outside);
         let message = format!(
             "pool `{}` would be announced only from nodes that may not run the gateway, such as a node {}, so its \
              addresses would fall silent: topology `{}` keeps the gateway on nodes labelled {}{}",
@@ -59,31 +59,37 @@ impl Subject<'_> {
             placement(self.topology),
             today("would announce", &nodes)
         );
-        self.remark(self.selector_field(outside), message, &outside.witness, nodes)
+        self.details(self.selector_field(outside), message, &outside.witness, nodes)
     }
 
-    pub(super) fn selects_nothing(&self) -> Remark {
-        Remark {
+    pub(super) fn selects_nothing(&self) -> Details {
+        Details {
             field: node_selectors(),
             message: format!(
-                "the node selectors contradict themselves and select no node: pool `{}` would not be announced at all, \
-                 while topology `{}` runs the gateway on nodes labelled {}",
+                "the node selectors contradict themselves and select no node, so MetalLB would not announce pool `{}` from any \
+                 node: topology `{}` keeps the gateway on nodes labelled {}",
                 self.pool.name,
                 self.topology.name,
                 placement(self.topology)
             ),
             help: remedy::propose(&self.spec.node_selectors, self.topology),
-            ..Remark::default()
+            ..Details::default()
         }
     }
 
-    fn remark(&self, field: FieldPath, message: String, witness: &Witness, mut nodes: Vec<String>) -> Remark {
+    fn details(
+        &self,
+        field: FieldPath,
+        message: String,
+        witness: &Witness,
+        mut nodes: Vec<String>,
+    ) -> Details {
         nodes.truncate(NAMED_NODES);
         let help = remedy::propose(&self.spec.node_selectors, self.topology);
-        Remark { field, message, help, witness: Some(witness.clone()), nodes }
+        Details { field, message, help, witness: Some(witness.clone()), nodes }
     }
 
-    /// The selector that admits the node; the whole list, where it is the list's emptiness that does.
+    /// The field of the selector that admits the node; the field of the list, where an empty list admits every node.
     fn selector_field(&self, outside: &Outside) -> FieldPath {
         if self.spec.node_selectors.is_empty() {
             node_selectors()
@@ -92,99 +98,102 @@ impl Subject<'_> {
         }
     }
 
-    /// Today's nodes that would announce and may not run the gateway; one more than are named.
-    fn announcing_strangers(&self, outside: &Outside) -> Vec<String> {
-        let is_stranger = |labels: &_| !self.topology.placement.matches(labels);
+    /// Today's nodes that would announce and may not run the gateway: one more than a message names, so that it can say
+    /// `and more`.
+    fn announcing_outsiders(&self, outside: &Outside) -> Vec<String> {
+        let is_outsider = |labels: &_| !self.topology.placement.matches(labels);
         let selector = self.advertisement.nodes().get(outside.selector);
         selector
-            .map(|selector| self.nodes.examples(NAMED_NODES + 1, selector, is_stranger))
+            .map(|selector| self.nodes.examples(NAMED_NODES + 1, selector, is_outsider))
             .unwrap_or_default()
     }
 }
 
-pub(super) fn invalid(error: SelectorError) -> Remark {
-    Remark {
+pub(super) fn invalid(error: SelectorError) -> Details {
+    Details {
         message: format!(
-            "{error}; one invalid advertisement makes MetalLB ignore every later change of its configuration"
+            "{}: MetalLB rejects its whole configuration while one advertisement is invalid",
+            error.problem.message()
         ),
+        help: error.problem.help().to_owned(),
         field: error.field,
-        ..Remark::default()
+        ..Details::default()
     }
 }
 
-pub(super) fn too_complex(topology: &ResolvedTopology) -> Remark {
-    Remark {
+pub(super) fn too_complex(topology: &ResolvedTopology) -> Details {
+    Details {
         field: node_selectors(),
         message: format!(
             "the node selectors are too complex to compare with the placement of topology `{}`",
             topology.name
         ),
-        help: format!("use fewer selectors; nodes labelled {} are all that is needed", placement(topology)),
-        ..Remark::default()
+        help: format!("use fewer selectors: one for nodes labelled {} is enough", placement(topology)),
+        ..Details::default()
     }
 }
 
-pub(super) fn no_gateway_node(topology: &ResolvedTopology) -> Remark {
-    Remark {
+pub(super) fn no_gateway_node(topology: &ResolvedTopology) -> Details {
+    Details {
         field: node_selectors(),
         message: format!(
-            "no node is labelled {} today, so the gateway of topology `{}` can run nowhere and nothing can be announced for it",
+            "no node is labelled {} today: the gateway of topology `{}` can run on no node, so MetalLB would announce none of its addresses",
             placement(topology),
             topology.name
         ),
-        help: "label the gateway nodes first".to_owned(),
-        ..Remark::default()
+        help: "label the gateway nodes, then create the advertisement".to_owned(),
+        ..Details::default()
     }
 }
 
-pub(super) fn uncovered(topology: &ResolvedTopology, pool: &Pool, witness: Witness) -> Remark {
-    Remark {
+pub(super) fn uncovered(topology: &ResolvedTopology, pool: &Pool, witness: Witness) -> Details {
+    Details {
         field: node_selectors(),
         message: format!(
             "a node {witness} may run the gateway of topology `{}`, but no advertisement would announce pool `{}` from it",
             topology.name, pool.name
         ),
         help: format!(
-            "let the pool's advertisements together select all nodes labelled {}",
+            "select all nodes labelled {} by the pool's advertisements together",
             placement(topology)
         ),
         witness: Some(witness),
-        ..Remark::default()
+        ..Details::default()
     }
 }
 
-pub(super) fn interfaces(pool: &Pool) -> Remark {
-    Remark {
+pub(super) fn interfaces(pool: &Pool) -> Details {
+    Details {
         field: FieldPath::fields(["spec", "interfaces"]),
         message: format!(
-            "pool `{}` is announced through some interfaces only: MetalLB elects a node without asking whether it has one \
-             of them, and a node that has none stays silent",
+            "MetalLB elects a node without checking its interfaces: a node that has none of `spec.interfaces` would not \
+             announce pool `{}`",
             pool.name
         ),
-        help: "make sure that every gateway node has one of the interfaces".to_owned(),
-        ..Remark::default()
+        help: "remove `spec.interfaces`, or check that every gateway node has one of them".to_owned(),
+        ..Details::default()
     }
 }
 
-pub(super) fn undecided_pool(topology: &ResolvedTopology, pool: &Pool) -> Remark {
-    Remark {
+pub(super) fn undecided_pool(topology: &ResolvedTopology, pool: &Pool) -> Details {
+    Details {
         field: FieldPath::fields(["spec", "ipAddressPoolSelectors"]),
         message: format!(
-            "pool `{}` of topology `{}` does not exist yet, so whether these selectors will select it cannot be judged",
+            "pool `{}` of topology `{}` does not exist yet, so it is not known whether these selectors select it",
             pool.name, topology.name
         ),
         help: "create the pool first, or name the pools in `spec.ipAddressPools`".to_owned(),
-        ..Remark::default()
+        ..Details::default()
     }
 }
 
-pub(super) fn unknown_pool(name: &str, index: Option<usize>) -> Remark {
+pub(super) fn unknown_pool(name: &str, index: Option<usize>) -> Details {
     let field = FieldPath::fields(["spec", "ipAddressPools"]);
-    Remark {
+    Details {
         field: index.map_or_else(|| field.clone(), |index| field.clone().index(index)),
-        message: format!("there is no IPAddressPool `{}`: the name selects nothing", excerpt(name)),
+        message: format!("IPAddressPool `{}` does not exist, so the name selects nothing", excerpt(name)),
         help: "check the name, or create the pool".to_owned(),
-        ..Remark::default()
+        ..Details::default()
     }
 }
 
@@ -192,9 +201,9 @@ fn node_selectors() -> FieldPath {
     FieldPath::fields(["spec", "nodeSelectors"])
 }
 
-/// The placement as a person would write it: `` `a=b`, `c=d` ``.
+/// The labels of the gateway nodes: `` `a=b`, `c=d` ``.
 fn placement(topology: &ResolvedTopology) -> String {
-    crate::rules::text::labels(&topology.spec.placement.node_selector)
+    in_words(&topology.spec.placement.node_selector)
 }
 
 fn today(what: &str, nodes: &[String]) -> String {

@@ -1,4 +1,4 @@
-//! Nulls and maps, read the way the API server reads them.
+//! Decoding of nulls and maps of strings as the API server decodes them.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use super::Labels;
 
-/// `null` as the default.
+/// Decodes `null` as the default.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -17,27 +17,27 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A map of a custom resource: entries that are `null` are pruned (apiextensions `PruneNonNullableNullsWithoutDefaults`),
-/// so that `matchLabels: {key: null}` selects everything.
+/// Decodes a map of a custom resource. Entries that are `null` are pruned (apiextensions `PruneNonNullableNullsWithoutDefaults`),
+/// so `matchLabels: {key: null}` selects everything.
 pub(crate) fn pruned<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
     let map = deserializer.deserialize_option(Strings { null: None })?;
     Ok(map.unwrap_or_default())
 }
 
-/// A map of a built-in kind: Go reads a `null` entry as the empty string.
+/// Decodes a map of a built-in kind. Go decodes an entry that is `null` as the empty string.
 pub(crate) fn strings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
     Ok(optional_strings(deserializer)?.unwrap_or_default())
 }
 
-/// The same, where a missing map and an empty one must be told apart: a patch treats them differently.
+/// Decodes a map of a built-in kind; `None` where there is no map. A patch treats a missing map and an empty one differently.
 pub(crate) fn optional_strings<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Labels>, D::Error> {
     deserializer.deserialize_option(Strings { null: Some("") })
 }
 
-/// A map of strings, built in one go: every review decodes several. `null` is what becomes of an entry
-/// without a value.
+/// A visitor that builds a map of strings without an intermediate one, because every review decodes several. `null` is the value of
+/// an entry that is `null`; with `None` the entry is pruned.
 struct Strings {
     null: Option<&'static str>,
 }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_no_map_and_an_empty_map_is_one() {
+    fn null_decodes_as_no_map_and_an_empty_map_as_a_map() {
         for (text, expected) in
             [("{}", None), ("{\"map\": null}", None), ("{\"map\": {}}", Some(Labels::new()))]
         {

@@ -1,4 +1,4 @@
-//! Whether a `caBundle` holds the certificates that callers must trust.
+//! The comparison of a webhook's `caBundle` with the CA certificates that its callers must trust.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,15 +6,17 @@ use base64::engine::general_purpose::STANDARD;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// Whether every certificate of `relied_on` is in the bundle, which may hold more: while authorities are
-/// replaced it does. Certificates are compared whole, and where nothing is known nothing is asked.
-pub(super) fn trusts(bundle: &str, relied_on: Option<&str>) -> bool {
-    let Some(relied_on) = relied_on else {
+/// Whether the bundle holds every certificate of `trust_anchors`. It may hold more: while a CA is rotated, it does.
+///
+/// Certificates are compared whole, so that this crate needs no X.509. Where the trust anchors are not known, any bundle will
+/// do.
+pub(super) fn trusts(bundle: &str, trust_anchors: Option<&str>) -> bool {
+    let Some(trust_anchors) = trust_anchors else {
         return true;
     };
     let pem = STANDARD.decode(bundle).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let trusted: Vec<String> = certificates(pem.as_deref().unwrap_or_default()).collect();
-    certificates(relied_on).all(|certificate| trusted.contains(&certificate))
+    certificates(trust_anchors).all(|certificate| trusted.contains(&certificate))
 }
 
 /// The certificates of a PEM file, without line breaks.

@@ -1,15 +1,18 @@
-//! Whether all advertisements of a pool together announce it from every gateway node.
+//! The union of a pool's advertisements: whether together they announce it from every gateway node.
 //!
-//! They are a union (MetalLB 0.16.2, `speaker/layer2_controller.go` `adsMatchNodeL2`), one per Service:
-//! an advertisement with `serviceSelectors` counts only for the Services that it selects.
+//! MetalLB takes the union (MetalLB 0.16.2, `speaker/layer2_controller.go` `adsMatchNodeL2`), one per Service: an
+//! advertisement with `serviceSelectors` counts only for the Services that it selects.
 
 use crate::labels::{Labels, Selector, TooComplex, Witness, uncovered};
 use crate::snapshot::{Advertisement, Attachment, ObjectKey, Pool, ResolvedTopology, Snapshot};
 use crate::topology::Match;
 
-/// A gateway node from which the pool is not announced, for some Service; `None` if there is none.
+/// A gateway node from which no advertisement announces the pool for some Service; `None` if there is none.
 ///
-/// `own` stands in for the advertisement `key`: as it was, as it shall be, or not at all.
+/// `own` replaces the advertisement `key`: its old form, its new form, or `None` for its absence.
+///
+/// # Errors
+/// [`TooComplex`] if the selectors take more than the work limit to compare.
 pub(super) fn gap(
     topology: &ResolvedTopology,
     pool: &Pool,

@@ -1,19 +1,19 @@
-//! What the rule says to people.
+//! The messages of `gateway-placement`.
 
-use super::remark;
+use super::details;
 use crate::escape::excerpt;
 use crate::field::FieldPath;
-use crate::labels::Witness;
-use crate::rules::report::Remark;
+use crate::labels::{Witness, in_words};
+use crate::rules::builder::Details;
 use crate::snapshot::ResolvedTopology;
 
-/// The placement as a person would write it: `` `a=b`, `c=d` ``.
+/// The labels of the gateway nodes: `` `a=b`, `c=d` ``.
 fn placement(topology: &ResolvedTopology) -> String {
-    crate::rules::text::labels(&topology.spec.placement.node_selector)
+    in_words(&topology.spec.placement.node_selector)
 }
 
-pub(super) fn conflict(topology: &ResolvedTopology, field: FieldPath, held: &str, wanted: &str) -> Remark {
-    remark(
+pub(super) fn conflict(topology: &ResolvedTopology, field: FieldPath, held: &str, wanted: &str) -> Details {
+    details(
         field,
         format!(
             "the pod asks for nodes with the value `{}`, but topology `{}` places the gateway on nodes labelled {}",
@@ -25,37 +25,37 @@ pub(super) fn conflict(topology: &ResolvedTopology, field: FieldPath, held: &str
     )
 }
 
-pub(super) fn overridden(topology: &ResolvedTopology, field: FieldPath, held: &str, wanted: &str) -> Remark {
-    remark(
+pub(super) fn overridden(topology: &ResolvedTopology, field: FieldPath, held: &str, wanted: &str) -> Details {
+    details(
         field,
         format!(
-            "the node selector's value `{held}` was replaced by `{wanted}`, as topology `{}` asks",
+            "admission replaces the node selector's value `{held}` by `{wanted}`, because topology `{}` overrides conflicts",
             topology.name
         ),
         format!("write `{wanted}` in the manifest, or remove the entry"),
     )
 }
 
-pub(super) fn not_placed(topology: &ResolvedTopology, field: FieldPath, witness: Witness) -> Remark {
+pub(super) fn not_placed(topology: &ResolvedTopology, field: FieldPath, witness: Witness) -> Details {
     let message = format!(
         "the gateway pod could run on a node {witness}, but topology `{}` places the gateway on nodes labelled {}",
         topology.name,
         placement(topology)
     );
     let help = format!("add {} to the pod's node selector", placement(topology));
-    Remark { witness: Some(witness), ..remark(field, message, help) }
+    Details { witness: Some(witness), ..details(field, message, help) }
 }
 
-pub(super) fn unsatisfiable(topology: &ResolvedTopology, field: FieldPath) -> Remark {
-    remark(
+pub(super) fn unsatisfiable(topology: &ResolvedTopology, field: FieldPath) -> Details {
+    details(
         field,
         format!(
             "the pod's required node affinity holds on no node labelled {}, where topology `{}` places the gateway: \
-             the pod would stay pending for ever",
+             the pod would stay Pending",
             placement(topology),
             topology.name
         ),
-        "remove the contradicting expression from the affinity".to_owned(),
+        "remove the expression that contradicts the placement from the affinity".to_owned(),
     )
 }
 
@@ -64,7 +64,7 @@ pub(super) fn pinned(
     field: FieldPath,
     node: &str,
     by_daemon_set: bool,
-) -> Remark {
+) -> Details {
     let message = format!(
         "the pod is bound to node `{}`, which is outside the placement of topology `{}`: it lacks {}",
         excerpt(node),
@@ -73,29 +73,32 @@ pub(super) fn pinned(
     );
     let help = if by_daemon_set {
         format!(
-            "add {} to the node selector of the DaemonSet's template: its pods are bound to nodes before they are admitted",
+            "add {} to the node selector of the DaemonSet's template: its controller binds pods to nodes before admission",
             placement(topology)
         )
     } else {
-        "remove the node's name and let the scheduler choose, or label the node".to_owned()
+        "remove the node's name so that the scheduler chooses a node, or label the node".to_owned()
     };
-    Remark { nodes: vec![node.to_owned()], ..remark(field, message, help) }
+    Details { nodes: vec![node.to_owned()], ..details(field, message, help) }
 }
 
-pub(super) fn mirror_pod(topology: &ResolvedTopology) -> Remark {
-    remark(
+pub(super) fn mirror_pod(topology: &ResolvedTopology) -> Details {
+    details(
         FieldPath::fields(["metadata", "annotations"]).key("kubernetes.io/config.mirror"),
-        format!("this is a static pod: topology `{}` cannot place it", topology.name),
+        format!(
+            "the pod is a static pod, which admission cannot place: topology `{}` does not hold for it",
+            topology.name
+        ),
         "run the gateway as a Deployment or a DaemonSet".to_owned(),
     )
 }
 
-pub(super) fn ambiguous(claims: &[&ResolvedTopology]) -> Remark {
+pub(super) fn ambiguous(claims: &[&ResolvedTopology]) -> Details {
     let names =
         claims.iter().map(|topology| format!("`{}`", topology.name)).collect::<Vec<_>>().join(" and ");
-    remark(
+    details(
         FieldPath::fields(["metadata", "labels"]),
-        format!("topologies {names} claim this pod, and each places it by itself"),
+        format!("topologies {names} claim this pod, and their placements may contradict each other"),
         "change `spec.gateway.podLabels` of the topologies so that each pod belongs to one".to_owned(),
     )
 }

@@ -1,41 +1,42 @@
-//! What a webhook's selectors leave out, decided as sets: whatever else a namespace or an object is labelled.
+//! Namespaces and objects that a webhook's selectors leave out, decided as sets: for every label that a namespace or an
+//! object could carry.
 
 use super::configuration::Webhook;
 use super::gap::Flaw;
 use crate::labels::{Labels, Selector, Witness};
 
-/// The label that the API server puts on every namespace, with its name; it cannot be changed.
+/// The label that the API server sets on every namespace to its name; nobody can change it.
 const METADATA_NAME: &str = "kubernetes.io/metadata.name";
 
-/// What is wrong if some label set of the namespace `name` is not selected.
+/// The flaw, if the namespace `name` could carry labels that the webhook does not select.
 pub(super) fn left_out_namespace(webhook: &Webhook, name: &str) -> Option<Flaw> {
     let namespace = Labels::from([(METADATA_NAME.into(), name.into())]);
     let selected = match webhook.namespace_selector.parse() {
         Ok(selected) => selected,
-        Err(error) => return Some(unreadable("namespaceSelector", &error)),
+        Err(error) => return Some(invalid("namespaceSelector", &error)),
     };
     let mut witness = Selector::from_labels(&namespace).outside(&selected)?;
-    // That one goes without saying.
+    // The message names the namespace already.
     witness.labels.remove(METADATA_NAME);
-    Some(Flaw::Namespace { name: name.to_owned(), witness: told(&witness) })
+    Some(Flaw::Namespace { name: name.to_owned(), witness: in_words(&witness) })
 }
 
-/// What is wrong if some object is not selected.
+/// The flaw, if an object could carry labels that the webhook does not select.
 pub(super) fn left_out_objects(webhook: &Webhook) -> Option<Flaw> {
     match webhook.object_selector.parse() {
         Ok(selected) => {
             let witness = Selector::default().outside(&selected)?;
             Some(Flaw::Objects { witness: witness.to_string() })
         }
-        Err(error) => Some(unreadable("objectSelector", &error)),
+        Err(error) => Some(invalid("objectSelector", &error)),
     }
 }
 
-fn unreadable(field: &'static str, error: &crate::labels::SelectorError) -> Flaw {
-    Flaw::Unreadable { field, problem: format!("{} in `{}`", error.problem, error.field) }
+fn invalid(field: &'static str, error: &crate::labels::SelectorError) -> Flaw {
+    Flaw::InvalidSelector { field, path: error.field.to_string(), problem: error.problem.to_string() }
 }
 
-fn told(witness: &Witness) -> Option<String> {
+fn in_words(witness: &Witness) -> Option<String> {
     let is_any = witness.labels.is_empty() && witness.without.is_empty();
     (!is_any).then(|| witness.to_string())
 }

@@ -1,0 +1,93 @@
+//! The builder of a verdict: rules add findings and edits, and the topology's enforcement decides their severity.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::field::FieldPath;
+use crate::labels::Witness;
+use crate::snapshot::ResolvedTopology;
+use crate::verdict::{Edit, Finding, Reason, Rule, Severity, Verdict};
+
+/// A verdict under construction.
+#[derive(Debug, Default)]
+pub(super) struct VerdictBuilder {
+    verdict: Verdict,
+    denies_nothing: bool,
+}
+
+/// The part of a finding that its rule decides: the field, the message, what to do, and the proof.
+#[derive(Debug, Default)]
+pub(super) struct Details {
+    pub(super) field: FieldPath,
+    pub(super) message: String,
+    pub(super) help: String,
+    pub(super) witness: Option<Witness>,
+    pub(super) nodes: Vec<String>,
+}
+
+impl VerdictBuilder {
+    /// Turns every later denial into a warning. For requests that change nothing that the rule judges: to reject them would lock
+    /// the labels, annotations and finalizers of objects that are older than the rule.
+    pub(super) fn warn_only(&mut self) {
+        self.denies_nothing = true;
+    }
+
+    /// Adds a finding that denies the request, if the topology enforces the rule.
+    pub(super) fn deny(&mut self, topology: &ResolvedTopology, rule: Rule, reason: Reason, details: Details) {
+        let severity = topology.severity(rule);
+        let severity = if self.denies_nothing { severity.min(Severity::Warn) } else { severity };
+        self.push(topology, rule, reason, severity, details);
+    }
+
+    /// Adds a finding that warns the user, unless the topology only audits the rule.
+    pub(super) fn warn(&mut self, topology: &ResolvedTopology, rule: Rule, reason: Reason, details: Details) {
+        self.push(topology, rule, reason, topology.severity(rule).min(Severity::Warn), details);
+    }
+
+    /// Adds an edit of the field, if the topology enforces the rule. Where it does not, validation reports the finding.
+    pub(super) fn set(
+        &mut self,
+        topology: &ResolvedTopology,
+        rule: Rule,
+        reason: Reason,
+        field: FieldPath,
+        value: Value,
+    ) {
+        if topology.enforces(rule) {
+            let topology = Arc::clone(&topology.name);
+            self.verdict.edits.push(Edit { rule, topology, reason, field, value });
+        }
+    }
+
+    fn push(
+        &mut self,
+        topology: &ResolvedTopology,
+        rule: Rule,
+        reason: Reason,
+        severity: Severity,
+        details: Details,
+    ) {
+        let Details { field, message, help, witness, nodes } = details;
+        let topology = Arc::clone(&topology.name);
+        self.verdict.findings.push(Finding {
+            rule,
+            topology,
+            reason,
+            severity,
+            field,
+            message,
+            help,
+            witness,
+            nodes,
+        });
+    }
+
+    pub(super) fn into_verdict(mut self) -> Verdict {
+        if self.verdict.is_denied() {
+            // The API server stores nothing, so nothing must be edited.
+            self.verdict.edits.clear();
+        }
+        self.verdict
+    }
+}
