@@ -347,7 +347,7 @@ fn messages_that_depend_on_todays_nodes() {
         &verdict,
         &[
             "warn NARROWER spec.nodeSelectors: a node labelled `loadbalancerIPs.metallb.io=arp` and without the label `name` may \
-           run the gateway of topology `t0`, but no advertisement would announce pool `default-pool` from it; select all nodes labelled `loadbalancerIPs.metallb.io=arp` by the pool's advertisements together",
+           run the gateway of topology `t0`, but no advertisement would announce pool `default-pool` from it; make the pool's advertisements together select every node labelled `loadbalancerIPs.metallb.io=arp`",
         ],
     );
 }

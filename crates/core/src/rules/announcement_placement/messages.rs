@@ -154,7 +154,7 @@ pub(super) fn uncovered(topology: &ResolvedTopology, pool: &Pool, witness: Witne
             topology.name, pool.name
         ),
         help: format!(
-            "select all nodes labelled {} by the pool's advertisements together",
+            "make the pool's advertisements together select every node labelled {}",
             placement(topology)
         ),
         witness: Some(witness),
