@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use crate::escape::excerpt;
 use crate::field::FieldPath;
-use crate::labels::{Labels, Selector, first_repeat, parse_list};
+use crate::labels::{Labels, Selector, first_duplicate, parse_list};
 use crate::objects::{AddressPoolSpec, AdvertisementSpec, BgpAdvertisementSpec, LegacyPoolSpec};
 use crate::snapshot::{Advertisement, Attachment, Inventory, ObjectKey, in_namespace};
 
@@ -322,7 +322,7 @@ impl AddressPool {
         let allocation = spec.service_allocation.as_ref().filter(|_| version.reserves_pools());
         if let Some(allocation) = allocation {
             let field = |field| FieldPath::fields(["spec", "serviceAllocation", field]);
-            if let Some(repeat) = first_repeat(&allocation.namespaces) {
+            if let Some(repeat) = first_duplicate(&allocation.namespaces) {
                 let problem =
                     format!("{}: the same namespace stands twice", field("namespaces").index(repeat));
                 return Err(refuse(KIND, name, problem));
@@ -407,7 +407,7 @@ impl BgpAdvertisement {
         let advertisement = Advertisement::parse(&known_to(version, &selection))
             .map_err(|error| refuse(at(&error.field, &error)))?;
         for (field, list) in [("communities", &spec.communities), ("peers", &spec.peers)] {
-            if let Some(repeat) = first_repeat(list) {
+            if let Some(repeat) = first_duplicate(list) {
                 return Err(refuse(format!(
                     "spec.{field}[{repeat}]: the same name stands twice: remove one"
                 )));

@@ -445,14 +445,14 @@ fn a_configuration_is_refused_as_metallb_refuses_it() {
             vec![layer2("more", json!({"nodeSelectors": [arp, arp]}))],
             V0_16_2,
             Some(
-                "L2Advertisement `more`: spec.nodeSelectors[1]: the same selector stands twice: MetalLB refuses duplicates, so remove one",
+                "L2Advertisement `more`: spec.nodeSelectors[1]: duplicate selector: remove one, because MetalLB rejects duplicates",
             ),
         ),
         (
             vec![layer2("more", json!({"nodeSelectors": [{}, {"matchLabels": {}}]}))],
             V0_15_2,
             Some(
-                "L2Advertisement `more`: spec.nodeSelectors[1]: the same selector stands twice: MetalLB refuses duplicates, so remove one",
+                "L2Advertisement `more`: spec.nodeSelectors[1]: duplicate selector: remove one, because MetalLB rejects duplicates",
             ),
         ),
         (

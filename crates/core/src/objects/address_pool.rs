@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::BgpAdvertisementSpec;
 use crate::labels::LabelSelector;
-use crate::labels::tolerant::or_default;
+use crate::labels::nulls::or_default;
 
 /// The spec of an `IPAddressPool` (`metallb.io/v1beta1`, 0.16.2; `serviceAllocation` is unknown to 0.13.5).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

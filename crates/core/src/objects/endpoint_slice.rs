@@ -4,7 +4,7 @@ use serde::Deserialize;
 use smol_str::SmolStr;
 
 use super::Metadata;
-use crate::labels::tolerant::or_default;
+use crate::labels::nulls::or_default;
 
 /// An `EndpointSlice` (`discovery.k8s.io/v1`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

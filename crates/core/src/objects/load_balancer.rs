@@ -4,7 +4,7 @@ use serde::Deserialize;
 use smol_str::SmolStr;
 
 use crate::labels::Labels;
-use crate::labels::tolerant::{self, or_default};
+use crate::labels::nulls::{self, or_default};
 
 /// The part of a Service of type `LoadBalancer` that its address depends on.
 ///
@@ -64,7 +64,7 @@ struct Whole {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Metadata {
-    #[serde(deserialize_with = "tolerant::strings")]
+    #[serde(deserialize_with = "nulls::strings")]
     annotations: Labels,
 }
 

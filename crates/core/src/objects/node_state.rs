@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use smol_str::SmolStr;
 
-use crate::labels::tolerant::or_default;
+use crate::labels::nulls::or_default;
 
 /// The part of a Node that announcing depends on. Heartbeats change none of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
