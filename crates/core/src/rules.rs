@@ -59,7 +59,7 @@ pub fn validate(change: &Change, snapshot: &Snapshot) -> Verdict {
                 external_traffic_policy::check(change, service, snapshot, &mut verdict);
             }
             Object::L2Advertisement(new) => {
-                announcement_placement::check(change, new, snapshot, &mut verdict)
+                announcement_placement::check(change, new, snapshot, &mut verdict);
             }
         }
     }

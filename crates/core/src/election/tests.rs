@@ -459,7 +459,7 @@ fn a_configuration_is_refused_as_metallb_refuses_it() {
             vec![layer2("more", json!({"ipAddressPools": ["a", "a"]}))],
             V0_15_2,
             Some(
-                "L2Advertisement `more`: spec.ipAddressPools[1]: the same pool stands twice: MetalLB refuses duplicates, so remove one",
+                "L2Advertisement `more`: spec.ipAddressPools[1]: duplicate pool: remove one, because MetalLB rejects duplicates",
             ),
         ),
         (vec![layer2("more", json!({"serviceSelectors": [broken]}))], V0_15_2, None),
