@@ -42,7 +42,7 @@ impl Webhook {
     /// No verdict: the API server tries again, and as long as it gets none, its failure policy decides.
     fn unanswered(&self, reason: Unanswered, sentence: &str) -> Reply {
         self.metrics.unanswered(reason);
-        Reply::not_now(sentence)
+        Reply::unavailable(sentence)
     }
 
     fn answer(&self, phase: Phase, body: &[u8], start: Instant) -> Reply {
@@ -66,7 +66,7 @@ impl Webhook {
             }
             Outcome::Malformed(error) => {
                 self.metrics.unanswered(Unanswered::Malformed);
-                Reply::sentence(StatusCode::BAD_REQUEST, error.to_string())
+                Reply::text(StatusCode::BAD_REQUEST, error.to_string())
             }
             Outcome::Unknown(request) => {
                 tracing::info!(

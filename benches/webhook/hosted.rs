@@ -11,7 +11,7 @@ use std::sync::Arc;
 use lockstep::admission::{Body, Outcome, review};
 use lockstep::audit::{DecisionLog, Hash, RotatingFile, Rotation};
 use lockstep::certs::self_made::self_made;
-use lockstep::server::{Admin, Call, Config, Handler, Limits, Metrics, Reply, Shutdown};
+use lockstep::server::{Admin, Call, Handler, Limits, Reply, Server, ServerMetrics, Shutdown};
 use lockstep::snapshot::{Inventory, Snapshot};
 use lockstep::webhook::{self, Decisions, Webhook};
 use serde::Deserialize;
@@ -97,15 +97,15 @@ pub fn serve(handler: Arc<dyn Handler>) -> ExitCode {
         let made = self_made(&[]).expect("a certificate");
         let (_tls, tls) = watch::channel(made.pair.config);
         let localhost = "127.0.0.1:0".parse().expect("an address");
-        let config = Config {
+        let server = Server {
             listen: localhost,
             tls,
             handler,
             admin: Admin { listen: localhost, ready: Box::new(|| Ok(())), metrics: Box::new(String::new) },
             limits: Limits::default(),
-            metrics: Metrics::default(),
+            metrics: ServerMetrics::default(),
         };
-        let bound = config.bind().await.expect("free ports");
+        let bound = server.bind().await.expect("free ports");
         // The one line that the caller reads, in the form of the product's log.
         eprintln!("{}", serde_json::json!({"message": "serving", "webhook": bound.local_addr().to_string(), "ca": made.ca_pem}));
         bound.run(Shutdown::default()).await.expect("a server that goes on");

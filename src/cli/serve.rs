@@ -23,7 +23,7 @@ use super::{Exit, duration};
 use crate::audit::DecisionLog;
 use crate::cluster::{self, MIN_STALE_AFTER, STALE_AFTER, StatusInputs, watch_webhook_configurations};
 use crate::error::chain;
-use crate::server::{Admin, Bound, Config, Limits, Metrics};
+use crate::server::{Admin, BoundServer, Limits, Server, ServerMetrics};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Log, LogFormat};
 use crate::webhook::{self, Webhook};
@@ -200,11 +200,11 @@ async fn bind(
     drain: Duration,
     served: Served,
     mut registry: Registry,
-) -> Result<Bound, Failure> {
+) -> Result<BoundServer, Failure> {
     let Served { tls, pair, webhook, snapshots } = served;
-    let server_metrics = Metrics::default();
+    let server_metrics = ServerMetrics::default();
     server_metrics.register(&mut registry);
-    let config = Config {
+    let server = Server {
         listen: ports.listen,
         tls,
         handler: Arc::new(webhook),
@@ -216,7 +216,7 @@ async fn bind(
         limits: Limits { drain, ..Limits::default() },
         metrics: server_metrics,
     };
-    Ok(config.bind().await?)
+    Ok(server.bind().await?)
 }
 
 fn readiness(

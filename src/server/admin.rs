@@ -19,34 +19,42 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tower::Service;
 use tracing::debug;
 
-use super::accept::Accepted;
-use super::answer::TEXT;
-use super::connection::{Activity, Patience, drive};
-use super::stage::{Follow, Stage};
+use super::connections::{Accepted, Activity, IdleTimeouts, drive};
+use super::handler::ContentType;
+use super::lifecycle::{Stage, StageReceiver};
 
-/// Open connections: two probes and a few scrapers, each with one at a time.
+/// The limit on open connections: two probes and a few scrapers have one each at a time.
 pub(super) const CONNECTIONS: usize = 64;
 
-/// For a request's head, and between two requests. Kubelet's probes use a connection once, and a scraper's
-/// GET on a closed connection is repeated by Go, so there is no reason to keep idle ones.
+/// Time for the head of a request, and between two requests. The kubelet uses a connection once, and Go retries a GET on a
+/// closed connection, so idle connections need not be kept.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// The least that hyper takes; there is no body to read.
+/// The smallest buffer that hyper takes. These requests have no body.
 const HEADER_BYTES: usize = 8 << 10;
 
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// What the admin port answers with.
+/// The admin port, and what it serves.
 pub struct Admin {
-    /// Where to listen. Port 0 takes a free one.
+    /// The address to listen on. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Whether calls can be answered rightly, and if not, why not, as a sentence for `/readyz`.
+    /// Whether reviews can be answered. The error is the sentence that [`Admin::READYZ`] answers with status 503.
     ///
-    /// It is asked at every probe. While the server drains, the answer is "no" without asking.
+    /// Called once per probe. A draining server is not ready, whatever this says.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
-    /// The text of `/metrics`, in the `OpenMetrics` format.
+    /// The text of [`Admin::METRICS`], in the `OpenMetrics` format.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+impl Admin {
+    /// The path of the liveness probe.
+    pub const LIVEZ: &str = "/livez";
+    /// The path of the readiness probe.
+    pub const READYZ: &str = "/readyz";
+    /// The path of the metrics.
+    pub const METRICS: &str = "/metrics";
 }
 
 impl fmt::Debug for Admin {
@@ -55,34 +63,34 @@ impl fmt::Debug for Admin {
     }
 }
 
-/// What every connection of the admin port shares.
+/// Serves the admin port.
 #[derive(Debug)]
 pub(super) struct AdminService {
     router: Router,
-    stage: Follow,
+    stage: StageReceiver,
 }
 
-/// What is asked of the admin port.
+/// The state that the endpoints read.
 struct AdminState {
     admin: Admin,
-    webhook: Follow,
+    https: StageReceiver,
 }
 
 impl AdminService {
-    /// `webhook` is the stage that readiness speaks of; `stage` is the admin port's own.
-    pub(super) fn new(admin: Admin, webhook: Follow, stage: Follow) -> Self {
+    /// Readiness follows `https`, the stage of the HTTPS port. `stage` is the admin port's own.
+    pub(super) fn new(admin: Admin, https: StageReceiver, stage: StageReceiver) -> Self {
         let router = Router::new()
-            .route("/livez", get(livez))
-            .route("/readyz", get(readyz))
-            .route("/metrics", get(metrics))
-            .with_state(Arc::new(AdminState { admin, webhook }));
+            .route(Admin::LIVEZ, get(livez))
+            .route(Admin::READYZ, get(readyz))
+            .route(Admin::METRICS, get(metrics))
+            .with_state(Arc::new(AdminState { admin, https }));
         Self { router, stage }
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection until it ends.
     pub(super) async fn serve(self: Arc<Self>, accepted: Accepted) {
-        let Accepted { stream, peer, place: _place } = accepted;
-        let activity = Activity::new(Patience { first_request: IDLE, idle: IDLE });
+        let Accepted { stream, peer, permit: _permit } = accepted;
+        let activity = Activity::new(IdleTimeouts { first_request: IDLE, between_requests: IDLE });
         let service = service_fn(|request: Request<Incoming>| {
             activity.request();
             self.router.clone().call(request)
@@ -93,17 +101,17 @@ impl AdminService {
         let stage = self.stage.clone();
         let outcome = drive(connection, http1::Connection::graceful_shutdown, &activity, stage).await;
         if let Err(error) = outcome {
-            debug!(%peer, %error, "admin connection ended early");
+            debug!(%peer, %error, "admin connection failed");
         }
     }
 }
 
 async fn livez() -> impl IntoResponse {
-    ([(CONTENT_TYPE, TEXT)], "ok")
+    ([(CONTENT_TYPE, ContentType::Text.header())], "ok")
 }
 
 async fn readyz(State(state): State<Arc<AdminState>>) -> impl IntoResponse {
-    let ready = if state.webhook.has_reached(Stage::Draining) {
+    let ready = if state.https.has_reached(Stage::Draining) {
         Err("the server is draining".to_owned())
     } else {
         (state.admin.ready)()
@@ -112,7 +120,7 @@ async fn readyz(State(state): State<Arc<AdminState>>) -> impl IntoResponse {
         Ok(()) => (StatusCode::OK, "ok".to_owned()),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
     };
-    (status, [(CONTENT_TYPE, TEXT)], text)
+    (status, [(CONTENT_TYPE, ContentType::Text.header())], text)
 }
 
 async fn metrics(State(state): State<Arc<AdminState>>) -> impl IntoResponse {

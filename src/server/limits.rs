@@ -1,52 +1,50 @@
-//! How much of everything the server takes on, and why so much.
+//! The limits of the HTTPS port, and the reason for each default.
 
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-/// How much the server takes on. [`Limits::default`] is derived, number by number, from what the API server
-/// and Go's HTTP client are known to do.
+/// The limits of the HTTPS port. The defaults follow from the behavior of the API server and of Go's HTTP client.
 ///
-/// Together they bound the memory that strangers can make the server hold: a buffer of `header_bytes` per
-/// connection, `buffered_bytes` of bodies, and for HTTP/2 one frame per review. What they cannot do is keep
-/// strangers from taking the connections themselves; that is a network policy's task.
+/// Together they bound the memory that clients can make the server hold: a buffer of `header_bytes` per connection, up to
+/// twice `buffered_bytes` for bodies, and one frame per HTTP/2 request. They do not keep others from taking the
+/// connections: that takes a network policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections; further ones wait in the kernel's queue. Default 1024: over HTTP/1.1 each call of
-    /// the API server has a connection of its own, 25 idle ones are kept per API server, and 1024 calls are
-    /// some 50 ms of work for two cores.
+    /// Open connections. Further ones wait in the kernel's queue. Default 1024: over HTTP/1.1 the API server uses one
+    /// connection per call and keeps 25 idle ones, and 1024 calls are about 50 ms of work for two cores.
     pub connections: usize,
-    /// Time for a TLS handshake. Default 10 s, after which Go's own side gives up.
+    /// Time for a TLS handshake. Default 10s, after which Go's client gives up, too.
     pub handshake: Duration,
-    /// How long a new connection may be without a first complete request head. Default 120 s, and no less
-    /// than `idle` wherever the API server calls: Go dials ahead, so that its pool holds connections that
-    /// never carried a request. One of them closed at the moment it is taken for a POST is a failed call,
-    /// which Go does not repeat.
+    /// Time from the start of a connection to its first complete request head. Default 120s, and at least `idle`: Go opens
+    /// connections ahead, so its pool holds connections that never carried a request. If the server closes one of them
+    /// just as Go takes it for a POST, the call fails, because Go does not retry it.
     pub first_request: Duration,
-    /// How long a connection may be idle, or take for one request head after the first; both at once,
-    /// because hyper cannot tell them apart. Default 120 s: the API server closes idle connections after 90 s,
-    /// and must be the one who does it, for the reason given at `first_request`.
+    /// Time that a connection may be idle, and time for each request head after the first: hyper cannot tell them apart.
+    /// Default 120s: the API server closes idle connections after 90s and has to be the one that closes, for the reason
+    /// given at `first_request`.
     pub idle: Duration,
-    /// Time for a request body to arrive. Default 10 s, the webhook timeout that the API server assumes; it
-    /// sends the body at once.
+    /// Time for a request body to arrive. Default 10s, the API server's default webhook timeout. The API server sends the
+    /// body at once.
     pub body: Duration,
-    /// Size of one body. Default 8 MiB: a review holds an object and its old version, of up to 3 MiB each.
+    /// Bytes of one request body. Default 8 MiB: a review holds an object and its old version, up to 3 MiB each. The
+    /// rest of a rejected body is discarded up to twice this size, so that its sender can read the response.
     pub body_bytes: usize,
-    /// Bytes of bodies held at once, over all requests, counted as they arrive. Default 64 MiB: eight of the
-    /// largest reviews, or 3,800 of an ordinary one of 17 KB.
+    /// Bytes that all request bodies together may hold, counted as they arrive. Default 64 MiB: eight of the largest
+    /// reviews, or 3,800 ordinary ones of 17 KB.
     pub buffered_bytes: usize,
-    /// Reviews under way at once, from the head of the request to the answer. Default 1024, as many as
-    /// connections: it is for HTTP/2, where one connection carries 256 requests.
+    /// Reviews in flight, from the head of the request to the response. Default 1024, like `connections`. It limits HTTP/2,
+    /// where one connection carries up to 256 requests.
     pub reviews: usize,
-    /// Size of a request's head, and of the buffer that a connection reads into. Default 64 KiB; the API
-    /// server's heads have less than 1 KB. At least 8 KiB.
+    /// Bytes of a request head, and of the buffer that a connection reads into. Default 64 KiB, at least 8 KiB. The API
+    /// server's heads have less than 1 KB.
     pub header_bytes: usize,
-    /// How long everything is still served after the end was asked for. Default 10 s: that long the
-    /// endpoints of a pod that is no longer ready may keep being called.
+    /// Time for which a stopping server still serves. Default 10s: the endpoints of a pod that is no longer ready may be
+    /// called for that long.
     pub drain: Duration,
-    /// How long, after that, open requests may take before their connections are cut. Default 5 s; drain and
-    /// grace together have to end before the pod's `terminationGracePeriodSeconds`, by default 30 s.
+    /// Time that open requests have after `drain`, before their connections are closed. Default 5s. Both together have to
+    /// end before the pod's `terminationGracePeriodSeconds`, by default 30s.
     pub grace: Duration,
 }
 
@@ -68,32 +66,32 @@ impl Default for Limits {
     }
 }
 
-/// Limits that no server can keep.
+/// A limit that cannot be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LimitsError {
-    /// Nothing could ever be served.
+    /// The limit is too small to serve anything.
     #[error("the limit `{limit}` is `{value}`; it must be at least {least}")]
     TooSmall {
         /// The field of [`Limits`].
         limit: &'static str,
-        /// What it was set to.
+        /// The configured value.
         value: usize,
-        /// What it may be set to.
+        /// The smallest valid value.
         least: usize,
     },
-    /// More than can be counted.
+    /// The limit is larger than can be counted.
     #[error("the limit `{limit}` is `{value}`; it must be at most {most}")]
     TooLarge {
         /// The field of [`Limits`].
         limit: &'static str,
-        /// What it was set to.
+        /// The configured value.
         value: usize,
-        /// What it may be set to.
+        /// The largest valid value.
         most: usize,
     },
-    /// Everything would time out at once.
-    #[error("the limit `{limit}` is no time at all; set it to a second or more")]
-    NoTime {
+    /// The time is zero, so that everything would time out at once.
+    #[error("the limit `{limit}` is `0s`; it must be longer")]
+    ZeroTime {
         /// The field of [`Limits`].
         limit: &'static str,
     },
@@ -107,13 +105,13 @@ impl Limits {
         within("connections", self.connections, 1, Semaphore::MAX_PERMITS)?;
         within("reviews", self.reviews, 1, Semaphore::MAX_PERMITS)?;
         within("body_bytes", self.body_bytes, 1, usize::MAX)?;
-        // A body that the budget can never hold would be asked to come back for ever.
-        within("buffered_bytes", self.buffered_bytes, self.body_bytes, usize::MAX)?;
+        // A body that could never be held would get `503` and be retried for ever.
+        within("buffered_bytes", self.buffered_bytes, self.body_bytes, Semaphore::MAX_PERMITS)?;
         within("header_bytes", self.header_bytes, LEAST_HEADER_BYTES, usize::MAX)?;
-        some_time("handshake", self.handshake)?;
-        some_time("first_request", self.first_request)?;
-        some_time("idle", self.idle)?;
-        some_time("body", self.body)
+        not_zero("handshake", self.handshake)?;
+        not_zero("first_request", self.first_request)?;
+        not_zero("idle", self.idle)?;
+        not_zero("body", self.body)
     }
 }
 
@@ -127,8 +125,8 @@ fn within(limit: &'static str, value: usize, least: usize, most: usize) -> Resul
     Ok(())
 }
 
-fn some_time(limit: &'static str, value: Duration) -> Result<(), LimitsError> {
-    if value.is_zero() { Err(LimitsError::NoTime { limit }) } else { Ok(()) }
+fn not_zero(limit: &'static str, value: Duration) -> Result<(), LimitsError> {
+    if value.is_zero() { Err(LimitsError::ZeroTime { limit }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -136,29 +134,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_can_be_kept() {
+    fn the_defaults_are_valid() {
         assert_eq!(Limits::default().check(), Ok(()));
     }
 
     #[test]
-    fn the_api_server_is_the_first_to_close_a_connection() {
+    fn the_api_server_closes_idle_connections_first() {
         let gos_idle_timeout = Duration::from_secs(90);
         let limits = Limits::default();
         assert!(limits.idle > gos_idle_timeout && limits.first_request > gos_idle_timeout);
     }
 
     #[test]
-    fn a_limit_that_serves_nobody_is_named() {
+    fn an_invalid_limit_is_named() {
         let limits = Limits { connections: 0, ..Limits::default() };
         let error = limits.check().unwrap_err();
         assert_eq!(error.to_string(), "the limit `connections` is `0`; it must be at least 1");
         let limits = Limits { idle: Duration::ZERO, ..Limits::default() };
         let error = limits.check().unwrap_err();
-        assert_eq!(error.to_string(), "the limit `idle` is no time at all; set it to a second or more");
+        assert_eq!(error.to_string(), "the limit `idle` is `0s`; it must be longer");
     }
 
     #[test]
-    fn the_largest_body_must_fit_into_the_budget() {
+    fn the_largest_body_fits_into_the_bytes_of_all_bodies() {
         let limits = Limits { body_bytes: 100, buffered_bytes: 99, ..Limits::default() };
         assert!(matches!(limits.check(), Err(LimitsError::TooSmall { limit: "buffered_bytes", .. })));
     }

@@ -1,4 +1,4 @@
-//! What the server counts.
+//! Metrics of the server.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 
-/// What the server counts. Clones count together.
+/// Metrics of the server. Clones share their values.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct ServerMetrics {
     connections: Counter,
     connections_open: Gauge,
     handshakes_failed: Family<HandshakeLabels, Counter>,
     requests_in_flight: Gauge,
-    requests_refused: Family<RefusalLabels, Counter>,
+    requests_refused: Family<RejectionLabels, Counter>,
     panics: Counter,
 }
 
@@ -26,14 +26,23 @@ pub struct Metrics {
 pub(super) enum HandshakeFailure {
     /// The client did not finish in time.
     Timeout,
-    /// The client went away.
+    /// The client closed the connection.
     Disconnect,
-    /// The client refused, most often because it does not trust the certificate.
+    /// The client sent an alert, most often because it does not trust the server's certificate.
     Alert,
-    /// The client does not speak TLS, or none that is served.
+    /// The client speaks no TLS, or no version or protocol that is served.
     Protocol,
-    /// The client must show a certificate, and has shown none or a wrong one.
+    /// The client has to present a certificate, and presented none or a wrong one.
     Caller,
+}
+
+impl HandshakeFailure {
+    const ALL: [Self; 5] = [Self::Timeout, Self::Disconnect, Self::Alert, Self::Protocol, Self::Caller];
+
+    /// Whether the server has sent an alert that says what is wrong.
+    pub(super) const fn sends_alert(self) -> bool {
+        matches!(self, Self::Protocol | Self::Caller)
+    }
 }
 
 impl EncodeLabelValue for HandshakeFailure {
@@ -55,11 +64,11 @@ struct HandshakeLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusalLabels {
-    reason: Refusal,
+struct RejectionLabels {
+    reason: Rejection,
 }
 
-impl Default for Metrics {
+impl Default for ServerMetrics {
     fn default() -> Self {
         let metrics = Self {
             connections: Counter::default(),
@@ -74,27 +83,27 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
-    /// Registers everything; the names carry no prefix of their own.
+impl ServerMetrics {
+    /// Registers every metric. The names carry no prefix of their own.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("connections", "Connections accepted", self.connections.clone());
-        registry.register("connections_open", "Connections open now", self.connections_open.clone());
+        registry.register("connections", "HTTPS connections accepted", self.connections.clone());
+        registry.register("connections_open", "HTTPS connections open now", self.connections_open.clone());
         registry.register(
             "tls_handshakes_failed",
-            "TLS handshakes that failed, by reason; alert: the client refused, most often the certificate; caller: the client's own was refused",
+            "Failed TLS handshakes by reason; alert: the client rejected the server's certificate, as a rule; caller: the server rejected the client's certificate",
             self.handshakes_failed.clone(),
         );
         registry.register(
             "requests_in_flight",
-            "Requests between their head and their answer",
+            "HTTPS requests received and not answered yet",
             self.requests_in_flight.clone(),
         );
         registry.register(
             "requests_refused",
-            "Requests answered by the server itself, by reason; busy and memory: shed because of load",
+            "HTTPS requests rejected before a review, by reason; busy and memory: rejected because of load",
             self.requests_refused.clone(),
         );
-        registry.register("handler_panics", "Reviews that failed on a defect", self.panics.clone());
+        registry.register("handler_panics", "Reviews that failed on a bug in lockstep", self.panics.clone());
     }
 
     pub(super) fn connection(&self) -> Held<'_> {
@@ -110,27 +119,26 @@ impl Metrics {
         self.handshakes_failed.get_or_create(&HandshakeLabels { reason }).inc();
     }
 
-    pub(super) fn refused(&self, reason: Refusal) {
-        self.requests_refused.get_or_create(&RefusalLabels { reason }).inc();
+    pub(super) fn rejected(&self, reason: Rejection) {
+        self.requests_refused.get_or_create(&RejectionLabels { reason }).inc();
     }
 
     pub(super) fn panicked(&self) {
         self.panics.inc();
     }
 
-    /// A series that appears with its first event has no rate at that event.
+    /// Creates every series. A series that first appears with its first event has no rate at that event.
     fn start_at_zero(&self) {
-        use HandshakeFailure::{Alert, Caller, Disconnect, Protocol, Timeout};
-        for reason in [Timeout, Disconnect, Alert, Protocol, Caller] {
+        for reason in HandshakeFailure::ALL {
             drop(self.handshakes_failed.get_or_create(&HandshakeLabels { reason }));
         }
-        for reason in Refusal::ALL {
-            drop(self.requests_refused.get_or_create(&RefusalLabels { reason }));
+        for reason in Rejection::ALL {
+            drop(self.requests_refused.get_or_create(&RejectionLabels { reason }));
         }
     }
 }
 
-/// One more on a gauge, until it is dropped.
+/// Counts one more on a gauge until it is dropped.
 #[derive(Debug)]
 pub(super) struct Held<'a>(&'a Gauge);
 

@@ -1,108 +1,102 @@
-//! From a request to the handler and back.
+//! One review: from an HTTP request to the handler, and back.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Version};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Request, Response, Version};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
 use super::body::{Payload, discard};
-use super::budget::Budget;
-use super::call::{Call, Handler, Reply};
+use super::handler::{Call, Handler, Reply};
 use super::limits::Limits;
-use super::metrics::Metrics;
-use super::refusal::Refusal;
+use super::metrics::ServerMetrics;
+use super::rejection::Rejection;
 use crate::change::Phase;
 
-/// Takes requests, and decides which of them the handler gets to see.
-struct Reviews {
+/// Serves reviews, and decides which requests the handler sees.
+pub(super) struct Reviews {
     handler: Arc<dyn Handler>,
+    /// One permit per review in flight.
     slots: Semaphore,
-    memory: Budget,
+    /// One permit per byte of a request body.
+    memory: Semaphore,
     limits: Limits,
-    metrics: Metrics,
-}
-
-/// The webhook's routes.
-pub(super) fn router(handler: Arc<dyn Handler>, limits: &Limits, metrics: &Metrics) -> Router {
-    let reviews = Reviews {
-        handler,
-        slots: Semaphore::new(limits.reviews),
-        memory: Budget::new(limits.buffered_bytes),
-        limits: limits.clone(),
-        metrics: metrics.clone(),
-    };
-    Router::new()
-        .route(Phase::Mutate.path(), post(mutate))
-        .route(Phase::Validate.path(), post(validate))
-        .method_not_allowed_fallback(method)
-        .fallback(not_found)
-        .with_state(Arc::new(reviews))
-}
-
-async fn mutate(State(reviews): State<Arc<Reviews>>, request: Request) -> Response {
-    reviews.answer(Phase::Mutate, request).await
-}
-
-async fn validate(State(reviews): State<Arc<Reviews>>, request: Request) -> Response {
-    reviews.answer(Phase::Validate, request).await
-}
-
-async fn method(State(reviews): State<Arc<Reviews>>, request: Request) -> Response {
-    reviews.refuse(Refusal::Method, request.version(), request.into_body()).await
-}
-
-async fn not_found(State(reviews): State<Arc<Reviews>>, request: Request) -> Response {
-    reviews.refuse(Refusal::NotFound, request.version(), request.into_body()).await
+    metrics: ServerMetrics,
 }
 
 impl Reviews {
-    async fn answer(&self, phase: Phase, request: Request) -> Response {
-        // The head is dropped here: while a body is slow, only the body is held.
+    pub(super) fn new(handler: Arc<dyn Handler>, limits: Limits, metrics: ServerMetrics) -> Self {
+        let (slots, memory) = (Semaphore::new(limits.reviews), Semaphore::new(limits.buffered_bytes));
+        Self { handler, slots, memory, limits, metrics }
+    }
+
+    /// Answers one request.
+    pub(super) async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
-        let (version, is_json) = (head.version, is_json(&head.headers));
+        let (version, endpoint) = (head.version, endpoint(&head));
+        // While a slow body arrives, only the body takes memory.
         drop(head);
-        let outcome = if is_json { self.review(phase, &mut body).await } else { Err(Refusal::MediaType) };
+        // Held until the response, so that a rejected body is discarded inside the slot. A request that finds no slot is
+        // discarded without one: HTTP/1.1 has one request per connection, and connections are limited.
+        let slot = self.slots.try_acquire();
+        let outcome = match endpoint {
+            Ok(_) if slot.is_err() => Err(Rejection::Busy),
+            Ok(phase) => self.review(phase, &mut body).await,
+            Err(rejection) => Err(rejection),
+        };
         match outcome {
             Ok(reply) => reply.into_response(),
-            Err(refusal) => self.refuse(refusal, version, body).await,
+            Err(rejection) => self.reject(rejection, version, body).await,
         }
     }
 
-    async fn review(&self, phase: Phase, body: &mut Body) -> Result<Reply, Refusal> {
-        let _slot = self.slots.try_acquire().map_err(|_| Refusal::Busy)?;
+    async fn review(&self, phase: Phase, body: &mut Incoming) -> Result<Reply, Rejection> {
         let read = Payload::read(body, self.limits.body_bytes, &self.memory);
-        let payload = timeout(self.limits.body, read).await.map_err(|_| Refusal::BodyTooSlow)??;
-        self.call(Call { phase, body: payload.as_slice() })
-    }
-
-    fn call(&self, call: Call<'_>) -> Result<Reply, Refusal> {
-        // Unwind safety: the handler answers each call by itself, and this type keeps nothing of it.
+        let payload = timeout(self.limits.body, read).await.map_err(|_| Rejection::BodyTooSlow)??;
+        let call = Call { phase, body: &payload.bytes };
+        // Unwind safety: the handler answers each call by itself, and nothing of a failed call is kept here.
         catch_unwind(AssertUnwindSafe(|| self.handler.handle(call))).map_err(|panic| {
             self.metrics.panicked();
-            error!(path = call.phase.path(), panic = words(panic.as_ref()), "handler panicked");
-            Refusal::Panic
+            error!(path = phase.path(), panic = panic_message(panic.as_ref()), "handler panicked");
+            Rejection::Panic
         })
     }
 
-    async fn refuse(&self, refusal: Refusal, version: Version, mut body: Body) -> Response {
-        self.metrics.refused(refusal);
-        debug!(reason = ?refusal, "request refused");
-        // HTTP/2 ends a request without the connection, and holds too many of them to be patient.
-        if version < Version::HTTP_2 && refusal.leaves_body() {
-            // Whether it came to its end or not, the answer is due.
-            let _ = timeout(self.limits.body, discard(&mut body)).await;
+    async fn reject(
+        &self,
+        rejection: Rejection,
+        version: Version,
+        mut body: Incoming,
+    ) -> Response<Full<Bytes>> {
+        self.metrics.rejected(rejection);
+        debug!(reason = ?rejection, "rejected request");
+        // HTTP/2 ends one request without ending the connection, so there is nothing to discard.
+        if version < Version::HTTP_2 && rejection.leaves_body() {
+            let most = self.limits.body_bytes.saturating_mul(2);
+            // The response is due whether or not the body came to its end.
+            let _ = timeout(self.limits.body, discard(&mut body, most)).await;
         }
-        refusal.answer(&self.limits)
+        rejection.into_response(&self.limits)
+    }
+}
+
+/// The phase whose endpoint was called, if the request is one that an endpoint takes.
+fn endpoint(head: &Parts) -> Result<Phase, Rejection> {
+    let mut phases = Phase::ALL.into_iter();
+    let phase = phases.find(|phase| phase.path() == head.uri.path()).ok_or(Rejection::NotFound)?;
+    if head.method != Method::POST {
+        Err(Rejection::Method)
+    } else if !is_json(&head.headers) {
+        Err(Rejection::MediaType)
+    } else {
+        Ok(phase)
     }
 }
 
@@ -114,19 +108,18 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// What a panic said, if it was a text.
-fn words(panic: &(dyn Any + Send)) -> &str {
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
-    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("not a text")
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the panic carries no message")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
+    use hyper::header::HeaderValue;
 
     #[test]
-    fn json_is_known_by_its_essence() {
+    fn json_is_recognized_with_and_without_parameters() {
         for (value, expected) in [
             ("application/json", true),
             ("Application/JSON; charset=utf-8", true),

@@ -68,7 +68,7 @@ async fn sigterm_lets_a_review_under_way_finish_and_ends_with_success() {
     wait::until(&serve.admin, "/metrics", under_way).await;
 
     serve.signal("TERM");
-    serve.event("draining; calls are still served").await;
+    serve.event("draining: not ready, still serving").await;
     stream.write_all(rest.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

@@ -11,10 +11,10 @@ use tokio::process::Command;
 use lockstep_test_support::reviews::{connect, gateway_pod, seed, serve};
 use lockstep_test_support::serve::Serve;
 
-/// What the server says of a request that it turns down by itself, if it says anything.
-const DEBUG: &str = "request refused";
+/// The event of a request that the server rejects by itself.
+const DEBUG: &str = "rejected request";
 
-/// Has a request refused, and then a review denied, which is logged at every level that is configured here.
+/// Has a request rejected, and then a review denied, which is logged at every level that is configured here.
 async fn ask(serve: &mut Serve) {
     let mut connection = connect(serve).await;
     assert_eq!(connection.post("/nowhere", "{}").await.status, StatusCode::NOT_FOUND);

@@ -4,18 +4,47 @@ use std::time::Duration;
 
 use lockstep::server::Limits;
 
-use super::client::request;
+use super::client::{request, soon};
 use super::rig::{Rig, limits};
 
 const MIB: usize = 1 << 20;
 
 #[tokio::test]
-async fn an_announced_body_over_the_cap_is_refused() {
+async fn an_announced_body_over_the_limit_is_rejected() {
     let rig = Rig::start(limits()).await;
-    let answer = rig.post("/mutate", &"x".repeat(20 * MIB)).await;
+    let answer = rig.post("/mutate", &"x".repeat(16 * MIB)).await;
     assert_eq!(answer.status, 413);
-    assert_eq!(answer.body, "the request body has more than 8388608 bytes, the most that is read");
+    assert_eq!(answer.body, "the request body is larger than the limit of 8388608 bytes");
     assert!(answer.closes());
+    assert_eq!(rig.post("/mutate", "x").await.status, 200);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_rejected_body_is_discarded_up_to_the_limit_and_no_further() {
+    let limits = Limits { body_bytes: MIB, body: Duration::from_secs(3600), ..limits() };
+    let rig = Rig::start(limits).await;
+    let mut client = rig.connect().await;
+    let whole = request("/nowhere", &"x".repeat(64 * MIB));
+    let sent = soon(async { client.send(&whole[..whole.len() - 1]).await }).await;
+    // The server closed the connection although the body had not ended and its deadline was far away.
+    assert!(sent.is_err() || client.answer().await.is_ok_and(|answer| answer.status == 404));
+    client.end().await;
+    rig.shows("requests_in_flight 0").await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_rejected_body_is_discarded_inside_its_slot() {
+    let limits = Limits { reviews: 1, body: Duration::from_secs(3600), ..limits() };
+    let rig = Rig::start(limits).await;
+    let mut slow = rig.connect().await;
+    let whole = request("/nowhere", "never");
+    slow.send(whole.trim_end_matches("never")).await.unwrap();
+    rig.shows("requests_refused_total{reason=\"not_found\"} 1").await;
+    assert_eq!(rig.post("/mutate", "x").await.status, 503);
+    slow.send("never").await.unwrap();
+    assert_eq!(slow.answer().await.unwrap().status, 404);
     assert_eq!(rig.post("/mutate", "x").await.status, 200);
     rig.stop().await;
 }
@@ -101,7 +130,7 @@ async fn bodies_of_many_share_one_budget() {
             break answer;
         }
     };
-    assert_eq!(refused.body, "too many request bodies are under way; call again in a second");
+    assert_eq!(refused.body, "too many bytes of request bodies are in flight; retry after 1s");
     assert_eq!((refused.header("retry-after"), refused.closes()), (Some("1"), true));
     rig.shows("requests_refused_total{reason=\"memory\"} 1").await;
 

@@ -1,27 +1,37 @@
 //! Mutual TLS: who is let in, and who is turned away in the handshake.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use lockstep::certs;
 use lockstep::certs::callers::{Callers, Gate};
 use lockstep::certs::self_made::self_made;
+use lockstep_test_support::busy::BusyThreads;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::client::{Answer, Client, Trust, handshake, soon};
+use super::client::{Answer, Client, Trust, handshake, request, soon};
 use super::rig::{Rig, limits};
 
 const INTERVAL: Duration = Duration::from_millis(20);
+
+/// The calls of a rejected caller: whether an alert is lost is a matter of timing.
+const TRIES: usize = 200;
+
+/// The size of an ordinary review.
+const REVIEW_BYTES: usize = 17 << 10;
 
 /// A CA that signs callers' certificates.
 struct ClientCa(CertifiedIssuer<'static, KeyPair>);
@@ -90,6 +100,15 @@ impl Gated {
         versions: &[&'static SupportedProtocolVersion],
         identity: Option<&Identity>,
     ) -> io::Result<Answer> {
+        self.post_over(versions, identity, "x").await
+    }
+
+    async fn post_over(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        identity: Option<&Identity>,
+        body: &str,
+    ) -> io::Result<Answer> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
@@ -103,7 +122,26 @@ impl Gated {
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut client = Client::over(handshake(self.rig.address, config).await?);
-        client.post("/mutate", "x").await
+        // Two writes, as Go does it: after a reset, the second one fails.
+        let request = request("/mutate", body);
+        let (head, body) = request.split_at(request.len() - body.len());
+        client.send(head).await?;
+        client.send(body).await?;
+        client.answer().await
+    }
+
+    /// Calls often, over both versions of TLS in turn, and counts the errors by their text.
+    async fn errors(&self, identity: Option<&Identity>) -> BTreeMap<String, usize> {
+        let review = "x".repeat(REVIEW_BYTES);
+        let attempts = (0..TRIES).map(async |attempt| {
+            let version = if attempt % 2 == 0 { &TLS12 } else { &TLS13 };
+            self.post_over(&[version], identity, &review).await.unwrap_err().to_string()
+        });
+        let errors: Vec<String> = stream::iter(attempts).buffer_unordered(20).collect().await;
+        errors.into_iter().fold(BTreeMap::new(), |mut counts, error| {
+            *counts.entry(error).or_default() += 1;
+            counts
+        })
     }
 }
 
@@ -126,6 +164,23 @@ async fn only_a_certificate_of_the_ca_lets_a_caller_in() {
     // The refusals came before any request, not as answers to one.
     gated.rig.shows("tls_handshakes_failed_total{reason=\"caller\"} 5").await;
     gated.rig.shows("connections_total 7").await;
+    gated.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rejected_caller_reads_the_alert_on_every_try() {
+    let ca = ClientCa::new("ours");
+    let gated = Gated::start(&ca, &["kube-apiserver"]).await;
+    let nobody = ca.client("nobody", &[]);
+    let busy = BusyThreads::start();
+    let missing = gated.errors(None).await;
+    let wrong = gated.errors(Some(&nobody)).await;
+    drop(busy);
+    let calm = gated.errors(None).await;
+    let each = |alert: &str| BTreeMap::from([(format!("received fatal alert: {alert}"), TRIES)]);
+    assert_eq!(missing, each("CertificateRequired"));
+    assert_eq!(wrong, each("AccessDenied"));
+    assert_eq!(calm, each("CertificateRequired"));
     gated.rig.stop().await;
 }
 

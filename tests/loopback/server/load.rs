@@ -13,7 +13,7 @@ async fn a_review_over_the_cap_is_shed() {
 
     let shed = rig.post("/mutate", "x").await;
     assert_eq!((shed.status, shed.header("retry-after"), shed.closes()), (503, Some("1"), true));
-    assert_eq!(shed.body, "too many reviews are under way; call again in a second");
+    assert_eq!(shed.body, "too many reviews are in flight; retry after 1s");
     rig.shows("requests_refused_total{reason=\"busy\"} 1").await;
 
     rig.toy.let_go();
@@ -28,7 +28,7 @@ async fn a_panic_is_answered_and_the_connection_lives_on() {
     let mut client = rig.connect().await;
     let answer = client.post("/mutate", "panic").await.unwrap();
     assert_eq!(answer.status, 500);
-    assert_eq!(answer.body, "the review failed on a defect of the webhook; its log says where");
+    assert_eq!(answer.body, "the review failed on a bug in lockstep; its log has a line `handler panicked`");
     assert!(!answer.closes());
     assert_eq!(client.post("/mutate", "x").await.unwrap().body, "/mutate x");
     rig.shows("handler_panics_total 1").await;

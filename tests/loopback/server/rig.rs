@@ -8,7 +8,7 @@ use std::time::Duration;
 use lockstep::certs;
 use lockstep::certs::self_made::self_made;
 use lockstep::server::{
-    Admin, Call, Config, Handler, Limits, Metrics, Reply, RunError, Shutdown, StatusCode,
+    Admin, Call, Handler, Limits, Reply, RunError, Server, ServerMetrics, Shutdown, StatusCode,
 };
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
@@ -50,8 +50,8 @@ impl Handler for Toy {
                 Reply::json(b"waited".to_vec())
             }
             b"panic" => panic!("as the call asked"),
-            b"not now" => Reply::not_now("as the call asked"),
-            b"teapot" => Reply::sentence(StatusCode::IM_A_TEAPOT, "short and stout"),
+            b"unavailable" => Reply::unavailable("as the call asked"),
+            b"teapot" => Reply::text(StatusCode::IM_A_TEAPOT, "short and stout"),
             body => Reply::json([call.phase.path().as_bytes(), b" ", body].concat()),
         }
     }
@@ -89,7 +89,7 @@ impl Rig {
         trust: Trust,
         certs: &certs::Metrics,
     ) -> Self {
-        let metrics = Metrics::default();
+        let metrics = ServerMetrics::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         certs.register(&mut registry);
@@ -103,8 +103,8 @@ impl Rig {
             ready: Box::new(move || ready.borrow().clone()),
             metrics: Box::new(move || expose(&exposed)),
         };
-        let config = Config { listen, tls, handler: Arc::<Toy>::clone(&toy), admin, limits, metrics };
-        let bound = config.bind().await.unwrap();
+        let server = Server { listen, tls, handler: Arc::<Toy>::clone(&toy), admin, limits, metrics };
+        let bound = server.bind().await.unwrap();
         let (address, admin) = (bound.local_addr(), bound.admin_addr());
         let shutdown = Shutdown::default();
         let run = tokio::spawn(bound.run(shutdown.clone()));

@@ -36,7 +36,7 @@ fn the_labels_of_metrics_have_the_values_that_are_listed() {
     let page = page("docs/metrics.md");
     for (metric, source, before) in [
         ("lockstep_reviews_unanswered_total", "src/webhook/metrics.rs", "for Unanswered"),
-        ("lockstep_requests_refused_total", "src/server/refusal.rs", "fn label"),
+        ("lockstep_requests_refused_total", "src/server/rejection.rs", "fn label"),
         ("lockstep_tls_handshakes_failed_total", "src/server/metrics.rs", "for HandshakeFailure"),
     ] {
         let listed = spans(&meaning(&page, &["label", "values"], &format!("`reason` of `{metric}`")));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 pub mod account;
 pub mod api;
 pub mod balancer;
+pub mod busy;
 pub mod case;
 pub mod control_plane;
 pub mod decision_log;

@@ -1,39 +1,41 @@
-//! Requests that the server itself turns down.
+//! Requests that the server answers itself, without calling the handler.
 
 use std::fmt;
 
-use axum::http::header::CONNECTION;
-use axum::response::{IntoResponse, Response};
+use http_body_util::Full;
+use hyper::Response;
+use hyper::body::Bytes;
+use hyper::header::{ALLOW, CONNECTION, HeaderValue};
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
-use super::answer::CLOSE;
-use super::call::{Reply, StatusCode};
+use super::handler::{CLOSE, Reply, StatusCode};
 use super::limits::Limits;
+use crate::change::Phase;
 
-/// Why a request never got an answer of the handler.
+/// Why the server rejected a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Refusal {
-    /// More reviews are under way than there are slots.
+pub(super) enum Rejection {
+    /// As many reviews are in flight as the server takes at once.
     Busy,
-    /// All bodies together would hold more memory than they may.
+    /// All request bodies together would hold more bytes than they may.
     Memory,
     /// The body has more bytes than one body may have.
     BodyTooLarge,
     /// The body did not arrive in time.
     BodyTooSlow,
-    /// The body broke off.
+    /// The body ended early.
     BodyBroken,
-    /// It is not said to be JSON.
+    /// The content type is not JSON.
     MediaType,
-    /// Nothing is served at the path.
+    /// No endpoint has this path.
     NotFound,
-    /// The path is served, but by POST only.
+    /// The endpoint takes POST only.
     Method,
     /// The handler panicked.
     Panic,
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) const ALL: [Self; 9] = [
         Self::Busy,
         Self::Memory,
@@ -46,20 +48,28 @@ impl Refusal {
         Self::Panic,
     ];
 
-    /// The answer. The API server shows its sentence to the user.
-    pub(super) fn answer(self, limits: &Limits) -> Response {
+    /// The response. The API server shows its text to the user.
+    pub(super) fn into_response(self, limits: &Limits) -> Response<Full<Bytes>> {
+        let text = self.text(limits);
         let reply = match self {
-            Self::Busy | Self::Memory => Reply::not_now(self.sentence(limits)),
-            refusal => Reply::sentence(refusal.status(), refusal.sentence(limits)),
+            Self::Busy | Self::Memory => Reply::unavailable(text),
+            rejection => Reply::text(rejection.status(), text),
         };
         let mut response = reply.into_response();
-        if self.spoils_connection() {
-            response.headers_mut().insert(CONNECTION, CLOSE);
+        match self {
+            // Bytes of the body may still arrive, and would be read as the next request.
+            Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => {
+                response.headers_mut().insert(CONNECTION, CLOSE);
+            }
+            Self::Method => {
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            }
+            _ => {}
         }
         response
     }
 
-    /// Whether what remains of the body is worth waiting for.
+    /// Whether the client may still be sending a body.
     pub(super) const fn leaves_body(self) -> bool {
         !matches!(self, Self::BodyTooSlow | Self::BodyBroken | Self::Panic)
     }
@@ -91,31 +101,30 @@ impl Refusal {
         }
     }
 
-    fn sentence(self, limits: &Limits) -> String {
+    fn text(self, limits: &Limits) -> String {
         match self {
-            Self::Busy => "too many reviews are under way; call again in a second".to_owned(),
-            Self::Memory => "too many request bodies are under way; call again in a second".to_owned(),
+            Self::Busy => "too many reviews are in flight; retry after 1s".to_owned(),
+            Self::Memory => "too many bytes of request bodies are in flight; retry after 1s".to_owned(),
             Self::BodyTooLarge => {
-                format!("the request body has more than {} bytes, the most that is read", limits.body_bytes)
+                format!("the request body is larger than the limit of {} bytes", limits.body_bytes)
             }
             Self::BodyTooSlow => format!("the request body did not arrive within {:?}", limits.body),
-            Self::BodyBroken => "the request body broke off before its end".to_owned(),
+            Self::BodyBroken => "the request body ended early".to_owned(),
             Self::MediaType => "the content type must be `application/json`".to_owned(),
-            Self::NotFound => {
-                "nothing is served at this path; reviews are posted to `/mutate` or `/validate`".to_owned()
+            Self::NotFound => format!(
+                "no endpoint has this path; post reviews to `{}` or `{}`",
+                Phase::Mutate.path(),
+                Phase::Validate.path()
+            ),
+            Self::Method => "the method must be `POST`".to_owned(),
+            Self::Panic => {
+                "the review failed on a bug in lockstep; its log has a line `handler panicked`".to_owned()
             }
-            Self::Method => "reviews are sent by POST".to_owned(),
-            Self::Panic => "the review failed on a defect of the webhook; its log says where".to_owned(),
         }
-    }
-
-    /// Whether bytes of the body may still be under way, which would be taken for the next request.
-    const fn spoils_connection(self) -> bool {
-        matches!(self, Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken)
     }
 }
 
-impl EncodeLabelValue for Refusal {
+impl EncodeLabelValue for Rejection {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.label().encode(encoder)
     }

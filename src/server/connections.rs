@@ -1,0 +1,201 @@
+//! TCP connections: how they are accepted under a limit, and when they are closed.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::lifecycle::{Stage, StageReceiver};
+
+/// The pause after `accept` failed for a reason that lasts, such as a lack of file descriptors. Without it the loop would
+/// take a whole core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection that has timed out may take to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A listening socket with a limit on its open connections.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    listener: TcpListener,
+    permits: Arc<Semaphore>,
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Counts against the limit until it is dropped.
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+impl Acceptor {
+    pub(super) fn new(listener: TcpListener, connections: usize) -> Self {
+        Self { listener, permits: Arc::new(Semaphore::new(connections)) }
+    }
+
+    /// Accepts connections until `stage` is closing. Each is served in its own task.
+    pub(super) async fn run<F>(
+        self,
+        mut stage: StageReceiver,
+        tasks: TaskTracker,
+        serve: impl Fn(Accepted) -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = stage.reached(Stage::Closing) => return,
+                next = self.next() => next,
+            };
+            // The semaphore is never closed.
+            let Ok(accepted) = next else { return };
+            drop(tasks.spawn(serve(accepted)));
+        }
+    }
+
+    /// The permit comes first: a connection over the limit waits in the kernel's queue, where it costs no memory of this
+    /// process.
+    async fn next(&self) -> Result<Accepted, AcquireError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await?;
+        let (stream, peer) = self.accept().await;
+        Ok(Accepted { stream, peer, permit })
+    }
+
+    async fn accept(&self) -> (TcpStream, SocketAddr) {
+        let mut failed = false;
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    // Each response is written whole, so there is nothing to wait for.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        debug!(%peer, %error, "setting TCP_NODELAY failed");
+                    }
+                    return (stream, peer);
+                }
+                Err(error) if concerns_one_connection(&error) => {
+                    debug!(%error, "connection closed before it was accepted");
+                }
+                Err(error) => {
+                    if !failed {
+                        warn!(%error, "accepting connections failed; retrying");
+                    }
+                    failed = true;
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// How long a connection may go without a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IdleTimeouts {
+    /// From the start of the connection to the first request.
+    pub(super) first_request: Duration,
+    /// From one request to the next. The check runs once per interval, so up to twice as long may pass.
+    pub(super) between_requests: Duration,
+}
+
+/// The requests of one connection, by which it is known to be idle.
+#[derive(Debug)]
+pub(super) struct Activity {
+    requests: AtomicU64,
+    close: Notify,
+    timeouts: IdleTimeouts,
+}
+
+impl Activity {
+    pub(super) fn new(timeouts: IdleTimeouts) -> Self {
+        Self { requests: AtomicU64::new(0), close: Notify::new(), timeouts }
+    }
+
+    pub(super) fn request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Closes the connection once its open requests have been answered.
+    pub(super) fn close(&self) {
+        self.close.notify_one();
+    }
+
+    /// Waits until the connection has been idle for too long.
+    ///
+    /// hyper limits the idle time of HTTP/1.1 only, and never the time that a client takes to read a response. This limits
+    /// both, for both protocols, with one timer per connection and none per request.
+    async fn idle(&self) {
+        let mut seen = 0;
+        sleep(self.timeouts.first_request).await;
+        loop {
+            let requests = self.requests.load(Ordering::Relaxed);
+            if requests == seen {
+                return;
+            }
+            seen = requests;
+            sleep(self.timeouts.between_requests).await;
+        }
+    }
+}
+
+/// Serves a connection until it ends, is idle for too long, is asked to close, or the server closes.
+///
+/// `close` makes it finish the requests that it has begun and take no more.
+pub(super) async fn drive<C>(
+    connection: C,
+    close: impl FnOnce(Pin<&mut C>),
+    activity: &Activity,
+    mut stage: StageReceiver,
+) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    let time_to_close = tokio::select! {
+        biased;
+        ended = connection.as_mut() => return ended,
+        () = activity.idle() => CLOSE_TIMEOUT,
+        () = activity.close.notified() => activity.timeouts.between_requests,
+        () = stage.reached(Stage::Closing) => activity.timeouts.between_requests,
+    };
+    close(connection.as_mut());
+    tokio::select! {
+        biased;
+        ended = timeout(time_to_close, connection) => ended.unwrap_or(Ok(())),
+        () = stage.reached(Stage::Aborted) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_over_the_limit_stays_in_the_kernels_queue() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = Acceptor::new(listener, 1);
+        let _clients =
+            [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+        let _first = acceptor.next().await.unwrap();
+        assert!(timeout(Duration::from_millis(50), acceptor.next()).await.is_err());
+        timeout(Duration::from_secs(10), acceptor.accept())
+            .await
+            .expect("the second connection is still in the queue");
+    }
+}
