@@ -132,6 +132,7 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     let decisions = decisions.start(&mut registry)?;
     // Dropped last, so that whatever was decided is in it.
     let _end = decisions.as_ref().map(|decisions| End(decisions.log.clone()));
+    let pair = tls.start(webhook_configuration.clone(), &mut registry).await?;
     let source = if facts.is_empty() {
         SnapshotSource::cluster(&mut registry).await?
     } else {
@@ -141,10 +142,9 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     // One watch for everyone who reads the webhook configurations.
     let (configurations, configuration_watch) = cluster
         .clone()
-        .zip(webhook_configuration.clone())
+        .zip(webhook_configuration)
         .map(|((client, metrics), name)| watch_webhook_configurations(client, name, metrics))
         .unzip();
-    let pair = tls.start(webhook_configuration, &mut registry).await?;
     let status =
         configurations.map(|configurations| StatusInputs { configurations, relied_on: pair.relied_on() });
     let status = status::keep(cluster, status);
