@@ -11,3 +11,8 @@ mod refusals;
 mod roles;
 mod snapshots;
 mod strict;
+
+#[test]
+fn the_tests_that_documents_name_exist() {
+    lockstep_test_support::documents::assert_named_tests_exist("chart");
+}

@@ -14,3 +14,8 @@ mod rotation;
 mod serve;
 mod status;
 mod topologies;
+
+#[test]
+fn the_tests_that_documents_name_exist() {
+    lockstep_test_support::documents::assert_named_tests_exist("control_plane");
+}

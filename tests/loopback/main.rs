@@ -6,3 +6,8 @@ mod audit;
 mod cases;
 mod serve;
 mod server;
+
+#[test]
+fn the_tests_that_documents_name_exist() {
+    lockstep_test_support::documents::assert_named_tests_exist("loopback");
+}

@@ -1,11 +1,9 @@
 //! What the documents say is so: links lead somewhere, commands are understood, what is shown is what is printed,
 //! and what is named is there.
 
-mod chart;
 mod commands;
 mod links;
 mod names;
-mod page;
 mod promises;
 mod reference;
 mod shown;

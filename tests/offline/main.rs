@@ -4,7 +4,13 @@
 
 mod admission;
 mod cases;
+mod chart;
 mod check;
 mod docs;
 mod remedies;
 mod selectors;
+
+#[test]
+fn the_tests_that_documents_name_exist() {
+    lockstep_test_support::documents::assert_named_tests_exist("offline");
+}

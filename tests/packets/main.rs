@@ -23,3 +23,8 @@ mod stage;
 fn the_clients_address_survives_real_packets() {
     sandbox::inside("the_clients_address_survives_real_packets", scenarios::all);
 }
+
+#[test]
+fn the_tests_that_documents_name_exist() {
+    lockstep_test_support::documents::assert_named_tests_exist("packets");
+}

@@ -117,6 +117,12 @@ pub enum Kind {
     Empty,
 }
 
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Unreadable, Self::Changed, Self::Missing, Self::Misplaced, Self::OpenEnd, Self::Empty];
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {

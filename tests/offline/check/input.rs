@@ -149,3 +149,33 @@ fn utf_16_with_a_byte_order_mark_is_read() {
     let (code, report) = as_json(&[file.to_str().unwrap()], "");
     assert_eq!((code, reasons(&report["objects"][0])), (1, vec!["WIDER"]));
 }
+
+#[test]
+fn the_pod_template_of_every_workload_is_judged() {
+    let template = json!({
+        "metadata": {"labels": {"app": "istio-ingressgateway", "istio": "ingressgateway"}},
+        "spec": {
+            "containers": [{"name": "istio-proxy", "image": "auto"}],
+            "nodeSelector": {"loadbalancerIPs.metallb.io": "ndp"},
+        },
+    });
+    for (api_version, kind) in [
+        ("apps/v1", "Deployment"),
+        ("apps/v1", "DaemonSet"),
+        ("apps/v1", "StatefulSet"),
+        ("apps/v1", "ReplicaSet"),
+        ("batch/v1", "Job"),
+        ("batch/v1", "CronJob"),
+    ] {
+        let spec = match kind {
+            "CronJob" => json!({"jobTemplate": {"spec": {"template": template}}}),
+            _ => json!({"template": template}),
+        };
+        let object = json!({
+            "apiVersion": api_version, "kind": kind,
+            "metadata": {"name": "gateway", "namespace": "istio-system"}, "spec": spec,
+        });
+        let (code, report) = as_json(&["-"], &object.to_string());
+        assert_eq!((code, reasons(&report["objects"][0])), (1, vec!["CONFLICT"]), "{kind}");
+    }
+}

@@ -4,8 +4,8 @@ use clap::error::ErrorKind;
 use clap::{Command, CommandFactory};
 use lockstep::cli::Cli;
 
-use super::page::{Page, pages};
 use super::reference::command;
+use lockstep_test_support::documents::{Document, documents};
 
 /// Flags of other programs that the text speaks of.
 const OTHERS: [&str; 5] = [
@@ -57,7 +57,7 @@ fn arguments(words: &[String]) -> Option<&[String]> {
 }
 
 /// The command lines in blocks that show what to type, and in what `lockstep --help` prints.
-fn shown(page: &Page) -> Vec<Vec<String>> {
+fn shown(page: &Document) -> Vec<Vec<String>> {
     let blocks = page.blocks(&["console", "text"]);
     let lines = blocks.iter().flat_map(|block| block.text.lines()).flat_map(commands);
     lines.filter_map(|words| arguments(&words).map(<[String]>::to_vec)).collect()
@@ -66,7 +66,7 @@ fn shown(page: &Page) -> Vec<Vec<String>> {
 #[test]
 fn every_command_that_is_shown_is_understood() {
     let mut seen = 0;
-    for page in pages() {
+    for page in documents() {
         // In the reference, each command's usage is no command line.
         for arguments in
             shown(&page).into_iter().filter(|words| !words.iter().any(|word| word == "[OPTIONS]"))
@@ -108,7 +108,7 @@ fn any_has_flag(command: &Command, word: &str) -> bool {
 fn every_flag_that_is_named_is_there() {
     let root = command();
     let mut seen = 0;
-    for page in pages() {
+    for page in documents() {
         for span in page.spans() {
             let words: Vec<String> = span.split_whitespace().map(ToOwned::to_owned).collect();
             let is_flag = |word: &&String| word.starts_with('-') && word.len() > 1;

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::page::{Page, pages, root};
+use lockstep_test_support::documents::{Document, documents};
+use lockstep_test_support::root;
 
 /// What stands in `[...](here)`.
-fn links(page: &Page) -> Vec<String> {
+fn links(page: &Document) -> Vec<String> {
     let of = |paragraph: String| -> Vec<String> {
         let starts = paragraph.match_indices("](").map(|(at, found)| &paragraph[at + found.len()..]);
         starts.map(|rest| rest.split_once(')').unwrap().0.to_owned()).collect()
@@ -29,7 +30,7 @@ fn has_heading(file: &Path, wanted: &str) -> bool {
 #[test]
 fn every_link_leads_somewhere() {
     let mut seen = 0;
-    for page in pages() {
+    for page in documents() {
         for link in links(&page) {
             if link.contains("://") {
                 continue;
@@ -49,7 +50,7 @@ fn every_link_leads_somewhere() {
 /// Sections are also told by name: see "The chain".
 #[test]
 fn every_section_that_is_quoted_is_there() {
-    for page in pages() {
+    for page in documents() {
         let headings: Vec<&str> =
             page.text.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' ')).collect();
         for paragraph in page.paragraphs() {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::page::{Page, page, pages, root, text};
 use super::reference::command;
+use lockstep_test_support::documents::{Document, document, documents, text};
+use lockstep_test_support::root;
 
 /// Variables that the program does not know: they are for tests.
 const TESTING: [&str; 1] = ["LOCKSTEP_BLESS"];
@@ -30,7 +31,7 @@ fn is_capital(letter: char) -> bool {
 fn every_metric_that_is_named_is_exported() {
     let table = text("docs/metrics.md");
     let mut seen = 0;
-    for page in pages().into_iter().chain([page("charts/lockstep/templates/prometheusrule.yaml")]) {
+    for page in documents().into_iter().chain([document("charts/lockstep/templates/prometheusrule.yaml")]) {
         for name in words(&page.text, "lockstep_", is_snake) {
             let metric =
                 ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
@@ -44,7 +45,7 @@ fn every_metric_that_is_named_is_exported() {
 #[test]
 fn every_alert_that_is_named_is_in_the_chart() {
     let rules = text("charts/lockstep/templates/prometheusrule.yaml");
-    for page in pages() {
+    for page in documents() {
         for span in page.spans() {
             if span.strip_prefix("Lockstep").is_some_and(|rest| {
                 rest.chars().all(|letter| letter.is_ascii_alphabetic()) && !rest.is_empty()
@@ -65,7 +66,7 @@ fn every_variable_that_is_named_is_read() {
     let serve = serve.find_subcommand("serve").unwrap();
     let known: BTreeSet<&str> =
         serve.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).chain(TESTING).collect();
-    for page in pages() {
+    for page in documents() {
         for name in words(&page.text, "LOCKSTEP_", is_capital) {
             // `LOCKSTEP_` alone is how they all begin.
             assert!(name == "LOCKSTEP_" || known.contains(name), "`{}` names `{name}`", page.path.display());
@@ -78,7 +79,7 @@ fn every_variable_that_is_named_is_read() {
 fn every_value_of_the_chart_that_is_named_is_one() {
     let values: Value = serde_saphyr::from_str(&text("charts/lockstep/values.yaml")).unwrap();
     let mut seen = 0;
-    for page in pages() {
+    for page in documents() {
         for span in page.spans() {
             let path: Vec<&str> = span.split(':').next().unwrap().split('.').collect();
             let is_name = path
@@ -103,7 +104,7 @@ fn is_path(span: &str) -> bool {
     is_plain && (span.ends_with(".rs") || span.contains('/') && rooms.contains(&room))
 }
 
-fn assert_paths_are_there(page: &Page) -> usize {
+fn assert_paths_are_there(page: &Document) -> usize {
     let folder = page.path.parent().unwrap();
     let paths: Vec<String> = page.spans().into_iter().filter(|span| is_path(span)).collect();
     for path in &paths {
@@ -117,7 +118,7 @@ fn assert_paths_are_there(page: &Page) -> usize {
 
 #[test]
 fn every_file_that_is_named_is_there() {
-    let seen: usize = pages().iter().map(assert_paths_are_there).sum();
+    let seen: usize = documents().iter().map(assert_paths_are_there).sum();
     assert!(seen > 80, "{seen} files");
 }
 

@@ -7,7 +7,8 @@ use lockstep::topology::{BUILT_IN, GatewayTopology, GatewayTopologySpec};
 use lockstep::verdict::Rule;
 use serde_json::Value;
 
-use super::page::{page, pages, root, text};
+use lockstep_test_support::documents::{document, documents, text};
+use lockstep_test_support::root;
 
 fn check(arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
@@ -17,7 +18,7 @@ fn check(arguments: &[&str]) -> (i32, String) {
 
 #[test]
 fn the_readmes_diagnostic_is_what_check_prints() {
-    let readme = page("README.md");
+    let readme = document("README.md");
     let blocks = readme.blocks(&["text"]);
     let [block] = &blocks[..] else { panic!("{blocks:?}") };
     let (_, out) = check(&["examples/seed", "examples/broken"]);
@@ -52,8 +53,11 @@ fn the_readmes_status_is_what_the_guard_says_of_the_chart() {
 
 #[test]
 fn check_ends_with_the_exit_codes_of_its_table() {
-    let codes: Vec<String> =
-        page("README.md").table(&["exit code", "meaning"]).into_iter().map(|row| row[0].clone()).collect();
+    let codes: Vec<String> = document("README.md")
+        .table(&["exit code", "meaning"])
+        .into_iter()
+        .map(|row| row[0].clone())
+        .collect();
     assert_eq!(codes, ["0", "1", "2"]);
     for (arguments, code) in [
         (&["examples/seed"][..], 0),
@@ -68,7 +72,7 @@ fn check_ends_with_the_exit_codes_of_its_table() {
 
 #[test]
 fn the_topology_that_is_shown_is_the_built_in_one() {
-    let readme = page("README.md");
+    let readme = document("README.md");
     let blocks = readme.blocks(&["yaml"]);
     let [block] = &blocks[..] else { panic!("{blocks:?}") };
     let shown: GatewayTopology = serde_saphyr::from_str(&block.text).unwrap();
@@ -84,7 +88,7 @@ fn the_topology_that_is_shown_is_the_built_in_one() {
 
 #[test]
 fn the_rules_that_are_listed_are_the_rules_that_there_are() {
-    let rows = page("README.md").table(&["rule", "what it does"]);
+    let rows = document("README.md").table(&["rule", "what it does"]);
     let listed: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
     assert_eq!(listed, Rule::ALL.map(Rule::id));
 }
@@ -92,7 +96,7 @@ fn the_rules_that_are_listed_are_the_rules_that_there_are() {
 #[test]
 fn every_manifest_that_is_shown_can_be_read() {
     let mut seen = 0;
-    for page in pages() {
+    for page in documents() {
         for block in page.blocks(&["yaml"]) {
             let read = serde_saphyr::from_multiple::<Value>(&block.text);
             let objects =

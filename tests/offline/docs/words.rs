@@ -2,22 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::page::{Page, page, text};
-
-/// The words that the variants of a type stand for: `Self::Busy => "busy"`.
-fn words(source: &str, before: &str) -> BTreeSet<String> {
-    let text = text(source);
-    let (_, from) = text.split_once(before).unwrap_or_else(|| panic!("`{source}` has no `{before}`"));
-    let lines = from.lines().take_while(|line| *line != "}");
-    let found = lines.filter_map(|line| {
-        let line = line.trim();
-        let (variant, word) = line.strip_suffix("\",")?.split_once(" => \"")?;
-        variant.starts_with("Self::").then(|| word.to_owned())
-    });
-    let found: BTreeSet<String> = found.collect();
-    assert!(found.len() > 1, "{source}: {found:?}");
-    found
-}
+use lockstep::audit::verify::Kind;
+use lockstep_test_support::documents::{Document, document};
+use prometheus_client::registry::Registry;
 
 /// What stands between backticks in one cell.
 fn spans(cell: &str) -> BTreeSet<String> {
@@ -25,28 +12,41 @@ fn spans(cell: &str) -> BTreeSet<String> {
 }
 
 /// The cell beside the one that holds this.
-fn meaning(page: &Page, head: &[&str], first: &str) -> String {
+fn meaning(page: &Document, head: &[&str], first: &str) -> String {
     let rows = page.table(head);
     let row = rows.iter().find(|row| row[0] == first).unwrap_or_else(|| panic!("no row `{first}`"));
     row[1].clone()
 }
 
+/// The values of a label in what a fresh process exports: every series starts at zero.
+fn values(metric: &str, label: &str) -> BTreeSet<String> {
+    let mut registry = Registry::with_prefix("lockstep");
+    lockstep::server::ServerMetrics::default().register(&mut registry);
+    lockstep::webhook::Metrics::default().register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let series = text.lines().filter_map(|line| line.strip_prefix(metric)?.strip_prefix('{'));
+    let value =
+        |labels: &str| Some(labels.split_once(&format!("{label}=\""))?.1.split_once('"')?.0.to_owned());
+    series.filter_map(value).collect()
+}
+
 #[test]
 fn the_labels_of_metrics_have_the_values_that_are_listed() {
-    let page = page("docs/metrics.md");
-    for (metric, source, before) in [
-        ("lockstep_reviews_unanswered_total", "src/webhook/metrics.rs", "for Unanswered"),
-        ("lockstep_requests_refused_total", "src/server/rejection.rs", "fn label"),
-        ("lockstep_tls_handshakes_failed_total", "src/server/metrics.rs", "for HandshakeFailure"),
+    let page = document("docs/metrics.md");
+    for metric in [
+        "lockstep_reviews_unanswered_total",
+        "lockstep_requests_refused_total",
+        "lockstep_tls_handshakes_failed_total",
     ] {
         let listed = spans(&meaning(&page, &["label", "values"], &format!("`reason` of `{metric}`")));
-        assert_eq!(listed, words(source, before), "{metric}");
+        assert_eq!(listed, values(metric, "reason"), "{metric}");
     }
 }
 
 #[test]
 fn every_reason_not_to_be_guarded_is_explained() {
-    let rows = page("docs/operation.md").table(&["reason", "what to do"]);
+    let rows = document("docs/operation.md").table(&["reason", "what to do"]);
     let listed: BTreeSet<String> = rows.iter().flat_map(|row| spans(&row[0])).collect();
     let mut reasons: BTreeSet<String> =
         lockstep::coverage::GuardedReason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect();
@@ -56,21 +56,10 @@ fn every_reason_not_to_be_guarded_is_explained() {
 
 #[test]
 fn every_kind_of_problem_with_the_decision_log_is_explained() {
-    let rows = page("docs/audit.md").table(&["kind", "meaning"]);
+    let rows = document("docs/audit.md").table(&["kind", "meaning"]);
     let listed: BTreeSet<String> = rows.iter().flat_map(|row| spans(&row[0])).collect();
-    let text = text("src/audit/verify/report.rs");
-    let (_, variants) = text.split_once("pub enum Kind {\n").unwrap();
-    let variants = variants.lines().take_while(|line| *line != "}").map(str::trim);
-    let kebab = |variant: &str| -> String {
-        let letters = variant.trim_end_matches(',').char_indices();
-        letters
-            .map(|(at, letter)| {
-                format!("{}{}", if at > 0 && letter.is_uppercase() { "-" } else { "" }, letter.to_lowercase())
-            })
-            .collect()
-    };
-    let kinds: BTreeSet<String> = variants.filter(|line| !line.starts_with("///")).map(kebab).collect();
-    assert_eq!(listed, kinds);
+    let kinds = Kind::ALL.map(|kind| serde_json::to_value(kind).unwrap().as_str().unwrap().to_owned());
+    assert_eq!(listed, BTreeSet::from(kinds));
 }
 
 #[test]
@@ -80,7 +69,7 @@ fn what_queries_count_by_is_listed() {
     let by = query.get_arguments().find(|arg| arg.get_long() == Some("by")).unwrap();
     let dimensions: Vec<String> =
         by.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
-    let page = page("docs/audit.md");
+    let page = document("docs/audit.md");
     let listed = format!("`--by` counts by {}.", dimensions.join(", "));
     assert!(
         page.paragraphs().iter().any(|text| text.contains(&listed)),

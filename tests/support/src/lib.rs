@@ -12,6 +12,7 @@ pub mod busy;
 pub mod case;
 pub mod control_plane;
 pub mod decision_log;
+pub mod documents;
 pub mod findings;
 pub mod held;
 pub mod helm;
@@ -28,7 +29,8 @@ pub mod wait;
 /// The root of the repository.
 #[must_use]
 pub fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here)
 }
 
 /// The program under test, which Cargo builds before it runs a test program or a benchmark.

@@ -1,35 +1,40 @@
-//! The documents, taken apart.
+//! The repository's documents, taken apart, and the tests that they name.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process::Command;
 
-/// The folder that everything is in.
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::root;
 
-/// A file of the repository.
+/// The text of a file of the repository.
+///
+/// # Panics
+/// When it cannot be read.
+#[must_use]
 pub fn text(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("`{path}`: {error}"))
 }
 
 /// A document.
 #[derive(Debug)]
-pub struct Page {
+pub struct Document {
     /// Its path in the repository.
     pub path: PathBuf,
+    /// All of it.
     pub text: String,
 }
 
-/// What stands between two fences.
+/// A fenced block.
 #[derive(Debug)]
 pub struct Block {
+    /// The word behind the opening fence.
     pub language: String,
+    /// The lines between the fences.
     pub text: String,
 }
 
 /// Every document of the repository.
-pub fn pages() -> Vec<Page> {
-    let mut pages = Vec::new();
+pub fn documents() -> Vec<Document> {
+    let mut documents = Vec::new();
     let mut open = vec![root().to_owned()];
     while let Some(path) = open.pop() {
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -37,19 +42,19 @@ pub fn pages() -> Vec<Page> {
         if path.is_dir() && is_ours {
             open.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
         } else if path.extension().is_some_and(|extension| extension == "md") {
-            pages.push(page(path.strip_prefix(root()).unwrap().to_str().unwrap()));
+            documents.push(document(path.strip_prefix(root()).unwrap().to_str().unwrap()));
         }
     }
-    assert!(pages.len() > 7, "{} pages", pages.len());
-    pages
+    assert!(documents.len() > 7, "{} documents", documents.len());
+    documents
 }
 
 /// The document at this path.
-pub fn page(path: &str) -> Page {
-    Page { path: path.into(), text: text(path) }
+pub fn document(path: &str) -> Document {
+    Document { path: path.into(), text: text(path) }
 }
 
-impl Page {
+impl Document {
     /// What stands between fences, and the paragraphs outside them; a row of a table is one of its own.
     fn parts(&self) -> (Vec<Block>, Vec<String>) {
         let (mut blocks, mut paragraphs): (Vec<Block>, Vec<String>) = (Vec::new(), vec![String::new()]);
@@ -119,4 +124,36 @@ impl Page {
         assert!(table.len() > 2, "`{}` has no table with the head {head:?}", self.path.display());
         Self { path: self.path.clone(), text: table[2..].join("\n") }.rows()
     }
+}
+
+/// Checks that every test of the calling program exists that a document names as `program::module::test`. A name may
+/// end in `*`, or be a module's.
+///
+/// # Panics
+/// When a test does not exist, or no document names one.
+pub fn assert_named_tests_exist(program: &str) {
+    let tests = tests();
+    let mut named = 0;
+    for document in documents() {
+        for span in document.spans() {
+            let Some(name) = span.strip_prefix(program).and_then(|rest| rest.strip_prefix("::")) else {
+                continue;
+            };
+            let exists = match name.strip_suffix('*') {
+                Some(start) => tests.iter().any(|test| test.starts_with(start)),
+                None => tests.iter().any(|test| test == name || test.starts_with(&format!("{name}::"))),
+            };
+            assert!(exists, "`{}` names the test `{span}`, which does not exist", document.path.display());
+            named += 1;
+        }
+    }
+    assert!(named > 0, "no document names a test of `{program}`");
+}
+
+/// The tests of the calling program, as its own harness lists them.
+fn tests() -> Vec<String> {
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    let output = program.args(["--list", "--format", "terse"]).output().unwrap();
+    let list = String::from_utf8(output.stdout).unwrap();
+    list.lines().filter_map(|line| line.strip_suffix(": test")).map(ToOwned::to_owned).collect()
 }

@@ -1,8 +1,10 @@
-//! The tables that people read are made of what the program and Helm read.
+//! The chart's files against the program: the definition of topologies, the schema of the values, the tables in the docs.
 
 use std::path::Path;
 use std::process::Command;
 
+use kube::CustomResourceExt;
+use lockstep::topology::GatewayTopology;
 use serde_json::Value;
 
 use lockstep_test_support::held::assert_part_holds;
@@ -73,4 +75,66 @@ fn every_flag_of_the_webhook_is_in_the_page_on_operation() {
     for flag in flags {
         assert!(page.contains(&format!("`{flag}")), "docs/operation.md says nothing of `{flag}`");
     }
+}
+
+#[test]
+fn the_definition_is_the_programs() {
+    let printed = std::process::Command::new(env!("CARGO_BIN_EXE_lockstep")).arg("crd").output().unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(text("crds/gatewaytopologies.yaml") == printed, "the definition has changed: run `just crd`");
+}
+
+/// The paths of all properties below a schema.
+fn properties(schema: &Value, root: &Value, path: &str, found: &mut Vec<String>) {
+    let schema = match schema["$ref"].as_str() {
+        Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => schema,
+    };
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        properties(schema, root, &path, found);
+        found.push(path);
+    }
+}
+
+#[test]
+fn the_values_schema_knows_exactly_the_fields_of_a_topology() {
+    let schema: Value = serde_json::from_str(&text("values.schema.json")).unwrap();
+    let mut in_values = Vec::new();
+    properties(&schema["$defs"]["topology"], &schema, "spec", &mut in_values);
+    let crd = serde_json::to_value(GatewayTopology::crd()).unwrap();
+    let crd = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let mut in_crd = Vec::new();
+    properties(crd, crd, "spec", &mut in_crd);
+    in_values.sort();
+    in_crd.sort();
+    assert_eq!(in_values, in_crd);
+}
+
+/// Objects of a schema that take any property.
+fn open_objects(schema: &Value, path: &str, found: &mut Vec<String>) {
+    if let Some(inner) = schema["properties"].as_object() {
+        if schema["additionalProperties"] != false {
+            found.push(path.to_owned());
+        }
+        for (name, schema) in inner {
+            open_objects(schema, &format!("{path}.{name}"), found);
+        }
+    }
+    open_items(schema, path, found);
+}
+
+fn open_items(schema: &Value, path: &str, found: &mut Vec<String>) {
+    if schema["items"].is_object() {
+        open_objects(&schema["items"], &format!("{path}[]"), found);
+    }
+}
+
+#[test]
+fn the_values_schema_is_strict_everywhere() {
+    let schema: Value = serde_json::from_str(&text("values.schema.json")).unwrap();
+    let mut open = Vec::new();
+    open_objects(&schema, "", &mut open);
+    open_objects(&schema["$defs"]["topology"], "topology", &mut open);
+    assert!(open.is_empty(), "these take any property: {open:?}");
 }
