@@ -18,7 +18,7 @@ mod version;
 pub use address::{AddressRange, Family, RangeError, parse_address};
 pub use allocation::{AllocationError, Origin};
 pub use configuration::{
-    AddressPool, BgpAdvertisement, Configuration, Layer2Advertisement, Refusal, Reservation,
+    AddressPool, BgpAdvertisement, Configuration, Layer2Advertisement, Rejection, Reservation,
 };
 use node_table::{NodeSet, NodeTable};
 pub use version::{MetalLbVersion, UnknownVersion};
@@ -30,18 +30,21 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
+use crate::escape::excerpt;
+use crate::labels::{Labels, Selector};
 use crate::objects::{Endpoint, EndpointSlice, LoadBalancer, Service};
 use crate::snapshot::{Advertisement, Inventory, MetalLbSettings, ObjectKey};
 
 /// One installation of MetalLB: its version, its configuration, and the nodes that its speakers run on.
 #[derive(Debug)]
 pub struct MetalLb<'i> {
+    namespace: String,
     version: MetalLbVersion,
     settings: MetalLbSettings,
     configuration: Configuration,
     nodes: NodeTable<'i>,
-    /// The nodes whose speakers refuse the configuration, each with the first reason.
-    refusing: Vec<(Refusal, NodeSet)>,
+    /// The nodes whose speakers reject the configuration, each with the first reason.
+    rejecting: Vec<(Rejection, NodeSet)>,
     /// The announcing nodes of each L2 advertisement, once somebody asked for all of them.
     announcing: Vec<OnceLock<NodeSet>>,
 }
@@ -136,6 +139,10 @@ pub enum Obstacle {
     Excluded,
     /// No advertisement that announces the Service selects it.
     NotSelected,
+    /// Its speaker rejects the configuration.
+    Rejected,
+    /// The BGP advertisements that select it contradict each other.
+    Contradiction,
     /// It runs no ready endpoint, and the policy is `Local`.
     NoLocalEndpoint,
 }
@@ -144,26 +151,45 @@ impl<'i> MetalLb<'i> {
     /// The MetalLB of `namespace`.
     ///
     /// # Errors
-    /// [`Refusal`] if every speaker refuses the configuration.
-    pub fn new(namespace: &str, inventory: &'i Inventory, version: MetalLbVersion) -> Result<Self, Refusal> {
+    /// [`Rejection`] if every speaker rejects the configuration.
+    pub fn new(
+        namespace: &str,
+        inventory: &'i Inventory,
+        version: MetalLbVersion,
+    ) -> Result<Self, Rejection> {
         let configuration = Configuration::parse(namespace, inventory, version)?;
         let layer2 = configuration.layer2.iter().map(|layer2| &layer2.advertisement);
         let bgp = configuration.bgp.iter().map(|bgp| &bgp.advertisement);
         let nodes = NodeTable::new(namespace, inventory, layer2.chain(bgp).flat_map(Advertisement::nodes));
-        let refusing = configuration.bgp_mistakes(version, &nodes);
+        let rejecting = configuration.bgp_mistakes(version, &nodes);
         if !version.parses_bgp_per_node()
-            && let Some((refusal, _)) = refusing.first()
+            && let Some((rejection, _)) = rejecting.first()
         {
-            return Err(refusal.clone());
+            return Err(rejection.clone());
         }
         let announcing = configuration.layer2.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { version, settings: inventory.metallb, configuration, nodes, refusing, announcing })
+        let namespace = namespace.to_owned();
+        Ok(Self {
+            namespace,
+            version,
+            settings: inventory.metallb,
+            configuration,
+            nodes,
+            rejecting,
+            announcing,
+        })
     }
 
     /// The configuration.
     #[must_use]
     pub fn configuration(&self) -> &Configuration {
         &self.configuration
+    }
+
+    /// Its namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// The version whose decision is replayed.
@@ -176,6 +202,50 @@ impl<'i> MetalLb<'i> {
     #[must_use]
     pub fn node_name(&self, position: usize) -> &str {
         self.nodes.name(position)
+    }
+
+    /// The labels of the node at `position`.
+    #[must_use]
+    pub fn node_labels(&self, position: usize) -> Option<&Labels> {
+        self.nodes.labels(position)
+    }
+
+    /// Whether the node's label keeps MetalLB from announcing from it.
+    pub(crate) fn is_excluded(&self, node: usize) -> bool {
+        self.version.excludes_nodes() && !self.settings.ignores_exclude_label && self.nodes.is_excluded(node)
+    }
+
+    /// Whether the node's network keeps MetalLB from announcing from it.
+    pub(crate) fn is_network_unavailable(&self, node: usize) -> bool {
+        self.version.excludes_nodes() && self.nodes.is_network_unavailable(node)
+    }
+
+    /// The positions of the nodes that a selector selects.
+    pub(crate) fn selected<'t>(
+        &'t self,
+        selector: &'t Selector,
+    ) -> impl Iterator<Item = usize> + use<'t, 'i> {
+        self.nodes.selected(selector)
+    }
+
+    /// The node that is elected for a Service by layer 2.
+    pub(crate) fn elected_node(&self, service: BalancedService<'_>) -> Option<&str> {
+        match self.elect(service).ok()?.layer2 {
+            Layer2::Elected { winner, .. } => Some(self.node_name(winner)),
+            Layer2::Nobody(_) => None,
+        }
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The taints of a node that keep pods away, as `kubectl taint` writes them, in backticks.
+    pub(crate) fn taints(&self, position: usize) -> Vec<String> {
+        let taints = self.nodes.state(position).into_iter().flat_map(|state| &state.taints);
+        taints.map(ToString::to_string).map(|taint| format!("`{}`", excerpt(&taint))).collect()
     }
 
     /// Who announces the addresses of a Service.
@@ -343,16 +413,13 @@ impl<'i> MetalLb<'i> {
     }
 
     fn is_usable(&self, node: usize) -> Result<(), Obstacle> {
-        if !self.version.excludes_nodes() {
-            return Ok(());
+        if self.is_network_unavailable(node) {
+            Err(Obstacle::NetworkUnavailable)
+        } else if self.is_excluded(node) {
+            Err(Obstacle::Excluded)
+        } else {
+            Ok(())
         }
-        if self.nodes.is_network_unavailable(node) {
-            return Err(Obstacle::NetworkUnavailable);
-        }
-        if !self.settings.ignores_exclude_label && self.nodes.is_excluded(node) {
-            return Err(Obstacle::Excluded);
-        }
-        Ok(())
     }
 
     /// Candidates in order: the highest preference first, then the lowest hash of node and address.
@@ -380,31 +447,63 @@ impl<'i> MetalLb<'i> {
         if pool.bgp.is_empty() || !self.has_healthy_endpoint(service, None) {
             return Vec::new();
         }
-        let labels = &service.service.metadata.labels;
-        let advertisements: Vec<&BgpAdvertisement> = self
-            .configuration
-            .bgp_of(pool)
-            .map(|(_, bgp)| bgp)
-            .filter(|bgp| bgp.advertisement.applies_to(labels))
-            .collect();
         let nodes =
             if service.is_local() { self.endpoint_nodes(service) } else { (0..self.nodes.len()).collect() };
-        let announces = |node: &usize| {
-            let Some(labels) = self.nodes.labels(*node) else { return false };
-            let own: Vec<&&BgpAdvertisement> =
-                advertisements.iter().filter(|bgp| bgp.advertisement.announces_from(labels)).collect();
-            !own.is_empty()
-                && !self.contradict(&own, pool)
-                && self.nodes.has_speaker(*node) != Some(false)
-                && self.is_usable(*node).is_ok()
-                && self.refusal_on(*node).is_none()
-                && (!service.is_local() || self.has_healthy_endpoint(service, Some(self.nodes.name(*node))))
-        };
+        let advertisements = self.bgp_for(service, pool);
+        let announces = |node: &usize| self.bgp_obstacle_of(service, pool, &advertisements, *node).is_none();
         nodes.into_iter().filter(announces).collect()
     }
 
+    /// The BGP advertisements of the pool that announce the Service.
+    fn bgp_for<'c>(
+        &'c self,
+        service: BalancedService<'_>,
+        pool: &'c AddressPool,
+    ) -> Vec<&'c BgpAdvertisement> {
+        let labels = &service.service.metadata.labels;
+        let advertisements = self.configuration.bgp_of(pool).map(|(_, bgp)| bgp);
+        advertisements.filter(|bgp| bgp.advertisement.applies_to(labels)).collect()
+    }
+
+    /// The first condition that keeps a node from announcing a Service by BGP, apart from its session.
+    #[must_use]
+    pub fn bgp_obstacle(&self, service: BalancedService<'_>, pool: usize, node: usize) -> Option<Obstacle> {
+        let pool = self.configuration.pool(pool)?;
+        self.bgp_obstacle_of(service, pool, &self.bgp_for(service, pool), node)
+    }
+
+    fn bgp_obstacle_of(
+        &self,
+        service: BalancedService<'_>,
+        pool: &AddressPool,
+        advertisements: &[&BgpAdvertisement],
+        node: usize,
+    ) -> Option<Obstacle> {
+        if self.nodes.has_speaker(node) == Some(false) {
+            return Some(Obstacle::NoSpeaker);
+        }
+        if self.rejection_on(node).is_some() {
+            return Some(Obstacle::Rejected);
+        }
+        let labels = self.nodes.labels(node)?;
+        let own: Vec<&BgpAdvertisement> =
+            advertisements.iter().copied().filter(|bgp| bgp.advertisement.announces_from(labels)).collect();
+        if own.is_empty() {
+            return Some(Obstacle::NotSelected);
+        }
+        if self.contradict(&own, pool) {
+            return Some(Obstacle::Contradiction);
+        }
+        if let Err(obstacle) = self.is_usable(node) {
+            return Some(obstacle);
+        }
+        let lacks_endpoint =
+            service.is_local() && !self.has_healthy_endpoint(service, Some(self.nodes.name(node)));
+        lacks_endpoint.then_some(Obstacle::NoLocalEndpoint)
+    }
+
     /// Whether advertisements of one node contradict each other, so that it announces none (`checkBGPAdvConflicts`).
-    fn contradict(&self, own: &[&&BgpAdvertisement], pool: &AddressPool) -> bool {
+    fn contradict(&self, own: &[&BgpAdvertisement], pool: &AddressPool) -> bool {
         self.version.selects_services()
             && own.iter().enumerate().any(|(position, one)| {
                 own.iter()
@@ -429,10 +528,10 @@ impl<'i> MetalLb<'i> {
         healthy.into_values().any(|is_healthy| is_healthy)
     }
 
-    /// Why the speaker on a node refuses the configuration; `None` if it accepts it.
+    /// Why the speaker on a node rejects the configuration; `None` if it accepts it.
     #[must_use]
-    pub fn refusal_on(&self, node: usize) -> Option<&Refusal> {
-        self.refusing.iter().find(|(_, nodes)| nodes.contains(node)).map(|(refusal, _)| refusal)
+    pub fn rejection_on(&self, node: usize) -> Option<&Rejection> {
+        self.rejecting.iter().find(|(_, nodes)| nodes.contains(node)).map(|(rejection, _)| rejection)
     }
 
     /// Whether the speaker that would have to announce runs; `None` where speakers were not read.

@@ -2,7 +2,7 @@
 //!
 //! [`rules`] judge one [`change`] against a [`snapshot`] of the cluster and return a [`verdict`]; [`coverage`] judges whether
 //! the cluster's webhook configurations send every request that a [`topology`] depends on. [`election`] replays MetalLB's
-//! decision which node announces an address.
+//! decision which node announces an address, and [`assessment`] says what follows for each Service of a topology.
 //!
 //! Invariant: this crate depends on no runtime, Kubernetes client, HTTP server, log or clock, so nothing in it can block,
 //! fail for reasons of IO, or answer differently for the same input. The manifest holds it: what is not a dependency
@@ -23,6 +23,7 @@
     clippy::unwrap_used
 )]
 
+pub mod assessment;
 pub mod change;
 pub mod coverage;
 pub mod election;
@@ -30,6 +31,7 @@ pub mod escape;
 pub mod field;
 pub mod labels;
 pub mod objects;
+mod relation;
 pub mod rules;
 pub mod snapshot;
 pub mod topology;

@@ -39,7 +39,7 @@ pub fn parse_address(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-/// Why a prefix or range is refused.
+/// Why a prefix or range is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
     /// It is neither a prefix nor a range.
@@ -59,13 +59,15 @@ pub struct AddressRange {
     family: Family,
     first: u128,
     last: u128,
+    /// How many bits come before the address where it is written: 96 for an IPv4 prefix that is written as IPv6.
+    embedding: u8,
 }
 
 impl AddressRange {
     /// The range of a prefix or a range as it is written; `None` for one that holds no address.
     ///
     /// # Errors
-    /// [`RangeError`] for what `ParseCIDR` refuses (internal/config/config.go).
+    /// [`RangeError`] for what `ParseCIDR` rejects (internal/config/config.go).
     pub fn parse(text: &str, version: MetalLbVersion) -> Result<Option<Self>, RangeError> {
         let Some((first, last)) = text.split_once('-') else {
             return Self::of_prefix(text).map(Some).ok_or(RangeError::Syntax);
@@ -74,7 +76,7 @@ impl AddressRange {
         let (first, last) = (end(first)?, end(last)?);
         let family = Family::of(first);
         if family != Family::of(last) {
-            if version.refuses_mixed_ranges() {
+            if version.rejects_mixed_ranges() {
                 return Err(RangeError::MixedFamilies);
             }
             // Compared as 16 bytes, where IPv4 is `::ffff:0:0/96`; and no prefix sums up such a range.
@@ -82,7 +84,11 @@ impl AddressRange {
             return if is_forward { Ok(None) } else { Err(RangeError::Backwards) };
         }
         let (first, last) = (number(first), number(last));
-        if first > last { Err(RangeError::Backwards) } else { Ok(Some(Self { family, first, last })) }
+        if first > last {
+            Err(RangeError::Backwards)
+        } else {
+            Ok(Some(Self { family, first, last, embedding: 0 }))
+        }
     }
 
     fn of_prefix(text: &str) -> Option<Self> {
@@ -91,16 +97,16 @@ impl AddressRange {
         let length: u8 = if is_number { length.parse().ok()? } else { return None };
         let written: IpAddr = address.parse().ok()?;
         let address = written.to_canonical();
+        if length > Family::of(written).bits() {
+            return None;
+        }
         // The length of an IPv4 prefix that is written as IPv6 counts from the first of 128 bits.
-        let length = match Family::of(written).bits().checked_sub(Family::of(address).bits()) {
-            _ if length > Family::of(written).bits() => return None,
-            Some(embedding) => length.saturating_sub(embedding),
-            None => length,
-        };
+        let embedding = Family::of(written).bits().saturating_sub(Family::of(address).bits());
+        let length = length.saturating_sub(embedding);
         let family = Family::of(address);
         let hosts = all_ones(family.bits().checked_sub(length)?);
         let first = number(address) & !hosts;
-        Some(Self { family, first, last: first | hosts })
+        Some(Self { family, first, last: first | hosts, embedding })
     }
 
     /// The family of its addresses.
@@ -126,7 +132,8 @@ impl AddressRange {
         self.family as u8 == other.family as u8 && self.first <= other.last && other.first <= self.last
     }
 
-    /// The length of the shortest prefix that is in the range as a whole (`lowestMask`).
+    /// The length of the shortest prefix that is in the range as a whole (`lowestMask`), as MetalLB counts it: an IPv4
+    /// prefix that is written as IPv6 keeps its length of up to 128.
     #[must_use]
     pub fn shortest_prefix(self) -> u8 {
         let bits = self.family.bits();
@@ -137,7 +144,7 @@ impl AddressRange {
                 if self.first & hosts == 0 { Some(self.first) } else { (self.first | hosts).checked_add(1) };
             start.and_then(|start| start.checked_add(hosts)).is_some_and(|end| end <= self.last)
         };
-        (0..=bits).find(is_inside).unwrap_or(bits)
+        (0..=bits).find(is_inside).unwrap_or(bits).saturating_add(self.embedding)
     }
 }
 
@@ -219,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_refused() {
+    fn what_is_no_range_is_rejected() {
         let parse = |text| AddressRange::parse(text, MetalLbVersion::V0_16_2);
         for text in
             ["", "192.0.2.1", "192.0.2.0/33", "192.0.2.0/+8", "192.0.2.0/", "::/129", "a-b", "-", "1.1.1.1-"]
@@ -246,6 +253,7 @@ mod tests {
             ("255.255.255.255/32", 32),
             ("::/0", 0),
             ("2001:db8::1-2001:db8::2", 128),
+            ("::ffff:192.0.2.16/124", 124),
         ] {
             assert_eq!(range(text).shortest_prefix(), length, "{text}");
         }

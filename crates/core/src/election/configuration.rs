@@ -1,4 +1,4 @@
-//! MetalLB's configuration: pools with the advertisements that announce them, or why MetalLB refuses all of it.
+//! MetalLB's configuration: pools with the advertisements that announce them, or why MetalLB rejects all of it.
 //!
 //! One mistake in one object makes the whole configuration stale: a speaker keeps its last valid one, and a speaker that
 //! starts announces nothing (`config_controller.go`). What depends on `BGPPeer`s, `BFDProfile`s and `Community`s is not
@@ -16,10 +16,10 @@ use crate::snapshot::{Advertisement, Attachment, Inventory, ObjectKey, in_namesp
 use super::node_table::{NodeSet, NodeTable};
 use super::{AddressRange, Family, MetalLbVersion};
 
-/// Why a configuration is refused: the object at fault, and what is wrong with it.
+/// Why a configuration is rejected: the object at fault, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} `{name}`: {problem}")]
-pub struct Refusal {
+pub struct Rejection {
     /// The kind of the object.
     pub kind: &'static str,
     /// The name of the object.
@@ -96,16 +96,16 @@ pub struct Configuration {
     pub bgp: Vec<BgpAdvertisement>,
     /// Which pool a range belongs to, in order of the ranges.
     by_range: Vec<(AddressRange, usize)>,
-    /// The BGP advertisements that only the speakers that read them refuse, with the nodes of those speakers.
-    unreadable_bgp: Vec<(Refusal, Vec<Selector>)>,
+    /// The BGP advertisements that only the speakers that read them reject, with the nodes of those speakers.
+    unreadable_bgp: Vec<(Rejection, Vec<Selector>)>,
 }
 
 impl Configuration {
     /// Reads what is in MetalLB's namespace.
     ///
     /// # Errors
-    /// [`Refusal`] for the first object that MetalLB refuses on its own, whatever other objects there are.
-    pub fn parse(namespace: &str, inventory: &Inventory, version: MetalLbVersion) -> Result<Self, Refusal> {
+    /// [`Rejection`] for the first object that MetalLB rejects on its own, whatever other objects there are.
+    pub fn parse(namespace: &str, inventory: &Inventory, version: MetalLbVersion) -> Result<Self, Rejection> {
         let pools = in_namespace(&inventory.pool_specs, namespace)
             .map(|(key, spec)| AddressPool::parse(&key.name, spec, inventory, version));
         let mut configuration = Self {
@@ -117,16 +117,16 @@ impl Configuration {
         };
         for (key, spec) in in_namespace(&inventory.advertisements, namespace) {
             let advertisement = Advertisement::parse(&known_to(version, spec))
-                .map_err(|error| refuse("L2Advertisement", &key.name, at(&error.field, &error)))?;
+                .map_err(|error| reject("L2Advertisement", &key.name, at(&error.field, &error)))?;
             configuration.layer2.push(Layer2Advertisement { name: key.name.clone(), advertisement });
         }
         for (key, spec) in in_namespace(&inventory.bgp_advertisements, namespace) {
             match (BgpAdvertisement::parse(&key.name, spec, version), reading_nodes(spec)) {
                 (Ok(advertisement), _) => configuration.bgp.push(advertisement),
-                (Err(refusal), Some(nodes)) if version.parses_bgp_per_node() => {
-                    configuration.unreadable_bgp.push((refusal, nodes));
+                (Err(rejection), Some(nodes)) if version.parses_bgp_per_node() => {
+                    configuration.unreadable_bgp.push((rejection, nodes));
                 }
-                (Err(refusal), _) => return Err(refusal),
+                (Err(rejection), _) => return Err(rejection),
             }
         }
         configuration.attach(namespace, inventory);
@@ -183,17 +183,17 @@ impl Configuration {
         key: &ObjectKey,
         spec: &LegacyPoolSpec,
         version: MetalLbVersion,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         const KIND: &str = "AddressPool";
-        let refuse = |problem: &str| refuse(KIND, &key.name, problem.to_owned());
+        let reject = |problem: &str| reject(KIND, &key.name, problem.to_owned());
         if self.pools.iter().any(|pool| pool.name == key.name) {
-            return Err(refuse("an IPAddressPool of the same name exists: rename one of them"));
+            return Err(reject("an IPAddressPool of the same name exists: rename one of them"));
         }
         let mut pool = AddressPool::of_ranges(KIND, &key.name, &spec.addresses, version)?;
         pool.auto_assigns = spec.auto_assign.unwrap_or(true);
         match spec.protocol.as_str() {
             "layer2" if !spec.bgp_advertisements.is_empty() => {
-                return Err(refuse("spec.bgpAdvertisements: they must be empty with protocol `layer2`"));
+                return Err(reject("spec.bgpAdvertisements: they must be empty with protocol `layer2`"));
             }
             "layer2" => {
                 pool.layer2.push(self.layer2.len());
@@ -208,13 +208,13 @@ impl Configuration {
                     self.bgp.push(BgpAdvertisement::parse(&key.name, spec, version)?);
                 }
             }
-            _ => return Err(refuse("spec.protocol: set `layer2` or `bgp`")),
+            _ => return Err(reject("spec.protocol: set `layer2` or `bgp`")),
         }
         self.pools.push(pool);
         Ok(())
     }
 
-    fn index_ranges(&mut self) -> Result<(), Refusal> {
+    fn index_ranges(&mut self) -> Result<(), Rejection> {
         self.by_range = self
             .pools
             .iter()
@@ -233,7 +233,7 @@ impl Configuration {
                     pool(owner).1
                 );
                 let (kind, name) = pool(other);
-                return Err(refuse(kind, name, problem));
+                return Err(reject(kind, name, problem));
             }
         }
         Ok(())
@@ -275,16 +275,16 @@ impl Configuration {
         &self,
         version: MetalLbVersion,
         nodes: &NodeTable<'_>,
-    ) -> Vec<(Refusal, NodeSet)> {
+    ) -> Vec<(Rejection, NodeSet)> {
         let unreadable = self.unreadable_bgp.iter();
         let mut mistakes: Vec<_> =
-            unreadable.map(|(refusal, readers)| (refusal.clone(), nodes.set_of(readers))).collect();
+            unreadable.map(|(rejection, readers)| (rejection.clone(), nodes.set_of(readers))).collect();
         let sets: Vec<NodeSet> = self.bgp.iter().map(|bgp| nodes.set_of(bgp.advertisement.nodes())).collect();
         let set = |position: usize| sets.get(position).cloned().unwrap_or_default();
         for pool in &self.pools {
             for (position, one) in self.bgp_of(pool) {
                 if let Some(problem) = one.too_short_for(pool) {
-                    mistakes.push((refuse("BGPAdvertisement", &one.name, problem), set(position)));
+                    mistakes.push((reject("BGPAdvertisement", &one.name, problem), set(position)));
                 }
                 // Those that select Services are compared for each Service.
                 for (other, another) in self.bgp_of(pool).take_while(|(other, _)| *other < position) {
@@ -300,7 +300,7 @@ impl Configuration {
                             "{field}: `{}` announces pool `{}` with another value: set the same value in both",
                             another.name, pool.name
                         );
-                        mistakes.push((refuse("BGPAdvertisement", &one.name, problem), both));
+                        mistakes.push((reject("BGPAdvertisement", &one.name, problem), both));
                     }
                 }
             }
@@ -315,7 +315,7 @@ impl AddressPool {
         spec: &AddressPoolSpec,
         inventory: &Inventory,
         version: MetalLbVersion,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, Rejection> {
         const KIND: &str = "IPAddressPool";
         let mut pool = Self::of_ranges(KIND, name, &spec.addresses, version)?;
         pool.auto_assigns = spec.auto_assign.unwrap_or(true);
@@ -324,13 +324,13 @@ impl AddressPool {
             let field = |field| FieldPath::fields(["spec", "serviceAllocation", field]);
             if let Some(repeat) = first_duplicate(&allocation.namespaces) {
                 let problem =
-                    format!("{}: the same namespace stands twice", field("namespaces").index(repeat));
-                return Err(refuse(KIND, name, problem));
+                    format!("{}: duplicate namespace: remove one", field("namespaces").index(repeat));
+                return Err(reject(KIND, name, problem));
             }
             let list = |selectors, name_of| {
                 parse_list(selectors).map_err(|error| {
                     let error = error.below(field(name_of));
-                    refuse(KIND, name, at(&error.field, &error))
+                    reject(KIND, name, at(&error.field, &error))
                 })
             };
             let selected = list(&allocation.namespace_selectors, "namespaceSelectors")?;
@@ -360,9 +360,9 @@ impl AddressPool {
         name: &str,
         addresses: &[String],
         version: MetalLbVersion,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, Rejection> {
         if addresses.is_empty() {
-            return Err(refuse(
+            return Err(reject(
                 kind,
                 name,
                 "spec.addresses: it is empty: list at least one prefix or range".to_owned(),
@@ -372,7 +372,7 @@ impl AddressPool {
         for (index, text) in addresses.iter().enumerate() {
             let range = AddressRange::parse(text, version).map_err(|error| {
                 let problem = format!("spec.addresses[{index}]: `{}`: {error}", excerpt(text));
-                refuse(kind, name, problem)
+                reject(kind, name, problem)
             })?;
             ranges.extend(range);
         }
@@ -395,8 +395,8 @@ impl AddressPool {
 }
 
 impl BgpAdvertisement {
-    fn parse(name: &str, spec: &BgpAdvertisementSpec, version: MetalLbVersion) -> Result<Self, Refusal> {
-        let refuse = |problem| refuse("BGPAdvertisement", name, problem);
+    fn parse(name: &str, spec: &BgpAdvertisementSpec, version: MetalLbVersion) -> Result<Self, Rejection> {
+        let reject = |problem| reject("BGPAdvertisement", name, problem);
         let selection = AdvertisementSpec {
             pools: spec.pools.clone(),
             pool_selectors: spec.pool_selectors.clone(),
@@ -405,12 +405,10 @@ impl BgpAdvertisement {
             ..AdvertisementSpec::default()
         };
         let advertisement = Advertisement::parse(&known_to(version, &selection))
-            .map_err(|error| refuse(at(&error.field, &error)))?;
+            .map_err(|error| reject(at(&error.field, &error)))?;
         for (field, list) in [("communities", &spec.communities), ("peers", &spec.peers)] {
             if let Some(repeat) = first_duplicate(list) {
-                return Err(refuse(format!(
-                    "spec.{field}[{repeat}]: the same name stands twice: remove one"
-                )));
+                return Err(reject(format!("spec.{field}[{repeat}]: duplicate name: remove one")));
             }
         }
         let (length, length_v6) =
@@ -419,10 +417,10 @@ impl BgpAdvertisement {
             [("aggregationLength", length, 32), ("aggregationLengthV6", length_v6, 128)]
         {
             if length > whole {
-                return Err(refuse(format!("spec.{field}: `{length}` is more than {whole}")));
+                return Err(reject(format!("spec.{field}: `{length}` is more than {whole}")));
             }
             if length != whole && advertisement.selects_services() {
-                return Err(refuse(format!(
+                return Err(reject(format!(
                     "spec.{field}: it cannot be set together with spec.serviceSelectors"
                 )));
             }
@@ -519,15 +517,15 @@ fn known_to(version: MetalLbVersion, spec: &AdvertisementSpec) -> AdvertisementS
     known
 }
 
-fn everything(kind: &'static str, name: &str) -> Result<Advertisement, Refusal> {
+fn everything(kind: &'static str, name: &str) -> Result<Advertisement, Rejection> {
     Advertisement::parse(&AdvertisementSpec::default())
-        .map_err(|error| refuse(kind, name, at(&error.field, &error)))
+        .map_err(|error| reject(kind, name, at(&error.field, &error)))
 }
 
 fn at(field: &FieldPath, problem: &impl std::fmt::Display) -> String {
     format!("{field}: {problem}")
 }
 
-fn refuse(kind: &'static str, name: &str, problem: String) -> Refusal {
-    Refusal { kind, name: excerpt(name), problem }
+fn reject(kind: &'static str, name: &str, problem: String) -> Rejection {
+    Rejection { kind, name: excerpt(name), problem }
 }

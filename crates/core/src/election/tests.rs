@@ -106,7 +106,7 @@ struct Outcome {
 }
 
 fn elect_with(inventory: &Inventory, version: MetalLbVersion) -> Result<Outcome, String> {
-    let metallb = MetalLb::new(NAMESPACE, inventory, version).map_err(|refusal| refusal.to_string())?;
+    let metallb = MetalLb::new(NAMESPACE, inventory, version).map_err(|rejection| rejection.to_string())?;
     let (key, service) = inventory.services.first_key_value().unwrap();
     let slices: Vec<&EndpointSlice> =
         in_namespace(&inventory.endpoint_slices, &key.namespace).map(|(_, slice)| slice).collect();
@@ -397,7 +397,7 @@ fn bgp_announces_from_every_selected_node_with_an_endpoint() {
             V0_16_2,
             &["n3"],
         ),
-        // Seen by the parser: only the speakers that read both refuse their configuration.
+        // Seen by the parser: only the speakers that read both reject their configuration.
         (
             vec![local(), bgp("a", json!({"localPref": 1})), bgp("b", on("arp", json!({"localPref": 2})))],
             V0_16_2,
@@ -417,7 +417,7 @@ fn bgp_announces_from_every_selected_node_with_an_endpoint() {
 }
 
 #[test]
-fn a_configuration_is_refused_as_metallb_refuses_it() {
+fn a_configuration_is_rejected_as_metallb_rejects_it() {
     use MetalLbVersion::{V0_13_5, V0_15_2, V0_16_2};
     let arp = json!({"matchLabels": {KEY: "arp"}});
     let operator = |operator: &str, values: &[&str]| json!({"nodeSelectors": [{"matchExpressions": [{"key": KEY, "operator": operator, "values": values}]}]});
@@ -517,7 +517,7 @@ fn a_configuration_is_refused_as_metallb_refuses_it() {
             vec![allocation(json!({"namespaces": ["a", "a"]}))],
             V0_15_2,
             Some(
-                "IPAddressPool `more`: spec.serviceAllocation.namespaces[1]: the same namespace stands twice",
+                "IPAddressPool `more`: spec.serviceAllocation.namespaces[1]: duplicate namespace: remove one",
             ),
         ),
         (
@@ -536,7 +536,7 @@ fn a_configuration_is_refused_as_metallb_refuses_it() {
         (
             vec![bgp("a", json!({"communities": ["1:1", "1:1"]}))],
             V0_13_5,
-            Some("BGPAdvertisement `a`: spec.communities[1]: the same name stands twice: remove one"),
+            Some("BGPAdvertisement `a`: spec.communities[1]: duplicate name: remove one"),
         ),
         (conflict(), V0_13_5, None),
         (
@@ -766,7 +766,7 @@ fn the_pool_that_addresses_come_from() {
     }
 }
 
-/// The announcing nodes of each advertisement vector, as MetalLB 0.16.2's own parser gives them; `None` where it refuses
+/// The announcing nodes of each advertisement vector, as MetalLB 0.16.2's own parser gives them; `None` where it rejects
 /// the configuration. Nodes: n1 and n2 carry the placement, n3 another value, n4 no label, n5 an empty value.
 #[test]
 fn advertisements_announce_from_the_nodes_that_metallb_names() {

@@ -96,9 +96,9 @@ impl MetalLbVersion {
         !matches!(self, Self::V0_16_2)
     }
 
-    /// Whether a range from an IPv4 to an IPv6 address is refused. Since 0.16.0; before, it holds no address.
+    /// Whether a range from an IPv4 to an IPv6 address is rejected. Since 0.16.0; before, it holds no address.
     #[must_use]
-    pub const fn refuses_mixed_ranges(self) -> bool {
+    pub const fn rejects_mixed_ranges(self) -> bool {
         matches!(self, Self::V0_16_2)
     }
 }

@@ -30,6 +30,14 @@ pub struct Taint {
     pub effect: SmolStr,
 }
 
+/// As `kubectl taint` writes it: `key=value:NoSchedule`.
+impl std::fmt::Display for Taint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let separator = if self.value.is_empty() { "" } else { "=" };
+        write!(f, "{}{separator}{}:{}", self.key, self.value, self.effect)
+    }
+}
+
 /// The object as it is stored.
 #[derive(Default, Deserialize)]
 #[serde(default)]

@@ -5,7 +5,6 @@
 //! without any event, or replicas are stranded.
 
 mod messages;
-mod relation;
 mod remedy;
 #[cfg(test)]
 mod tests;
@@ -15,10 +14,10 @@ use super::Change;
 use super::builder::VerdictBuilder;
 use crate::labels::TooComplex;
 use crate::objects::{L2Advertisement, Object};
+use crate::relation::Relation;
 use crate::snapshot::{Advertisement, Attachment, ObjectKey, Pool, ResolvedTopology, Snapshot};
 use crate::topology::Match;
 use crate::verdict::{Reason, Rule};
-use relation::Relation;
 
 const RULE: Rule = Rule::AnnouncementPlacement;
 
@@ -93,7 +92,9 @@ impl Judged<'_> {
         match topology.spec.announcements.relation {
             Match::Exact => Relation::exact(self.parsed.nodes(), &topology.placement),
             Match::Contained => Ok(Relation::contained(self.parsed.nodes(), &topology.placement)),
-            Match::LiveNodes => Ok(Relation::live(self.parsed, &topology.placement, self.snapshot.nodes())),
+            Match::LiveNodes => {
+                Ok(Relation::live(self.parsed.nodes(), &topology.placement, self.snapshot.nodes()))
+            }
         }
     }
 

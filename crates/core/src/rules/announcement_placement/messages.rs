@@ -1,11 +1,11 @@
 //! The messages of `announcement-placement`.
 
-use super::relation::Outside;
 use super::remedy;
 use crate::escape::excerpt;
 use crate::field::FieldPath;
 use crate::labels::{SelectorError, Witness, in_words};
 use crate::objects::AdvertisementSpec;
+use crate::relation::Outside;
 use crate::rules::builder::Details;
 use crate::snapshot::{Advertisement, Nodes, Pool, ResolvedTopology};
 

@@ -1,11 +1,11 @@
-//! The relation of one advertisement's announcing nodes to the gateway nodes.
+//! The relation of announcing nodes to the gateway nodes.
 
 use crate::labels::{Selector, TooComplex, Witness, uncovered};
-use crate::snapshot::{Advertisement, Nodes};
+use crate::snapshot::Nodes;
 
 /// The relation of two sets of nodes, with witnesses.
 #[derive(Debug)]
-pub(super) enum Relation {
+pub(crate) enum Relation {
     /// The sets relate as the topology asks.
     Matches,
     /// No node carries the placement today.
@@ -20,11 +20,11 @@ pub(super) enum Relation {
 
 /// A node that would announce although it may not run the gateway.
 #[derive(Debug)]
-pub(super) struct Outside {
+pub(crate) struct Outside {
     /// The position of the node selector that admits it.
-    pub(super) selector: usize,
+    pub(crate) selector: usize,
     /// The node.
-    pub(super) witness: Witness,
+    pub(crate) witness: Witness,
 }
 
 impl Relation {
@@ -32,7 +32,7 @@ impl Relation {
     ///
     /// # Errors
     /// [`TooComplex`] if the selectors take more than the work limit to compare.
-    pub(super) fn exact(announcing: &[Selector], placement: &Selector) -> Result<Self, TooComplex> {
+    pub(crate) fn exact(announcing: &[Selector], placement: &Selector) -> Result<Self, TooComplex> {
         let wider = first_outside(announcing, placement);
         if let Some(relation) = without_overlap(announcing, placement, &wider) {
             return Ok(relation);
@@ -48,7 +48,7 @@ impl Relation {
 
     /// Compares by `Contained`: no announcing node may be outside the placement. Takes time linear in the size of the
     /// selectors.
-    pub(super) fn contained(announcing: &[Selector], placement: &Selector) -> Self {
+    pub(crate) fn contained(announcing: &[Selector], placement: &Selector) -> Self {
         let wider = first_outside(announcing, placement);
         match without_overlap(announcing, placement, &wider) {
             // No node announces from outside. Whether any node announces at all is for the union to judge.
@@ -58,16 +58,17 @@ impl Relation {
     }
 
     /// Compares by `LiveNodes`: no announcing node of today may be outside the placement.
-    pub(super) fn live(advertisement: &Advertisement, placement: &Selector, nodes: &Nodes) -> Self {
+    pub(crate) fn live(announcing: &[Selector], placement: &Selector, nodes: &Nodes) -> Self {
         if nodes.selected(placement).next().is_none() {
             return Self::NoGatewayNode;
         }
-        let outside = advertisement.nodes().iter().enumerate().find_map(|(position, selector)| {
+        let outside = announcing.iter().enumerate().find_map(|(position, selector)| {
             let (_, labels) = nodes.selected(selector).find(|(_, labels)| !placement.matches(labels))?;
             let witness = Witness { labels: labels.clone(), without: Default::default() };
             Some(Outside { selector: position, witness })
         });
-        let overlaps = || nodes.selected(placement).any(|(_, labels)| advertisement.announces_from(labels));
+        let announces = |labels| announcing.iter().any(|selector| selector.matches(labels));
+        let overlaps = || nodes.selected(placement).any(|(_, labels)| announces(labels));
         match outside {
             Some(outside) if !overlaps() => Self::Disjoint(outside),
             outside => Self::of(outside, None),

@@ -1,0 +1,537 @@
+//! The outcome at each address of a Service.
+
+use crate::election::{
+    AddressPool, AddressRange, BalancedService, Election, Family, Ineligible, Layer2, MetalLb, NobodyElected,
+    Obstacle, Origin, Rejection, parse_address,
+};
+use crate::escape::excerpt;
+use crate::labels::Labels;
+use crate::objects::{LoadBalancer, Service};
+use crate::snapshot::{ObjectKey, ResolvedTopology, in_namespace};
+
+use super::cause::{join, names};
+use super::{AddressAssessment, Cause, CauseCode, Outcome, ServiceAssessment, State};
+
+/// A Service of a topology: its key and itself.
+pub(super) type Entry<'i> = (&'i ObjectKey, &'i Service);
+
+impl<'i> State<'i> {
+    /// The Services of type `LoadBalancer` behind a topology's gateway that MetalLB serves.
+    pub(super) fn services_of(&self, topology: &'i ResolvedTopology) -> impl Iterator<Item = Entry<'i>> {
+        in_namespace(&self.inventory.services, &topology.spec.gateway.namespace).filter(|(_, service)| {
+            service.spec.as_ref().is_some_and(|spec| topology.is_behind(spec) && topology.is_announced(spec))
+        })
+    }
+
+    /// The Service as MetalLB sees it.
+    pub(super) fn balanced<'s>(&'s self, (key, service): Entry<'s>) -> BalancedService<'s> {
+        static NONE: std::sync::LazyLock<LoadBalancer> = std::sync::LazyLock::new(LoadBalancer::default);
+        let slices = self.slices.get(&(key.namespace.as_str(), key.name.as_str()));
+        BalancedService {
+            key,
+            service,
+            balancer: self.inventory.load_balancers.get(key).unwrap_or(&NONE),
+            slices: slices.map_or(&[], Vec::as_slice),
+        }
+    }
+
+    pub(super) fn assess_service(&self, topology: &ResolvedTopology, entry: Entry<'i>) -> ServiceAssessment {
+        let (key, service) = entry;
+        let spec = service.spec.as_ref();
+        ServiceAssessment {
+            key: key.clone(),
+            policy: spec.map_or_else(String::new, |spec| spec.external_traffic_policy.clone()),
+            addresses: self.assess_addresses(topology, self.balanced(entry)),
+        }
+    }
+
+    fn assess_addresses(
+        &self,
+        topology: &ResolvedTopology,
+        service: BalancedService<'_>,
+    ) -> Vec<AddressAssessment> {
+        if let Some(cause) = self.missing(topology) {
+            return without_announcer(service, None, &Outcome::Unknown(cause));
+        }
+        let metallb = match self.metallb.get(topology.spec.metallb_namespace.as_str()) {
+            Some(Ok(metallb)) => metallb,
+            Some(Err(rejection)) => return self.assess_rejected(service, rejection),
+            None => return without_announcer(service, None, &Outcome::Unknown(Cause::no_metallb())),
+        };
+        let election = match metallb.elect(service) {
+            Ok(election) => election,
+            Err(ineligible) => {
+                let cause = ineligible_cause(metallb, service, &ineligible);
+                return without_announcer(service, Some(metallb), &Outcome::Silent(cause));
+            }
+        };
+        let Some(pool) = metallb.configuration().pool(election.pool) else {
+            return Vec::new();
+        };
+        let decided = Decided { state: self, topology, metallb, service, election: &election, pool };
+        decided.assess()
+    }
+
+    /// Running speakers keep their last valid configuration, which nobody can read; those that start announce nothing.
+    fn assess_rejected(&self, service: BalancedService<'_>, rejection: &Rejection) -> Vec<AddressAssessment> {
+        let reported = self.inventory.reported_announcers.get(service.key).and_then(|nodes| nodes.first());
+        let outcome = match reported {
+            Some(node) => Outcome::Fragile(rejected(
+                rejection,
+                &format!(
+                    "`{node}` still announces by an older configuration, and a speaker that restarts will announce nothing"
+                ),
+            )),
+            None => Outcome::Silent(rejected(
+                rejection,
+                "a speaker that starts announces nothing, and one that runs keeps its last valid configuration",
+            )),
+        };
+        let mut addresses = without_announcer(service, None, &outcome);
+        for address in &mut addresses {
+            address.announcer = reported.cloned();
+        }
+        addresses
+    }
+}
+
+fn rejected(rejection: &Rejection, consequence: &str) -> Cause {
+    Cause::new(
+        CauseCode::ConfigurationRejected,
+        format!("{consequence}, because MetalLB rejects the configuration: {rejection}"),
+        format!("correct or delete {} `{}`", rejection.kind, rejection.name),
+    )
+}
+
+/// One entry for each address, or one for a Service without any, that all have the same outcome.
+fn without_announcer(
+    service: BalancedService<'_>,
+    metallb: Option<&MetalLb<'_>>,
+    outcome: &Outcome,
+) -> Vec<AddressAssessment> {
+    let entry = |address: Option<String>, pool: Option<String>| AddressAssessment {
+        address,
+        pool,
+        outcome: outcome.clone(),
+        announcer: None,
+        next: None,
+        bgp_announcers: Vec::new(),
+    };
+    if service.balancer.ingress.is_empty() {
+        return vec![entry(None, None)];
+    }
+    let entries = service.balancer.ingress.iter().map(|ingress| {
+        let written = if ingress.ip.is_empty() { &ingress.hostname } else { &ingress.ip };
+        let address = parse_address(written);
+        let pool = address.zip(metallb).and_then(|(address, metallb)| {
+            let configuration = metallb.configuration();
+            configuration.pool(configuration.pool_of(address)?).map(|pool| pool.name.clone())
+        });
+        entry(Some(address.map_or_else(|| excerpt(written), |address| address.to_string())), pool)
+    });
+    entries.collect()
+}
+
+fn ineligible_cause(metallb: &MetalLb<'_>, service: BalancedService<'_>, ineligible: &Ineligible) -> Cause {
+    match ineligible {
+        Ineligible::NoAddress => no_address(metallb, service),
+        Ineligible::NotAnAddress(text) => Cause::new(
+            CauseCode::NotAnAddress,
+            format!(
+                "the status has `{}`, which is not an IP address, so MetalLB announces none of the Service's addresses",
+                excerpt(text)
+            ),
+            "remove the entry: another controller than MetalLB wrote it, so let only one of them serve the Service",
+        ),
+        Ineligible::NoPool(address) => Cause::new(
+            CauseCode::AddressInNoPool,
+            format!("no address pool has {address}, so MetalLB announces none of the Service's addresses"),
+            format!(
+                "add {address} to `spec.addresses` of an IPAddressPool, or let MetalLB give the Service another address"
+            ),
+        ),
+        Ineligible::SeveralPools { one, other } => Cause::new(
+            CauseCode::SeveralPools,
+            format!(
+                "the addresses are in the pools `{one}` and `{other}`, and MetalLB announces a Service only if one pool has them all"
+            ),
+            format!(
+                "put the ranges of `{one}` and `{other}` into one pool, or ask for addresses of one pool"
+            ),
+        ),
+    }
+}
+
+fn no_address(metallb: &MetalLb<'_>, service: BalancedService<'_>) -> Cause {
+    let pool_names = |pools: &[usize]| {
+        let configuration = metallb.configuration();
+        names(pools.iter().filter_map(|pool| configuration.pool(*pool)).map(|pool| pool.name.as_str()))
+    };
+    match metallb.origin(service) {
+        Err(error) => Cause::new(
+            CauseCode::NoAddress,
+            format!("MetalLB gives the Service no address: {error}"),
+            "correct the Service's annotations and `spec.loadBalancerIP`, or add a pool that serves it",
+        ),
+        Ok(origin) => {
+            let any = if matches!(origin, Origin::Any(_)) { "any of " } else { "" };
+            Cause::new(
+                CauseCode::NoAddress,
+                format!(
+                    "the Service has no address; MetalLB would take one from {any}{}",
+                    pool_names(origin.first_choice())
+                ),
+                "check that MetalLB's controller runs and that the pool has free addresses: `kubectl describe service` shows its events",
+            )
+        }
+    }
+}
+
+/// A Service with an election.
+struct Decided<'a> {
+    state: &'a State<'a>,
+    topology: &'a ResolvedTopology,
+    metallb: &'a MetalLb<'a>,
+    service: BalancedService<'a>,
+    election: &'a Election,
+    pool: &'a AddressPool,
+}
+
+impl Decided<'_> {
+    fn assess(&self) -> Vec<AddressAssessment> {
+        let name = |node: usize| self.metallb.node_name(node).to_owned();
+        let announcer = self.layer2_announcer();
+        let next = match self.election.layer2 {
+            Layer2::Elected { next, .. } => next,
+            Layer2::Nobody(_) => None,
+        };
+        let outcome = self.outcome(announcer, next);
+        let bgp: Vec<String> = self.election.bgp.iter().copied().map(name).collect();
+        let addresses = self.election.addresses.iter().map(|address| AddressAssessment {
+            address: Some(address.to_string()),
+            pool: Some(self.pool.name.clone()),
+            outcome: outcome.clone(),
+            announcer: announcer.map(name),
+            next: next.map(name),
+            bgp_announcers: bgp.clone(),
+        });
+        addresses.collect()
+    }
+
+    /// The elected node, if its speaker does announce.
+    fn layer2_announcer(&self) -> Option<usize> {
+        match self.election.layer2 {
+            Layer2::Elected { winner, .. } => self.silence_of(winner).is_none().then_some(winner),
+            Layer2::Nobody(_) => None,
+        }
+    }
+
+    /// Why the speaker of an elected node does not announce; nobody steps in for it.
+    fn silence_of(&self, winner: usize) -> Option<Cause> {
+        let node = self.metallb.node_name(winner);
+        if self.metallb.has_speaker(winner) == Some(false) {
+            return Some(Cause::new(
+                CauseCode::NoSpeaker,
+                format!(
+                    "`{node}` is elected, but no speaker is ready on it, and without a memberlist no other speaker knows"
+                ),
+                format!("start the speaker on `{node}`, or run the speakers with a memberlist"),
+            ));
+        }
+        let rejection = self.metallb.rejection_on(winner)?;
+        let consequence = format!(
+            "`{node}` is elected, but its speaker cannot use the configuration, and no other node steps in"
+        );
+        Some(rejected(rejection, &consequence))
+    }
+
+    fn outcome(&self, announcer: Option<usize>, next: Option<usize>) -> Outcome {
+        if announcer.is_none() && self.election.bgp.is_empty() {
+            return Outcome::Silent(self.silence());
+        }
+        if !self.service.is_local() {
+            return Outcome::Lost(self.not_local());
+        }
+        if let Some(cause) = self.aggregated() {
+            return Outcome::Fragile(cause);
+        }
+        let first = announcer.or_else(|| self.election.bgp.first().copied());
+        let others = self.election.bgp.iter().any(|node| Some(*node) != first);
+        match first {
+            Some(only) if next.is_none() && !others => Outcome::Fragile(self.one_node(only)),
+            _ => Outcome::Preserved,
+        }
+    }
+
+    fn silence(&self) -> Cause {
+        let pool = &self.pool.name;
+        let why = match self.election.layer2 {
+            Layer2::Elected { winner, .. } => {
+                return self.silence_of(winner).unwrap_or_else(|| self.no_candidate());
+            }
+            Layer2::Nobody(why) => why,
+        };
+        match why {
+            NobodyElected::NoEndpoint => Cause::new(
+                CauseCode::NoEndpoint,
+                "the Service has no ready endpoint, and MetalLB announces no Service without one",
+                "start a gateway pod, and make it ready: `kubectl get endpointslices` and `kubectl describe pod` show what is missing",
+            ),
+            // With BGP advertisements only, the reason is the same as by layer 2: no node passes every condition.
+            NobodyElected::NotAdvertised if self.pool.bgp.is_empty() => Cause::new(
+                CauseCode::NotAdvertised,
+                format!("no L2Advertisement and no BGPAdvertisement announces pool `{pool}`"),
+                format!(
+                    "create an L2Advertisement in namespace `{}` with `ipAddressPools: [{pool}]`",
+                    self.topology.spec.metallb_namespace
+                ),
+            ),
+            NobodyElected::NotAdvertised => self.no_bgp_announcer(),
+            NobodyElected::ServiceNotSelected => Cause::new(
+                CauseCode::ServiceNotSelected,
+                format!(
+                    "none of the advertisements of pool `{pool}` selects the Service: {}",
+                    self.advertisement_names()
+                ),
+                "add the Service's labels to `serviceSelectors` of one of them, or label the Service as it asks",
+            ),
+            NobodyElected::SharedAddress => Cause::new(
+                CauseCode::SharedAddress,
+                format!(
+                    "the Service has the annotation `allow-shared-ip`, and MetalLB announces no such Service while an advertisement of pool `{pool}` with `serviceSelectors` selects it"
+                ),
+                "remove the annotation, or the `serviceSelectors`",
+            ),
+            NobodyElected::NoMemberlist => Cause::new(
+                CauseCode::NoMemberlist,
+                format!(
+                    "MetalLB {} announces nothing by layer 2 without a memberlist",
+                    self.metallb.version()
+                ),
+                "run the speakers with a memberlist, or upgrade MetalLB to 0.15.0 or later",
+            ),
+            NobodyElected::NoCandidate => self.no_candidate(),
+        }
+    }
+
+    /// The advertisements of the pool; both kinds have names of their own.
+    fn advertisement_names(&self) -> String {
+        let configuration = self.metallb.configuration();
+        let layer2 = configuration.layer2_of(self.pool).map(|(_, layer2)| layer2.name.as_str());
+        names(layer2.chain(configuration.bgp_of(self.pool).map(|(_, bgp)| bgp.name.as_str())))
+    }
+
+    /// Why none of the nodes announces that could have: the one that comes closest.
+    fn no_candidate(&self) -> Cause {
+        let nodes = if self.service.is_local() {
+            self.metallb.endpoint_nodes(self.service)
+        } else {
+            (0..self.metallb.node_count()).collect()
+        };
+        let obstacles = nodes.iter().filter_map(|node| {
+            Some((self.metallb.obstacle(self.service, self.election.pool, *node)?, *node))
+        });
+        // Of several that come as close, the first by name.
+        let closest = obstacles.max_by_key(|(obstacle, node)| (*obstacle, std::cmp::Reverse(*node)));
+        closest
+            .map_or_else(|| self.endpoint_without_node(), |(obstacle, node)| self.obstructed(obstacle, node))
+    }
+
+    fn endpoint_without_node(&self) -> Cause {
+        let active = self.service.endpoints().filter(|endpoint| self.metallb.is_active(endpoint));
+        let unknown: Vec<&str> =
+            active.map(|endpoint| endpoint.node_name.as_str()).filter(|node| !node.is_empty()).collect();
+        let message = if unknown.is_empty() {
+            "the ready endpoints of the Service name no node, and with `Local` MetalLB counts only endpoints on a node".to_owned()
+        } else {
+            format!(
+                "the ready endpoints of the Service are on {}, which is no node of the cluster",
+                names(unknown)
+            )
+        };
+        Cause::new(
+            CauseCode::EndpointWithoutNode,
+            message,
+            "let the Service select pods, so that its endpoints name their nodes",
+        )
+    }
+
+    fn obstructed(&self, obstacle: Obstacle, node: usize) -> Cause {
+        let name = self.metallb.node_name(node);
+        let pool = &self.pool.name;
+        let runs = if self.service.is_local() { "runs a ready gateway pod" } else { "could announce" };
+        match obstacle {
+            Obstacle::NoSpeaker => no_speaker(
+                self.metallb,
+                node,
+                &format!("`{name}` {runs}, but no MetalLB speaker is ready on it"),
+            ),
+            Obstacle::NetworkUnavailable => Cause::new(
+                CauseCode::NetworkUnavailable,
+                format!(
+                    "`{name}` {runs}, but its condition `NetworkUnavailable` is true, and MetalLB does not announce from it"
+                ),
+                format!("repair the node's network: `kubectl describe node {name}` shows the condition"),
+            ),
+            Obstacle::Excluded => excluded(
+                name,
+                &format!("`{name}` {runs}, but the label `{EXCLUDE}` keeps MetalLB from announcing from it"),
+            ),
+            Obstacle::Rejected => self.metallb.rejection_on(node).map_or_else(
+                || self.endpoint_without_node(),
+                |rejection| {
+                    rejected(rejection, &format!("`{name}` {runs}, but its speaker announces nothing"))
+                },
+            ),
+            Obstacle::Contradiction => Cause::new(
+                CauseCode::Contradiction,
+                format!(
+                    "`{name}` {runs}, but the BGPAdvertisements of pool `{pool}` that select it contradict each other in `spec.localPref` or `spec.asPathPrepend`"
+                ),
+                format!("set the same values in {}", self.advertisement_names()),
+            ),
+            Obstacle::NotSelected | Obstacle::NoLocalEndpoint => Cause::new(
+                CauseCode::NodeNotSelected,
+                format!("`{name}` {runs}, but no advertisement of pool `{pool}` selects it"),
+                self.mend_selection(node),
+            ),
+        }
+    }
+
+    /// The labels that the node lacks, if with the placement's labels an advertisement selects it; else the advertisement.
+    fn mend_selection(&self, node: usize) -> String {
+        let name = self.metallb.node_name(node);
+        let labels = &self.service.service.metadata.labels;
+        let held = self.metallb.node_labels(node).cloned().unwrap_or_default();
+        let mut placed = held.clone();
+        placed.extend(self.topology.spec.placement.node_selector.clone());
+        let announces = |placed: &Labels| {
+            let configuration = self.metallb.configuration();
+            let layer2 = configuration.layer2_of(self.pool).map(|(_, layer2)| &layer2.advertisement);
+            let mut all = layer2.chain(configuration.bgp_of(self.pool).map(|(_, bgp)| &bgp.advertisement));
+            all.any(|advertisement| advertisement.applies_to(labels) && advertisement.announces_from(placed))
+        };
+        if announces(&placed) {
+            let missing = placed.iter().filter(|(key, value)| held.get(*key) != Some(value));
+            let pairs: Vec<String> = missing.map(|(key, value)| format!("{key}={value}")).collect();
+            return format!("label the node: `kubectl label node {name} --overwrite {}`", pairs.join(" "));
+        }
+        format!(
+            "let `nodeSelectors` of {} select `{name}`, or move the gateway to a node that they select",
+            self.advertisement_names()
+        )
+    }
+
+    /// Why no node announces by BGP, and nothing but BGP announces the pool: the first node that could have.
+    fn no_bgp_announcer(&self) -> Cause {
+        let nodes = if self.service.is_local() {
+            self.metallb.endpoint_nodes(self.service)
+        } else {
+            (0..self.metallb.node_count()).collect()
+        };
+        let obstacle = |node: &usize| self.metallb.bgp_obstacle(self.service, self.election.pool, *node);
+        let found = nodes.iter().find_map(|node| Some((obstacle(node)?, *node)));
+        found.map_or_else(|| self.endpoint_without_node(), |(obstacle, node)| self.obstructed(obstacle, node))
+    }
+
+    fn not_local(&self) -> Cause {
+        let policy = self.service.service.spec.as_ref().map_or("", |spec| &spec.external_traffic_policy);
+        let policy = if policy.is_empty() { "Cluster" } else { policy };
+        let message = format!(
+            "externalTrafficPolicy is `{}`: kube-proxy replaces the client's source IP by a node's",
+            excerpt(policy)
+        );
+        let sharers =
+            self.election.addresses.iter().filter_map(|address| self.state.sharers.get(address)).flatten();
+        let others: Vec<String> = sharers
+            .filter(|key| **key != self.service.key)
+            .map(|key| format!("{}/{}", key.namespace, key.name))
+            .collect();
+        let mend = if others.is_empty() {
+            "set `spec.externalTrafficPolicy: Local`".to_owned()
+        } else {
+            // MetalLB compares a Service's policy and selector before it lets it share (`k8salloc.BackendKey`).
+            format!(
+                "give the Service an address of its own first: it shares its address with {}, and MetalLB takes the address away from a Service that alone turns to `Local`; then set `spec.externalTrafficPolicy: Local`",
+                names(others.iter().map(String::as_str))
+            )
+        };
+        Cause::new(CauseCode::NotLocal, message, mend)
+    }
+
+    fn aggregated(&self) -> Option<Cause> {
+        if self.election.bgp.is_empty() {
+            return None;
+        }
+        let labels = &self.service.service.metadata.labels;
+        let mut advertisements = self.metallb.configuration().bgp_of(self.pool);
+        self.election.addresses.iter().find_map(|address| {
+            let (_, bgp) =
+                advertisements.find(|(_, bgp)| bgp.advertisement.applies_to(labels) && bgp.aggregates(*address))?;
+            let (field, length) = match Family::of(*address) {
+                Family::V4 => ("aggregationLength", bgp.aggregation_length),
+                Family::V6 => ("aggregationLengthV6", bgp.aggregation_length_v6),
+            };
+            let prefix = AddressRange::parse(&format!("{address}/{length}"), self.metallb.version()).ok().flatten()?;
+            Some(Cause::new(
+                CauseCode::Aggregated,
+                format!("BGPAdvertisement `{}` announces {prefix} as one prefix: a node with a pod of another Service in the prefix draws this address's traffic and drops it", bgp.name),
+                format!("remove `spec.{field}` from BGPAdvertisement `{}`", bgp.name),
+            ))
+        })
+    }
+
+    fn one_node(&self, only: usize) -> Cause {
+        let name = self.metallb.node_name(only);
+        let message =
+            format!("only `{name}` can announce the address, so that nobody takes over when the node goes");
+        // A second pod that is ready and cannot be announced is closer to a mend than a new one.
+        let is_obstructed = |node: &usize| {
+            let obstacle = if self.pool.layer2.is_empty() {
+                self.metallb.bgp_obstacle(self.service, self.election.pool, *node)
+            } else {
+                self.metallb.obstacle(self.service, self.election.pool, *node)
+            };
+            Some((obstacle?, *node))
+        };
+        let running = self.metallb.endpoint_nodes(self.service).into_iter().filter(|node| *node != only);
+        if let Some((obstacle, node)) = running.filter_map(|node| is_obstructed(&node)).next() {
+            let other = self.obstructed(obstacle, node);
+            return Cause::new(CauseCode::OneNode, format!("{message}: {}", other.message), other.mend);
+        }
+        let nodes = self.state.snapshot.nodes();
+        let other =
+            nodes.selected(&self.topology.placement).map(|(name, _)| name).find(|other| *other != name);
+        let mend = other.map_or_else(
+            || "label a second node as a gateway node, and run a ready gateway pod on it".to_owned(),
+            |other| format!("run a ready gateway pod on a second gateway node, such as `{}`", excerpt(other)),
+        );
+        Cause::new(CauseCode::OneNode, message, mend)
+    }
+}
+
+pub(super) const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+pub(super) fn excluded(node: &str, message: &str) -> Cause {
+    Cause::new(
+        CauseCode::NodeExcluded,
+        message,
+        format!(
+            "remove the label: `kubectl label node {node} {EXCLUDE}-`, or run MetalLB's speakers with `--ignore-exclude-lb`"
+        ),
+    )
+}
+
+pub(super) fn no_speaker(metallb: &MetalLb<'_>, node: usize, message: &str) -> Cause {
+    let taints = metallb.taints(node);
+    let mend = if taints.is_empty() {
+        format!(
+            "start the speaker on `{}`: `kubectl -n {} get pods -o wide` shows where speakers run",
+            metallb.node_name(node),
+            metallb.namespace()
+        )
+    } else {
+        format!("add tolerations for the node's taints to the speaker DaemonSet: {}", join(taints))
+    };
+    Cause::new(CauseCode::NoSpeaker, message, mend)
+}

@@ -1,0 +1,185 @@
+//! Why an address is not safe, and what is wrong with a topology: a code, a sentence, and what mends it.
+
+use std::fmt;
+
+use crate::escape::excerpt;
+use crate::snapshot::Source;
+
+/// Why, as a code that programs can rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CauseCode {
+    /// Objects that the decision takes were not read.
+    Unread,
+    /// The Service has no address.
+    NoAddress,
+    /// The status has an entry that is no address.
+    NotAnAddress,
+    /// No pool has the address.
+    AddressInNoPool,
+    /// The Service's addresses are in several pools.
+    SeveralPools,
+    /// MetalLB rejects its configuration.
+    ConfigurationRejected,
+    /// The Service has no endpoint that takes traffic.
+    NoEndpoint,
+    /// No advertisement announces the pool.
+    NotAdvertised,
+    /// No advertisement of the pool selects the Service.
+    ServiceNotSelected,
+    /// The Service may share its address, and an advertisement selects Services.
+    SharedAddress,
+    /// MetalLB's speakers have no memberlist.
+    NoMemberlist,
+    /// No advertisement selects the node.
+    NodeNotSelected,
+    /// The node is excluded from external load balancers.
+    NodeExcluded,
+    /// The node's network is unavailable.
+    NetworkUnavailable,
+    /// No live speaker runs on the node.
+    NoSpeaker,
+    /// The BGP advertisements that select the node contradict each other.
+    Contradiction,
+    /// The endpoints name no node, or none that exists.
+    EndpointWithoutNode,
+    /// The policy is not `Local`.
+    NotLocal,
+    /// Only one node can announce.
+    OneNode,
+    /// A BGP advertisement announces more than the address.
+    Aggregated,
+    /// No pod carries the gateway's labels.
+    NoPod,
+    /// No Service sends traffic to the gateway.
+    NoService,
+    /// A pool of the topology does not exist.
+    NoPool,
+    /// No node satisfies the placement.
+    NoGatewayNode,
+    /// A gateway pod runs on a node outside the placement.
+    PodOffPlacement,
+    /// Gateway nodes run no ready gateway pod.
+    NoReadyPod,
+    /// A taint keeps speakers away, as far as can be told without reading them.
+    NodeTainted,
+    /// The addresses of a Service come from a pool that the topology does not name.
+    OtherPool,
+    /// Nodes announce that are no gateway nodes.
+    Wider,
+    /// Gateway nodes do not announce.
+    Narrower,
+    /// No announcing node can be a gateway node.
+    Disjoint,
+    /// Too many selectors to decide whether the announcing nodes are the gateway nodes.
+    TooComplex,
+    /// MetalLB reports another announcer than the one that it should elect.
+    ReportedElsewhere,
+}
+
+impl CauseCode {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Unread => "UNREAD",
+            Self::NoAddress => "NO_ADDRESS",
+            Self::NotAnAddress => "NOT_AN_ADDRESS",
+            Self::AddressInNoPool => "ADDRESS_IN_NO_POOL",
+            Self::SeveralPools => "SEVERAL_POOLS",
+            Self::ConfigurationRejected => "CONFIGURATION_REJECTED",
+            Self::NoEndpoint => "NO_ENDPOINT",
+            Self::NotAdvertised => "NOT_ADVERTISED",
+            Self::ServiceNotSelected => "SERVICE_NOT_SELECTED",
+            Self::SharedAddress => "SHARED_ADDRESS",
+            Self::NoMemberlist => "NO_MEMBERLIST",
+            Self::NodeNotSelected => "NODE_NOT_SELECTED",
+            Self::NodeExcluded => "NODE_EXCLUDED",
+            Self::NetworkUnavailable => "NETWORK_UNAVAILABLE",
+            Self::NoSpeaker => "NO_SPEAKER",
+            Self::Contradiction => "CONTRADICTION",
+            Self::EndpointWithoutNode => "ENDPOINT_WITHOUT_NODE",
+            Self::NotLocal => "NOT_LOCAL",
+            Self::OneNode => "ONE_NODE",
+            Self::Aggregated => "AGGREGATED",
+            Self::NoPod => "NO_POD",
+            Self::NoService => "NO_SERVICE",
+            Self::NoPool => "NO_POOL",
+            Self::NoGatewayNode => "NO_GATEWAY_NODE",
+            Self::PodOffPlacement => "POD_OFF_PLACEMENT",
+            Self::NoReadyPod => "NO_READY_POD",
+            Self::NodeTainted => "NODE_TAINTED",
+            Self::OtherPool => "OTHER_POOL",
+            Self::Wider => "WIDER",
+            Self::Narrower => "NARROWER",
+            Self::Disjoint => "DISJOINT",
+            Self::TooComplex => "TOO_COMPLEX",
+            Self::ReportedElsewhere => "REPORTED_ELSEWHERE",
+        }
+    }
+}
+
+impl fmt::Display for CauseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// Why an address is not safe, or what is wrong with a topology.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// Why, as a code.
+    pub code: CauseCode,
+    /// Why: one lowercase sentence without a full stop, with names in backticks.
+    pub message: String,
+    /// What to change, in the same form.
+    pub mend: String,
+}
+
+impl Cause {
+    pub(super) fn new(code: CauseCode, message: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { code, message: message.into(), mend: mend.into() }
+    }
+
+    pub(super) fn unread(sources: &[Source]) -> Self {
+        let kinds = join(sources.iter().map(|source| format!("`{source}`")));
+        let mend = format!("grant `get`, `list` and `watch` on {kinds}, or add the objects to the input");
+        Self::new(CauseCode::Unread, format!("{kinds} could not be read"), mend)
+    }
+
+    pub(super) fn pending(namespace: &str) -> Self {
+        Self::new(
+            CauseCode::Unread,
+            format!("the objects of namespace `{}` have not been read yet", excerpt(namespace)),
+            "wait until they are read",
+        )
+    }
+
+    pub(super) fn no_metallb() -> Self {
+        Self::new(
+            CauseCode::Unread,
+            "the cluster does not serve MetalLB's kinds, so its configuration could not be read",
+            "install MetalLB with its CustomResourceDefinitions",
+        )
+    }
+}
+
+/// Items as a person lists them: `a`, `b` and `c`.
+pub(super) fn join(items: impl IntoIterator<Item = String>) -> String {
+    let items: Vec<String> = items.into_iter().collect();
+    match items.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// A few names in backticks, and how many more there are.
+pub(super) fn names<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    const SHOWN: usize = 3;
+    let mut names = names.into_iter();
+    let shown: Vec<String> = names.by_ref().take(SHOWN).map(|name| format!("`{}`", excerpt(name))).collect();
+    match names.count() {
+        0 => join(shown),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

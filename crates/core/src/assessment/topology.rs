@@ -1,0 +1,394 @@
+//! What is wrong with a topology as a whole.
+
+use std::collections::BTreeSet;
+
+use crate::election::{AddressPool, MetalLb, Origin};
+use crate::escape::excerpt;
+use crate::labels::{Selector, TooComplex, uncovered};
+use crate::relation::{Outside, Relation};
+use crate::snapshot::{ObjectKey, ResolvedTopology, Source, in_namespace};
+use crate::topology::Match;
+
+use super::address::{Entry, excluded, no_speaker};
+use super::cause::{join, names};
+use super::{Cause, CauseCode, State};
+
+/// An advertisement of either kind: what messages call it, and whom it announces from.
+struct Announcing<'a> {
+    name: String,
+    nodes: &'a [Selector],
+}
+
+impl<'i> State<'i> {
+    /// The findings of a topology. What was not read gives none.
+    pub(super) fn findings(&self, topology: &'i ResolvedTopology, services: &[Entry<'i>]) -> Vec<Cause> {
+        let mut findings = Vec::new();
+        self.check_services(topology, services, &mut findings);
+        if self.has_read(Source::Pods) {
+            self.check_pods(topology, &mut findings);
+        }
+        let can_judge =
+            [Source::Nodes, Source::AddressPools, Source::L2Advertisements, Source::BgpAdvertisements];
+        let metallb = self.metallb.get(topology.spec.metallb_namespace.as_str());
+        if let Some(Ok(metallb)) = metallb
+            && can_judge.into_iter().all(|source| self.has_read(source))
+        {
+            self.check_pools(topology, metallb, services, &mut findings);
+            self.check_alignment(topology, metallb, &mut findings);
+            self.check_nodes(topology, metallb, services, &mut findings);
+            self.check_reports(metallb, services, &mut findings);
+        }
+        findings
+    }
+
+    fn check_services(
+        &self,
+        topology: &'i ResolvedTopology,
+        services: &[Entry<'i>],
+        findings: &mut Vec<Cause>,
+    ) {
+        if !self.has_read(Source::Services) {
+            return;
+        }
+        let namespace = &topology.spec.gateway.namespace;
+        if services.is_empty() {
+            findings.push(Cause::new(
+                CauseCode::NoService,
+                format!("no Service of type LoadBalancer in namespace `{namespace}` sends traffic to the gateway's pods"),
+                "correct `spec.gateway` of the topology, or create the Service",
+            ));
+        }
+        // Services that are reachable from outside by other means than MetalLB.
+        let others = in_namespace(&self.inventory.services, namespace).filter(|(key, service)| {
+            service.spec.as_ref().is_some_and(|spec| {
+                matches!(spec.kind.as_str(), "LoadBalancer" | "NodePort")
+                    && spec.external_traffic_policy != "Local"
+                    && topology.is_behind(spec)
+                    && !services.iter().any(|(known, _)| known == key)
+            })
+        });
+        for (key, _) in others {
+            findings.push(Cause::new(
+                CauseCode::NotLocal,
+                format!("Service `{}` also leads to the gateway, and its externalTrafficPolicy is not `Local`: kube-proxy replaces the client's source IP", key.name),
+                "set `spec.externalTrafficPolicy: Local`",
+            ));
+        }
+    }
+
+    fn check_pods(&self, topology: &'i ResolvedTopology, findings: &mut Vec<Cause>) {
+        let namespace = &topology.spec.gateway.namespace;
+        let pods: Vec<&ObjectKey> = in_namespace(&self.inventory.pods, namespace)
+            .filter(|(_, labels)| topology.claims(labels))
+            .map(|(key, _)| key)
+            .collect();
+        if pods.is_empty() {
+            let labels =
+                topology.spec.gateway.pod_labels.iter().map(|(key, value)| format!("`{key}={value}`"));
+            findings.push(Cause::new(
+                CauseCode::NoPod,
+                format!("no pod in namespace `{namespace}` carries the gateway's labels {}", join(labels)),
+                "correct `spec.gateway` of the topology, or start the gateway",
+            ));
+        }
+        let off = pods.into_iter().filter_map(|key| {
+            let node = self.inventory.pod_nodes.get(key).filter(|node| !node.is_empty())?;
+            let labels = self.inventory.nodes.get(node)?;
+            (!topology.placement.matches(labels)).then_some((key, node.as_str()))
+        });
+        let off: Vec<_> = off.collect();
+        if let Some((first, node)) = off.first() {
+            let (first, node) = (excerpt(&first.name), excerpt(node));
+            let message = match off.len() {
+                1 => format!("gateway pod `{first}` runs on `{node}`, which is no gateway node"),
+                many => format!(
+                    "{many} gateway pods run on nodes that are no gateway nodes, such as `{first}` on `{node}`"
+                ),
+            };
+            findings.push(Cause::new(
+                CauseCode::PodOffPlacement,
+                message,
+                format!("label `{node}` as a gateway node, or delete the pod, so that its successor gets the placement"),
+            ));
+        }
+    }
+
+    fn check_pools(
+        &self,
+        topology: &'i ResolvedTopology,
+        metallb: &MetalLb<'_>,
+        services: &[Entry<'i>],
+        findings: &mut Vec<Cause>,
+    ) {
+        let configuration = metallb.configuration();
+        let known: BTreeSet<&str> = configuration.pools.iter().map(|pool| pool.name.as_str()).collect();
+        let own = &topology.spec.address_pools;
+        let named = || names(own.iter().map(String::as_str));
+        for missing in own.iter().filter(|pool| !known.contains(pool.as_str())) {
+            findings.push(Cause::new(
+                CauseCode::NoPool,
+                format!(
+                    "the topology's pool `{}` does not exist in namespace `{}`",
+                    excerpt(missing),
+                    topology.spec.metallb_namespace
+                ),
+                "create the IPAddressPool, or correct `spec.addressPools` of the topology",
+            ));
+        }
+        let is_other = |pool: &usize| configuration.pool(*pool).filter(|pool| !own.contains(&pool.name));
+        for entry in services {
+            let service = self.balanced(*entry);
+            let held = metallb.elect(service).ok().and_then(|election| is_other(&election.pool));
+            let asked = match metallb.origin(service) {
+                Ok(origin @ (Origin::Address(_) | Origin::Requested(_) | Origin::Reserved(_))) => {
+                    origin.first_choice().iter().find_map(is_other)
+                }
+                _ => None,
+            };
+            if let Some(pool) = held.or(asked) {
+                findings.push(Cause::new(
+                    CauseCode::OtherPool,
+                    format!(
+                        "the addresses of Service `{}` come from pool `{}`, and the topology names {}",
+                        excerpt(&service.key.name),
+                        pool.name,
+                        named()
+                    ),
+                    format!(
+                        "add `{}` to `spec.addressPools` of the topology, or let the Service ask for {}",
+                        pool.name,
+                        named()
+                    ),
+                ));
+            }
+        }
+    }
+
+    /// The announcing nodes of all advertisements of a pool together, compared as the rule compares those of one.
+    fn check_alignment(
+        &self,
+        topology: &'i ResolvedTopology,
+        metallb: &MetalLb<'_>,
+        findings: &mut Vec<Cause>,
+    ) {
+        let configuration = metallb.configuration();
+        let own = |pool: &&AddressPool| topology.spec.address_pools.contains(&pool.name);
+        for pool in configuration.pools.iter().filter(own) {
+            for service in &topology.services {
+                let layer2 = configuration
+                    .layer2_of(pool)
+                    .map(|(_, ad)| ("L2Advertisement", &ad.name, &ad.advertisement));
+                let bgp = configuration
+                    .bgp_of(pool)
+                    .map(|(_, ad)| ("BGPAdvertisement", &ad.name, &ad.advertisement));
+                let announcing: Vec<Announcing<'_>> = layer2
+                    .chain(bgp)
+                    .filter(|(.., advertisement)| advertisement.applies_to(service))
+                    .map(|(kind, name, advertisement)| Announcing {
+                        name: format!("{kind} `{}`", excerpt(name)),
+                        nodes: advertisement.nodes(),
+                    })
+                    .collect();
+                // That nothing announces the pool is told for each of its addresses.
+                if announcing.is_empty() {
+                    continue;
+                }
+                for finding in self.compare(topology, pool, &announcing) {
+                    if !findings.contains(&finding) {
+                        findings.push(finding);
+                    }
+                }
+            }
+        }
+    }
+
+    fn compare(
+        &self,
+        topology: &ResolvedTopology,
+        pool: &AddressPool,
+        announcing: &[Announcing<'_>],
+    ) -> Vec<Cause> {
+        let placement = &topology.placement;
+        let nodes = self.snapshot.nodes();
+        let selectors: Vec<Selector> = announcing.iter().flat_map(|ad| ad.nodes).cloned().collect();
+        let relation = match topology.spec.announcements.relation {
+            Match::Exact => Relation::exact(&selectors, placement),
+            Match::Contained => Ok(Relation::contained(&selectors, placement)),
+            Match::LiveNodes => Ok(Relation::live(&selectors, placement, nodes)),
+        };
+        let owner = |outside: &Outside| {
+            let mut owners = announcing.iter().flat_map(|ad| ad.nodes.iter().map(move |_| &ad.name));
+            owners.nth(outside.selector).cloned().unwrap_or_default()
+        };
+        let all = || join(announcing.iter().take(3).map(|ad| ad.name.clone()));
+        let pool = &pool.name;
+        let wider = |code, outside: &Outside| {
+            let others: Vec<String> = announcing
+                .iter()
+                .filter(|ad| ad.name != owner(outside) && !ad.nodes.iter().any(Selector::is_everything))
+                .take(3)
+                .map(|ad| ad.name.clone())
+                .collect();
+            let undone = if others.is_empty() {
+                String::new()
+            } else {
+                format!(", which undoes the restriction by {}", join(others))
+            };
+            Cause::new(
+                code,
+                format!(
+                    "{} announces pool `{pool}` from nodes that are no gateway nodes, such as a node {}{undone}",
+                    owner(outside),
+                    outside.witness
+                ),
+                format!("restrict `spec.nodeSelectors` of {} to the topology's placement", owner(outside)),
+            )
+        };
+        let narrower = |witness: &dyn std::fmt::Display| {
+            Cause::new(
+                CauseCode::Narrower,
+                format!("no advertisement announces pool `{pool}` from a gateway node {witness}"),
+                format!("widen `spec.nodeSelectors` of {} to the topology's placement", all()),
+            )
+        };
+        let mut findings = match relation {
+            Err(TooComplex) => vec![Cause::new(
+                CauseCode::TooComplex,
+                format!("the selectors of {} are too many to compare with the placement", all()),
+                "write fewer or simpler selectors",
+            )],
+            Ok(Relation::Matches) => Vec::new(),
+            Ok(Relation::NoGatewayNode) => return Vec::new(),
+            Ok(Relation::SelectsNothing) => vec![Cause::new(
+                CauseCode::Narrower,
+                format!("the selectors of {} contradict themselves and select no node", all()),
+                "set them to the topology's placement",
+            )],
+            Ok(Relation::Disjoint(outside)) => vec![wider(CauseCode::Disjoint, &outside)],
+            Ok(Relation::Differs { wider: outside, narrower: witness }) => outside
+                .map(|outside| wider(CauseCode::Wider, &outside))
+                .into_iter()
+                .chain(witness.map(|witness| narrower(&witness)))
+                .collect(),
+        };
+        // `Exact` has compared both ways already.
+        let gap = match topology.spec.announcements.relation {
+            Match::Exact => None,
+            Match::Contained => uncovered(placement, &selectors)
+                .ok()
+                .flatten()
+                .and_then(|rest| rest.witness())
+                .map(|witness| narrower(&witness)),
+            Match::LiveNodes => nodes
+                .selected(placement)
+                .find(|(_, labels)| !selectors.iter().any(|selector| selector.matches(labels)))
+                .map(|(name, _)| narrower(&format_args!("`{}`", excerpt(name)))),
+        };
+        findings.extend(gap);
+        findings
+    }
+
+    /// Gateway nodes that cannot announce, or have nothing to announce.
+    fn check_nodes(
+        &self,
+        topology: &'i ResolvedTopology,
+        metallb: &MetalLb<'_>,
+        services: &[Entry<'i>],
+        findings: &mut Vec<Cause>,
+    ) {
+        let gateway_nodes: Vec<usize> = metallb.selected(&topology.placement).collect();
+        if gateway_nodes.is_empty() {
+            let labels = topology.spec.placement.node_selector.iter();
+            let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();
+            findings.push(Cause::new(
+                CauseCode::NoGatewayNode,
+                format!(
+                    "no node carries the placement's labels `{}`, so that no gateway pod can be scheduled",
+                    labels.join(",")
+                ),
+                format!("label a node: `kubectl label node NAME {}`", labels.join(" ")),
+            ));
+            return;
+        }
+        let name = |node: &usize| metallb.node_name(*node);
+        let those = |is_such: &dyn Fn(usize) -> bool| -> Vec<usize> {
+            gateway_nodes.iter().copied().filter(|node| is_such(*node)).collect()
+        };
+        let told = |nodes: &[usize]| names(nodes.iter().map(name));
+        let excluded_nodes = those(&|node| metallb.is_excluded(node));
+        if let Some(first) = excluded_nodes.first() {
+            let message = format!(
+                "MetalLB does not announce from these gateway nodes, because they are excluded from external load balancers: {}",
+                told(&excluded_nodes)
+            );
+            findings.push(excluded(name(first), &message));
+        }
+        let unavailable = those(&|node| metallb.is_network_unavailable(node));
+        if let Some(first) = unavailable.first() {
+            findings.push(Cause::new(
+                CauseCode::NetworkUnavailable,
+                format!(
+                    "MetalLB does not announce from these gateway nodes, because their network is unavailable: {}",
+                    told(&unavailable)
+                ),
+                format!(
+                    "repair the node's network: `kubectl describe node {}` shows the condition",
+                    name(first)
+                ),
+            ));
+        }
+        let deaf = those(&|node| metallb.has_speaker(node) == Some(false));
+        if let Some(first) = deaf.first() {
+            let message = format!("no MetalLB speaker is ready on these gateway nodes: {}", told(&deaf));
+            findings.push(no_speaker(metallb, *first, &message));
+        }
+        // Speakers tolerate the taints of control-plane nodes (charts/metallb/templates/speaker.yaml).
+        let is_foreign = |taint: &String| !taint.contains("node-role.kubernetes.io/");
+        let tainted =
+            those(&|node| metallb.has_speaker(node).is_none() && metallb.taints(node).iter().any(is_foreign));
+        if let Some(first) = tainted.first() {
+            findings.push(Cause::new(
+                CauseCode::NodeTainted,
+                format!("a taint may keep MetalLB's speaker off these gateway nodes, and the speaker pods could not be read: {}", told(&tainted)),
+                format!("check that the speaker DaemonSet tolerates {}", join(metallb.taints(*first))),
+            ));
+        }
+        if self.has_read(Source::EndpointSlices) && !services.is_empty() {
+            let running: BTreeSet<usize> =
+                services.iter().flat_map(|entry| metallb.endpoint_nodes(self.balanced(*entry))).collect();
+            let idle = those(&|node| !running.contains(&node));
+            if !idle.is_empty() && !running.is_empty() {
+                findings.push(Cause::new(
+                    CauseCode::NoReadyPod,
+                    format!(
+                        "these gateway nodes run no ready gateway pod, so that they cannot take over: {}",
+                        told(&idle)
+                    ),
+                    "raise the gateway's replicas and spread them over the gateway nodes",
+                ));
+            }
+        }
+    }
+
+    /// Whether MetalLB's own reports name the node that it should elect.
+    fn check_reports(&self, metallb: &MetalLb<'_>, services: &[Entry<'i>], findings: &mut Vec<Cause>) {
+        for entry in services {
+            let service = self.balanced(*entry);
+            let Some(reported) = self.inventory.reported_announcers.get(service.key) else { continue };
+            let elected = metallb.elected_node(service);
+            if reported.len() == 1 && reported.first().map(String::as_str) == elected {
+                continue;
+            }
+            findings.push(Cause::new(
+                CauseCode::ReportedElsewhere,
+                format!(
+                    "MetalLB reports that {} announces Service `{}`, and should elect {}",
+                    names(reported.iter().map(String::as_str)),
+                    excerpt(&service.key.name),
+                    elected.map_or_else(|| "nobody".to_owned(), |node| format!("`{}`", excerpt(node)))
+                ),
+                "wait for the next election; if it stays so, check the speakers' logs and whether the node has the advertisement's interfaces",
+            ));
+        }
+    }
+}
