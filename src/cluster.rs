@@ -20,7 +20,6 @@
 //! * Status has tasks of its own ([`reconcile_status`]): whatever happens to them, snapshots stay current.
 //! * This module knows no request and no verdict.
 
-pub mod authority;
 mod backoff;
 mod debounce;
 mod decode;
@@ -37,6 +36,7 @@ pub mod topology_status;
 mod watch_loop;
 mod webhook_configurations;
 
+pub(crate) use failure::words as describe_error;
 pub use kinds::WatchedKind;
 pub use metrics::WatchMetrics;
 pub use status::{StatusInputs, reconcile_status};

@@ -3,7 +3,7 @@
 //!
 //! The pure core is the crate [`lockstep_core`], re-exported here. This crate is the program around it: [`manifests`] and
 //! [`cluster`] read objects into a [`snapshot`], [`admission`] speaks the API server's `AdmissionReview`, [`server`] and
-//! [`certs`] speak HTTPS, [`webhook`] joins them, [`audit`] records decisions, and [`cli`] is the command line.
+//! [`tls`] speak HTTPS, [`webhook`] joins them, [`audit`] records decisions, and [`cli`] is the command line.
 
 // No panic path outside tests, and nothing printed outside `cli`'s own streams.
 #![warn(
@@ -25,11 +25,11 @@ pub use lockstep_core::{change, coverage, field, labels, objects, rules, snapsho
 pub mod admission;
 pub mod audit;
 mod batch_queue;
-pub mod certs;
 pub mod cli;
 pub mod cluster;
 mod error;
 pub mod manifests;
 pub mod server;
 pub mod telemetry;
+pub mod tls;
 pub mod webhook;

@@ -292,7 +292,7 @@ async fn stopped(listeners: &mut JoinSet<Listener>, https: &Port) -> RunError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::self_made::self_made;
+    use crate::tls::{Ephemeral, server_config};
     use std::future::ready;
 
     struct Unavailable;
@@ -304,7 +304,8 @@ mod tests {
     }
 
     fn server(listen: SocketAddr, admin: SocketAddr) -> Server {
-        let (_, tls) = watch::channel(self_made(&[]).unwrap().pair.config);
+        let certificate = Ephemeral::generate(&[]).unwrap().certificate;
+        let (_, tls) = watch::channel(server_config(&certificate).unwrap());
         Server {
             listen,
             tls,

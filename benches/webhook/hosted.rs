@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use lockstep::admission::{Body, Outcome, review};
 use lockstep::audit::{DecisionLog, Hash, RotatingFile, Rotation};
-use lockstep::certs::self_made::self_made;
 use lockstep::server::{Admin, Call, Handler, Limits, Reply, Server, ServerMetrics, Shutdown};
 use lockstep::snapshot::{Inventory, Snapshot};
+use lockstep::tls::{Ephemeral, server_config};
 use lockstep::webhook::{self, Decisions, Webhook};
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -94,8 +94,8 @@ fn recording(facts: Snapshot, log: &str) -> Webhook {
 pub fn serve(handler: Arc<dyn Handler>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let made = self_made(&[]).expect("a certificate");
-        let (_tls, tls) = watch::channel(made.pair.config);
+        let Ephemeral { certificate, ca_pem } = Ephemeral::generate(&[]).expect("a certificate");
+        let (_tls, tls) = watch::channel(server_config(&certificate).expect("a configuration"));
         let localhost = "127.0.0.1:0".parse().expect("an address");
         let server = Server {
             listen: localhost,
@@ -107,7 +107,10 @@ pub fn serve(handler: Arc<dyn Handler>) -> ExitCode {
         };
         let bound = server.bind().await.expect("free ports");
         // The one line that the caller reads, in the form of the product's log.
-        eprintln!("{}", serde_json::json!({"message": "serving", "webhook": bound.local_addr().to_string(), "ca": made.ca_pem}));
+        eprintln!(
+            "{}",
+            serde_json::json!({"message": "serving", "webhook": bound.local_addr().to_string(), "ca": ca_pem})
+        );
         bound.run(Shutdown::default()).await.expect("a server that goes on");
     });
     ExitCode::SUCCESS

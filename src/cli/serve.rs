@@ -26,10 +26,12 @@ use crate::error::chain;
 use crate::server::{Admin, BoundServer, Limits, Server, ServerMetrics};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Log, LogFormat};
+use crate::tls::Tls;
 use crate::webhook::{self, Webhook};
 use decisions::DecisionArgs;
 use signals::Stop;
 use snapshot::SnapshotSource;
+use tls::TlsSettings;
 
 /// Run the webhook
 ///
@@ -125,6 +127,7 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     let Args {
         listen, admin_listen, webhook_configuration, stale_after, facts, tls, decisions, drain, ..
     } = args;
+    tls.check()?;
     let mut registry = telemetry::registry();
     log.register(&mut registry);
     let stop = Stop::on_signals()?;
@@ -132,7 +135,6 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
     let decisions = decisions.start(&mut registry)?;
     // Dropped last, so that whatever was decided is in it.
     let _end = decisions.as_ref().map(|decisions| End(decisions.log.clone()));
-    let pair = tls.start(webhook_configuration.clone(), &mut registry).await?;
     let source = if facts.is_empty() {
         SnapshotSource::cluster(&mut registry).await?
     } else {
@@ -145,20 +147,25 @@ async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
         .zip(webhook_configuration)
         .map(|((client, metrics), name)| watch_webhook_configurations(client, name, metrics))
         .unzip();
-    let status =
-        configurations.map(|configurations| StatusInputs { configurations, relied_on: pair.relied_on() });
+    let client = cluster.as_ref().map(|(client, _)| client.clone());
+    let TlsSettings { source: certificate, client_ca, reload_interval } =
+        tls.settings(client.zip(configurations.clone()));
+    let tls = Tls::start(certificate, client_ca, reload_interval, &mut registry).await?;
+    let status = configurations
+        .map(|configurations| StatusInputs { configurations, trust_anchors: tls.trust_anchors() });
     let status = status::keep(cluster, status);
     let webhook_metrics = webhook::Metrics::default();
     webhook_metrics.register(&mut registry);
     let webhook = Webhook::new(source.snapshots(), webhook_metrics, decisions);
-    let served = Served { tls: pair.config(), pair: pair.ready(), webhook, snapshots: source.snapshots() };
+    let served =
+        Served { tls: tls.config(), tls_readiness: tls.readiness(), webhook, snapshots: source.snapshots() };
     let bound = bind(Ports { listen, admin_listen }, drain, served, registry).await?;
     let shutdown = stop.shutdown();
     tokio::select! {
         // Snapshot must outlive the last answer, so the server's end decides.
         ended = bound.run(shutdown) => ended.map_err(Failure::from),
         failure = source.keep(stale_after) => Err(failure),
-        failure = pair.keep() => Err(failure),
+        never = tls.run() => match never {},
         never = status => match never {},
         failure = until_ended(configuration_watch) => Err(failure),
     }
@@ -189,7 +196,7 @@ struct Ports {
 /// What is served, and whether it is there yet.
 struct Served {
     tls: watch::Receiver<Arc<rustls::ServerConfig>>,
-    pair: watch::Receiver<Result<(), String>>,
+    tls_readiness: watch::Receiver<Result<(), String>>,
     webhook: Webhook,
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
 }
@@ -201,7 +208,7 @@ async fn bind(
     served: Served,
     mut registry: Registry,
 ) -> Result<BoundServer, Failure> {
-    let Served { tls, pair, webhook, snapshots } = served;
+    let Served { tls, tls_readiness, webhook, snapshots } = served;
     let server_metrics = ServerMetrics::default();
     server_metrics.register(&mut registry);
     let server = Server {
@@ -210,7 +217,7 @@ async fn bind(
         handler: Arc::new(webhook),
         admin: Admin {
             listen: ports.admin_listen,
-            ready: Box::new(move || readiness(&pair, &snapshots)),
+            ready: Box::new(move || readiness(&tls_readiness, &snapshots)),
             metrics: Box::new(move || telemetry::render(&registry)),
         },
         limits: Limits { drain, ..Limits::default() },
@@ -220,10 +227,10 @@ async fn bind(
 }
 
 fn readiness(
-    pair: &watch::Receiver<Result<(), String>>,
+    tls: &watch::Receiver<Result<(), String>>,
     snapshots: &watch::Receiver<Option<Arc<Snapshot>>>,
 ) -> Result<(), String> {
-    pair.borrow().clone()?;
+    tls.borrow().clone()?;
     match &*snapshots.borrow() {
         Some(_) => Ok(()),
         None => Err("the cluster's state is not known".to_owned()),

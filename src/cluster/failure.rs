@@ -36,7 +36,7 @@ impl From<&Status> for Failure {
 
 /// The text of an error: the API server's own message and code, or every cause of a failed connection. kube's text of
 /// the former is `{:?}` of the status, and that of the latter leaves the causes out.
-pub(super) fn words(error: &kube::Error) -> String {
+pub(crate) fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => said(status),
         kube::Error::Service(cause) => chain(&**cause),

@@ -43,7 +43,7 @@ pub struct StatusInputs {
     pub configurations: watch::Receiver<WebhookConfigurations>,
     /// The certificates, as PEM, that a client must trust to call this replica, such as the CA that signed the
     /// serving certificate. `None` where that is not known, so that any `caBundle` will do.
-    pub relied_on: watch::Receiver<Option<String>>,
+    pub trust_anchors: watch::Receiver<Option<String>>,
 }
 
 /// Keeps the condition `Guarded` of all topologies current, until `shutdown`.
@@ -103,7 +103,7 @@ impl Reconciler {
             tokio::select! {
                 _ = self.updates.recv_many(&mut updates, WAITING_UPDATES) => {}
                 () = changed(&mut self.inputs.configurations) => {}
-                () = changed(&mut self.inputs.relied_on) => {}
+                () = changed(&mut self.inputs.trust_anchors) => {}
                 () = until(wake) => {}
             }
             for (_, update) in updates {
@@ -116,13 +116,13 @@ impl Reconciler {
     /// Writes every verdict that is not stored yet. Returns when to try again although nothing has changed.
     async fn reconcile(&mut self) -> Option<Instant> {
         let topologies = self.topologies.known()?;
-        let relied_on = self.inputs.relied_on.borrow().clone();
+        let trust_anchors = self.inputs.trust_anchors.borrow().clone();
         let watched = self.inputs.configurations.borrow().clone();
         let configurations = |mutating, validating| Configurations {
             name: watched.name.as_str(),
             mutating,
             validating,
-            trust_anchors: relied_on.as_deref(),
+            trust_anchors: trust_anchors.as_deref(),
         };
         let known =
             |observed: Option<_>| observed.map(|observed: &ObservedConfiguration| &observed.configuration);

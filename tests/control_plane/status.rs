@@ -29,20 +29,20 @@ const CONFIGURATIONS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingw
 /// One replica's status reconciler.
 struct Replica {
     registry: Registry,
-    relied_on: watch::Sender<Option<String>>,
+    trust_anchors: watch::Sender<Option<String>>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), cluster::Error>>,
 }
 
 impl Replica {
-    fn start(client: Client, relied_on: Option<&str>) -> Self {
-        let (sender, receiver) = watch::channel(relied_on.map(str::to_owned));
+    fn start(client: Client, trust_anchors: Option<&str>) -> Self {
+        let (sender, receiver) = watch::channel(trust_anchors.map(str::to_owned));
         let (metrics, shutdown) = (WatchMetrics::default(), CancellationToken::new());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let (configurations, watch) =
             cluster::watch_webhook_configurations(client.clone(), "lockstep".to_owned(), metrics.clone());
-        let inputs = StatusInputs { configurations, relied_on: receiver };
+        let inputs = StatusInputs { configurations, trust_anchors: receiver };
         let reconciler = cluster::reconcile_status(client, inputs, metrics, shutdown.clone());
         let task = tokio::spawn(async move {
             tokio::select! {
@@ -50,7 +50,7 @@ impl Replica {
                 error = watch => Err(error),
             }
         });
-        Self { registry, relied_on: sender, shutdown, task }
+        Self { registry, trust_anchors: sender, shutdown, task }
     }
 
     /// The value of a series; 0 before it is there.
@@ -227,14 +227,14 @@ async fn two_replicas_write_each_change_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bundle_without_the_authority_that_is_relied_on_guards_nothing() {
+async fn a_bundle_without_the_authority_that_is_trust_anchors_guards_nothing() {
     let (control_plane, client) = start().await;
     register(&client, control_plane.ca_pem()).await;
     create(&client, &topology("one")).await;
     let other = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap().cert.pem();
     let replica = Replica::start(client.clone(), Some(&other));
     until(&client, "one", "OtherCaBundle").await;
-    replica.relied_on.send_replace(Some(control_plane.ca_pem().to_owned()));
+    replica.trust_anchors.send_replace(Some(control_plane.ca_pem().to_owned()));
     until(&client, "one", "Covered").await;
     replica.stop().await;
 }

@@ -1,38 +1,34 @@
-//! Where the served certificate comes from.
+//! The flags of TLS.
 
-mod authority;
-mod callers;
-
-use std::future::pending;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::registry::Registry;
-use rustls::ServerConfig;
+use kube::Client;
 use tokio::sync::watch;
-use tracing::warn;
 
-use super::Failure;
-use crate::certs::callers::Gate;
-use crate::certs::files::{INTERVAL, KeyPairFiles, Reloader};
-use crate::certs::self_made::self_made;
-use crate::certs::{KeyPair, Metrics};
-use authority::{AuthorityArgs, Keeping};
-use callers::CallerArgs;
+use super::super::duration;
+use crate::cluster::WebhookConfigurations;
+use crate::tls::ca::{Lifetimes, LifetimesError, SecretName, Settings};
+use crate::tls::{CertificateFiles, ClientCa, RELOAD_INTERVAL, Source};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TlsArgs {
-    /// The certificate chain to serve, as PEM, with `--tls-key`; without it one is made for trying out
+    /// Serve the certificate chain in this PEM file, leaf first; needs `--tls-key`. Without it and `--tls-secret`, an
+    /// ephemeral certificate is served, for trials only
     #[arg(long, value_name = "FILE", requires = "tls_key", env = "LOCKSTEP_TLS_CERT")]
     tls_cert: Option<PathBuf>,
-    /// The private key of `--tls-cert`, as PEM; both files are read again when they change
+    /// The private key of `--tls-cert`, as PEM. Both files are reloaded when they change
     #[arg(long, value_name = "FILE", requires = "tls_cert", env = "LOCKSTEP_TLS_KEY")]
     tls_key: Option<PathBuf>,
-    /// Every how many seconds the files are looked at
-    #[arg(long, value_name = "SECONDS", default_value_t = INTERVAL.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
-    tls_reload: u64,
-    /// A DNS name or IP address that a certificate is made for, if it is made here; may be repeated
+    /// How often the files of `--tls-cert`, `--tls-key` and `--client-ca` are checked for changes
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = duration::show(RELOAD_INTERVAL),
+        value_parser = duration::at_least(MIN_RELOAD_INTERVAL)
+    )]
+    tls_reload: Duration,
+    /// A DNS name or IP address of the certificate that Lockstep signs or generates; may be repeated
     #[arg(
         long,
         value_name = "NAME",
@@ -41,129 +37,111 @@ pub(super) struct TlsArgs {
         env = "LOCKSTEP_TLS_NAME"
     )]
     tls_name: Vec<String>,
-    /// Where to write the CA certificate that clients must trust, if it is made for trying out
+    /// Write the CA of the ephemeral certificate, which clients must trust, to this file as PEM
     #[arg(long, value_name = "FILE", conflicts_with = "tls_cert")]
     write_ca: Option<PathBuf>,
-    #[command(flatten)]
-    authority: AuthorityArgs,
-    #[command(flatten)]
-    callers: CallerArgs,
+    /// Keep a CA in this Secret, which must exist and may be empty, and serve certificates that it signs. Lockstep
+    /// rotates the CA and writes it into the webhook configurations; needs `--webhook-configuration` and `--tls-name`
+    #[arg(
+        long,
+        value_name = "NAMESPACE/NAME",
+        requires = "webhook_configuration",
+        requires = "tls_name",
+        conflicts_with_all = ["tls_cert", "facts", "write_ca"],
+        env = "LOCKSTEP_TLS_SECRET"
+    )]
+    tls_secret: Option<SecretName>,
+    /// How long the CA in `--tls-secret` is valid; it is rotated after two thirds of that
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = duration::show(Lifetimes::default().ca),
+        value_parser = duration::parse,
+        env = "LOCKSTEP_CA_LIFETIME"
+    )]
+    ca_lifetime: Duration,
+    /// How long a certificate that this CA signs is valid; it is renewed after two thirds of that
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = duration::show(Lifetimes::default().leaf),
+        value_parser = duration::parse,
+        env = "LOCKSTEP_LEAF_LIFETIME"
+    )]
+    leaf_lifetime: Duration,
+    /// How long a new CA is in every webhook configuration before it signs the served certificate; less than a third of
+    /// `--ca-lifetime`
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = duration::show(Lifetimes::default().propagation),
+        value_parser = duration::parse,
+        env = "LOCKSTEP_CA_PROPAGATION"
+    )]
+    ca_propagation: Duration,
+    /// Accept only clients with a certificate signed by one of the CAs in this PEM file, which is reloaded when it
+    /// changes
+    #[arg(long, value_name = "FILE", env = "LOCKSTEP_CLIENT_CA")]
+    client_ca: Option<PathBuf>,
+    /// Accept only client certificates with one of these names, as DNS name or common name; may be repeated; needs
+    /// `--client-ca`
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "client_ca",
+        value_delimiter = ',',
+        env = "LOCKSTEP_CLIENT_NAME"
+    )]
+    client_name: Vec<String>,
 }
 
-/// A pair that is served, and what keeps it fresh.
-pub(super) struct Pair {
-    config: watch::Receiver<Arc<ServerConfig>>,
-    relied_on: watch::Receiver<Option<String>>,
-    ready: watch::Receiver<Result<(), String>>,
-    from: From,
-    gate: Option<Gate>,
-}
+/// Below this, reading the files would take noticeable time.
+const MIN_RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 
-enum From {
-    Files(Reloader),
-    Authority(Box<Keeping>),
-    Memory(watch::Sender<Arc<ServerConfig>>),
+/// What the flags configure.
+pub(super) struct TlsSettings {
+    pub(super) source: Source,
+    pub(super) client_ca: Option<ClientCa>,
+    pub(super) reload_interval: Duration,
 }
 
 impl TlsArgs {
-    /// Loads or makes the first pair; `configuration` is the name of the webhook configurations that are to trust it.
-    pub(super) async fn start(
-        mut self,
-        configuration: Option<String>,
-        registry: &mut Registry,
-    ) -> Result<Pair, Failure> {
-        let metrics = Metrics::default();
-        metrics.register(registry);
-        let (callers, period) = (self.callers.take(), Duration::from_secs(self.tls_reload));
-        let mut pair = self.pair(configuration, &metrics, registry).await?;
-        if let Some(callers) = callers {
-            let (gate, config) = Gate::start(callers, period, pair.config, metrics).await?;
-            (pair.config, pair.gate) = (config, Some(gate));
-        }
-        Ok(pair)
+    /// Checks what can be checked before a cluster is contacted.
+    pub(super) fn check(&self) -> Result<(), LifetimesError> {
+        if self.tls_secret.is_some() { self.lifetimes().check() } else { Ok(()) }
     }
 
-    async fn pair(
+    const fn lifetimes(&self) -> Lifetimes {
+        Lifetimes { ca: self.ca_lifetime, leaf: self.leaf_lifetime, propagation: self.ca_propagation }
+    }
+
+    /// The settings; `cluster` is the client and the webhook configurations, which `--tls-secret` requires.
+    pub(super) fn settings(
         self,
-        configuration: Option<String>,
-        metrics: &Metrics,
-        registry: &mut Registry,
-    ) -> Result<Pair, Failure> {
-        let Self { tls_cert, tls_key, tls_reload, tls_name, write_ca, authority, callers: _ } = self;
-        if let (Some(cert), Some(key)) = (tls_cert, tls_key) {
-            let (files, interval) = (KeyPairFiles { cert, key }, Duration::from_secs(tls_reload));
-            let (reloader, config) = Reloader::start(files, interval, metrics.clone()).await?;
-            return Ok(Pair::new(config, From::Files(reloader)));
-        }
-        if let Some(kept) =
-            authority.start(configuration, tls_name.clone(), metrics.clone(), registry).await?
-        {
-            let from = From::Authority(Box::new(kept.keeping));
-            return Ok(Pair { relied_on: kept.relied_on, ready: kept.ready, ..Pair::new(kept.config, from) });
-        }
-        let made = self_made(&tls_name)?;
-        warn!("serving a certificate of its own making: only for trying out, it is gone with this process");
-        if let Some(path) = write_ca {
-            let failed = |error| format!("`--write-ca` `{}` cannot be written: {error}", path.display());
-            tokio::fs::write(&path, &made.ca_pem).await.map_err(failed)?;
-        }
-        Ok(Pair::in_memory(made.pair, metrics))
-    }
-}
-
-impl Pair {
-    /// A pair that is there, of an authority that only its maker knows.
-    fn new(config: watch::Receiver<Arc<ServerConfig>>, from: From) -> Self {
-        Self { config, relied_on: watch::channel(None).1, ready: watch::channel(Ok(())).1, from, gate: None }
-    }
-
-    fn in_memory(pair: KeyPair, metrics: &Metrics) -> Self {
-        metrics.serves(&pair);
-        let (sender, config) = watch::channel(pair.config);
-        Self::new(config, From::Memory(sender))
-    }
-
-    /// The CA that callers must trust, as PEM; `None` where that is not known.
-    pub(super) fn relied_on(&self) -> watch::Receiver<Option<String>> {
-        self.relied_on.clone()
-    }
-
-    /// Why calls cannot be answered yet.
-    pub(super) fn ready(&self) -> watch::Receiver<Result<(), String>> {
-        self.ready.clone()
-    }
-
-    pub(super) fn config(&self) -> watch::Receiver<Arc<ServerConfig>> {
-        self.config.clone()
-    }
-
-    /// Keeps the pair fresh, and who may call; comes back only if it no longer can.
-    pub(super) async fn keep(self) -> Failure {
-        let gate = async {
-            match self.gate {
-                Some(gate) => gate.run().await,
-                None => pending().await,
+        cluster: Option<(Client, watch::Receiver<WebhookConfigurations>)>,
+    ) -> TlsSettings {
+        let lifetimes = self.lifetimes();
+        let Self {
+            tls_cert,
+            tls_key,
+            tls_reload,
+            tls_name: names,
+            write_ca,
+            tls_secret,
+            ca_lifetime: _,
+            leaf_lifetime: _,
+            ca_propagation: _,
+            client_ca,
+            client_name,
+        } = self;
+        let source = match (tls_cert.zip(tls_key), tls_secret.zip(cluster)) {
+            (Some((cert, key)), _) => Source::Files(CertificateFiles { cert, key }),
+            (None, Some((secret, (client, configurations)))) => {
+                Source::Secret { client, configurations, settings: Settings { secret, names, lifetimes } }
             }
+            (None, None) => Source::Ephemeral { names, write_ca },
         };
-        tokio::select! {
-            failure = self.from.keep() => failure,
-            () = gate => "the client CA is no longer looked at".into(),
-        }
-    }
-}
-
-impl From {
-    async fn keep(self) -> Failure {
-        match self {
-            Self::Files(reloader) => {
-                reloader.run().await;
-                "the certificate files are no longer looked at".into()
-            }
-            Self::Authority(keeping) => keeping.keep().await,
-            Self::Memory(sender) => {
-                let _sender = sender;
-                pending().await
-            }
-        }
+        let client_ca = client_ca.map(|path| ClientCa { path, names: client_name });
+        TlsSettings { source, client_ca, reload_interval: tls_reload }
     }
 }

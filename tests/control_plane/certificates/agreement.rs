@@ -24,7 +24,7 @@ async fn two_replicas_that_start_at_once_agree_on_one_ca_every_time() {
 }
 
 async fn agree(world: World) {
-    let (mut one, mut other) = (world.replica(), world.replica());
+    let (mut one, mut other) = tokio::join!(world.replica(), world.replica());
     tokio::join!(one.ready(), other.ready());
     let ca = world.data("ca.crt").await.unwrap();
     assert_eq!(CertificateDer::pem_slice_iter(ca.as_bytes()).count(), 1);
@@ -41,7 +41,7 @@ async fn agree(world: World) {
     }
     drop(one);
     // Who comes later takes what is there.
-    let mut late = world.replica();
+    let mut late = world.replica().await;
     late.ready().await;
     assert_eq!(late.issuer().unwrap(), other_issuer);
     assert_eq!(world.data("ca.crt").await, Some(ca));

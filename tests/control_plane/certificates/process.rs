@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use kube::CustomResourceExt;
-use lockstep::certs::authority::Lifetimes;
+use lockstep::tls::ca::Lifetimes;
 use lockstep::topology::GatewayTopology;
 use serde_json::{Value, json};
 
@@ -105,7 +105,7 @@ async fn it_needs_no_right_beyond_its_secret_and_its_two_configurations() {
     create_namespace(&client).await;
     let world = World::create(&client, "lockstep").await;
     let alice = control_plane.client_as("alice").await.unwrap();
-    let mut replica = world.replica_as(alice, Lifetimes::default());
+    let mut replica = world.replica_as(alice, Lifetimes::default()).await;
     let forbidden = |ready: &Result<(), String>| {
         ready.as_ref().is_err_and(|reason| {
             reason.starts_with(

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lockstep::certs::authority::{Lifetimes, Step, View, now};
+use k8s_openapi::jiff::Timestamp;
+use lockstep::tls::ca::{CaSet, Lifetimes};
 use serde_json::{Value, json};
 
 use super::world::{World, create_namespace, until};
@@ -28,7 +29,7 @@ async fn a_bundle_that_somebody_changes_is_put_back_and_nothing_else_is_touched(
     create_namespace(&client).await;
     let world = World::create(&client, "lockstep").await;
     let before = world.configurations().await.each_ref().map(lasting);
-    let mut replica = world.replica();
+    let mut replica = world.replica().await;
     replica.ready().await;
     let ca = world.data("ca.crt").await.unwrap();
     let is_whole = async || world.bundles().await == vec![ca.clone(); 4];
@@ -65,7 +66,7 @@ async fn a_secret_that_is_wiped_or_made_anew_gets_its_ca_back() {
     let client = control_plane.client().await.unwrap();
     create_namespace(&client).await;
     let world = World::create(&client, "lockstep").await;
-    let (mut one, mut other) = (world.replica(), world.replica());
+    let (mut one, mut other) = (world.replica().await, world.replica().await);
     one.ready().await;
     other.ready().await;
     let data = world.secret().await["data"].clone();
@@ -99,8 +100,8 @@ async fn a_rotation_that_a_person_asks_for_is_done_once_and_keeps_foreign_keys()
     create_namespace(&client).await;
     let world = World::create(&client, "lockstep").await;
     let lifetimes = Lifetimes { propagation: Duration::from_millis(300), ..Lifetimes::default() };
-    let (mut one, mut other) =
-        (world.replica_as(client.clone(), lifetimes), world.replica_as(client.clone(), lifetimes));
+    let mut one = world.replica_as(client.clone(), lifetimes).await;
+    let mut other = world.replica_as(client.clone(), lifetimes).await;
     one.ready().await;
     other.ready().await;
     let (first, issuer) = (world.data("ca.crt").await.unwrap(), one.issuer());
@@ -130,14 +131,13 @@ async fn a_ca_that_has_expired_while_nobody_ran_is_replaced() {
     create_namespace(&client).await;
     let world = World::create(&client, "lockstep").await;
     let lifetimes = Lifetimes::default();
-    let long_ago = now().saturating_sub(lifetimes.ca + Duration::from_secs(60));
-    let view = View { stored: None, remembered: None, now: long_ago, settled: None };
-    let expired = Step::Generate.outcome(&view, &lifetimes).unwrap();
+    let long_ago = Timestamp::now() - (lifetimes.ca + Duration::from_secs(60));
+    let expired = CaSet::generate(&lifetimes, long_ago).unwrap();
     let data: BTreeMap<_, _> =
         expired.data().into_iter().map(|(key, value)| (key, String::from_utf8(value).unwrap())).collect();
     world.patch_secret(&json!({"stringData": data})).await;
 
-    let (mut one, mut other) = (world.replica(), world.replica());
+    let (mut one, mut other) = (world.replica().await, world.replica().await);
     one.ready().await;
     other.ready().await;
     assert_eq!(one.issuer(), other.issuer());

@@ -7,9 +7,9 @@ use axum::http::{Method, StatusCode};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use kube::Client;
-use lockstep::certs;
-use lockstep::certs::authority::Lifetimes;
-use lockstep::cluster::authority::{self, Metrics, Outlets, Settings};
+use lockstep::cluster::{WatchMetrics, watch_webhook_configurations};
+use lockstep::tls::ca::{Lifetimes, Settings};
+use lockstep::tls::{RELOAD_INTERVAL, Source, Tls};
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
 use serde_json::{Value, json};
@@ -95,26 +95,29 @@ impl World {
     }
 
     /// A replica that works on this world.
-    pub fn replica(&self) -> Replica {
-        self.replica_as(self.client.clone(), Lifetimes::default())
+    pub async fn replica(&self) -> Replica {
+        self.replica_as(self.client.clone(), Lifetimes::default()).await
     }
 
-    pub fn replica_as(&self, client: Client, lifetimes: Lifetimes) -> Replica {
+    pub async fn replica_as(&self, client: Client, lifetimes: Lifetimes) -> Replica {
         let settings = Settings {
             secret: format!("{NAMESPACE}/{}", self.name).parse().unwrap(),
-            configuration: self.name.clone(),
             names: vec!["lockstep.lockstep-system.svc".to_owned()],
             lifetimes,
         };
-        let placeholder = certs::self_made::self_made(&[]).unwrap().pair.config;
-        let (tls, served) = watch::channel(placeholder);
-        let (ready, readiness) = watch::channel(Err("nothing was done yet".to_owned()));
-        let (certificates, metrics) = (certs::Metrics::default(), Metrics::default());
+        let metrics = WatchMetrics::default();
+        let (configurations, watch) =
+            watch_webhook_configurations(client.clone(), self.name.clone(), metrics);
+        let source = Source::Secret { client, configurations, settings };
         let mut registry = Registry::default();
-        metrics.register(&mut registry);
-        let relied_on = watch::channel(None).0;
-        let outlets = Outlets { tls, relied_on, ready, certificates, metrics };
-        let task = tokio::spawn(authority::keep(client, settings, outlets));
+        let tls = Tls::start(source, None, RELOAD_INTERVAL, &mut registry).await.unwrap();
+        let (served, readiness) = (tls.config(), tls.readiness());
+        let task = tokio::spawn(async {
+            tokio::select! {
+                error = watch => panic!("the watch of the webhook configurations ended: {error}"),
+                never = tls.run() => match never {},
+            }
+        });
         Replica { task, served, readiness, registry }
     }
 
@@ -171,7 +174,7 @@ pub async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
     assert!(until_so(is_so).await, "never so: {what}");
 }
 
-/// One replica's keeping of the authority, as a task. It ends when dropped.
+/// The TLS of one replica, as a task that ends when dropped.
 pub struct Replica {
     task: JoinHandle<()>,
     pub served: watch::Receiver<Arc<ServerConfig>>,

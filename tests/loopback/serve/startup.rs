@@ -54,7 +54,7 @@ async fn a_command_line_that_makes_no_sense_is_explained() {
         (&["--tls-cert", "tls.crt"][..], "--tls-key <FILE>"),
         (&["--tls-key", "tls.key"], "--tls-cert <FILE>"),
         (&["--tls-cert", "a", "--tls-key", "b", "--write-ca", "c"], "cannot be used with"),
-        (&["--tls-reload", "0"], "'--tls-reload <SECONDS>'"),
+        (&["--tls-reload", "0"], "'--tls-reload <DURATION>'"),
         (&["--tls-secret", "a/b", "--tls-name", "x"], "--webhook-configuration <NAME>"),
         (&["--tls-secret", "a/b", "--webhook-configuration", "x"], "--tls-name <NAME>"),
         (&["--tls-secret", "b"], "`b` names no Secret; give NAMESPACE/NAME"),

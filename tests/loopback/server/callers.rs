@@ -8,21 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use lockstep::certs;
-use lockstep::certs::callers::{Callers, Gate};
-use lockstep::certs::self_made::self_made;
+use lockstep::tls::{CertificateFiles, ClientCa as ClientCaFile, Source, Tls};
 use lockstep_test_support::busy::BusyThreads;
+use prometheus_client::registry::Registry;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tempfile::TempDir;
-use tokio::sync::watch;
 
 use super::client::{Answer, Client, Trust, handshake, request, soon};
+use super::reload::{Issued, issue};
 use super::rig::{Rig, limits};
 
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -66,28 +64,27 @@ impl ClientCa {
 struct Gated {
     rig: Rig,
     folder: TempDir,
-    roots: Arc<RootCertStore>,
-    pair: watch::Sender<Arc<rustls::ServerConfig>>,
+    trust_anchors: Arc<RootCertStore>,
 }
 
 impl Gated {
     async fn start(ca: &ClientCa, names: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &ca.0.pem());
-        let made = self_made(&[]).unwrap();
-        let authority = CertificateDer::from_pem_slice(made.ca_pem.as_bytes()).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.clone()).unwrap();
-        let (pair, base) = watch::channel(made.pair.config);
-        let callers = Callers {
-            ca: folder.path().join("ca.pem"),
+        let issued = issue("server CA");
+        write_certificate(folder.path(), &issued);
+        let path = |name| folder.path().join(name);
+        let source = Source::Files(CertificateFiles { cert: path("tls.crt"), key: path("tls.key") });
+        let client_ca = ClientCaFile {
+            path: path("ca.pem"),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
         };
-        let metrics = certs::Metrics::default();
-        let (gate, tls) = Gate::start(callers, INTERVAL, base, metrics.clone()).await.unwrap();
-        tokio::spawn(gate.run());
-        let rig = Rig::with(limits(), tls, Trust::in_authorities([authority]), &metrics).await;
-        Self { rig, folder, roots: Arc::new(roots), pair }
+        let mut registry = Registry::default();
+        let tls = Tls::start(source, Some(client_ca), INTERVAL, &mut registry).await.unwrap();
+        let trust = Trust::in_authorities([issued.authority.clone()]);
+        let rig = Rig::with(limits(), tls.config(), trust, registry).await;
+        tokio::spawn(tls.run());
+        Self { rig, folder, trust_anchors: trusting(&issued) }
     }
 
     async fn call(&self, identity: Option<&Identity>) -> io::Result<Answer> {
@@ -113,7 +110,7 @@ impl Gated {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .unwrap()
-            .with_root_certificates(Arc::clone(&self.roots));
+            .with_root_certificates(Arc::clone(&self.trust_anchors));
         let mut config = match identity {
             Some((certificate, key)) => {
                 builder.with_client_auth_cert(vec![certificate.clone()], key.clone_key()).unwrap()
@@ -147,6 +144,17 @@ impl Gated {
 
 fn write(folder: &Path, pem: &str) {
     fs::write(folder.join("ca.pem"), pem).unwrap();
+}
+
+fn write_certificate(folder: &Path, issued: &Issued) {
+    fs::write(folder.join("tls.crt"), &issued.cert_pem).unwrap();
+    fs::write(folder.join("tls.key"), &issued.key_pem).unwrap();
+}
+
+fn trusting(issued: &Issued) -> Arc<RootCertStore> {
+    let mut trust_anchors = RootCertStore::empty();
+    trust_anchors.add(issued.authority.clone()).unwrap();
+    Arc::new(trust_anchors)
 }
 
 #[tokio::test]
@@ -245,11 +253,9 @@ async fn a_new_pair_is_served_and_callers_are_asked_as_before() {
     let ca = ClientCa::new("ours");
     let mut gated = Gated::start(&ca, &[]).await;
     let caller = ca.client("anybody", &[]);
-    let made = self_made(&[]).unwrap();
-    gated.pair.send_replace(made.pair.config);
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(made.ca_pem.as_bytes()).unwrap()).unwrap();
-    gated.roots = Arc::new(roots);
+    let issued = issue("another server CA");
+    write_certificate(gated.folder.path(), &issued);
+    gated.trust_anchors = trusting(&issued);
     soon(async { while gated.call(Some(&caller)).await.is_err() {} }).await;
     assert!(gated.call(None).await.is_err());
     gated.rig.stop().await;

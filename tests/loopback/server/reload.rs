@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockstep::certs;
-use lockstep::certs::files::{KeyPairFiles, Reloader};
+use lockstep::tls::{CertificateFiles, Source, Tls};
+use prometheus_client::registry::Registry;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
@@ -18,14 +18,14 @@ use super::rig::{Rig, limits};
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// A certificate of an authority of its own.
-struct Issued {
-    authority: CertificateDer<'static>,
+pub(super) struct Issued {
+    pub(super) authority: CertificateDer<'static>,
     leaf: CertificateDer<'static>,
-    cert_pem: String,
-    key_pem: String,
+    pub(super) cert_pem: String,
+    pub(super) key_pem: String,
 }
 
-fn issue(authority: &str) -> Issued {
+pub(super) fn issue(authority: &str) -> Issued {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.distinguished_name.push(DnType::CommonName, authority);
@@ -51,19 +51,20 @@ fn publish(volume: &Path, version: &str, issued: &Issued) {
 }
 
 /// A volume as the kubelet mounts it: the files are links into `..data`, which is a link itself.
-fn mount(volume: &Path, issued: &Issued) -> KeyPairFiles {
+fn mount(volume: &Path, issued: &Issued) -> CertificateFiles {
     publish(volume, "..v1", issued);
     for file in ["tls.crt", "tls.key"] {
         symlink(Path::new("..data").join(file), volume.join(file)).unwrap();
     }
-    KeyPairFiles { cert: volume.join("tls.crt"), key: volume.join("tls.key") }
+    CertificateFiles { cert: volume.join("tls.crt"), key: volume.join("tls.key") }
 }
 
-async fn serve(files: KeyPairFiles, trust: Trust) -> Rig {
-    let metrics = certs::Metrics::default();
-    let (reloader, tls) = Reloader::start(files, INTERVAL, metrics.clone()).await.unwrap();
-    tokio::spawn(reloader.run());
-    Rig::with(limits(), tls, trust, &metrics).await
+async fn serve(files: CertificateFiles, trust: Trust) -> Rig {
+    let mut registry = Registry::default();
+    let tls = Tls::start(Source::Files(files), None, INTERVAL, &mut registry).await.unwrap();
+    let rig = Rig::with(limits(), tls.config(), trust, registry).await;
+    tokio::spawn(tls.run());
+    rig
 }
 
 async fn until_served(rig: &Rig, issued: &Issued) {

@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockstep::certs;
-use lockstep::certs::self_made::self_made;
 use lockstep::server::{
     Admin, Call, Handler, Limits, Reply, RunError, Server, ServerMetrics, Shutdown, StatusCode,
 };
+use lockstep::tls::{Ephemeral, server_config};
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -76,23 +75,20 @@ pub(super) fn limits() -> Limits {
 
 impl Rig {
     pub(super) async fn start(limits: Limits) -> Self {
-        let made = self_made(&[]).unwrap();
-        let (_, tls) = watch::channel(made.pair.config);
-        let authority = CertificateDer::from_pem_slice(made.ca_pem.as_bytes()).unwrap();
-        let trust = Trust::in_authorities([authority]);
-        Self::with(limits, tls, trust, &certs::Metrics::default()).await
+        let Ephemeral { certificate, ca_pem } = Ephemeral::generate(&[]).unwrap();
+        let (_, tls) = watch::channel(server_config(&certificate).unwrap());
+        let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap();
+        Self::with(limits, tls, Trust::in_authorities([ca]), Registry::default()).await
     }
 
     pub(super) async fn with(
         limits: Limits,
         tls: watch::Receiver<Arc<ServerConfig>>,
         trust: Trust,
-        certs: &certs::Metrics,
+        mut registry: Registry,
     ) -> Self {
         let metrics = ServerMetrics::default();
-        let mut registry = Registry::default();
         metrics.register(&mut registry);
-        certs.register(&mut registry);
         let registry = Arc::new(registry);
         let exposed = Arc::clone(&registry);
         let (readiness, ready) = watch::channel(Ok(()));

@@ -1,30 +1,29 @@
-//! How long things last.
+//! How long the CA and the certificates that it signs are valid, and how long a rotation waits.
 
 use std::time::Duration;
 
-use thiserror::Error;
-
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long certificates are valid, and how long their news takes.
+/// The lifetimes of certificates and the wait of a rotation. The default is a year for the CA, a week for a leaf and
+/// five minutes for the wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// How long a CA is valid. Its successor is prepared when a third of it is left.
+    /// How long a CA is valid. A rotation starts when a third of that is left.
     pub ca: Duration,
-    /// How long a leaf is valid, if its CA is valid for as long. It is renewed when a third of it is left.
+    /// How long a leaf is valid, unless its CA expires first. It is renewed when a third of that is left.
     pub leaf: Duration,
-    /// From "every webhook configuration was read back with the next CA in it" to the first leaf of that CA. No
-    /// API server tells when it has seen a change, so this must be longer than the slowest one takes.
+    /// How long a rotation waits after every webhook configuration was read back with the next CA, before that CA
+    /// signs. No API server reports when it has seen a change, so this must exceed the delay of the slowest one.
     pub propagation: Duration,
 }
 
-/// Lifetimes that cannot be kept.
-#[derive(Debug, Error, PartialEq, Eq)]
+/// The error for lifetimes that contradict each other.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LifetimesError {
-    /// Nothing is valid for no time.
-    #[error("`{0}` must not be 0; give a number of seconds")]
+    /// A lifetime is zero.
+    #[error("`{0}` must not be 0; give a duration such as `24h`")]
     Zero(&'static str),
-    /// A rotation would not end before the CA does.
+    /// A rotation could not finish before the CA expires.
     #[error(
         "`--ca-propagation` must be shorter than a third of `--ca-lifetime`, the time that a rotation has"
     )]
@@ -32,7 +31,6 @@ pub enum LifetimesError {
 }
 
 impl Default for Lifetimes {
-    /// A year, a week, and five minutes.
     fn default() -> Self {
         Self {
             ca: DAY.saturating_mul(365),
@@ -43,10 +41,10 @@ impl Default for Lifetimes {
 }
 
 impl Lifetimes {
-    /// Whether they can be kept.
+    /// Checks that a rotation can finish before the CA expires.
     ///
     /// # Errors
-    /// Says which one is wrong.
+    /// A lifetime is zero, or the wait is too long.
     pub fn check(&self) -> Result<(), LifetimesError> {
         for (flag, lifetime) in [("--ca-lifetime", self.ca), ("--leaf-lifetime", self.leaf)] {
             if lifetime.is_zero() {
@@ -59,8 +57,8 @@ impl Lifetimes {
         Ok(())
     }
 
-    /// How long a CA that signs no more stays trusted: by then the last leaf of it has expired, also that of a
-    /// replica that heard of the change as late as can be.
+    /// How long a CA stays trusted after it has been replaced. By then the last leaf that it signed has expired, even on
+    /// a replica that saw the replacement late.
     pub(super) fn retirement(&self) -> Duration {
         self.leaf.saturating_add(self.propagation)
     }
@@ -71,23 +69,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_can_be_kept_and_an_old_ca_is_trusted_for_a_day_at_least() {
+    fn the_defaults_are_valid_and_trust_an_old_ca_for_at_least_a_day() {
         let lifetimes = Lifetimes::default();
         assert_eq!(lifetimes.check(), Ok(()));
         assert!(lifetimes.retirement() >= DAY);
     }
 
     #[test]
-    fn lifetimes_that_cannot_be_kept_are_named() {
+    fn each_invalid_lifetime_has_its_own_message() {
         let fine = Lifetimes::default();
         let cases = [
             (
                 Lifetimes { ca: Duration::ZERO, ..fine },
-                "`--ca-lifetime` must not be 0; give a number of seconds",
+                "`--ca-lifetime` must not be 0; give a duration such as `24h`",
             ),
             (
                 Lifetimes { leaf: Duration::ZERO, ..fine },
-                "`--leaf-lifetime` must not be 0; give a number of seconds",
+                "`--leaf-lifetime` must not be 0; give a duration such as `24h`",
             ),
             (
                 Lifetimes { ca: Duration::from_secs(900), ..fine },

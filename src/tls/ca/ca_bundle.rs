@@ -1,8 +1,7 @@
-//! The CAs in the webhook configurations.
+//! The CA bundle in the webhook configurations: the field `caBundle` of every webhook.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use futures::stream::BoxStream;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
@@ -11,27 +10,35 @@ use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::error::Error;
-use super::news::news;
+use crate::cluster::describe_error;
 
-/// Both configurations of one name.
-pub(super) struct Configurations {
-    name: String,
-    both: [Api<DynamicObject>; 2],
+/// The error for a webhook configuration that cannot be read or patched.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CaBundleError {
+    #[error(
+        "{kind} `{name}` does not exist, so nobody calls this webhook: apply it, or correct `--webhook-configuration`"
+    )]
+    NotFound { kind: String, name: String },
+    #[error("{kind} `{name}` cannot be {verb}: {cause}")]
+    Api { kind: String, name: String, verb: &'static str, cause: String },
 }
 
-/// What was found.
+/// The CA bundle in the two webhook configurations of one name.
+pub(super) struct CaBundle {
+    name: String,
+    client: Client,
+}
+
+/// What a comparison of the webhook configurations with the CA bundle has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Every webhook of both was read with the bundle in it.
+    /// Every webhook was read with the bundle in it.
     Complete,
-    /// This many webhooks were given the bundle, and have not been read back yet.
+    /// This many webhooks were given the bundle. They were not read back yet.
     Mended(u64),
-    /// Somebody else changed one in the meantime.
+    /// A configuration has changed since it was read.
     Conflict,
 }
-
-const KINDS: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
 
 fn resources() -> [ApiResource; 2] {
     [
@@ -40,41 +47,42 @@ fn resources() -> [ApiResource; 2] {
     ]
 }
 
-/// Items whenever one of them changes.
-pub(super) fn changes(client: &Client, name: &str) -> [BoxStream<'static, ()>; 2] {
-    resources().map(|resource| news(Api::all_with(client.clone(), &resource), name))
-}
-
-impl Configurations {
-    pub(super) fn new(client: &Client, name: String) -> Self {
-        Self { name, both: resources().map(|resource| Api::all_with(client.clone(), &resource)) }
+impl CaBundle {
+    pub(super) const fn new(client: Client, name: String) -> Self {
+        Self { name, client }
     }
 
-    /// Gives every webhook `bundle` that has another one, and leaves everything else alone.
-    pub(super) async fn align(&self, bundle: &str) -> Result<Found, Error> {
+    /// Reads every webhook configuration and writes `bundle` into every webhook that has another one. Changes nothing
+    /// else.
+    ///
+    /// It reads the API server, not a watch: what a watch has received may be out of date, and a CA that signs before
+    /// clients trust it makes their calls fail.
+    pub(super) async fn write(&self, bundle: &str) -> Result<Found, CaBundleError> {
         let bundle = BASE64_STANDARD.encode(bundle);
-        let mut all = Found::Complete;
-        for (api, kind) in self.both.iter().zip(KINDS) {
-            all = all.and(self.align_one(api, kind, &bundle).await?);
+        let mut found = Found::Complete;
+        for resource in resources() {
+            found = found.and(self.write_one(&resource, &bundle).await?);
         }
-        Ok(all)
+        Ok(found)
     }
 
-    async fn align_one(
-        &self,
-        api: &Api<DynamicObject>,
-        kind: &'static str,
-        bundle: &str,
-    ) -> Result<Found, Error> {
-        let failed = |verb, error: &kube::Error| Error::api(format!("{kind} `{}`", self.name), verb, error);
-        let configuration = api.get_opt(&self.name).await.map_err(|error| failed("read", &error))?;
-        let configuration =
-            configuration.ok_or_else(|| Error::NoConfiguration { kind, name: self.name.clone() })?;
+    async fn write_one(&self, resource: &ApiResource, bundle: &str) -> Result<Found, CaBundleError> {
+        let (kind, name) = (&resource.kind, &self.name);
+        let failed = |verb, error: &kube::Error| CaBundleError::Api {
+            kind: kind.clone(),
+            name: name.clone(),
+            verb,
+            cause: describe_error(error),
+        };
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
+        let configuration = api.get_opt(name).await.map_err(|error| failed("read", &error))?;
+        let configuration = configuration
+            .ok_or_else(|| CaBundleError::NotFound { kind: kind.clone(), name: name.clone() })?;
         let version = configuration.metadata.resource_version.unwrap_or_default();
         let Some((mended, patch)) = patch(&configuration.data, &version, bundle) else {
             return Ok(Found::Complete);
         };
-        match api.patch(&self.name, &PatchParams::default(), &Patch::Json::<()>(patch)).await {
+        match api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await {
             Ok(_) => Ok(Found::Mended(mended)),
             Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Found::Conflict),
             Err(error) => Err(failed("patched", &error)),
@@ -93,11 +101,11 @@ impl Found {
     }
 }
 
-/// Sets the bundle wherever it is another one: for how many webhooks, and how. `None` if it is nowhere.
+/// The number of webhooks that lack `bundle`, and the patch that sets it in them. `None` if every webhook has it.
 fn patch(configuration: &Value, version: &str, bundle: &str) -> Option<(u64, json_patch::Patch)> {
-    // A version that is written must be the stored one, or the API server answers with a conflict: the indices
-    // are those of the list that was read.
-    let guard = json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version});
+    // The indices are those of the list that was read. Writing its version makes the API server reject the patch with a
+    // conflict if the list has changed since.
+    let test_version = json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version});
     let webhooks = configuration.get("webhooks").and_then(Value::as_array)?;
     let lacks = |(_, webhook): &(usize, &Value)| {
         webhook.pointer("/clientConfig/caBundle").and_then(Value::as_str) != Some(bundle)
@@ -108,7 +116,7 @@ fn patch(configuration: &Value, version: &str, bundle: &str) -> Option<(u64, jso
     };
     let sets: Vec<Value> = webhooks.iter().enumerate().filter(lacks).map(set).collect();
     let mended = u64::try_from(sets.len()).unwrap_or(u64::MAX);
-    let all = std::iter::once(guard).chain(sets).collect();
+    let all = std::iter::once(test_version).chain(sets).collect();
     let patch = serde_json::from_value(Value::Array(all)).ok()?;
     (mended > 0).then_some((mended, patch))
 }
@@ -118,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_the_bundle_is_left_alone() {
+    fn webhooks_with_the_bundle_are_not_patched() {
         let configuration = json!({"webhooks": [{"clientConfig": {"caBundle": "eA=="}}]});
         assert!(patch(&configuration, "1", "eA==").is_none());
         assert!(patch(&json!({"webhooks": []}), "1", "eA==").is_none());
@@ -126,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lacks_the_bundle_is_changed() {
+    fn only_webhooks_without_the_bundle_are_patched() {
         let service = json!({"namespace": "lockstep-system", "name": "lockstep"});
         let configuration = json!({
             "metadata": {"resourceVersion": "7"},

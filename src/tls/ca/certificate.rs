@@ -1,54 +1,51 @@
-//! One CA: its certificate, and while it signs, its key.
+//! A CA: its certificate, and its key while it signs.
 
-use std::fmt;
-use std::fmt::Write;
-use std::time::Duration;
+use std::fmt::{self, Write};
+use std::time::{Duration, SystemTime};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair as Key, KeyUsagePurpose};
+use k8s_openapi::jiff::Timestamp;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use thiserror::Error;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::moment::{CLOCK_SKEW, Moment, system_time};
+use super::time::{CLOCK_SKEW, earlier, later, renewal};
 
-/// A CA's certificate.
+/// The certificate of a CA.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaCertificate {
     pem: String,
     serial: String,
-    not_before: Moment,
-    not_after: Moment,
+    not_before: Timestamp,
+    not_after: Timestamp,
 }
 
 /// A CA that can sign.
 pub struct Ca {
     certificate: CaCertificate,
-    issuer: Issuer<'static, Key>,
+    issuer: Issuer<'static, KeyPair>,
 }
 
-/// Why something is no CA.
-#[derive(Debug, Error)]
+/// The error for a CA that cannot be parsed or generated. The messages continue a sentence about a value, such as
+/// "its `ca.crt`".
+#[derive(Debug, thiserror::Error)]
 pub enum CaError {
-    /// Not one certificate as PEM.
+    /// The value is not exactly one certificate.
     #[error("is not one certificate as PEM")]
     Certificate,
-    /// A certificate that may not sign others.
+    /// The certificate may not sign other certificates.
     #[error("is not the certificate of a CA")]
     NotCa,
-    /// No private key as PEM.
+    /// The value is not a private key.
     #[error("is not a private key as PEM")]
     Key,
-    /// A key of another certificate.
+    /// The key belongs to another certificate.
     #[error("is not the key of its certificate")]
     Mismatch,
-    /// Making it failed.
-    #[error("a CA cannot be made")]
-    Make(#[from] rcgen::Error),
-    /// The clock stands at the edge of what can be written down.
-    #[error("the system's clock is out of range; set it")]
-    Clock,
+    /// The CA cannot be generated.
+    #[error("a CA cannot be generated")]
+    Generate(#[from] rcgen::Error),
 }
 
 impl CaCertificate {
@@ -60,11 +57,10 @@ impl CaCertificate {
             return Err(CaError::NotCa);
         }
         let validity = x509.validity();
-        let moment = |seconds| u64::try_from(seconds).map(Duration::from_secs).unwrap_or_default();
         Ok(Self {
             serial: hex(x509.raw_serial()),
-            not_before: moment(validity.not_before.timestamp()),
-            not_after: moment(validity.not_after.timestamp()),
+            not_before: timestamp(validity.not_before.timestamp()),
+            not_after: timestamp(validity.not_after.timestamp()),
             pem: text.to_owned(),
         })
     }
@@ -75,72 +71,69 @@ impl CaCertificate {
         &self.pem
     }
 
-    /// The serial number in hexadecimal, as `openssl x509 -serial` shows it. No two CAs made here share one.
+    /// The serial number in hexadecimal, as `openssl x509 -serial` prints it. It is random, so no two CAs share one.
     #[must_use]
     pub fn serial(&self) -> &str {
         &self.serial
     }
 
-    /// The first moment in which it is valid.
+    /// The start of its validity.
     #[must_use]
-    pub const fn not_before(&self) -> Moment {
+    pub const fn not_before(&self) -> Timestamp {
         self.not_before
     }
 
-    /// The last moment in which it is valid.
+    /// The end of its validity.
     #[must_use]
-    pub const fn not_after(&self) -> Moment {
+    pub const fn not_after(&self) -> Timestamp {
         self.not_after
     }
 
-    /// When two thirds of its life are over. It is taken from the certificate, so that replicas with other
-    /// flags come to the same.
-    pub(super) fn due(&self) -> Moment {
-        let signed = self.not_before.saturating_add(CLOCK_SKEW);
-        let third = self.not_after.saturating_sub(signed).checked_div(3).unwrap_or_default();
-        self.not_after.saturating_sub(third)
+    /// When the next CA is due: when a third of this one's validity is left. It follows from the certificate alone, so
+    /// that replicas with different flags agree.
+    pub(super) fn due(&self) -> Timestamp {
+        renewal(later(self.not_before, CLOCK_SKEW), self.not_after)
     }
 }
 
 impl Ca {
-    /// Makes one, ECDSA P-256, valid for `lifetime` from `now` on, and since a while ago.
+    /// Generates a CA with an ECDSA P-256 key, valid for `lifetime` from `now`, and from an hour before `now`.
     ///
     /// # Errors
-    /// A failure of the system's random numbers, or a clock that is out of range.
-    pub fn make(now: Moment, lifetime: Duration) -> Result<Self, CaError> {
-        let key = Key::generate()?;
+    /// The system has no random numbers.
+    pub fn generate(now: Timestamp, lifetime: Duration) -> Result<Self, CaError> {
+        let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
-        let not_before = system_time(now.saturating_sub(CLOCK_SKEW)).ok_or(CaError::Clock)?;
-        params.not_before = not_before.into();
-        params.not_after = system_time(now.saturating_add(lifetime)).ok_or(CaError::Clock)?.into();
-        // A name of its own: a verifier that looks for the issuer by name finds one, not several.
+        params.not_before = SystemTime::from(earlier(now, CLOCK_SKEW)).into();
+        params.not_after = SystemTime::from(later(now, lifetime)).into();
+        // A name that is unique: a verifier that looks for the issuer by name must find one CA.
         let identifier = params.key_identifier(&key);
         let id = hex(identifier.get(..8).unwrap_or(&identifier));
         params.distinguished_name.push(DnType::CommonName, format!("lockstep CA {id}"));
-        // 0: it signs leaves, and no further authority.
+        // Path length 0: the CA signs leaves and no other CA.
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let pem = params.self_signed(&key)?.pem();
-        Self::of(CaCertificate::parse(pem.as_bytes())?, key)
+        Self::new(CaCertificate::parse(pem.as_bytes())?, key)
     }
 
     pub(super) fn parse(certificate: CaCertificate, key: &[u8]) -> Result<Self, CaError> {
         let key = std::str::from_utf8(key).map_err(|_| CaError::Key)?;
-        let key = Key::from_pem(key).map_err(|_| CaError::Key)?;
+        let key = KeyPair::from_pem(key).map_err(|_| CaError::Key)?;
         let der = one(certificate.pem.as_bytes()).ok_or(CaError::Certificate)?;
         let x509 = parse(&der).ok_or(CaError::Certificate)?;
         if x509.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
             return Err(CaError::Mismatch);
         }
-        Self::of(certificate, key)
+        Self::new(certificate, key)
     }
 
-    fn of(certificate: CaCertificate, key: Key) -> Result<Self, CaError> {
+    fn new(certificate: CaCertificate, key: KeyPair) -> Result<Self, CaError> {
         let issuer = Issuer::from_ca_cert_pem(&certificate.pem, key)?;
         Ok(Self { certificate, issuer })
     }
 
-    /// Its certificate.
+    /// The certificate of this CA.
     #[must_use]
     pub const fn certificate(&self) -> &CaCertificate {
         &self.certificate
@@ -150,12 +143,12 @@ impl Ca {
         self.issuer.key().serialize_pem()
     }
 
-    pub(super) const fn issuer(&self) -> &Issuer<'static, Key> {
+    pub(super) const fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.issuer
     }
 }
 
-/// Two CAs with one certificate have one key.
+/// The certificate determines the key.
 impl PartialEq for Ca {
     fn eq(&self, other: &Self) -> bool {
         self.certificate == other.certificate
@@ -164,7 +157,7 @@ impl PartialEq for Ca {
 
 impl Eq for Ca {}
 
-/// Leaves out the key.
+/// Omits the key.
 impl fmt::Debug for Ca {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ca").field("certificate", &self.certificate).finish_non_exhaustive()
@@ -181,6 +174,12 @@ fn parse<'d>(der: &'d CertificateDer<'_>) -> Option<X509Certificate<'d>> {
     X509Certificate::from_der(der).ok().map(|(_, x509)| x509)
 }
 
+/// The calendar of `Timestamp` ends a day before that of certificates.
+fn timestamp(seconds: i64) -> Timestamp {
+    let seconds = seconds.clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string never fails.
@@ -193,21 +192,30 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const NOW: Moment = Duration::from_secs(1_795_374_000);
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-    #[test]
-    fn a_ca_is_valid_since_an_hour_ago_and_due_after_two_thirds_of_its_life() {
-        let ca = Ca::make(NOW, 3 * DAY).unwrap();
-        let certificate = ca.certificate();
-        assert_eq!(certificate.not_before(), NOW - CLOCK_SKEW);
-        assert_eq!(certificate.not_after(), NOW + 3 * DAY);
-        assert_eq!(certificate.due(), NOW + 2 * DAY);
+    fn now() -> Timestamp {
+        "2026-11-22T19:00:00Z".parse().unwrap()
     }
 
     #[test]
-    fn a_ca_signs_leaves_and_nothing_else() {
-        let ca = Ca::make(NOW, DAY).unwrap();
+    fn a_ca_is_valid_from_an_hour_ago_and_its_successor_is_due_after_two_thirds_of_its_life() {
+        let ca = Ca::generate(now(), 3 * DAY).unwrap();
+        let certificate = ca.certificate();
+        assert_eq!(certificate.not_before(), earlier(now(), CLOCK_SKEW));
+        assert_eq!(certificate.not_after(), later(now(), 3 * DAY));
+        assert_eq!(certificate.due(), later(now(), 2 * DAY));
+    }
+
+    #[test]
+    fn a_lifetime_beyond_the_calendar_ends_with_the_calendar() {
+        let ca = Ca::generate(now(), Duration::MAX).unwrap();
+        assert_eq!(ca.certificate().not_after().as_second(), Timestamp::MAX.as_second());
+    }
+
+    #[test]
+    fn a_ca_may_sign_leaves_and_no_other_ca() {
+        let ca = Ca::generate(now(), DAY).unwrap();
         let der = one(ca.certificate().pem().as_bytes()).unwrap();
         let x509 = parse(&der).unwrap();
         let constraints = x509.basic_constraints().unwrap().unwrap();
@@ -225,8 +233,8 @@ mod tests {
     }
 
     #[test]
-    fn no_two_cas_share_a_name_or_a_serial_number() {
-        let (one, other) = (Ca::make(NOW, DAY).unwrap(), Ca::make(NOW, DAY).unwrap());
+    fn each_ca_has_its_own_name_and_serial_number() {
+        let (one, other) = (Ca::generate(now(), DAY).unwrap(), Ca::generate(now(), DAY).unwrap());
         assert_ne!(one.certificate().serial(), other.certificate().serial());
         let name = |ca: &Ca| {
             let der = super::one(ca.certificate().pem().as_bytes()).unwrap();
@@ -237,16 +245,16 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_that_was_written_is_read() {
-        let ca = Ca::make(NOW, DAY).unwrap();
+    fn a_written_ca_is_read_back() {
+        let ca = Ca::generate(now(), DAY).unwrap();
         let certificate = CaCertificate::parse(ca.certificate().pem().as_bytes()).unwrap();
         assert_eq!(Ca::parse(certificate, ca.key_pem().as_bytes()).unwrap(), ca);
     }
 
     #[test]
-    fn what_is_no_ca_is_told_apart() {
-        let (ca, other) = (Ca::make(NOW, DAY).unwrap(), Ca::make(NOW, DAY).unwrap());
-        let key = Key::generate().unwrap();
+    fn each_invalid_value_has_its_own_message() {
+        let (ca, other) = (Ca::generate(now(), DAY).unwrap(), Ca::generate(now(), DAY).unwrap());
+        let key = KeyPair::generate().unwrap();
         let leaf = CertificateParams::new(["x".to_owned()]).unwrap().self_signed(&key).unwrap();
         let pem = ca.certificate().pem();
         let half = pem.split_at(pem.len() / 2).0;
@@ -270,8 +278,8 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_not_shown() {
-        let ca = Ca::make(NOW, DAY).unwrap();
+    fn debug_output_omits_the_key() {
+        let ca = Ca::generate(now(), DAY).unwrap();
         assert!(!format!("{ca:?}").contains("PRIVATE"));
     }
 }

@@ -1,0 +1,61 @@
+//! Logging of a failure that repeats.
+
+use std::error::Error;
+
+use tracing::{info, warn};
+
+use crate::error::chain;
+
+/// Logs a failure when it begins and when its cause changes, but not each time it repeats, and logs when it is over.
+#[derive(Debug)]
+pub(super) struct FailureLog {
+    failed: &'static str,
+    recovered: &'static str,
+    last: Option<String>,
+}
+
+impl FailureLog {
+    /// `failed` and `recovered` are the messages to log.
+    pub(super) const fn new(failed: &'static str, recovered: &'static str) -> Self {
+        Self { failed, recovered, last: None }
+    }
+
+    /// Records the outcome of one attempt.
+    pub(super) fn record<T, E: Error + 'static>(&mut self, outcome: &Result<T, E>) {
+        let error = outcome.as_ref().err().map(|error| chain(error));
+        if self.is_news(error) {
+            match &self.last {
+                Some(error) => warn!(error, "{}", self.failed),
+                None => info!("{}", self.recovered),
+            }
+        }
+    }
+
+    fn is_news(&mut self, error: Option<String>) -> bool {
+        let is_news = self.last != error;
+        self.last = error;
+        is_news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_logged_once_per_cause_and_once_when_it_is_over() {
+        let mut log = FailureLog::new("failed", "recovered");
+        for (error, is_news) in [
+            (None, false),
+            (Some("one"), true),
+            (Some("one"), false),
+            (Some("other"), true),
+            (Some("one"), true),
+            (None, true),
+            (None, false),
+            (Some("one"), true),
+        ] {
+            assert_eq!(log.is_news(error.map(str::to_owned)), is_news, "{error:?}");
+        }
+    }
+}
