@@ -1,18 +1,20 @@
-//! What people type: the commands, their arguments and their exit codes.
+//! The command line: commands, arguments and exit codes.
 //!
-//! Each command is a file: its arguments, and a function that takes its streams and returns its exit code.
+//! Each command is a file with its arguments and a `run` function, which takes the streams and returns the exit code. `run`
+//! destructures the arguments without `..`, so that a flag without effect does not compile.
 //!
 //! Invariant: nothing outside this module reads arguments or writes to the terminal.
 
 mod audit;
-pub mod check;
+mod check;
+mod check_report;
 mod completions;
 mod crd;
 mod duration;
 mod man;
 mod output;
 mod render;
-pub mod serve;
+mod serve;
 mod status;
 
 use std::ffi::{OsStr, OsString};
@@ -22,7 +24,7 @@ use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use output::print;
+use output::{Streams, print};
 
 const ABOUT: &str = "Keeps a gateway's pods, its Services and MetalLB's announcements in lockstep";
 
@@ -30,43 +32,43 @@ const LONG_ABOUT: &str = "\
 Lockstep keeps an ingress gateway's pods, its Services and MetalLB's announcements in lockstep, so that the \
 client's source IP survives to the gateway and to the audit log.
 
-As a webhook (`serve`) it changes or refuses what would break that. Offline (`check`) it gives the same verdicts \
-on manifests.";
+As a webhook (`serve`), it changes or rejects objects that would break this. Offline (`check`), it gives the same \
+verdicts on manifests.";
 
-/// Narrow enough for every terminal: what is wrapped cannot be copied.
+/// Lines are shorter than 80 characters, because a wrapped command cannot be copied.
 const EXAMPLES: &str = "\
 Examples:
-  Check what a chart would install:
+  Check the objects that a chart would install:
     helm template istio-ingressgateway istio/gateway -n istio-system |
       lockstep check -n istio-system -
 
-  Check a directory against the nodes and pools of the cluster:
+  Check a directory against the nodes and pools of a cluster:
     kubectl get nodes,ipaddresspools,l2advertisements -A -o yaml > all.yaml
     lockstep check --facts all.yaml manifests/
 
-  Install the GatewayTopology kind:
+  Install the GatewayTopology CRD:
     lockstep crd | kubectl apply -f -
 
   Wait until the cluster's topologies are guarded:
     lockstep status --wait 60
 
-  Count what was refused to whom, and see that nothing is missing:
+  Count rejections by user and reason, and verify the decision log:
     lockstep audit query --verdict deny --by user,reason audit.log
     lockstep audit verify audit.log.1 audit.log
 
 Exit codes:
-  0  nothing was refused; every topology is guarded; the log is intact
-  1  something was refused; a topology is not guarded, or there is none;
+  0  nothing is rejected; every topology is guarded; the log is intact
+  1  an object is rejected; a topology is not guarded, or none exists;
      the decision log is not intact
   2  the input or the cluster cannot be read, the output cannot be written,
-     or the command line is wrong";
+     or the command line is invalid";
 
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "lockstep", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
-    /// When to use colours
+    /// Use colours for text output
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     color: Color,
     #[command(subcommand)]
@@ -75,33 +77,33 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(Box<serve::Args>),
-    Check(check::Args),
-    Status(status::Args),
-    Audit(audit::Args),
-    Crd(crd::Args),
-    Completions(completions::Args),
-    Man(man::Args),
+    Serve(Box<serve::ServeArgs>),
+    Check(check::CheckArgs),
+    Status(status::StatusArgs),
+    Audit(audit::AuditArgs),
+    Crd(crd::CrdArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Color {
     /// On a terminal, unless `NO_COLOR` is set
     Auto,
-    /// Also into files and pipes
+    /// Also in files and pipes
     Always,
     /// Nowhere
     Never,
 }
 
-/// How a command ended.
+/// The exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// Nothing to complain about.
+enum Exit {
+    /// 0: nothing is rejected, and everything is as it should be.
     Fine,
-    /// Something was refused, or is not as it should be.
+    /// 1: an object is rejected, or something is not as it should be.
     Denied,
-    /// The input cannot be read, the output cannot be written, or the command line is wrong.
+    /// 2: the input cannot be read, the output cannot be written, or the command line is invalid.
     Unusable,
 }
 
@@ -115,7 +117,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Reads the arguments of the process, runs the command and says how it ended.
+/// Reads the arguments of the process, runs the command, and returns its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -124,7 +126,7 @@ pub fn run() -> ExitCode {
         command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => cli.run(),
-        // Nothing can be done where standard error cannot be written.
+        // If standard error cannot be written, nothing is left to do.
         Err(error) if error.use_stderr() => {
             let _ = error.print();
             Exit::Unusable.into()
@@ -137,39 +139,29 @@ pub fn run() -> ExitCode {
 impl Cli {
     fn run(self) -> ExitCode {
         let Self { color, command } = self;
-        let done = match command {
-            // It writes its log from many threads, so it must not find the streams locked.
-            Command::Serve(args) => return serve::run(*args),
-            Command::Check(args) => check_on_terminal(&args, color),
-            Command::Status(args) => status::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()),
-            Command::Audit(args) => audit_on_terminal(&args),
-            Command::Crd(args) => crd::run(&args, &mut io::stdout().lock()),
-            Command::Completions(args) => completions::run(&args, &mut io::stdout().lock()),
-            Command::Man(args) => man::run(&args, &mut io::stdout().lock()),
-        };
-        output::finish(done, &mut io::stderr()).into()
+        match command {
+            // The webhook logs from many threads, so the streams must stay unlocked.
+            Command::Serve(args) => serve::run(*args),
+            Command::Check(args) => with_streams(|streams| check::run(args, streams, color.is_wanted())),
+            Command::Status(args) => {
+                with_streams(|streams| status::run(&args, streams.stdout, streams.stderr))
+            }
+            Command::Audit(args) => with_streams(|streams| audit::run(&args, streams)),
+            Command::Crd(args) => with_streams(|streams| crd::run(&args, streams.stdout)),
+            Command::Completions(args) => with_streams(|streams| completions::run(&args, streams.stdout)),
+            Command::Man(args) => with_streams(|streams| man::run(args, streams.stdout)),
+        }
     }
 }
 
-fn check_on_terminal(args: &check::Args, color: Color) -> io::Result<Exit> {
-    let has_color = color.is_wanted();
-    let mut streams = check::Streams {
+/// Runs a command on the streams of the process.
+fn with_streams(command: impl FnOnce(&mut Streams<'_>) -> io::Result<Exit>) -> ExitCode {
+    let done = command(&mut Streams {
         stdin: &mut io::stdin().lock(),
-        stdout: &mut io::stdout().lock(),
+        stdout: &mut io::BufWriter::new(io::stdout().lock()),
         stderr: &mut io::stderr().lock(),
-        has_color,
-    };
-    check::run(args, &mut streams)
-}
-
-fn audit_on_terminal(args: &audit::Args) -> io::Result<Exit> {
-    let mut stdout = io::BufWriter::new(io::stdout().lock());
-    let mut streams = audit::Streams {
-        stdin: &mut io::stdin().lock(),
-        stdout: &mut stdout,
-        stderr: &mut io::stderr().lock(),
-    };
-    audit::run(args, &mut streams)
+    });
+    output::finish(done, &mut io::stderr()).into()
 }
 
 impl Color {
@@ -182,7 +174,7 @@ impl Color {
     }
 }
 
-/// The command by the name it was called: kubectl finds it as `kubectl-lockstep` and shows it as its own.
+/// The command, named as it was called: kubectl runs a plugin as `kubectl-lockstep`, and users type `kubectl lockstep`.
 fn command(called: Option<&OsStr>) -> clap::Command {
     let command = Cli::command();
     match called.map(Path::new).and_then(Path::file_stem).and_then(OsStr::to_str) {
@@ -196,13 +188,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid_and_examples_fit_a_terminal() {
         Cli::command().debug_assert();
         assert!(EXAMPLES.lines().all(|line| line.len() < 80));
     }
 
     #[test]
-    fn kubectl_calls_it_by_another_name() {
+    fn a_plugin_of_kubectl_shows_itself_as_kubectl_lockstep() {
         let name = |called| command(Some(OsStr::new(called))).get_bin_name().map(ToOwned::to_owned);
         assert_eq!(name("/usr/local/bin/kubectl-lockstep").as_deref(), Some("kubectl lockstep"));
         assert_eq!(name("./lockstep"), None);

@@ -1,31 +1,25 @@
-//! Manifests on disk: from files to the facts that rules read and the objects that they judge.
+//! Manifests: files and standard input, read into what a snapshot is made of and what rules judge.
 //!
-//! What is read here is what the API server would receive: YAML is read the way kubectl reads it, lists are
-//! unfolded, and an object that the API server would refuse is a [`Problem`] at its line and column.
+//! Manifests are read as the API server would receive them: YAML as kubectl reads it, lists unfolded. An object that the API
+//! server would reject is a [`Problem`] with its line and column.
 //!
-//! Invariant: this module knows files and text. It knows no rule, and it prints nothing.
+//! Invariant: this module reads files and text. It knows no rule, and it prints nothing.
 
+mod content;
 mod decode;
-mod inventory;
-mod kinds;
 mod list;
-mod parse;
-mod position;
+mod load;
 mod problem;
-mod read;
 mod source;
-mod subject;
 #[cfg(test)]
 mod tests;
-mod tree;
+mod yaml;
 
+pub use content::{Candidate, Content, inventory};
 pub use decode::DecodeError;
-pub use inventory::inventory;
-pub use position::{Place, Positions};
+pub use load::{Loaded, load};
 pub use problem::{ManifestError, Problem};
-pub use read::{Loaded, load};
-pub use source::{LineColumn, Source, Span};
-pub use subject::{Candidate, Subject, subjects};
+pub use source::{LineColumn, Place, Positions, Source, Span};
 
 use std::sync::Arc;
 
@@ -33,28 +27,34 @@ use serde_json::Value;
 
 use crate::field::FieldPath;
 
-/// The name of what comes from standard input.
+/// The name of standard input in messages.
 pub const STDIN: &str = "<stdin>";
 
 /// One object of a manifest.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// The text it stands in.
+    /// The text that contains it.
     pub source: Arc<Source>,
     /// The object.
     pub value: Value,
-    /// Where each of its fields stands in the source.
+    /// Where each of its fields is in the source.
     pub positions: Positions,
 }
 
 impl Document {
-    /// Where a field stands, or the nearest of its parents that is there.
+    /// The value of a field; `None` if it is not set.
+    #[must_use]
+    pub fn at(&self, field: &FieldPath) -> Option<&Value> {
+        field.tokens().try_fold(&self.value, |value, token| value.get(token.as_ref()))
+    }
+
+    /// The place of a field, or of its nearest parent that is set.
     #[must_use]
     pub fn place(&self, field: &FieldPath) -> Place {
         self.positions.find(field.tokens())
     }
 
-    /// Where the object begins.
+    /// The line and column where the object begins.
     #[must_use]
     pub fn start(&self) -> LineColumn {
         self.source.line_column(self.positions.value().start)

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::Exit;
-use super::output::{json_document, print};
+use super::output::{Streams, json_document, print};
 use crate::audit::schema;
 
 /// Verify and query the decision log
@@ -19,28 +19,21 @@ use crate::audit::schema;
 /// `lockstep serve --audit-log` records every denial, edit and warning as one JSON object a line. The records of
 /// each process are chained by hash, so that a line that was changed, removed or moved is found.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Args {
+pub(super) struct AuditArgs {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Clone, Subcommand)]
 enum Command {
-    Verify(verify::Args),
-    Query(Box<query::Args>),
+    Verify(verify::VerifyArgs),
+    Query(Box<query::QueryArgs>),
     /// Print the JSON Schema of a line of the decision log
     Schema,
 }
 
-/// The streams of the process.
-pub(super) struct Streams<'s> {
-    pub(super) stdin: &'s mut dyn BufRead,
-    pub(super) stdout: &'s mut dyn Write,
-    pub(super) stderr: &'s mut dyn Write,
-}
-
 /// Verifies, queries, or describes.
-pub(super) fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
+pub(super) fn run(args: &AuditArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
     match &args.command {
         Command::Verify(args) => verify::run(args, streams),
         Command::Query(args) => query::run(args, streams),

@@ -1,4 +1,4 @@
-//! `lockstep completions`: what the shell needs to complete arguments.
+//! `lockstep completions`: completion scripts for shells.
 
 use std::io::{self, Write};
 
@@ -7,21 +7,22 @@ use clap_complete::Shell;
 
 use super::{Cli, Exit, print};
 
-/// Print the completions for a shell
+/// Print the completion script for a shell
 ///
 /// For bash: `lockstep completions bash > /etc/bash_completion.d/lockstep`.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Args {
-    /// The shell
+pub(super) struct CompletionsArgs {
+    /// Print the script for this shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
 /// Prints the completions.
-pub(super) fn run(args: &Args, stdout: &mut dyn Write) -> io::Result<Exit> {
-    // Into memory first: the generator panics where it cannot write.
+pub(super) fn run(args: &CompletionsArgs, stdout: &mut dyn Write) -> io::Result<Exit> {
+    let CompletionsArgs { shell } = args;
+    // Into memory first: the generator panics if it cannot write.
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "lockstep", &mut text);
+    clap_complete::generate(*shell, &mut Cli::command(), "lockstep", &mut text);
     print(stdout, &text)?;
     Ok(Exit::Fine)
 }
@@ -33,10 +34,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_gets_some() {
+    fn every_shell_gets_a_script() {
         for shell in Shell::value_variants() {
             let mut text = Vec::new();
-            run(&Args { shell: *shell }, &mut text).unwrap();
+            run(&CompletionsArgs { shell: *shell }, &mut text).unwrap();
             assert!(String::from_utf8(text).unwrap().contains("check"), "{shell}");
         }
     }

@@ -1,4 +1,4 @@
-//! `lockstep crd`: the kind that topologies are written in.
+//! `lockstep crd`: the `CustomResourceDefinition` of `GatewayTopology`.
 
 use std::io::{self, Write};
 
@@ -13,26 +13,27 @@ use crate::topology::GatewayTopology;
 ///
 /// Apply it before the first topology is created: `lockstep crd | kubectl apply -f -`.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Args {
-    /// How to write it
-    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = Format::Yaml)]
-    format: Format,
+pub(super) struct CrdArgs {
+    /// Set the output format
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = CrdFormat::Yaml)]
+    format: CrdFormat,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    /// YAML, for people and for kubectl
+enum CrdFormat {
+    /// YAML
     Yaml,
-    /// JSON, for programs
+    /// JSON
     Json,
 }
 
 /// Prints the definition.
-pub(super) fn run(args: &Args, stdout: &mut dyn Write) -> io::Result<Exit> {
+pub(super) fn run(args: &CrdArgs, stdout: &mut dyn Write) -> io::Result<Exit> {
+    let CrdArgs { format } = args;
     let definition = GatewayTopology::crd();
-    let text = match args.format {
-        Format::Yaml => serde_saphyr::to_string(&definition).map_err(io::Error::other)?,
-        Format::Json => json_document(&definition)?,
+    let text = match format {
+        CrdFormat::Yaml => serde_saphyr::to_string(&definition).map_err(io::Error::other)?,
+        CrdFormat::Json => json_document(&definition)?,
     };
     print(stdout, text.as_bytes())?;
     Ok(Exit::Fine)
@@ -45,16 +46,16 @@ mod tests {
     use super::*;
     use crate::manifests::load;
 
-    fn printed(format: Format) -> String {
+    fn printed(format: CrdFormat) -> String {
         let mut text = Vec::new();
-        run(&Args { format }, &mut text).unwrap();
+        run(&CrdArgs { format }, &mut text).unwrap();
         String::from_utf8(text).unwrap()
     }
 
     #[test]
-    fn yaml_and_json_say_the_same() {
-        let json: Value = serde_json::from_str(&printed(Format::Json)).unwrap();
-        let loaded = load(&["-".into()], &mut printed(Format::Yaml).as_bytes());
+    fn yaml_and_json_are_the_same_definition() {
+        let json: Value = serde_json::from_str(&printed(CrdFormat::Json)).unwrap();
+        let loaded = load(&["-".into()], &mut printed(CrdFormat::Yaml).as_bytes());
         assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
         assert_eq!(loaded.documents[0].value, json);
         assert_eq!(json["metadata"]["name"], "gatewaytopologies.lockstep.dev");

@@ -1,4 +1,4 @@
-//! `lockstep man`: the manual pages.
+//! `lockstep man`: manual pages.
 
 use std::io::{self, Write};
 
@@ -10,15 +10,15 @@ use super::{Cli, Exit, print};
 
 /// Print a manual page
 ///
-/// `lockstep man > lockstep.1` and `lockstep man audit-query > lockstep-audit-query.1` are what a package installs.
+/// For packages: `lockstep man > lockstep.1`, and `lockstep man audit-query > lockstep-audit-query.1` for each command.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Args {
-    /// The command that the page is about; without it, `lockstep` itself
+pub(super) struct ManArgs {
+    /// Print the page of this command; by default, that of `lockstep` itself
     #[arg(value_parser = PossibleValuesParser::new(PAGES))]
     command: Option<String>,
 }
 
-/// The command line is being described while its values are told, so it cannot be asked for its commands here.
+/// The commands with a page. Listed here, because clap needs the list while it builds the commands.
 const PAGES: [&str; 10] = [
     "serve",
     "check",
@@ -33,10 +33,11 @@ const PAGES: [&str; 10] = [
 ];
 
 /// Prints the page.
-pub(super) fn run(args: &Args, stdout: &mut dyn Write) -> io::Result<Exit> {
+pub(super) fn run(args: ManArgs, stdout: &mut dyn Write) -> io::Result<Exit> {
+    let ManArgs { command } = args;
     let mut root = Cli::command();
     root.build();
-    let path = args.command.iter().flat_map(|name| name.split('-'));
+    let path = command.iter().flat_map(|name| name.split('-'));
     let page = path.fold(&root, |command, name| command.find_subcommand(name).unwrap_or(command));
     let mut text = Vec::new();
     Man::new(page.clone()).render(&mut text)?;
@@ -56,7 +57,7 @@ mod tests {
             panic!("another command")
         };
         let mut text = Vec::new();
-        run(&args, &mut text).unwrap();
+        run(args, &mut text).unwrap();
         String::from_utf8(text).unwrap()
     }
 

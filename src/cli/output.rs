@@ -1,12 +1,21 @@
-//! What commands print. Here alone it is judged what a write that failed means.
+//! The streams of commands, and the meaning of a failed write.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufRead, ErrorKind, Write};
 
 use serde::Serialize;
 
 use super::Exit;
 
-/// Writes all of a text. A reader that has seen enough, such as `head`, is no error.
+/// The streams that a command reads and writes.
+pub(super) struct Streams<'s> {
+    pub(super) stdin: &'s mut dyn BufRead,
+    /// The command's result.
+    pub(super) stdout: &'s mut dyn Write,
+    /// Errors, for people.
+    pub(super) stderr: &'s mut dyn Write,
+}
+
+/// Writes a text. A reader that closes the pipe early, such as `head`, is not an error.
 pub(super) fn print(stream: &mut dyn Write, text: &[u8]) -> io::Result<()> {
     match stream.write_all(text).and_then(|()| stream.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -14,21 +23,21 @@ pub(super) fn print(stream: &mut dyn Write, text: &[u8]) -> io::Result<()> {
     }
 }
 
-/// A JSON document, for programs that people watch.
+/// A JSON document, indented and with a line break at its end.
 pub(super) fn json_document(document: &impl Serialize) -> serde_json::Result<String> {
     let mut text = serde_json::to_string_pretty(document)?;
     text.push('\n');
     Ok(text)
 }
 
-/// How a command ends that could print what it had to say, or could not. One that was stopped halfway by a reader
-/// that had seen enough has nothing to complain about.
+/// The exit code of a command, whether its output could be written or not. A reader that closes the pipe early is not an
+/// error.
 pub(super) fn finish(done: io::Result<Exit>, stderr: &mut dyn Write) -> Exit {
     match done {
         Ok(exit) => exit,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Fine,
         Err(error) => {
-            // Nothing can be done where this cannot be written either.
+            // If standard error cannot be written either, nothing is left to do.
             let _ = writeln!(stderr, "lockstep: standard output cannot be written: {error}");
             Exit::Unusable
         }
@@ -52,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_reader_that_has_seen_enough_is_no_error() {
+    fn a_closed_pipe_is_not_an_error_and_a_full_disk_is() {
         for (kind, is_error) in [(ErrorKind::BrokenPipe, false), (ErrorKind::StorageFull, true)] {
             let mut stderr = Vec::new();
             let done = print(&mut Broken(kind), b"text").map(|()| Exit::Denied);

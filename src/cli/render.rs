@@ -1,4 +1,4 @@
-//! Verdicts as people and programs want them.
+//! The output formats of `check`, one file each.
 
 mod excerpt;
 mod human;
@@ -16,14 +16,14 @@ use serde_json::Value;
 
 use crate::verdict::Edit;
 
-/// How to write.
+/// Options of the output.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Options {
-    /// Whether a would-be edit is refused.
+    /// Whether edits count as rejections.
     pub(super) is_strict: bool,
-    /// Whether only what is refused is told.
+    /// Whether only rejections are printed.
     pub(super) is_quiet: bool,
-    /// Whether text for people is coloured.
+    /// Whether text for people has colours.
     pub(super) has_color: bool,
 }
 
@@ -36,7 +36,7 @@ fn edit_sentence(edit: &Edit) -> String {
     format!("`{}` would be set to `{value}`", edit.field)
 }
 
-/// The text, and what to do about it.
+/// The message and, if there is one, the remedy.
 fn with_help(message: &str, help: &str) -> String {
     if help.is_empty() { message.to_owned() } else { format!("{message}; {help}") }
 }

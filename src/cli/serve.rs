@@ -35,23 +35,24 @@ use tls::TlsSettings;
 
 /// Run the webhook
 ///
-/// Verdicts come from the cluster's live state, found as kubectl finds it (`KUBECONFIG`, `~/.kube/config`, or
-/// the pod's own service account), or with `--facts` from manifests on disk, without any cluster.
+/// Verdicts follow the live state of the cluster, which is found as kubectl finds it (`KUBECONFIG`, `~/.kube/config`, or the
+/// pod's ServiceAccount). With `--facts`, they follow manifests on disk, and no cluster is needed.
 ///
-/// It answers `POST /mutate` and `POST /validate` over HTTPS, and `/livez`, `/readyz` and `/metrics` over
-/// plain HTTP on the admin port. Until it knows the cluster's state it answers no review at all.
+/// The webhook answers `POST /mutate` and `POST /validate` over HTTPS, and `/livez`, `/readyz` and `/metrics` over plain HTTP
+/// on the admin port. Until it has read the cluster's state, it answers every review with 503 and `Retry-After`.
 ///
-/// After SIGTERM or SIGINT it drains and ends; a second one ends it at once. The exit code is 0 if it was told to
-/// end, and 2 if it cannot start or go on.
+/// The first SIGTERM or SIGINT drains and exits, and the second exits at once. The exit code is 0 after a signal, and 2 if the
+/// webhook cannot start or cannot continue.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
-    /// Where reviews are taken
+pub(super) struct ServeArgs {
+    /// Listen for reviews on this address
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443", env = "LOCKSTEP_LISTEN")]
     listen: SocketAddr,
-    /// Where probes and metrics are answered
+    /// Listen for probes and metrics on this address
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080", env = "LOCKSTEP_ADMIN_LISTEN")]
     admin_listen: SocketAddr,
-    /// The name that the cluster's two webhook configurations for this webhook share; the status of each topology then says whether they cover it
+    /// Report in the status of every topology whether the mutating and the validating webhook configuration of this name
+    /// cover it
     #[arg(
         long,
         value_name = "NAME",
@@ -71,7 +72,7 @@ pub struct Args {
         env = "LOCKSTEP_STALE_AFTER"
     )]
     stale_after: Duration,
-    /// Take the facts from these manifests, files or directories, instead of from a cluster
+    /// Read the state from this manifest or directory instead of a cluster
     #[arg(long, value_name = "PATH")]
     facts: Vec<PathBuf>,
     #[command(flatten)]
@@ -87,10 +88,11 @@ pub struct Args {
         env = "LOCKSTEP_DRAIN"
     )]
     drain: Duration,
-    /// The form of the log on standard error
+    /// Set the format of the log on standard error
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto, env = "LOCKSTEP_LOG_FORMAT")]
     log_format: LogFormat,
-    /// The least level that is logged, or directives such as `info,lockstep::cluster=debug`; SIGUSR1 adds debug events, SIGUSR2 takes them back
+    /// Log events of this level and above (`error`, `warn`, `info`, `debug`, `trace`), or by directives such as
+    /// `info,lockstep::cluster=debug`; SIGUSR1 adds debug events, SIGUSR2 removes them
     #[arg(
         long,
         value_name = "LEVEL",
@@ -100,11 +102,11 @@ pub struct Args {
     log_level: String,
 }
 
-/// Why the webhook could not start or go on.
+/// The reason why the webhook cannot start or continue.
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Runs the webhook until it is told to stop.
-pub(super) fn run(args: Args) -> ExitCode {
+/// Runs the webhook until a signal or a failure.
+pub(super) fn run(args: ServeArgs) -> ExitCode {
     let log = match telemetry::start_log(args.log_format, &args.log_level) {
         Ok(log) => log,
         Err(error) => {
@@ -123,9 +125,19 @@ pub(super) fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn serve(args: Args, log: &Log) -> Result<(), Failure> {
-    let Args {
-        listen, admin_listen, webhook_configuration, stale_after, facts, tls, decisions, drain, ..
+async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
+    let ServeArgs {
+        listen,
+        admin_listen,
+        webhook_configuration,
+        stale_after,
+        facts,
+        tls,
+        decisions,
+        drain,
+        // `run` has used them.
+        log_format: _,
+        log_level: _,
     } = args;
     tls.check()?;
     let mut registry = telemetry::registry();

@@ -21,7 +21,7 @@ use report::Report;
 /// The exit code is 0 if there is at least one topology and all are guarded, 1 if not, and 2 if the cluster cannot
 /// be read.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Args {
+pub(super) struct StatusArgs {
     /// How to write it
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     format: Format,
@@ -39,7 +39,7 @@ enum Format {
 }
 
 /// Shows the cluster's topologies.
-pub(super) fn run(args: &Args, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<Exit> {
+pub(super) fn run(args: &StatusArgs, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = match runtime.block_on(read(args.wait)) {
         Ok(topologies) => Report::new(&topologies),

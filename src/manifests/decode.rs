@@ -1,7 +1,7 @@
-//! From JSON values to objects, with the path to whatever does not fit.
+//! JSON values decoded into objects, with the path to a value of the wrong type.
 //!
-//! serde tells what was wrong and not where. This deserializer adds each step of the path on the way out, so
-//! that the message can point at a line.
+//! The path leads the message to a line. `serde_path_to_error` over `serde_json` reports the path too, but decodes a list
+//! into a struct field by field, which the API server rejects, and reports what it found only as text.
 
 use std::fmt::{self, Display, Write};
 
@@ -9,24 +9,24 @@ use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeSeed, Deserializer, Expected, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::Value;
 
-/// A value that the API server would refuse, and the path to it.
+/// A value that the API server would reject, and the path to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
     /// The reference tokens of the path, from the root of what was decoded.
     pub tokens: Vec<String>,
-    /// What is wrong and what to do.
+    /// What is wrong, and what to do.
     pub problem: String,
 }
 
 /// Decodes a value.
 ///
 /// # Errors
-/// [`DecodeError`] for the first part of the value that does not fit.
+/// [`DecodeError`] for the first value of the wrong type.
 pub(super) fn decode<'de, T: de::Deserialize<'de>>(value: &'de Value) -> Result<T, DecodeError> {
     decode_seed(value, std::marker::PhantomData)
 }
 
-/// The same for a seed.
+/// Decodes a value with a seed, as [`decode`] does without.
 pub(super) fn decode_seed<'de, S: DeserializeSeed<'de>>(
     value: &'de Value,
     seed: S,
@@ -42,13 +42,13 @@ impl DecodeError {
         Self { tokens: Vec::new(), problem }
     }
 
-    /// Called from the inside out; [`decode_seed`] turns the path round.
+    /// Adds a step to the path, from the inside out. [`decode_seed`] reverses the path.
     fn below(mut self, token: impl Display) -> Self {
         self.tokens.push(token.to_string());
         self
     }
 
-    /// The same error, seen from further up.
+    /// The error as seen from `parents`, further up.
     #[must_use]
     pub(super) fn under<T: AsRef<str>>(mut self, parents: impl IntoIterator<Item = T>) -> Self {
         let parents = parents.into_iter().map(|token| token.as_ref().to_owned());
@@ -88,8 +88,8 @@ impl de::Error for DecodeError {
             found,
             Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_)
         );
-        let then = if is_bare && expected == "text" { ": put it in quotes" } else { "" };
-        Self::new(format!("{expected} must stand here, not {}{then}", Found(found)))
+        let then = if is_bare && expected == "a string" { ": put it in quotes" } else { "" };
+        Self::new(format!("expected {expected}, found {}{then}", Found(found)))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -97,33 +97,31 @@ impl de::Error for DecodeError {
     }
 
     fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("`{found}` is not known here: use {}", expected.join(", ")))
+        Self::new(format!("unknown value `{found}`: use {}", expected.join(", ")))
     }
 
     fn unknown_field(found: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("there is no field `{found}` here: use {}", expected.join(", ")))
+        Self::new(format!("unknown field `{found}`: use {}", expected.join(", ")))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(format!("the field `{field}` is missing"))
+        Self::new(format!("the required field `{field}` is missing"))
     }
 }
 
-/// What serde expects, without the names of Rust types.
+/// The type that serde expects, without the names of Rust types.
 fn in_words(expected: &dyn Expected) -> String {
     let text = expected.to_string();
     match text.as_str() {
-        "a string" => "text".to_owned(),
         "a sequence" => "a list".to_owned(),
-        "a boolean" => "true or false".to_owned(),
         text if text.starts_with("struct ") => "a map".to_owned(),
-        text if text.starts_with("enum ") => "a word".to_owned(),
-        "i64" | "u64" | "i32" | "u32" => "a whole number".to_owned(),
+        text if text.starts_with("enum ") => "a string".to_owned(),
+        "i64" | "u64" | "i32" | "u32" => "an integer".to_owned(),
         text => text.to_owned(),
     }
 }
 
-/// What stands there, as people see it.
+/// The value that was found, in YAML's words.
 struct Found<'a>(Unexpected<'a>);
 
 impl Display for Found<'_> {
@@ -133,7 +131,7 @@ impl Display for Found<'_> {
             Unexpected::Unsigned(number) => write!(f, "the number `{number}`"),
             Unexpected::Signed(number) => write!(f, "the number `{number}`"),
             Unexpected::Float(number) => write!(f, "the number `{number}`"),
-            Unexpected::Str(text) => write!(f, "the text `{text}`"),
+            Unexpected::Str(text) => write!(f, "the string `{text}`"),
             Unexpected::Unit | Unexpected::Option => f.write_str("null"),
             Unexpected::Seq => f.write_str("a list"),
             Unexpected::Map => f.write_str("a map"),
@@ -182,7 +180,7 @@ impl<'de> Deserializer<'de> for At<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         match self.0 {
-            // serde would take the items for the fields, in the order in which they are declared.
+            // serde would decode the items as the fields, in the order of their declaration.
             Value::Array(_) => Err(de::Error::invalid_type(Unexpected::Seq, &visitor)),
             _ => self.deserialize_any(visitor),
         }
@@ -195,9 +193,9 @@ impl<'de> Deserializer<'de> for At<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         match self.0 {
-            // Manifests hold no enums but words.
+            // Every enum in a manifest is a string.
             Value::String(word) => StrDeserializer::new(word).deserialize_enum(name, variants, visitor),
-            // Anything else is refused in the visitor's own words.
+            // The visitor rejects anything else.
             _ => self.deserialize_any(visitor),
         }
     }
@@ -292,24 +290,24 @@ mod tests {
     }
 
     #[test]
-    fn errors_lead_to_the_value_and_name_no_rust_type() {
+    fn errors_have_the_path_and_name_no_rust_type() {
         let cases = [
             (
                 json!({"map": {"a.b/c": 1}}),
-                "`map[a.b/c]`: text must stand here, not the number `1`: put it in quotes",
+                "`map[a.b/c]`: expected a string, found the number `1`: put it in quotes",
             ),
-            (json!({"list": [{"number": 1}, 2]}), "`list[1]`: a map must stand here, not the number `2`"),
+            (json!({"list": [{"number": 1}, 2]}), "`list[1]`: expected a map, found the number `2`"),
             (
                 json!({"list": [{"number": "1"}]}),
-                "`list[0].number`: a whole number must stand here, not the text `1`",
+                "`list[0].number`: expected an integer, found the string `1`",
             ),
-            (json!({"list": [[1]]}), "`list[0]`: a map must stand here, not a list"),
-            (json!({"list": [{}]}), "`list[0]`: the field `number` is missing"),
-            (json!({"list": {}}), "`list`: a list must stand here, not a map"),
-            (json!({"word": "Maybe"}), "`word`: `Maybe` is not known here: use Yes, No"),
-            (json!({"word": []}), "`word`: a word must stand here, not a list"),
-            (json!({"lists": []}), "`lists`: there is no field `lists` here: use list, map, word"),
-            (json!(null), "a map must stand here, not null"),
+            (json!({"list": [[1]]}), "`list[0]`: expected a map, found a list"),
+            (json!({"list": [{}]}), "`list[0]`: the required field `number` is missing"),
+            (json!({"list": {}}), "`list`: expected a list, found a map"),
+            (json!({"word": "Maybe"}), "`word`: unknown value `Maybe`: use Yes, No"),
+            (json!({"word": []}), "`word`: expected a string, found a list"),
+            (json!({"lists": []}), "`lists`: unknown field `lists`: use list, map, word"),
+            (json!(null), "expected a map, found null"),
         ];
         for (value, expected) in cases {
             assert_eq!(decode::<Outer>(&value).unwrap_err().to_string(), expected);

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::position::Positions;
+use super::Positions;
 
-/// The object itself, or what it holds if it is a list.
+/// Unfolds a list into its items, lists within lists included; any other object stays as it is.
 pub(super) fn unfold(value: Value, positions: Positions) -> Vec<(Value, Positions)> {
     let (items, item_kind) = match take_items(value) {
         Ok(list) => list,
@@ -15,21 +15,21 @@ pub(super) fn unfold(value: Value, positions: Positions) -> Vec<(Value, Position
     objects
         .flat_map(|(mut item, place)| {
             if let Some(kind) = &item_kind {
-                kind.give(&mut item);
+                kind.add_to(&mut item);
             }
             unfold(item, place)
         })
         .collect()
 }
 
-/// What the items of a typed list are. The API server writes it once, on the list.
+/// The kind of a typed list's items. The API server writes it once, on the list.
 struct ItemKind {
     api_version: Value,
     kind: String,
 }
 
 impl ItemKind {
-    fn give(&self, item: &mut Value) {
+    fn add_to(&self, item: &mut Value) {
         if let Value::Object(fields) = item
             && !fields.contains_key("kind")
         {
@@ -39,7 +39,7 @@ impl ItemKind {
     }
 }
 
-/// The items of a list, and what they are if the list says so; anything else comes back as it was.
+/// The items of a list, and their kind if the list is typed; any other value is returned unchanged.
 fn take_items(mut value: Value) -> Result<(Vec<Value>, Option<ItemKind>), Value> {
     let Some(item_kind) =
         value.get("kind").and_then(Value::as_str).and_then(|kind| kind.strip_suffix("List"))

@@ -1,71 +1,69 @@
-//! What can be wrong with the input, and where.
+//! Problems of the input, with their places.
 
 use std::sync::Arc;
 
 use super::{LineColumn, Source, Span, decode::DecodeError};
 
-/// Something in the input that cannot be used.
+/// A part of the input that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {error}", self.place())]
 pub struct Problem {
     /// The file or directory, as it was given.
     pub file: String,
-    /// The text and the place in it, where there is one.
+    /// The text and the place in it; `None` if the file as a whole is the problem.
     pub at: Option<(Arc<Source>, Span)>,
-    /// What is wrong.
+    /// The cause.
     pub error: ManifestError,
 }
 
-/// What is wrong with the input.
+/// The cause of a [`Problem`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// The file system says no.
-    #[error("the file cannot be read: {0}")]
+    /// The file system returned an error.
+    #[error("cannot read the file: {0}")]
     Unreadable(String),
-    /// A directory was given that holds no manifest: most likely the wrong one.
-    #[error(
-        "the directory holds no manifest: give one with files whose names end in `.yaml`, `.yml` or `.json`"
-    )]
+    /// A directory without manifests: most likely the wrong one.
+    #[error("no manifests in this directory: name one with `.yaml`, `.yml` or `.json` files")]
     Empty,
-    /// More than a set of manifests can be.
-    #[error("the input is larger than {0} MiB: give only the kinds that Lockstep judges")]
+    /// More than a dump of a very large cluster. The value is the limit in MiB.
+    #[error("the input is larger than {0} MiB: pass only the kinds that Lockstep checks")]
     TooLarge(usize),
     /// Neither UTF-8 nor UTF-16 with a byte order mark.
     #[error("the text is neither UTF-8 nor UTF-16: save it as UTF-8")]
     NotText,
-    /// Not YAML.
+    /// Not YAML, in the parser's words.
     #[error("this is not valid YAML: {0}")]
     Syntax(String),
-    /// The braces of a template where a value should be.
+    /// A template's braces where a value is expected.
     #[error(
         "this is a template, not a manifest: render it first, as in `helm template . | lockstep check -`"
     )]
     Template,
-    /// kubectl takes the last one and drops the others without a word.
+    /// A repeated key. kubectl silently keeps only the last one.
     #[error("the key `{0}` stands twice in the same map: remove one of them")]
     DuplicateKey(String),
     /// A list, a map or null as a key.
-    #[error("a key must be text: put it in quotes")]
+    #[error("a key must be a string: put it in quotes")]
     Key,
     /// An alias without its anchor.
-    #[error("there is no anchor of this name before the alias: define it with `&` first")]
+    #[error("the anchor of this alias is not defined before it: define it with `&`")]
     UnknownAnchor,
-    /// `.inf`, `.nan`.
-    #[error("`{0}` is no number that JSON can hold: put it in quotes")]
+    /// `.inf` or `.nan`.
+    #[error("`{0}` is not a number in JSON: put it in quotes")]
     NotFinite(String),
-    /// Aliases that multiply, or nesting without end.
+    /// Aliases that multiply, or nesting that is too deep.
     #[error("this is too large once its aliases are expanded, or nested too deeply: simplify it")]
     Budget,
-    /// A value that the API server would refuse.
+    /// A value that the API server would reject.
     #[error("{0}")]
     Field(#[from] DecodeError),
     /// An object without a name.
-    #[error("`metadata.name` is missing: the API server refuses an object without a name")]
+    #[error("`metadata.name` is missing: the API server rejects an object without a name")]
     NoName,
-    /// A recorded request that is none.
+    /// A recorded `AdmissionReview` that the webhook could not read.
     #[error("this recorded request cannot be replayed: {0}")]
     Review(String),
-    /// An edit that the object has no room for.
+    /// An edit whose parent is not an object.
     #[error("the object cannot be edited: {0}")]
     Edit(String),
     /// A topology that cannot be used.
@@ -74,7 +72,7 @@ pub enum ManifestError {
 }
 
 impl Problem {
-    /// A problem with a file as a whole.
+    /// A problem of a file as a whole.
     #[must_use]
     pub fn of_file(file: impl Into<String>, error: ManifestError) -> Self {
         Self { file: file.into(), at: None, error }
@@ -86,20 +84,20 @@ impl Problem {
         Self { file: source.name().to_owned(), at: Some((Arc::clone(source), span)), error }
     }
 
-    /// The line and column, where there is a place.
+    /// The line and column; `None` if the file as a whole is the problem.
     #[must_use]
     pub fn line_column(&self) -> Option<LineColumn> {
         let (source, span) = self.at.as_ref()?;
         Some(source.line_column(span.start))
     }
 
-    /// Whether this hides a topology, so that verdicts would be made by the wrong one.
+    /// Whether a topology cannot be used, so that verdicts would follow the wrong one.
     #[must_use]
     pub fn hides_a_topology(&self) -> bool {
         matches!(self.error, ManifestError::Topology(_))
     }
 
-    /// `file:line:column`, as far as it is known.
+    /// The place as `file:line:column`, or the file alone.
     #[must_use]
     pub fn place(&self) -> String {
         match self.line_column() {

@@ -1,9 +1,6 @@
-//! Tests that need more than one file of this module.
+//! Tests of text read into documents, and of documents read into content.
 
-mod json_text;
-mod lists;
-mod objects;
-mod places;
+mod content;
 mod property;
 mod yaml;
 
@@ -11,20 +8,20 @@ use serde_json::json;
 
 use super::*;
 
-fn parse_text(text: &str) -> Loaded {
-    parse::parse(&Arc::new(Source::new("a.yaml", text)))
+fn parse(text: &str) -> Loaded {
+    super::yaml::parse(&Arc::new(Source::new("a.yaml", text)))
 }
 
 #[track_caller]
 fn parsed(text: &str) -> Vec<Document> {
-    let Loaded { documents, problems } = parse_text(text);
+    let Loaded { documents, problems } = parse(text);
     assert!(problems.is_empty(), "{problems:?}");
     documents
 }
 
 #[track_caller]
-fn refused(text: &str) -> String {
-    let Loaded { problems, .. } = parse_text(text);
+fn rejected(text: &str) -> String {
+    let Loaded { problems, .. } = parse(text);
     let [problem] = &problems[..] else { panic!("{problems:?}") };
     problem.to_string()
 }
@@ -33,7 +30,7 @@ fn values(text: &str) -> Vec<Value> {
     parsed(text).into_iter().map(|document| document.value).collect()
 }
 
-/// The text at a field, and whether the field itself is there.
+/// The marked text of a field, and whether the field itself is set.
 #[track_caller]
 fn marked<'d>(document: &'d Document, tokens: &[&str]) -> (&'d str, bool) {
     let place = document.positions.find(tokens);

@@ -22,7 +22,7 @@ use crate::cli::output::{json_document, print};
 ///
 /// The exit code is 0, whether or not a record was found, and 2 if a file cannot be read.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Args {
+pub(super) struct QueryArgs {
     /// The files, in order; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -90,7 +90,7 @@ struct Document<'r> {
     counts: &'r [Row],
 }
 
-pub(super) fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
+pub(super) fn run(args: &QueryArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
     let filter = filter(args);
     let counts = RefCell::new(Counts::new(args.by.clone()));
     let mut total = Read::default();
@@ -149,7 +149,7 @@ fn show(
     }
 }
 
-fn filter(args: &Args) -> Filter {
+fn filter(args: &QueryArgs) -> Filter {
     let set = |values: &[String]| values.iter().cloned().collect();
     Filter {
         users: set(&args.user),

@@ -20,7 +20,7 @@ use crate::cli::render::printable;
 ///
 /// The exit code is 0 if the log is intact, 1 if it is not, and 2 if a file cannot be read.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Args {
+pub(super) struct VerifyArgs {
     /// The files, in order; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -54,7 +54,7 @@ struct Document<'r> {
     report: &'r Report,
 }
 
-pub(super) fn run(args: &Args, streams: &mut Streams<'_>) -> io::Result<Exit> {
+pub(super) fn run(args: &VerifyArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
     let mut verifier = Verifier::new(match (args.whole, args.excerpt) {
         (true, _) => Scope::Whole,
         (false, true) => Scope::Excerpt,

@@ -1,27 +1,27 @@
-//! The part of a source that a message is about, with a line under what matters.
+//! Excerpts of a source in messages, with the place underlined.
 
 use annotate_snippets::{AnnotationKind, Element, Origin, Snippet};
 
 use super::printable;
 use crate::manifests::{LineColumn, Place, Source, Span};
 
-/// A list or map up to this long is shown as a whole, since what is wrong with it may be on any line.
-const SHOWN_LINES: usize = 6;
+/// The longest collection that is shown as a whole, in lines: the mistake may be on any of them.
+const MAX_LINES: usize = 6;
 
-/// Longer lines are not for people, and to show a part of each would take a time that grows with the square
-/// of their length: minified JSON is told by its line and column only.
-const SHOWN_BYTES: usize = 4096;
+/// The longest excerpt, in bytes. The renderer's time grows with the square of a line's length, and nobody reads minified
+/// JSON: above this, only line and column are shown.
+const MAX_BYTES: usize = 4096;
 
-/// A value that is there, with all of its lines if they are few; else the line where it would have to stand.
-pub(super) fn excerpt_of(source: &Source, place: &Place, label: Option<String>) -> Element<'static> {
+/// The excerpt of a field: all lines of its value if they are few, or the line of its nearest parent if it is not set.
+pub(super) fn field_excerpt(source: &Source, place: &Place, label: Option<String>) -> Element<'static> {
     let first = source.line_of(place.mark.start);
     let all = Span { start: first.start, end: source.line_of(place.whole.end).end };
-    let is_short = source.slice(all).lines().count() <= SHOWN_LINES;
+    let is_short = source.slice(all).lines().count() <= MAX_LINES;
     let lines = if place.is_exact && is_short { all } else { first };
     shown(source, lines, place.mark, label)
 }
 
-/// The line that a place is in.
+/// The excerpt of a range: its first line.
 pub(super) fn excerpt(source: &Source, mark: Span) -> Element<'static> {
     shown(source, source.line_of(mark.start), mark, None)
 }
@@ -30,12 +30,15 @@ fn shown(source: &Source, lines: Span, mark: Span, label: Option<String>) -> Ele
     let name = printable(source.name()).into_owned();
     let LineColumn { line, column } = source.line_column(mark.start);
     let text = source.slice(lines);
-    if text.len() > SHOWN_BYTES {
+    if text.len() > MAX_BYTES {
         return Origin::path(name).line(line).char_column(column).into();
     }
     // An underline over several lines hides more than it shows.
     let first = source.line_of(mark.start);
-    let within = |offset: usize| offset.clamp(first.start, first.end).saturating_sub(lines.start);
+    // The renderer panics where a range ends within a character.
+    let within = |offset: usize| {
+        text.floor_char_boundary(offset.clamp(first.start, first.end).saturating_sub(lines.start))
+    };
     let annotation = AnnotationKind::Primary
         .span(within(mark.start)..within(mark.end))
         .label(label.map(|label| printable(&label).into_owned()));

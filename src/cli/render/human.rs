@@ -1,4 +1,4 @@
-//! Verdicts for people: each finding at its line, then what was judged, then the sum.
+//! Text for people: every problem and finding at its line, then the objects, then the summary.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -6,19 +6,19 @@ use std::sync::Arc;
 use annotate_snippets::renderer::{AnsiColor, Style};
 use annotate_snippets::{Group, Level, Message, Origin, Renderer};
 
-use super::excerpt::{excerpt, excerpt_of};
+use super::excerpt::{excerpt, field_excerpt};
 use super::{Options, edit_sentence, printable};
-use crate::cli::check::{Judged, Placed, Report};
+use crate::cli::check_report::{CheckReport, JudgedObject, Placed};
 use crate::labels::Witness;
 use crate::manifests::Problem;
 use crate::verdict::{Edit, Finding, Severity};
 
-/// Up to this many judged objects, those that pass untouched are listed too: a person who checks one file
-/// wants to see that it was looked at.
-const LISTED: usize = 20;
+/// Up to this many objects, the list includes those that are allowed unchanged: whoever checks one file wants to see that
+/// it was checked.
+const MAX_LISTED: usize = 20;
 
-/// Writes the verdicts.
-pub(in crate::cli) fn human(report: &Report, options: Options) -> String {
+/// Renders the report.
+pub(in crate::cli) fn human(report: &CheckReport, options: Options) -> String {
     let style = if options.has_color { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
     let mut page = Page { text: String::new(), renderer: style, options };
     for problem in &report.problems {
@@ -29,12 +29,12 @@ pub(in crate::cli) fn human(report: &Report, options: Options) -> String {
     }
     if !options.is_quiet {
         page.list(report);
-        page.sum(report);
+        page.summary(report);
     }
     page.text
 }
 
-/// The output in the making.
+/// The output so far.
 struct Page {
     text: String,
     renderer: Renderer,
@@ -52,18 +52,18 @@ impl Page {
         self.render(group);
     }
 
-    fn object(&mut self, judged: &Judged) {
+    fn object(&mut self, judged: &JudgedObject) {
         for finding in &judged.findings {
             self.finding(judged, finding);
         }
-        for edit in judged.untold_edits() {
+        for edit in judged.unreported_edits() {
             if !self.options.is_quiet || self.options.is_strict {
                 self.edit(judged, edit);
             }
         }
     }
 
-    fn finding(&mut self, judged: &Judged, placed: &Placed<Finding>) {
+    fn finding(&mut self, judged: &JudgedObject, placed: &Placed<Finding>) {
         let finding = &placed.what;
         let edit = judged.edit_of(finding);
         let level = match finding.severity {
@@ -80,20 +80,20 @@ impl Page {
         let group = level
             .primary_title(message.as_ref())
             .id(format!("{}/{}", finding.rule, finding.reason))
-            .element(excerpt_of(&judged.source, &placed.place, absent))
+            .element(field_excerpt(&judged.source, &placed.place, absent))
             .element(note("object", &judged.title()))
             .elements(notes(finding, edit.map(|edit| &edit.what)));
         self.render(group);
     }
 
-    fn edit(&mut self, judged: &Judged, placed: &Placed<Edit>) {
+    fn edit(&mut self, judged: &JudgedObject, placed: &Placed<Edit>) {
         let edit = &placed.what;
         let level = if self.options.is_strict { Level::ERROR } else { Level::HELP };
         let text = edit_sentence(edit);
         let group = level
             .primary_title(printable(&text))
             .id(format!("{}/{}", edit.rule, edit.reason))
-            .element(excerpt_of(&judged.source, &placed.place, None))
+            .element(field_excerpt(&judged.source, &placed.place, None))
             .element(note("object", &judged.title()))
             .element(note("topology", &edit.topology));
         self.render(group);
@@ -104,9 +104,9 @@ impl Page {
         self.text.push_str("\n\n");
     }
 
-    /// One line for each object: the verdict, its name, and where it stands.
-    fn list(&mut self, report: &Report) {
-        let is_listed = |judged: &&Judged| judged.word != "allow" || report.judged.len() <= LISTED;
+    /// One line for each object: its verdict, name and place.
+    fn list(&mut self, report: &CheckReport) {
+        let is_listed = |judged: &&JudgedObject| judged.word != "allow" || report.judged.len() <= MAX_LISTED;
         let titles: Vec<_> = report
             .judged
             .iter()
@@ -124,7 +124,7 @@ impl Page {
         }
     }
 
-    fn word(&self, judged: &Judged) -> String {
+    fn word(&self, judged: &JudgedObject) -> String {
         let color = match judged.word {
             "deny" => AnsiColor::BrightRed,
             "edit" => AnsiColor::BrightCyan,
@@ -134,7 +134,7 @@ impl Page {
         format!("{style}{:5}{style:#}", judged.word)
     }
 
-    fn sum(&mut self, report: &Report) {
+    fn summary(&mut self, report: &CheckReport) {
         if !report.judged.is_empty() && report.is_built_in {
             let names: Vec<_> = report.topologies.iter().map(Arc::as_ref).collect();
             self.line(format_args!("no topology in the input: using the built-in `{}`", names.join("`, `")));
@@ -145,11 +145,11 @@ impl Page {
             ));
         }
         if report.judged.is_empty() && report.problems.is_empty() {
-            self.line(format_args!("the input holds nothing that the rules are about"));
+            self.line(format_args!("no object in the input is of a kind that Lockstep judges"));
         }
         let counts = report.counts();
         let strictly =
-            if self.options.is_strict && counts.edited > 0 { " (which --strict refuses)" } else { "" };
+            if self.options.is_strict && counts.edited > 0 { " (which --strict rejects)" } else { "" };
         let objects = number(counts.judged, "object");
         let problems = match counts.problems {
             0 => String::new(),
@@ -169,7 +169,7 @@ impl Page {
     }
 }
 
-/// What there is to know beyond the message. What it says already is not said twice.
+/// The notes below a message, without what the message says already.
 fn notes(finding: &Finding, edit: Option<&Edit>) -> Vec<Message<'static>> {
     let is_new = |text: &str| !finding.message.contains(text);
     let topology = Some(&*finding.topology).filter(|name| is_new(&format!("`{name}`")));

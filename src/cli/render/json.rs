@@ -1,5 +1,4 @@
-//! Verdicts as one JSON document. Its fields keep their meaning as long as `version` stays the same; new
-//! ones may come.
+//! One JSON document for programs. As long as `version` stays the same, fields keep their meaning; new ones may be added.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +6,18 @@ use serde::Serialize;
 use serde_json::Value;
 use smol_str::SmolStr;
 
-use crate::cli::check::{Judged, Placed, Report};
+use crate::cli::check_report::{CheckReport, JudgedObject, Placed};
 use crate::cli::output::json_document;
 use crate::field::FieldPath;
 use crate::labels::{Labels, Witness};
 use crate::manifests::Problem;
 use crate::verdict::{Edit, Finding};
 
-/// The version of the document's form.
+/// The version of the document's schema.
 const VERSION: u32 = 1;
 
-/// Writes the verdicts.
-pub(in crate::cli) fn json(report: &Report) -> serde_json::Result<String> {
+/// Renders the report.
+pub(in crate::cli) fn json(report: &CheckReport) -> serde_json::Result<String> {
     let document = Document {
         version: VERSION,
         topologies: report
@@ -104,7 +103,7 @@ struct Unusable<'r> {
     message: String,
 }
 
-fn object(judged: &Judged) -> Object<'_> {
+fn object(judged: &JudgedObject) -> Object<'_> {
     Object {
         file: judged.source.name(),
         line: judged.start.line,

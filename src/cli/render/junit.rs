@@ -1,16 +1,19 @@
-//! Verdicts as `JUnit` XML: a test suite for each file, a test case for each object.
+//! `JUnit` XML for CI systems: a test suite for each file, a test case for each object.
+//!
+//! Written by hand: `quick-junit` strips from names what looks like a terminal's escape sequence, `junit-report` has no line
+//! numbers, and either brings more dependencies than this file has functions.
 
 use std::fmt::Write;
 
 use super::{Options, edit_sentence, with_help};
-use crate::cli::check::{Judged, Report};
+use crate::cli::check_report::{CheckReport, JudgedObject};
 use crate::verdict::Severity;
 
-/// Writes the verdicts.
-pub(in crate::cli) fn junit(report: &Report, options: Options) -> String {
+/// Renders the report.
+pub(in crate::cli) fn junit(report: &CheckReport, options: Options) -> String {
     let mut page = Page(String::new());
     let suites = suites(report);
-    let failures = report.judged.iter().filter(|judged| judged.is_refused(options.is_strict)).count();
+    let failures = report.judged.iter().filter(|judged| judged.fails(options.is_strict)).count();
     let tests = report.judged.len().saturating_add(report.problems.len());
     page.line(format_args!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"));
     page.line(format_args!(
@@ -24,15 +27,15 @@ pub(in crate::cli) fn junit(report: &Report, options: Options) -> String {
     page.0
 }
 
-/// What one file holds.
+/// The objects and problems of one file.
 struct Suite<'r> {
     file: &'r str,
-    judged: Vec<&'r Judged>,
+    judged: Vec<&'r JudgedObject>,
     problems: Vec<String>,
 }
 
-/// The files in the order in which they were read; those with nothing but problems come last.
-fn suites(report: &Report) -> Vec<Suite<'_>> {
+/// The suites in the order in which the files are read; files with problems only come last.
+fn suites(report: &CheckReport) -> Vec<Suite<'_>> {
     let mut suites: Vec<Suite<'_>> = Vec::new();
     for judged in &report.judged {
         if let Some(suite) = suite_of(&mut suites, judged.source.name()) {
@@ -55,12 +58,12 @@ fn suite_of<'s, 'r>(suites: &'s mut Vec<Suite<'r>>, file: &'r str) -> Option<&'s
     suites.get_mut(position)
 }
 
-/// The document in the making.
+/// The document so far.
 struct Page(String);
 
 impl Page {
     fn suite(&mut self, suite: &Suite<'_>, options: Options) {
-        let failures = suite.judged.iter().filter(|judged| judged.is_refused(options.is_strict)).count();
+        let failures = suite.judged.iter().filter(|judged| judged.fails(options.is_strict)).count();
         let tests = suite.judged.len().saturating_add(suite.problems.len());
         let (file, errors) = (xml(suite.file), suite.problems.len());
         self.line(format_args!(
@@ -77,7 +80,7 @@ impl Page {
         self.line(format_args!("  </testsuite>"));
     }
 
-    fn case(&mut self, file: &str, judged: &Judged, options: Options) {
+    fn case(&mut self, file: &str, judged: &JudgedObject, options: Options) {
         let (name, line) = (xml(&judged.title()), judged.start.line);
         let head =
             format!("    <testcase name=\"{name}\" classname=\"{file}\" file=\"{file}\" line=\"{line}\"");
@@ -112,8 +115,8 @@ struct Failure {
     text: String,
 }
 
-/// What makes the case fail, and what is only worth knowing. A case has one failure, so the first one names it.
-fn remarks(judged: &Judged, options: Options) -> (Vec<Failure>, Vec<String>) {
+/// The failures of an object, and remarks that fail nothing. A case has one failure element, named by the first failure.
+fn remarks(judged: &JudgedObject, options: Options) -> (Vec<Failure>, Vec<String>) {
     let (mut failures, mut remarks) = (Vec::new(), Vec::new());
     let mut add = |fails, kind: String, message: String, line: usize| {
         let text = format!("{}:{line}: {kind}: {message}", judged.source.name());
@@ -134,7 +137,7 @@ fn remarks(judged: &Judged, options: Options) -> (Vec<Failure>, Vec<String>) {
         );
     }
     let edits: Vec<_> =
-        if options.is_strict { judged.edits.iter().collect() } else { judged.untold_edits().collect() };
+        if options.is_strict { judged.edits.iter().collect() } else { judged.unreported_edits().collect() };
     for edit in edits {
         let what = &edit.what;
         add(options.is_strict, format!("{}/{}", what.rule, what.reason), edit_sentence(what), edit.at.line);
@@ -142,7 +145,7 @@ fn remarks(judged: &Judged, options: Options) -> (Vec<Failure>, Vec<String>) {
     (failures, remarks)
 }
 
-/// Text as XML 1.0 can hold it: escaped, and without the characters that it forbids even as references.
+/// Text escaped for XML 1.0, without the characters that XML forbids even as references.
 fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -152,7 +155,7 @@ fn xml(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&apos;"),
-            // Raw, a parser would turn it into a space where it is part of an attribute.
+            // In an attribute, a parser would turn these into spaces.
             '\n' | '\t' => escaped.push_str(&format!("&#{};", u32::from(character))),
             character if character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}') => {}
             character => escaped.push(character),
@@ -166,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_becomes_xml() {
+    fn text_is_escaped_for_xml() {
         assert_eq!(xml("<a b=\"c\">&'\n"), "&lt;a b=&quot;c&quot;&gt;&amp;&apos;&#10;");
         assert_eq!(xml("a\u{1b}\u{0}b\u{ffff}é😀"), "abé😀");
     }

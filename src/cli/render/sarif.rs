@@ -1,9 +1,9 @@
-//! Verdicts as SARIF 2.1.0 (OASIS), which code scanners show at the lines of a pull request.
+//! SARIF 2.1.0 (OASIS), which code scanners show at the lines of a pull request.
 
 use serde_json::{Value, json};
 
 use super::{Options, edit_sentence, with_help};
-use crate::cli::check::{Judged, Placed, Report};
+use crate::cli::check_report::{CheckReport, JudgedObject, Placed};
 use crate::cli::output::json_document;
 use crate::field::FieldPath;
 use crate::manifests::{Place, Problem, STDIN, Source, Span};
@@ -12,8 +12,8 @@ use crate::verdict::{Reason, Rule, Severity};
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
-/// Writes the verdicts.
-pub(in crate::cli) fn sarif(report: &Report, options: Options) -> serde_json::Result<String> {
+/// Renders the report.
+pub(in crate::cli) fn sarif(report: &CheckReport, options: Options) -> serde_json::Result<String> {
     let log = json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -43,8 +43,8 @@ fn rule(rule: Rule) -> Value {
     })
 }
 
-/// Findings, then the edits that no finding speaks of.
-fn results(judged: &Judged, options: Options) -> Vec<Value> {
+/// The results of an object: its findings, then the edits that no finding reports.
+fn results(judged: &JudgedObject, options: Options) -> Vec<Value> {
     let findings = judged.findings.iter().map(|Placed { what, place, .. }| {
         let level = match what.severity {
             Severity::Deny => "error",
@@ -55,7 +55,7 @@ fn results(judged: &Judged, options: Options) -> Vec<Value> {
         let about = (what.rule, what.reason, &*what.topology, &what.field);
         result(judged, level, &with_help(&what.message, &what.help), about, place)
     });
-    let edits = judged.untold_edits().map(|Placed { what, place, .. }| {
+    let edits = judged.unreported_edits().map(|Placed { what, place, .. }| {
         let level = if options.is_strict { "error" } else { "note" };
         result(
             judged,
@@ -69,7 +69,7 @@ fn results(judged: &Judged, options: Options) -> Vec<Value> {
 }
 
 fn result(
-    judged: &Judged,
+    judged: &JudgedObject,
     level: &str,
     text: &str,
     (rule, reason, topology, field): (Rule, Reason, &str, &FieldPath),
@@ -114,14 +114,14 @@ fn physical(source: &Source, span: Span) -> Value {
     })
 }
 
-/// A path as a relative reference (RFC 3986): what scanners match against the files of a repository.
+/// A path as a relative reference (RFC 3986), which scanners match against the files of a repository.
 fn uri(path: &str) -> String {
     if path == STDIN {
         return "stdin".to_owned();
     }
     let mut uri = String::with_capacity(path.len());
     let path = path.strip_prefix("./").unwrap_or(path);
-    // A colon in the first segment would make a scheme of it.
+    // A colon in the first segment would make it a scheme.
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             uri.push(char::from(byte));
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_become_references() {
+    fn paths_are_percent_encoded() {
         assert_eq!(uri("./a b/ü:1.yaml"), "a%20b/%C3%BC%3A1.yaml");
         assert_eq!(uri(STDIN), "stdin");
     }

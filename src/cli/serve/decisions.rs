@@ -18,19 +18,19 @@ const OLDER: u32 = 5;
 /// The flags of the decision log.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DecisionArgs {
-    /// Where every denial, edit and warning is recorded, one JSON object a line: a file, or `-` for standard output
+    /// Record every denial, edit and warning in this file, one JSON object a line; `-` writes to standard output
     #[arg(long, value_name = "FILE", env = "LOCKSTEP_AUDIT_LOG")]
     audit_log: Option<PathBuf>,
-    /// The size in bytes at which the file is put aside as `FILE.1` and a new one begins
+    /// Rotate the decision log at this size: `FILE` becomes `FILE.1`
     #[arg(long, value_name = "BYTES", default_value_t = SIZE, env = "LOCKSTEP_AUDIT_LOG_SIZE", value_parser = clap::value_parser!(u64).range(1..))]
     audit_log_size: u64,
-    /// How many files that were put aside are kept
+    /// Keep this many rotated files of the decision log
     #[arg(long, value_name = "COUNT", default_value_t = OLDER, env = "LOCKSTEP_AUDIT_LOG_FILES", value_parser = clap::value_parser!(u32).range(1..=1000))]
     audit_log_files: u32,
-    /// Record what the rules let pass without a word, too
+    /// Also record requests that were allowed without findings
     #[arg(long, env = "LOCKSTEP_AUDIT_ALLOWED")]
     audit_allowed: bool,
-    /// The name of this replica in the decision log; without it, the host's, which in a pod is the pod's
+    /// Name this replica in the decision log; by default, the host name, which in a pod is the pod's name
     #[arg(long, value_name = "NAME", env = "LOCKSTEP_REPLICA")]
     replica: Option<String>,
 }

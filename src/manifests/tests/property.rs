@@ -1,4 +1,4 @@
-//! Whatever is written, values and places agree.
+//! Property tests: values and places agree, and no text panics.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Any value that JSON can hold, with maps whose keys are a trouble to YAML.
+/// Any JSON value, with strings and keys that are hard for YAML.
 fn value() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         "[ -~]{0,12}",
@@ -33,7 +33,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Every value of a document stands where its place says: the text there, read alone, is the value again.
+/// Asserts that the text at the place of every value, read alone, is the value again.
 fn check_places(document: &Document, value: &Value, path: &mut Vec<String>) -> Result<(), TestCaseError> {
     let place = document.positions.find(&*path);
     prop_assert!(place.is_exact, "{path:?} has no place");
@@ -61,7 +61,7 @@ fn check_places(document: &Document, value: &Value, path: &mut Vec<String>) -> R
         }
         scalar => {
             let text = document.source.slice(place.value);
-            // The text of a block scalar means something else without its header.
+            // The text of a block scalar has another meaning without its header.
             let is_block = scalar.as_str().is_some_and(|text| text.contains('\n')) && !text.starts_with('"');
             if !is_block {
                 prop_assert_eq!(&reread(text), scalar, "{:?}", path);
@@ -98,8 +98,8 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused_without_a_panic(text in "\\PC{0,60}|[\\[\\]{}:,&*#|>'\"a\n -]{0,40}") {
-        for problem in parse_text(&text).problems {
+    fn any_text_is_read_or_rejected_without_a_panic(text in "\\PC{0,60}|[\\[\\]{}:,&*#|>'\"a\n -]{0,40}") {
+        for problem in parse(&text).problems {
             prop_assert!(!problem.to_string().is_empty());
             let (source, span) = problem.at.unwrap();
             prop_assert!(source.text().get(span.start..span.end).is_some(), "{span:?} of {text:?}");

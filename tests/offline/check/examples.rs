@@ -1,9 +1,9 @@
-//! The examples, as README.md shows them.
+//! The examples of README.md.
 
 use super::*;
 
 #[test]
-fn the_seed_is_admitted_and_completed() {
+fn the_seed_is_allowed_with_edits() {
     let (code, report) = as_json(&["examples/seed"], "");
     assert_eq!(code, 0);
     assert_eq!(report["topologies"], json!([{"name": "istio-ingressgateway", "builtIn": true}]));
@@ -34,7 +34,7 @@ fn the_seed_is_admitted_and_completed() {
 }
 
 #[test]
-fn a_person_sees_what_was_judged_and_how() {
+fn text_lists_every_object_with_its_verdict_and_place() {
     let run = run(&["check", "examples/seed"]);
     assert_eq!((run.code, run.err.as_str()), (0, ""));
     let listed =
@@ -48,7 +48,7 @@ fn a_person_sees_what_was_judged_and_how() {
 }
 
 #[test]
-fn strictly_what_would_be_changed_is_refused() {
+fn with_strict_an_edit_is_a_rejection() {
     let run = run(&["check", "--strict", "examples/seed"]);
     assert_eq!(run.code, 1);
     assert!(run.out.contains("error[gateway-placement/PLACED]"), "{}", run.out);
@@ -56,7 +56,7 @@ fn strictly_what_would_be_changed_is_refused() {
 }
 
 #[test]
-fn the_mistakes_are_refused_where_they_stand() {
+fn every_mistake_is_denied_at_its_line() {
     let (code, report) = as_json(&["examples/broken"], "");
     assert_eq!(code, 1);
     let wider = object(&report, "L2Advertisement", "default-l2advertisement");
@@ -78,7 +78,7 @@ fn the_mistakes_are_refused_where_they_stand() {
 }
 
 #[test]
-fn a_person_sees_the_line_and_the_way_out() {
+fn text_shows_the_line_and_the_remedy_of_a_denial() {
     let run = run(&["check", "examples/broken"]);
     assert_eq!(run.code, 1);
     assert!(run.out.contains("error[gateway-placement/CONFLICT]: "), "{}", run.out);
@@ -90,7 +90,7 @@ fn a_person_sees_the_line_and_the_way_out() {
 }
 
 #[test]
-fn quietly_only_refusals_are_told() {
+fn with_quiet_only_rejections_are_printed() {
     assert_eq!(run(&["check", "-q", "examples/seed"]).out, "");
     let run = run(&["check", "-q", "examples/seed", "examples/broken"]);
     assert_eq!(run.code, 1);

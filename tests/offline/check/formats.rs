@@ -1,9 +1,9 @@
-//! What programs read.
+//! The output formats.
 
 use super::*;
 
 #[test]
-fn sarif_names_rules_and_places() {
+fn sarif_has_the_rule_and_the_place_of_every_result() {
     let run = run(&["check", "--format", "sarif", "examples/broken", "examples/seed"]);
     assert_eq!(run.code, 1);
     let log: Value = serde_json::from_str(&run.out).unwrap();
@@ -36,11 +36,11 @@ fn junit_has_a_case_for_each_object() {
     );
     assert!(run.out.contains("<failure type=\"announcement-placement/WIDER\""));
     assert_eq!(run.out.matches("<testsuite ").count(), run.out.matches("</testsuite>").count());
-    assert_eq!(run.err, "lockstep: no-such-file: the file cannot be read: no such file or directory\n");
+    assert_eq!(run.err, "lockstep: no-such-file: cannot read the file: no such file or directory\n");
 }
 
 #[test]
-fn names_of_strangers_break_nothing() {
+fn names_with_control_characters_and_markup_are_escaped_in_every_format() {
     let name = "\u{1b}]0;title\u{7}<&\"'\u{202e}";
     let object = json!({
         "apiVersion": "metallb.io/v1beta1",
@@ -60,7 +60,7 @@ fn names_of_strangers_break_nothing() {
 }
 
 #[test]
-fn lines_that_no_one_reads_are_not_repeated() {
+fn minified_json_is_located_and_not_repeated() {
     let object = json!({
         "apiVersion": "metallb.io/v1beta1",
         "kind": "L2Advertisement",
@@ -73,7 +73,7 @@ fn lines_that_no_one_reads_are_not_repeated() {
 }
 
 #[test]
-fn colours_are_for_terminals() {
+fn colours_are_printed_on_request_only() {
     let colored = |arguments: &[&str]| run(arguments).out.contains("\u{1b}[");
     assert!(!colored(&["check", "examples/seed"]));
     assert!(colored(&["check", "--color", "always", "examples/seed"]));

@@ -1,9 +1,9 @@
-//! What can be given, and in which forms.
+//! Sources and forms of the input.
 
 use super::*;
 
 #[test]
-fn what_is_given_as_facts_is_not_judged() {
+fn facts_are_used_and_not_judged() {
     let (code, report) = as_json(&["--facts", "examples/seed", "-"], ADVERTISEMENT);
     assert_eq!(code, 1);
     assert_eq!(report["summary"]["judged"], 1);
@@ -31,7 +31,7 @@ fn output_of_helm_and_lists_of_kubectl_are_read() {
 }
 
 #[test]
-fn objects_without_a_namespace_belong_to_the_one_that_is_given() {
+fn objects_without_a_namespace_belong_to_that_of_the_flag() {
     let text = ADVERTISEMENT.replace(", namespace: metallb-system", "");
     assert_eq!(as_json(&["-"], &text).0, 0);
     let (code, report) = as_json(&["-n", "metallb-system", "-"], &text);
@@ -40,7 +40,7 @@ fn objects_without_a_namespace_belong_to_the_one_that_is_given() {
 }
 
 #[test]
-fn a_topology_of_the_input_takes_the_place_of_the_built_in_one() {
+fn a_topology_of_the_input_replaces_the_built_in_one() {
     let text = format!(
         "{ADVERTISEMENT}  nodeSelectors: [{{matchLabels: {{edge: \"true\"}}}}]
 ---
@@ -57,7 +57,7 @@ spec: {{placement: {{nodeSelector: {{edge: \"true\"}}}}}}
 }
 
 #[test]
-fn a_topology_that_cannot_be_used_stops_every_verdict() {
+fn a_topology_that_cannot_be_used_prevents_every_verdict() {
     let text = format!(
         "{ADVERTISEMENT}---\napiVersion: lockstep.dev/v1alpha1\nkind: GatewayTopology\nmetadata: {{name: t}}\nspec: {{placemnt: {{}}}}\n"
     );
@@ -68,7 +68,7 @@ fn a_topology_that_cannot_be_used_stops_every_verdict() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_and_the_rest_is_judged() {
+fn files_that_cannot_be_read_are_reported_and_the_others_are_judged() {
     let (code, report) = as_json(&["no-such-file.yaml", "Cargo.toml", "-"], ADVERTISEMENT);
     assert_eq!(code, 2);
     assert_eq!(report["objects"][0]["verdict"], "deny");
@@ -78,7 +78,7 @@ fn what_cannot_be_read_is_told_and_the_rest_is_judged() {
 }
 
 #[test]
-fn what_the_api_server_would_refuse_is_told_once_and_with_its_place() {
+fn an_object_that_the_api_server_would_reject_is_reported_once_at_its_place() {
     let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  labels:\n    arp: yes\n";
     let run = run_with(&["check", "-"], text);
     assert_eq!(run.code, 2);
@@ -87,7 +87,7 @@ fn what_the_api_server_would_refuse_is_told_once_and_with_its_place() {
 }
 
 #[test]
-fn a_recorded_request_is_answered_as_it_was_asked() {
+fn a_recorded_request_is_judged_as_recorded() {
     let object = |labels: Value| {
         json!({
             "apiVersion": "metallb.io/v1beta1",
@@ -107,7 +107,7 @@ fn a_recorded_request_is_answered_as_it_was_asked() {
             "object": object(json!({"a": "b"})), "oldObject": object(json!({})),
         },
     });
-    // Only a label changes: what was wrong before does not lock the object.
+    // Only a label changes: an earlier violation must not make the object immutable.
     let (code, report) = as_json(&["-"], &review.to_string());
     assert_eq!((code, &report["objects"][0]["verdict"]), (0, &json!("allow")));
     assert_eq!(report["objects"][0]["findings"][0]["severity"], "warn");

@@ -1,9 +1,9 @@
-//! What a process owes its caller.
+//! Exit codes, streams and names of the process.
 
 use super::*;
 
 #[test]
-fn usage_errors_end_with_2_and_help_with_0() {
+fn usage_errors_exit_with_2_and_help_with_0() {
     for arguments in [&["check"][..], &[], &["no-such-command"], &["check", "--format", "xml", "-"]] {
         let run = run(arguments);
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{arguments:?}");
@@ -16,7 +16,7 @@ fn usage_errors_end_with_2_and_help_with_0() {
     assert!(run(&["--help"]).out.contains("helm template"));
 }
 
-/// A line of a decision log, as far as queries look at it.
+/// A line of a decision log, with the fields that queries use.
 fn recorded() -> String {
     let line = json!({
         "schema": 1, "chain": "1", "replica": "one", "sequence": 1, "time": "2026-11-22T20:00:00Z",
@@ -28,7 +28,7 @@ fn recorded() -> String {
     format!("{line}\n")
 }
 
-/// Every command that prints, with its exit code where all is printed. `status` is in `tests/control_plane/status.rs`.
+/// Every command that prints, with its exit code where everything can be printed. `tests/control_plane/status.rs` has `status`.
 fn printing(log: &str) -> Vec<(Vec<&str>, i32)> {
     vec![
         (vec!["--help"], 0),
@@ -51,8 +51,8 @@ fn printing(log: &str) -> Vec<(Vec<&str>, i32)> {
     ]
 }
 
-/// How each of them ends with this standard output: its exit code and standard error. The log is long enough to be
-/// written while it is read.
+/// Asserts exit code and standard error of each command with this standard output. The log is long enough that it is
+/// printed while it is read.
 fn assert_prints(stdout: impl Fn() -> Stdio, expected: impl Fn(i32) -> (i32, &'static str)) {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("audit.log");
@@ -75,7 +75,7 @@ fn assert_prints(stdout: impl Fn() -> Stdio, expected: impl Fn(i32) -> (i32, &'s
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let closed = || {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -86,7 +86,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told_as_what_it_is() {
+fn a_full_disk_is_an_error_that_names_it() {
     let full = || std::fs::File::create("/dev/full").unwrap().into();
     let err = "lockstep: standard output cannot be written: No space left on device (os error 28)\n";
     assert_prints(full, |_| (2, err));
@@ -94,14 +94,14 @@ fn a_full_disk_is_told_as_what_it_is() {
 
 #[cfg(unix)]
 #[test]
-fn the_plugin_of_kubectl_shows_itself_as_one() {
+fn the_kubectl_plugin_shows_the_name_that_users_type() {
     use std::os::unix::process::CommandExt;
     let output = command(&["check", "--help"]).arg0("/usr/bin/kubectl-lockstep").output().unwrap();
     assert!(String::from_utf8(output.stdout).unwrap().contains("Usage: kubectl lockstep check"));
 }
 
 #[test]
-fn the_kind_the_completions_and_the_manual_are_printed() {
+fn the_crd_the_completions_and_the_manual_are_printed() {
     assert!(run(&["crd"]).out.contains("name: gatewaytopologies.lockstep.dev\n"));
     assert!(run(&["completions", "bash"]).out.contains("complete -F _lockstep"));
     assert!(run(&["man", "check"]).out.contains(".SH SYNOPSIS"));

@@ -17,12 +17,15 @@ fn check(arguments: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn the_readmes_diagnostic_is_what_check_prints() {
+fn the_readme_shows_what_check_prints_for_the_examples() {
     let readme = document("README.md");
     let blocks = readme.blocks(&["text"]);
-    let [block] = &blocks[..] else { panic!("{blocks:?}") };
-    let (_, out) = check(&["examples/seed", "examples/broken"]);
-    assert!(out.contains(&block.text), "README.md shows:\n{}\nand this is printed:\n{out}", block.text);
+    assert_eq!(blocks.len(), 2);
+    for (block, (folder, code)) in blocks.iter().zip([("examples/seed", 0), ("examples/broken", 1)]) {
+        let (exit, out) = check(&[folder]);
+        assert_eq!(exit, code, "{folder}");
+        assert!(out.contains(&block.text), "README.md shows:\n{}\nand this is printed:\n{out}", block.text);
+    }
 }
 
 /// What the chart installs, once the replicas have written `caBundle`, and with one field changed by hand.

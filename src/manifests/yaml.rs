@@ -1,32 +1,35 @@
-//! From text to documents.
+//! YAML and JSON, read the way kubectl reads them, into values and the places of these values.
+//!
+//! serde-saphyr reports the place of every node while it decodes the node, so that values and places cannot disagree: not
+//! for anchors, not for merge keys, and not for keys that are not strings.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 
-use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Options, Spanned};
 
-use super::position::Positions;
-use super::tree::{self, Tree};
-use super::{Document, Loaded, ManifestError, Problem, Source, Span, list};
+use super::{Document, Loaded, ManifestError, Positions, Problem, Source, Span, list};
 
-/// How many nodes aliases may add to those that the text spells out. Real manifests add a few dozen; this
-/// many still take no time.
+/// How many nodes the aliases of a source may add to those that its text spells out. Real manifests add a few dozen, and
+/// this many are still read in milliseconds.
 const ALIAS_NODES: usize = 100_000;
-/// How deeply values may nest: what `serde_json` allows, and more than any schema asks for.
+/// How deeply values may nest: the limit of `serde_json`, and more than any schema needs.
 const MAX_DEPTH: usize = 128;
-/// The longest key, in characters. YAML's own limit of 1024 would refuse valid JSON.
+/// The longest key, in characters. YAML's own limit of 1024 would reject valid JSON.
 const MAX_KEY: usize = 1 << 16;
 
-/// Room for [`MAX_DEPTH`] levels: one takes up to 64 KiB in a build without optimisations.
+/// The stack of the decoder in bytes: room for [`MAX_DEPTH`] levels of up to 64 KiB each without optimisations.
 const STACK: usize = 16 << 20;
 
 /// Reads every object of a source, lists unfolded. A document that cannot be read is a problem, and the others are read.
 ///
-/// The decoder recurses, and who calls may be a worker thread with a small stack: this one brings its own.
+/// The decoder recurses and the caller may be a worker thread with a small stack, so this runs on a thread of its own.
 pub(super) fn parse(source: &Arc<Source>) -> Loaded {
     thread::scope(|scope| {
         let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || read(source));
@@ -57,13 +60,13 @@ fn read(source: &Arc<Source>) -> Loaded {
                     positions,
                 }));
             }
-            // What a template leaves out or repeats is not known, so nothing of it is read.
+            // A template may leave out or repeat any document, so none of them is read.
             Err(problem) if problem.error == ManifestError::Template => {
                 return Loaded { problems: vec![problem], ..Loaded::default() };
             }
             Err(problem) => {
                 loaded.problems.push(problem);
-                // How much of it was spent is not known, and many broken documents must not multiply it.
+                // The decoder does not report how much a broken document used. Many of them must not add up.
                 spare /= 2;
             }
         }
@@ -71,8 +74,8 @@ fn read(source: &Arc<Source>) -> Loaded {
     loaded
 }
 
-/// Where the values of a JSON text stand; `None` for anything but JSON. Values may follow each other without
-/// a separator, as `kubectl get -o json` and `jq` write them; YAML has no way to say that.
+/// The values of a JSON text; `None` for anything else. Values may follow each other without a separator, as `jq` writes
+/// them, which YAML does not allow.
 fn json_values(text: &str) -> Option<Vec<Span>> {
     let trimmed = text.trim_start();
     if !trimmed.starts_with('{') {
@@ -96,9 +99,9 @@ fn json_values(text: &str) -> Option<Vec<Span>> {
     }
 }
 
-/// Where the documents of a YAML text stand, split as kubectl splits them: at the lines that begin with `---`.
+/// The documents of a YAML text, split where kubectl splits them: at lines that begin with `---`.
 ///
-/// A document stays together with the blank lines, comments and directives before its own `---`.
+/// The blank lines, comments and directives before a document's own `---` belong to it.
 fn yaml_documents(text: &str) -> Vec<Span> {
     let mut documents = Vec::new();
     let (mut start, mut end, mut has_content) = (0, 0, false);
@@ -119,8 +122,8 @@ fn yaml_documents(text: &str) -> Vec<Span> {
     documents
 }
 
-/// One JSON value. JSON is YAML but for a few characters that YAML cannot hold; where one of them stands,
-/// the value is still read, with a place for the whole of it only.
+/// Reads one JSON value. JSON is YAML except for a few characters that YAML does not allow. A value that contains one of
+/// them is read without the places of its fields.
 fn json_value(
     source: &Arc<Source>,
     span: Span,
@@ -137,17 +140,16 @@ fn json_value(
     }
 }
 
-/// Reads every YAML document of a stretch of text that holds anything. `spare` is how many nodes aliases may still add.
+/// Reads every non-empty YAML document of a range. `spare` is how many nodes aliases may still add.
 fn yaml(source: &Arc<Source>, span: Span, spare: &mut usize) -> Result<Vec<(Value, Positions)>, Problem> {
     let text = source.slice(span);
     let roots: Vec<Spanned<Tree>> =
         serde_saphyr::from_multiple_with_options(text, options(text.len(), *spare))
-            .map_err(|error| refused(source, span, &error))?;
-    let nodes: usize = roots.iter().map(|root| root.value.nodes()).sum();
+            .map_err(|error| rejected(source, span, &error))?;
+    let nodes: usize = roots.iter().map(|root| root.value.count()).sum();
     *spare = spare.saturating_sub(nodes.saturating_sub(text.len()));
     let split = |root| {
-        tree::split(root, span.start)
-            .map_err(|misfit| Problem::at(source, misfit.at, explain(text, misfit.error)))
+        split(root, span.start).map_err(|key| Problem::at(source, key, explain(text, ManifestError::Key)))
     };
     roots.into_iter().map(split).collect()
 }
@@ -160,7 +162,7 @@ fn options(length: usize, spare: usize) -> Options {
         max_nodes: nodes,
         max_documents: nodes,
         max_depth: MAX_DEPTH,
-        // The scanner runs ahead, and it recurses.
+        // The scanner reads ahead of the decoder, and recurses too.
         flow_nesting_limit: MAX_DEPTH,
         max_total_scalar_bytes: length.saturating_mul(8).saturating_add(ALIAS_NODES),
         simple_key_max_lookahead: MAX_KEY,
@@ -175,8 +177,8 @@ fn options(length: usize, spare: usize) -> Options {
     options
 }
 
-/// The parser's error in the words of this program.
-fn refused(source: &Arc<Source>, span: Span, error: &Error) -> Problem {
+/// The parser's error, at its place and in the words of this program.
+fn rejected(source: &Arc<Source>, span: Span, error: &Error) -> Problem {
     let error = error.without_snippet();
     let text = source.slice(span);
     let explained = explain(text, wording(error));
@@ -189,7 +191,7 @@ fn refused(source: &Arc<Source>, span: Span, error: &Error) -> Problem {
     }
 }
 
-/// Errors of the scanner tell characters, not bytes.
+/// The place of an error in bytes. The parser counts characters.
 fn byte_offset(text: &str, location: serde_saphyr::Location) -> usize {
     let characters = usize::try_from(location.span().offset()).unwrap_or_default();
     text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at)
@@ -208,20 +210,20 @@ fn wording(error: &Error) -> ManifestError {
         | Error::AliasReplayStackDepthExceeded { .. } => ManifestError::Budget,
         Error::AliasError { error, .. } => wording(error),
         other => match without_place(&other.to_string()) {
-            // The scanner's word for brackets that nest too deeply.
+            // The scanner reports brackets that nest too deeply so.
             limit if limit == "recursion limit exceeded" => ManifestError::Budget,
             text => ManifestError::Syntax(text),
         },
     }
 }
 
-/// The parser repeats the place at the end of its message.
+/// The message without the place that the parser repeats at its end.
 fn without_place(message: &str) -> String {
     let (text, _) = message.split_once(" at line ").unwrap_or((message, ""));
     text.to_owned()
 }
 
-/// A template of a chart is the most likely reason for braces where YAML has none.
+/// Names the most likely cause of braces where YAML allows none: a chart's template.
 fn explain(text: &str, error: ManifestError) -> ManifestError {
     match error {
         ManifestError::Syntax(_) | ManifestError::Key | ManifestError::DuplicateKey(_)
@@ -230,5 +232,135 @@ fn explain(text: &str, error: ManifestError) -> ManifestError {
             ManifestError::Template
         }
         error => error,
+    }
+}
+
+/// A node of YAML, with the places of everything below it.
+#[derive(Debug)]
+enum Tree {
+    Scalar(Value),
+    List(Vec<Spanned<Self>>),
+    Map(Vec<(Spanned<Self>, Spanned<Self>)>),
+}
+
+impl Tree {
+    /// The number of nodes, keys included.
+    fn count(&self) -> usize {
+        let below = match self {
+            Self::Scalar(_) => 0,
+            Self::List(items) => items.iter().map(|item| item.value.count()).sum(),
+            Self::Map(entries) => {
+                entries.iter().map(|(key, value)| key.value.count().saturating_add(value.value.count())).sum()
+            }
+        };
+        below.saturating_add(1)
+    }
+}
+
+/// Splits a node into its value and its places. `base` is where the parsed text begins in its source. The error is the
+/// place of a key that JSON does not allow.
+fn split(node: Spanned<Tree>, base: usize) -> Result<(Value, Positions), Span> {
+    let at = span(&node, base);
+    match node.value {
+        Tree::Scalar(value) => Ok((value, Positions::scalar(at))),
+        Tree::List(nodes) => {
+            let items: Result<Vec<_>, _> = nodes.into_iter().map(|item| split(item, base)).collect();
+            let (values, positions) = items?.into_iter().unzip();
+            Ok((Value::Array(values), Positions::list(at, positions)))
+        }
+        Tree::Map(nodes) => {
+            let mut values = Map::new();
+            let mut positions = BTreeMap::new();
+            for (key, value) in nodes {
+                let key_at = span(&key, base);
+                let name = key_text(key.value).ok_or(key_at)?;
+                let (value, below) = split(value, base)?;
+                values.insert(name.clone(), value);
+                positions.insert(name, below.with_key(key_at));
+            }
+            Ok((Value::Object(values), Positions::map(at, positions)))
+        }
+    }
+}
+
+/// The text of a node: for an alias, the text of its anchor.
+fn span(node: &Spanned<Tree>, base: usize) -> Span {
+    let span = node.defined.span();
+    let offset = |at: Option<u64>| at.and_then(|at| usize::try_from(at).ok()).unwrap_or_default();
+    let start = base.saturating_add(offset(span.byte_offset()));
+    Span { start, end: start.saturating_add(offset(span.byte_len())) }
+}
+
+/// A key as a string. kubectl converts numbers and booleans to strings, and rejects the rest.
+fn key_text(key: Tree) -> Option<String> {
+    match key {
+        Tree::Scalar(Value::String(text)) => Some(text),
+        Tree::Scalar(Value::Bool(flag)) => Some(flag.to_string()),
+        Tree::Scalar(Value::Number(number)) => Some(number.to_string()),
+        Tree::Scalar(_) | Tree::List(_) | Tree::Map(_) => None,
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Scalar(Value::Null))
+    }
+
+    fn visit_none<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Scalar(Value::Null))
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Tree, E> {
+        Ok(Tree::Scalar(Value::Bool(flag)))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Tree, E> {
+        Ok(Tree::Scalar(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Tree, E> {
+        Ok(Tree::Scalar(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Tree, E> {
+        Ok(Tree::Scalar(Number::from_f64(number).map_or(Value::Null, Value::Number)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
+        Ok(Tree::Scalar(text.into()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Tree, E> {
+        Ok(Tree::Scalar(text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Tree::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Tree::Map(map))
     }
 }

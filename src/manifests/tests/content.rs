@@ -1,4 +1,4 @@
-//! From documents to facts and to what is judged.
+//! The content of documents.
 
 use super::*;
 use crate::objects::{Kind, Object};
@@ -17,12 +17,15 @@ fn problem(text: &str) -> String {
     problems[0].clone()
 }
 
+fn content(text: &str) -> Option<Content> {
+    Content::read(&parsed(text)[0], "default").unwrap()
+}
+
 #[track_caller]
 fn candidate(text: &str) -> Candidate {
-    let documents = parsed(text);
-    match subjects(&documents[0], "default").unwrap().remove(0) {
-        Subject::Object(candidate) => *candidate,
-        Subject::Review(_) => panic!("a review"),
+    match content(text) {
+        Some(Content::Candidate(candidate)) => *candidate,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -41,7 +44,7 @@ spec:
 ";
 
 #[test]
-fn every_kind_of_fact_is_taken() {
+fn every_kind_of_a_snapshot_is_read() {
     let (inventory, problems) = facts(
         "
 apiVersion: v1
@@ -93,7 +96,7 @@ just text
 }
 
 #[test]
-fn workloads_stand_for_pods_with_the_labels_of_their_template() {
+fn workloads_add_pods_with_the_labels_of_their_template() {
     let text = format!(
         "{DEPLOYMENT}---
 apiVersion: batch/v1
@@ -122,31 +125,31 @@ fn a_later_object_replaces_an_earlier_one() {
 }
 
 #[test]
-fn what_the_api_server_would_refuse_is_a_problem_at_its_place() {
+fn an_object_that_the_api_server_would_reject_is_a_problem_at_its_place() {
     let cases = [
         (
             "apiVersion: v1\nkind: Node\nmetadata:\n  name: n\n  labels: {loadbalancerIPs.metallb.io: true}\n",
-            "a.yaml:5:40: `metadata.labels[loadbalancerIPs.metallb.io]`: text must stand here, not the boolean `true`: put it in quotes",
+            "a.yaml:5:40: `metadata.labels[loadbalancerIPs.metallb.io]`: expected a string, found the boolean `true`: put it in quotes",
         ),
         (
             "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  nodeName: 5\n",
-            "a.yaml:5:13: `spec.nodeName`: text must stand here, not the number `5`: put it in quotes",
+            "a.yaml:5:13: `spec.nodeName`: expected a string, found the number `5`: put it in quotes",
         ),
         (
             "apiVersion: metallb.io/v1beta1\nkind: L2Advertisement\nmetadata: {name: a}\nspec:\n  nodeSelectors:\n  - null\n",
-            "a.yaml:6:5: `spec.nodeSelectors[0]`: a map must stand here, not null",
+            "a.yaml:6:5: `spec.nodeSelectors[0]`: expected a map, found null",
         ),
         (
             "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec:\n- a\n",
-            "a.yaml:4:1: `spec`: a map must stand here, not a list",
+            "a.yaml:4:1: `spec`: expected a map, found a list",
         ),
         (
             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  template:\n    spec: {nodeSelector: {a: 1.5}}\n",
-            "a.yaml:6:30: `spec.template.spec.nodeSelector.a`: text must stand here, not the number `1.5`: put it in quotes",
+            "a.yaml:6:30: `spec.template.spec.nodeSelector.a`: expected a string, found the number `1.5`: put it in quotes",
         ),
         (
             "apiVersion: v1\nkind: Pod\nmetadata:\n  labels: {}\n",
-            "a.yaml:3:1: `metadata.name` is missing: the API server refuses an object without a name",
+            "a.yaml:3:1: `metadata.name` is missing: the API server rejects an object without a name",
         ),
     ];
     for (text, expected) in cases {
@@ -155,18 +158,18 @@ fn what_the_api_server_would_refuse_is_a_problem_at_its_place() {
 }
 
 #[test]
-fn a_topology_that_cannot_be_used_hides_itself() {
+fn a_topology_that_cannot_be_used_is_reported_as_such() {
     let topology = |spec: &str| {
         format!("apiVersion: lockstep.dev/v1alpha1\nkind: GatewayTopology\nmetadata: {{name: t}}\n{spec}")
     };
     let cases = [
         (
             topology("spec:\n  placement: {nodeSelectors: {a: b}}\n"),
-            "a.yaml:5:15: `spec.placement.nodeSelectors`: there is no field",
+            "a.yaml:5:15: `spec.placement.nodeSelectors`: unknown field",
         ),
         (
             topology("spec: {enforcement: Loud}\n"),
-            "a.yaml:4:21: `spec.enforcement`: `Loud` is not known here: use Enforce, Warn, Audit",
+            "a.yaml:4:21: `spec.enforcement`: unknown value `Loud`: use Enforce, Warn, Audit",
         ),
         (topology("spec: {addressPools: []}\n"), "a.yaml:4:8: `spec.addressPools`: give at least one entry"),
         (
@@ -176,11 +179,11 @@ fn a_topology_that_cannot_be_used_hides_itself() {
         (topology(""), "a.yaml:3:18: `spec` is missing: write `spec: {}`"),
         (
             "apiVersion: lockstep.dev/v1\nkind: GatewayTopology\n".to_owned(),
-            "a.yaml:1:13: there is no `lockstep.dev/v1` `GatewayTopology`",
+            "a.yaml:1:13: unknown kind `lockstep.dev/v1` `GatewayTopology`",
         ),
         (
             "apiVersion: lockstep.dev/v1alpha1\nkind: Topology\n".to_owned(),
-            "a.yaml:1:13: there is no `lockstep.dev/v1alpha1` `Topology`",
+            "a.yaml:1:13: unknown kind `lockstep.dev/v1alpha1` `Topology`",
         ),
     ];
     for (text, expected) in cases {
@@ -192,12 +195,11 @@ fn a_topology_that_cannot_be_used_hides_itself() {
 }
 
 #[test]
-fn a_template_is_judged_as_a_pod_that_it_makes() {
+fn a_workload_is_judged_as_a_pod_that_it_creates() {
     let candidate = candidate(DEPLOYMENT);
     assert_eq!((candidate.kind.as_str(), candidate.name.as_str()), ("Deployment", "gateway"));
-    assert_eq!(candidate.judged, Kind::Pod);
+    assert_eq!(candidate.change.object.kind(), Kind::Pod);
     assert_eq!(candidate.path.to_string(), "spec.template");
-    assert_eq!(candidate.value["spec"]["nodeSelector"], json!({"a": "b"}));
     let change = &candidate.change;
     assert_eq!((change.namespace.as_str(), change.name.as_str()), ("istio-system", ""));
     let metadata = change.object.metadata();
@@ -211,38 +213,38 @@ fn a_daemon_set_is_judged_itself() {
     let candidate = candidate(
         "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d}\nspec: {template: {spec: {nodeName: a}}}\n",
     );
-    assert_eq!(candidate.judged, Kind::DaemonSet);
+    assert_eq!(candidate.change.object.kind(), Kind::DaemonSet);
     assert_eq!(candidate.path.to_string(), "");
     assert_eq!(candidate.namespace, "default");
 }
 
 #[test]
-fn only_what_rules_are_about_is_judged() {
-    let silent = [
-        "apiVersion: v1\nkind: Node\nmetadata: {name: a}\n",
+fn other_kinds_have_no_content() {
+    for text in [
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
         "apiVersion: extensions/v1beta1\nkind: Deployment\nmetadata: {name: a}\n",
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {}\n",
         "kind: Pod\n",
         "[a, b]\n",
-    ];
-    for text in silent {
-        assert!(subjects(&parsed(text)[0], "default").unwrap().is_empty(), "{text}");
+    ] {
+        assert!(content(text).is_none(), "{text}");
     }
-    let review = &parsed("apiVersion: admission.k8s.io/v1\nkind: AdmissionReview\nrequest: {uid: a}\n")[0];
-    assert!(
-        matches!(subjects(review, "default").unwrap().as_slice(), [Subject::Review(value)] if value == &review.value)
-    );
 }
 
 #[test]
-fn an_edited_candidate_keeps_what_kubectl_would_add() {
+fn a_recorded_review_is_recognised() {
+    let text = "apiVersion: admission.k8s.io/v1\nkind: AdmissionReview\nrequest: {uid: a}\n";
+    assert!(matches!(content(text), Some(Content::Review)));
+}
+
+#[test]
+fn an_edited_candidate_keeps_the_name_and_namespace_that_the_manifest_gives_it() {
     let before = candidate(DEPLOYMENT);
-    let mut value = before.value.clone();
+    let mut value = parsed(DEPLOYMENT)[0].at(&before.path).unwrap().clone();
     value["spec"]["nodeSelector"]["c"] = json!("d");
-    let after = before.edited(value).unwrap();
-    let Object::Pod(pod) = &after.change.object else { panic!("{after:?}") };
+    let after = before.edited(&value).unwrap();
+    let Object::Pod(pod) = &after.object else { panic!("{after:?}") };
     assert_eq!(pod.spec.as_ref().unwrap().node_selector.as_ref().unwrap()["c"], "d");
     assert_eq!(pod.metadata, *before.change.object.metadata());
-    assert!(before.edited(json!({"spec": 1})).is_err());
+    assert!(before.edited(&json!({"spec": 1})).is_err());
 }

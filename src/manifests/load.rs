@@ -1,16 +1,16 @@
-//! From paths to documents.
+//! Files, directories and standard input, read into documents.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Document, ManifestError, Problem, STDIN, Source, parse};
+use super::{Document, ManifestError, Problem, STDIN, Source, yaml};
 
-/// The largest input, in MiB: a dump of a very large cluster. What has no end must not fill the memory.
+/// The largest input, in MiB: a dump of a very large cluster fits. Endless input must not fill the memory.
 const LIMIT_MIB: usize = 128;
 
-/// What was read.
+/// The documents of an input, and its problems.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// Every object, in the order of the input.
@@ -21,8 +21,8 @@ pub struct Loaded {
 
 /// Reads files, directories and, for `-`, `stdin`.
 ///
-/// Of a directory, every file below it whose name ends in `.yaml`, `.yml` or `.json` is read, in the order of
-/// their paths; what is hidden is skipped. What cannot be read or parsed is a problem, and the rest is read.
+/// In a directory, every file at any depth whose name ends in `.yaml`, `.yml` or `.json` is read, sorted by path; hidden
+/// files and directories are skipped. Whatever cannot be read or parsed is a problem, and the rest is read.
 pub fn load(paths: &[PathBuf], stdin: &mut dyn Read) -> Loaded {
     let mut loaded = Loaded::default();
     for path in paths {
@@ -61,7 +61,7 @@ impl Loaded {
     fn add(&mut self, name: &str, input: &mut dyn Read) {
         match read_text(input).map(|text| Arc::new(Source::new(name, text))) {
             Ok(source) => {
-                let Self { documents, problems } = parse::parse(&source);
+                let Self { documents, problems } = yaml::parse(&source);
                 self.documents.extend(documents);
                 self.problems.extend(problems);
             }
@@ -81,7 +81,7 @@ fn read_text(input: &mut dyn Read) -> Result<String, ManifestError> {
     decode_text(bytes).ok_or(ManifestError::NotText)
 }
 
-/// UTF-8, or UTF-16 where a byte order mark says so, as kubectl reads it: PowerShell's `>` writes that.
+/// Decodes UTF-8, and UTF-16 after a byte order mark, as kubectl does: PowerShell's `>` writes UTF-16.
 fn decode_text(bytes: Vec<u8>) -> Option<String> {
     let utf16 = |text: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = text.as_chunks::<2>();
@@ -95,8 +95,8 @@ fn decode_text(bytes: Vec<u8>) -> Option<String> {
     }
 }
 
-/// The manifests below a directory. Links to directories are not followed, as they may lead back up; links to
-/// files are, because that is how the kubelet mounts a `ConfigMap`.
+/// Collects the manifests below a directory. Links to directories are not followed, because they may lead back up. Links to
+/// files are followed, because the kubelet mounts a `ConfigMap` as such.
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
     let failed = |error| (directory.to_owned(), error);
     for entry in fs::read_dir(directory).map_err(failed)? {
@@ -123,7 +123,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Problem {
     Problem::of_file(path.display().to_string(), ManifestError::Unreadable(reason(error)))
 }
 
-/// The system's words without its number: `No such file or directory (os error 2)`.
+/// The system's message in lower case and without its number: `No such file or directory (os error 2)`.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let (words, _) = text.split_once(" (os error").unwrap_or((&text, ""));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_read_in_the_order_of_its_paths() {
+    fn a_directory_is_read_sorted_by_path_without_hidden_files() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         fs::create_dir_all(root.join("sub/.hidden")).unwrap();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_does_not_stop_the_rest() {
+    fn a_file_that_cannot_be_read_does_not_stop_the_others() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         let empty = root.join("empty");
@@ -189,8 +189,8 @@ mod tests {
         let (names, problems) = loaded(&[&missing, &empty, &binary, &broken, Path::new("-")], "name: 1");
         assert_eq!(names, ["1"]);
         let expected = [
-            (&missing, "the file cannot be read: no such file or directory"),
-            (&empty, "the directory holds no manifest"),
+            (&missing, "cannot read the file: no such file or directory"),
+            (&empty, "no manifests in this directory"),
             (&binary, "the text is neither UTF-8 nor UTF-16"),
             (&broken, "this is not valid YAML"),
         ];
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn utf_16_is_read_where_a_byte_order_mark_says_so() {
+    fn utf_16_is_read_after_a_byte_order_mark() {
         let text = "a: é😀\n";
         let with = |mark: [u8; 2], bytes: fn(u16) -> [u8; 2]| {
             mark.into_iter().chain(text.encode_utf16().flat_map(bytes)).collect::<Vec<u8>>()
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn input_without_end_is_refused() {
+    fn endless_input_is_rejected() {
         let loaded = load(&["-".into()], &mut io::repeat(b' '));
         assert!(matches!(loaded.problems[0].error, ManifestError::TooLarge(_)), "{:?}", loaded.problems);
     }

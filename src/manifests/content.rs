@@ -1,0 +1,354 @@
+//! What a document contains. Each object is decoded once, into what a snapshot is made of and what rules judge.
+
+use std::sync::Arc;
+
+use kube::Resource;
+use serde_json::Value;
+
+use super::decode::{DecodeError, decode, decode_seed};
+use super::{Document, ManifestError, Problem};
+use crate::change::Change;
+use crate::field::FieldPath;
+use crate::labels::Labels;
+use crate::objects::{Kind, Metadata, Node, Object};
+use crate::snapshot::{Declared, Inventory, ObjectKey};
+use crate::topology::{GatewayTopology, GatewayTopologySpec};
+
+/// The decoded content of a document.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A `GatewayTopology`.
+    Topology {
+        /// Its name.
+        name: String,
+        /// Its generation and spec.
+        declared: Box<Declared>,
+    },
+    /// A node.
+    Node {
+        /// Its name.
+        name: String,
+        /// Its labels.
+        labels: Arc<Labels>,
+    },
+    /// An `IPAddressPool`.
+    Pool {
+        /// Its namespace and name.
+        key: ObjectKey,
+        /// Its labels.
+        labels: Labels,
+    },
+    /// An object that rules judge, or a workload that creates such pods.
+    Candidate(Box<Candidate>),
+    /// A recorded `AdmissionReview`. The webhook's own codec reads it.
+    Review,
+}
+
+/// A request that applying a document would cause.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The kind of the document's object: `Deployment` for the pods that a Deployment creates.
+    pub kind: String,
+    /// The namespace of the document's object.
+    pub namespace: String,
+    /// The name of the document's object.
+    pub name: String,
+    /// The request as rules see it.
+    pub change: Change,
+    /// Where the judged object is in the document: empty for the whole document, `spec.template` for a Deployment's pods.
+    pub path: FieldPath,
+}
+
+impl Content {
+    /// Decodes a document; `None` for kinds that neither a snapshot nor a rule uses.
+    ///
+    /// A workload is judged as a pod that it creates. Only a `DaemonSet` is judged itself: its controller schedules by the
+    /// template, and the rules take that into account. Namespaced objects without a namespace belong to `namespace`, as
+    /// with `kubectl --namespace`.
+    ///
+    /// # Errors
+    /// [`Problem`] for an object that the API server would reject.
+    pub fn read(document: &Document, namespace: &str) -> Result<Option<Self>, Problem> {
+        Ok(Some(match Known::of(&document.value) {
+            Some(Known::Topology) => topology(document)?,
+            Some(Known::UnknownInOurGroup) => return Err(unknown_kind(document)),
+            Some(Known::Node) => {
+                let metadata = metadata(document)?;
+                Self::Node { name: name_of(document, &metadata)?, labels: Arc::new(metadata.labels) }
+            }
+            Some(Known::Pool) => {
+                let mut metadata = metadata(document)?;
+                set_default_namespace(&mut metadata, namespace);
+                let name = name_of(document, &metadata)?;
+                Self::Pool { key: ObjectKey { namespace: metadata.namespace, name }, labels: metadata.labels }
+            }
+            Some(Known::Judged(kind)) => Self::Candidate(Box::new(object(document, kind, namespace)?)),
+            Some(Known::Workload(template)) => {
+                let Some(pod) = pod_of_workload(document, template, namespace)? else { return Ok(None) };
+                Self::Candidate(Box::new(pod))
+            }
+            Some(Known::Review) => Self::Review,
+            None => return Ok(None),
+        }))
+    }
+
+    /// Adds to the inventory what the content states about the cluster. A later object replaces an earlier one of the same
+    /// name, as if they were applied in turn.
+    pub fn add_to(&self, inventory: &mut Inventory) {
+        match self {
+            Self::Topology { name, declared } => {
+                inventory.topologies.insert(name.clone(), Declared::clone(declared));
+            }
+            Self::Node { name, labels } => {
+                inventory.nodes.insert(name.clone(), Arc::clone(labels));
+            }
+            Self::Pool { key, labels } => {
+                inventory.pools.insert(key.clone(), labels.clone());
+            }
+            Self::Candidate(candidate) => candidate.add_to(inventory),
+            Self::Review => {}
+        }
+    }
+}
+
+impl Candidate {
+    /// The same request after its object was edited.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the edited value no longer decodes as an object of its kind.
+    pub fn edited(&self, value: &Value) -> Result<Change, DecodeError> {
+        let mut object = decode_object(value, self.change.object.kind())?;
+        let (metadata, own) = (metadata_of(&mut object), self.change.object.metadata());
+        metadata.name.clone_from(&own.name);
+        metadata.generate_name.clone_from(&own.generate_name);
+        metadata.namespace.clone_from(&own.namespace);
+        Ok(Change { object, ..self.change.clone() })
+    }
+
+    fn add_to(&self, inventory: &mut Inventory) {
+        let key = ObjectKey { namespace: self.namespace.clone(), name: self.name.clone() };
+        match &self.change.object {
+            Object::Pod(pod) if self.path == FieldPath::default() => {
+                inventory.pods.insert(key, pod.metadata.labels.clone());
+            }
+            // A workload stands for its pods: a Service may select them by the template's labels.
+            Object::Pod(pod) => {
+                inventory.pods.insert(pod_key(&self.kind, key), pod.metadata.labels.clone());
+            }
+            Object::DaemonSet(daemon_set) => {
+                let template = daemon_set.spec.as_ref().map(|spec| &spec.template.metadata);
+                let labels = template.map(|metadata| metadata.labels.clone()).unwrap_or_default();
+                inventory.pods.insert(pod_key(&self.kind, key), labels);
+            }
+            Object::Service(service) => {
+                inventory.services.insert(key, service.clone());
+            }
+            Object::L2Advertisement(advertisement) => {
+                inventory.advertisements.insert(key, advertisement.spec.clone());
+            }
+        }
+    }
+}
+
+/// Collects what documents state about the cluster, and what in them cannot be used.
+#[must_use]
+pub fn inventory(documents: &[Document], namespace: &str) -> (Inventory, Vec<Problem>) {
+    let mut inventory = Inventory::default();
+    let mut problems = Vec::new();
+    for document in documents {
+        match Content::read(document, namespace) {
+            Ok(content) => content.iter().for_each(|content| content.add_to(&mut inventory)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (inventory, problems)
+}
+
+/// A kind that is decoded, by `apiVersion` and `kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Topology,
+    /// Another version or kind of Lockstep's own group. Ignoring it would silently disable a misspelled topology.
+    UnknownInOurGroup,
+    Node,
+    Pool,
+    /// A kind that rules judge.
+    Judged(Kind),
+    /// A kind that creates pods from a template.
+    Workload(Template),
+    Review,
+}
+
+/// Where a workload has the template of its pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Template {
+    /// `spec.template`
+    OfSpec,
+    /// `spec.jobTemplate.spec.template`
+    OfJob,
+}
+
+impl Known {
+    fn of(object: &Value) -> Option<Self> {
+        let field = |name| object.get(name).and_then(Value::as_str);
+        let (api_version, kind) = (field("apiVersion")?, field("kind")?);
+        if api_version.split_once('/').is_some_and(|(group, _)| group == GatewayTopology::group(&())) {
+            let is_topology =
+                api_version == GatewayTopology::api_version(&()) && kind == GatewayTopology::kind(&());
+            return Some(if is_topology { Self::Topology } else { Self::UnknownInOurGroup });
+        }
+        Some(match (api_version, kind) {
+            ("v1", "Node") => Self::Node,
+            ("v1", "Pod") => Self::Judged(Kind::Pod),
+            ("v1", "Service") => Self::Judged(Kind::Service),
+            ("apps/v1", "DaemonSet") => Self::Judged(Kind::DaemonSet),
+            ("metallb.io/v1beta1", "L2Advertisement") => Self::Judged(Kind::L2Advertisement),
+            ("metallb.io/v1beta1", "IPAddressPool") => Self::Pool,
+            ("apps/v1", "Deployment" | "StatefulSet" | "ReplicaSet")
+            | ("v1", "ReplicationController")
+            | ("batch/v1", "Job") => Self::Workload(Template::OfSpec),
+            ("batch/v1", "CronJob") => Self::Workload(Template::OfJob),
+            ("admission.k8s.io/v1", "AdmissionReview") => Self::Review,
+            _ => return None,
+        })
+    }
+}
+
+impl Template {
+    fn path(self) -> FieldPath {
+        match self {
+            Self::OfSpec => FieldPath::fields(["spec", "template"]),
+            Self::OfJob => FieldPath::fields(["spec", "jobTemplate", "spec", "template"]),
+        }
+    }
+}
+
+/// A topology, after the checks that the API server makes.
+fn topology(document: &Document) -> Result<Content, Problem> {
+    // Whatever is wrong here hides the topology from every verdict.
+    let hidden =
+        |problem: Problem| Problem { error: ManifestError::Topology(problem.error.to_string()), ..problem };
+    let metadata = metadata(document).map_err(hidden)?;
+    let name = name_of(document, &metadata).map_err(hidden)?;
+    let Some(value) = document.value.get("spec") else {
+        let text = "`spec` is missing: write `spec: {}` for the built-in defaults".to_owned();
+        return Err(wrong(document, &FieldPath::fields(["spec"]), text));
+    };
+    let spec: GatewayTopologySpec =
+        decode(value).map_err(|error| hidden(rejected(document, error.under(["spec"]))))?;
+    spec.check()
+        .map_err(|error| wrong(document, &error.field, format!("`{}`: {}", error.field, error.problem)))?;
+    let declared = Declared { generation: metadata.generation, spec };
+    Ok(Content::Topology { name, declared: Box::new(declared) })
+}
+
+/// The object of a document that is itself judged.
+fn object(document: &Document, kind: Kind, namespace: &str) -> Result<Candidate, Problem> {
+    let mut object = decode_object(&document.value, kind).map_err(|error| rejected(document, error))?;
+    let metadata = metadata_of(&mut object);
+    set_default_namespace(metadata, namespace);
+    let name = name_of(document, metadata)?;
+    let (namespace, own_name) = (metadata.namespace.clone(), metadata.name.clone());
+    Ok(Candidate {
+        kind: kind_of(document),
+        change: Change::create(namespace.as_str(), own_name, object),
+        namespace,
+        name,
+        path: FieldPath::default(),
+    })
+}
+
+/// The pod that a workload creates; `None` where it has no template.
+fn pod_of_workload(
+    document: &Document,
+    template: Template,
+    namespace: &str,
+) -> Result<Option<Candidate>, Problem> {
+    let mut workload = metadata(document)?;
+    set_default_namespace(&mut workload, namespace);
+    let name = name_of(document, &workload)?;
+    let path = template.path();
+    let Some(value) = document.at(&path) else { return Ok(None) };
+    let mut pod =
+        decode_object(value, Kind::Pod).map_err(|error| rejected(document, error.under(path.tokens())))?;
+    let metadata = metadata_of(&mut pod);
+    metadata.namespace.clone_from(&workload.namespace);
+    // The API server generates the name after admission.
+    metadata.name.clear();
+    metadata.generate_name = format!("{name}-");
+    Ok(Some(Candidate {
+        kind: kind_of(document),
+        change: Change::create(workload.namespace.as_str(), "", pod),
+        namespace: workload.namespace,
+        name,
+        path,
+    }))
+}
+
+/// The key of a workload's pods in the inventory: a name that no pod can have, so that none is replaced.
+fn pod_key(kind: &str, workload: ObjectKey) -> ObjectKey {
+    ObjectKey { name: format!("{kind}/{}", workload.name), ..workload }
+}
+
+fn metadata(document: &Document) -> Result<Metadata, Problem> {
+    let object: Node = decode(&document.value).map_err(|error| rejected(document, error))?;
+    Ok(object.metadata)
+}
+
+/// The name, or the prefix of the name that the API server generates.
+fn name_of(document: &Document, metadata: &Metadata) -> Result<String, Problem> {
+    let name = if metadata.name.is_empty() { &metadata.generate_name } else { &metadata.name };
+    if name.is_empty() {
+        let at = document.place(&FieldPath::fields(["metadata"]));
+        return Err(Problem::at(&document.source, at.mark, ManifestError::NoName));
+    }
+    Ok(name.clone())
+}
+
+/// The namespace that kubectl would create the object in.
+fn set_default_namespace(metadata: &mut Metadata, namespace: &str) {
+    if metadata.namespace.is_empty() {
+        namespace.clone_into(&mut metadata.namespace);
+    }
+}
+
+fn decode_object(value: &Value, kind: Kind) -> Result<Object, DecodeError> {
+    match decode_seed(value, kind)? {
+        Some(object) => Ok(object),
+        // The API server reads null as empty.
+        None => decode_object(&Value::Object(serde_json::Map::new()), kind),
+    }
+}
+
+fn kind_of(document: &Document) -> String {
+    document.value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn metadata_of(object: &mut Object) -> &mut Metadata {
+    match object {
+        Object::Pod(pod) => &mut pod.metadata,
+        Object::DaemonSet(daemon_set) => &mut daemon_set.metadata,
+        Object::Service(service) => &mut service.metadata,
+        Object::L2Advertisement(advertisement) => &mut advertisement.metadata,
+    }
+}
+
+/// A decoding error at the place of the value.
+fn rejected(document: &Document, error: DecodeError) -> Problem {
+    let at = document.positions.find(&error.tokens);
+    Problem::at(&document.source, at.mark, ManifestError::Field(error))
+}
+
+fn unknown_kind(document: &Document) -> Problem {
+    let field = |name| document.value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let text = format!(
+        "unknown kind `{}` `{}`: use `lockstep.dev/v1alpha1` `GatewayTopology`",
+        field("apiVersion"),
+        field("kind")
+    );
+    wrong(document, &FieldPath::fields(["apiVersion"]), text)
+}
+
+fn wrong(document: &Document, field: &FieldPath, text: String) -> Problem {
+    Problem::at(&document.source, document.place(field).mark, ManifestError::Topology(text))
+}
