@@ -1,6 +1,6 @@
 //! What the chart repeats of the program is what the program says.
 
-use lockstep::server::Limits;
+use lockstep::server::{Admin, Limits};
 use lockstep::topology::{BUILT_IN, GatewayTopologySpec};
 use serde_json::{Value, json};
 
@@ -58,6 +58,14 @@ fn a_replica_that_drains_is_seen_to_be_unready_before_it_closes() {
     let endpoints = 2;
     assert!(period * tries + patience + endpoints < Limits::default().drain.as_secs(), "{probe}");
     assert!(tries > 1, "one late answer must not take a replica away");
+}
+
+#[test]
+fn the_probes_call_paths_that_the_program_serves() {
+    let pod = the("Deployment", &Helm::offline().render("default", &[]))["spec"]["template"]["spec"].clone();
+    let path = |probe: &str| pod["containers"][0][probe]["httpGet"]["path"].clone();
+    assert_eq!(path("livenessProbe"), Admin::LIVEZ);
+    assert_eq!(path("readinessProbe"), Admin::READYZ);
 }
 
 #[test]

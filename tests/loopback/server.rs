@@ -1,12 +1,11 @@
-//! The HTTPS server as its clients meet it: real sockets, real TLS, deadlines cut to fractions of a second.
+//! The HTTPS server over real sockets and real TLS, with timeouts of fractions of a second.
 
 mod admin;
-mod bodies;
-mod callers;
 mod client;
 mod connections;
 mod drain;
-mod load;
+mod limits;
+mod mutual_tls;
 mod protocols;
 mod reload;
-mod rig;
+mod test_server;

@@ -1,47 +1,47 @@
-//! The admin port.
+//! The admin port: probes and metrics.
 
 use tokio::net::TcpStream;
 
 use super::client::Client;
-use super::rig::{Rig, limits};
+use super::test_server::{TestServer, limits};
 
 #[tokio::test]
-async fn alive_says_ok() {
-    let rig = Rig::start(limits()).await;
-    let answer = rig.ask("/livez").await;
+async fn livez_answers_ok() {
+    let server = TestServer::start(limits()).await;
+    let answer = server.get_admin("/livez").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn readiness_is_the_callers() {
-    let rig = Rig::start(limits()).await;
-    assert_eq!(rig.ask("/readyz").await.status, 200);
-    let _ = rig.readiness.send_replace(Err("the nodes have not been listed yet".to_owned()));
-    let answer = rig.ask("/readyz").await;
+async fn readyz_answers_what_the_caller_reports() {
+    let server = TestServer::start(limits()).await;
+    assert_eq!(server.get_admin("/readyz").await.status, 200);
+    let _ = server.readiness.send_replace(Err("the nodes have not been listed yet".to_owned()));
+    let answer = server.get_admin("/readyz").await;
     assert_eq!((answer.status, answer.body.as_str()), (503, "the nodes have not been listed yet"));
-    assert_eq!(rig.ask("/livez").await.status, 200);
-    rig.stop().await;
+    assert_eq!(server.get_admin("/livez").await.status, 200);
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn metrics_are_in_the_open_metrics_format() {
-    let rig = Rig::start(limits()).await;
-    let answer = rig.ask("/metrics").await;
+async fn metrics_are_in_the_openmetrics_format() {
+    let server = TestServer::start(limits()).await;
+    let answer = server.get_admin("/metrics").await;
     assert_eq!(
         answer.header("content-type"),
         Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
     );
     assert!(answer.body.contains("requests_refused_total{reason=\"busy\"} 0\n"), "{}", answer.body);
     assert!(answer.body.ends_with("# EOF\n"));
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn nothing_else_is_there() {
-    let rig = Rig::start(limits()).await;
-    let mut client = Client::over(TcpStream::connect(rig.admin).await.unwrap());
+async fn other_paths_and_methods_are_rejected() {
+    let server = TestServer::start(limits()).await;
+    let mut client = Client::over(TcpStream::connect(server.admin).await.unwrap());
     assert_eq!(client.get("/mutate").await.unwrap().status, 404);
     assert_eq!(client.post("/livez", "x").await.unwrap().status, 405);
-    rig.stop().await;
+    server.stop().await;
 }

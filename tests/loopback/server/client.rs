@@ -1,4 +1,4 @@
-//! A client that speaks HTTP/1.1 by hand, so that it can also speak it badly or slowly.
+//! An HTTP/1.1 client written by hand, so that it can also send invalid or slow requests.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,15 +13,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// No test waits longer than this for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest that a test waits for an event.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Fails the test if `event` takes for ever.
+/// Waits for an event, and fails the test if it takes too long.
 pub(super) async fn soon<T>(event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, event).await.expect("it happens within the test's patience")
+    tokio::time::timeout(TIMEOUT, event).await.expect("the event happens within the test's timeout")
 }
 
-/// How a client speaks TLS.
+/// The CAs that a client trusts.
 #[derive(Clone)]
 pub(super) struct Trust {
     roots: Arc<RootCertStore>,
@@ -47,7 +47,7 @@ impl Trust {
     }
 }
 
-/// Shakes hands over TLS.
+/// Opens a TLS connection.
 pub(super) async fn handshake(address: SocketAddr, config: ClientConfig) -> io::Result<TlsStream<TcpStream>> {
     soon(async {
         let stream = TcpStream::connect(address).await?;
@@ -68,7 +68,7 @@ impl Client<TlsStream<TcpStream>> {
         Ok(Self::over(stream))
     }
 
-    /// The certificate that the server showed.
+    /// The certificate that the server presented.
     pub(super) fn leaf(&self) -> CertificateDer<'static> {
         self.stream.get_ref().get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
     }
@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         soon(self.read_answer()).await
     }
 
-    /// Waits for the server to end the connection; whatever it still says is thrown away.
+    /// Waits until the server closes the connection. What it still sends is ignored.
     pub(super) async fn end(&mut self) {
         let mut rest = Vec::new();
         // A connection may also end by a reset.
@@ -138,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 }
 
-/// A POST of JSON.
+/// The text of a POST of JSON.
 pub(super) fn request(path: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -146,7 +146,7 @@ pub(super) fn request(path: &str, body: &str) -> String {
     )
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,

@@ -1,4 +1,4 @@
-//! Clients that do not get on with it.
+//! Connections that fail, time out, or exceed the limit.
 
 use std::time::{Duration, Instant};
 
@@ -11,128 +11,131 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::{Client, Trust, handshake, soon};
-use super::rig::{Rig, limits};
+use super::test_server::{TestServer, limits};
 
 const SHORT: Duration = Duration::from_millis(150);
 
 #[tokio::test]
-async fn a_half_open_handshake_is_cut_while_others_are_served() {
-    let rig = Rig::start(Limits { handshake: SHORT, ..limits() }).await;
+async fn a_half_open_handshake_times_out_while_others_are_served() {
+    let server = TestServer::start(Limits { handshake: SHORT, ..limits() }).await;
     let started = Instant::now();
-    let mut silent = TcpStream::connect(rig.address).await.unwrap();
-    assert_eq!(rig.post("/mutate", "x").await.status, 200);
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(server.post("/mutate", "x").await.status, 200);
     assert_eq!(soon(silent.read(&mut [0])).await.unwrap(), 0);
     assert!(started.elapsed() >= SHORT);
-    rig.shows("tls_handshakes_failed_total{reason=\"timeout\"} 1").await;
-    rig.stop().await;
+    server.has_metric("tls_handshakes_failed_total{reason=\"timeout\"} 1").await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_client_that_speaks_no_tls_is_cut() {
-    let rig = Rig::start(limits()).await;
-    let mut client = Client::over(TcpStream::connect(rig.address).await.unwrap());
+async fn a_client_without_tls_is_disconnected() {
+    let server = TestServer::start(limits()).await;
+    let mut client = Client::over(TcpStream::connect(server.address).await.unwrap());
     client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     client.end().await;
-    rig.shows("tls_handshakes_failed_total{reason=\"protocol\"} 1").await;
-    rig.stop().await;
+    server.has_metric("tls_handshakes_failed_total{reason=\"protocol\"} 1").await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_trust_the_certificate_is_counted_as_such() {
-    let rig = Rig::start(limits()).await;
+async fn a_client_that_does_not_trust_the_certificate_is_counted() {
+    let server = TestServer::start(limits()).await;
     let stranger = Trust::in_authorities([]);
-    assert!(Client::connect(rig.address, &stranger).await.is_err());
-    rig.shows("tls_handshakes_failed_total{reason=\"alert\"} 1").await;
-    rig.stop().await;
+    assert!(Client::connect(server.address, &stranger).await.is_err());
+    server.has_metric("tls_handshakes_failed_total{reason=\"alert\"} 1").await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_during_the_handshake_is_counted_as_such() {
-    let rig = Rig::start(limits()).await;
-    drop(TcpStream::connect(rig.address).await.unwrap());
-    rig.shows("tls_handshakes_failed_total{reason=\"disconnect\"} 1").await;
-    rig.stop().await;
+async fn a_client_that_disconnects_during_the_handshake_is_counted() {
+    let server = TestServer::start(limits()).await;
+    drop(TcpStream::connect(server.address).await.unwrap());
+    server.has_metric("tls_handshakes_failed_total{reason=\"disconnect\"} 1").await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_connection_without_a_request_is_cut() {
-    let rig = Rig::start(Limits { first_request: SHORT, ..limits() }).await;
+async fn a_connection_without_a_request_times_out() {
+    let server = TestServer::start(Limits { first_request: SHORT, ..limits() }).await;
     let started = Instant::now();
-    rig.connect().await.end().await;
+    server.connect().await.end().await;
     assert!(started.elapsed() >= SHORT);
-    rig.shows("connections_open 0").await;
-    rig.stop().await;
+    server.has_metric("connections_open 0").await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_head_that_takes_too_long_is_cut() {
-    let rig = Rig::start(Limits { first_request: SHORT, ..limits() }).await;
-    let mut client = rig.connect().await;
+async fn a_slow_first_head_times_out() {
+    let server = TestServer::start(Limits { first_request: SHORT, ..limits() }).await;
+    let mut client = server.connect().await;
     client.send("POST /mutate HTTP/1.1\r\nhost:").await.unwrap();
     client.end().await;
-    rig.shows("connections_open 0").await;
-    rig.stop().await;
+    server.has_metric("connections_open 0").await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_later_head_that_takes_too_long_is_cut() {
-    let rig = Rig::start(Limits { idle: SHORT, ..limits() }).await;
-    let mut client = rig.connect().await;
+async fn a_slow_later_head_times_out() {
+    let server = TestServer::start(Limits { idle: SHORT, ..limits() }).await;
+    let mut client = server.connect().await;
     client.post("/mutate", "x").await.unwrap();
     client.send("POST /mutate HTTP/1.1\r\nhost:").await.unwrap();
     client.end().await;
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_head_over_its_limit_is_refused() {
-    let rig = Rig::start(Limits { header_bytes: 8192, ..limits() }).await;
-    let mut client = rig.connect().await;
+async fn a_head_over_the_limit_is_rejected() {
+    let server = TestServer::start(Limits { header_bytes: 8192, ..limits() }).await;
+    let mut client = server.connect().await;
     let long = "x".repeat(9000);
     client.send(&format!("POST /mutate HTTP/1.1\r\nhost: x\r\nlong: {long}\r\n\r\n")).await.unwrap();
     assert_eq!(client.answer().await.unwrap().status, 431);
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn an_idle_connection_outlives_the_deadline_of_the_first_request() {
-    let rig = Rig::start(Limits { first_request: SHORT, ..limits() }).await;
-    let mut client = rig.connect().await;
+async fn the_deadline_of_the_first_request_does_not_close_a_connection_that_had_one() {
+    let server = TestServer::start(Limits { first_request: SHORT, ..limits() }).await;
+    let mut client = server.connect().await;
     client.post("/mutate", "x").await.unwrap();
     tokio::time::sleep(SHORT * 3).await;
     assert_eq!(client.post("/mutate", "y").await.unwrap().body, "/mutate y");
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_at_last() {
-    let rig = Rig::start(Limits { idle: SHORT, ..limits() }).await;
-    let mut client = rig.connect().await;
+async fn an_idle_connection_is_closed() {
+    let server = TestServer::start(Limits { idle: SHORT, ..limits() }).await;
+    let mut client = server.connect().await;
     client.post("/mutate", "x").await.unwrap();
     let started = Instant::now();
     client.end().await;
     assert!(started.elapsed() >= SHORT);
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn an_idle_http2_connection_is_closed_at_last() {
-    let rig = Rig::start(Limits { first_request: SHORT, idle: SHORT, body: SHORT, ..limits() }).await;
-    let stream = handshake(rig.address, rig.trust.config("h2", rustls::ALL_VERSIONS)).await.unwrap();
+async fn an_idle_http2_connection_is_closed() {
+    let server =
+        TestServer::start(Limits { first_request: SHORT, idle: SHORT, body: SHORT, ..limits() }).await;
+    let stream = handshake(server.address, server.trust.config("h2", rustls::ALL_VERSIONS)).await.unwrap();
     let (client, connection) =
         http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     soon(connection).await.unwrap();
     assert!(client.is_closed());
-    rig.shows("connections_open 0").await;
-    rig.stop().await;
+    server.has_metric("connections_open 0").await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_client_that_reads_no_answers_is_cut() {
-    let rig = Rig::start(Limits { first_request: SHORT, idle: SHORT, body: SHORT, ..limits() }).await;
-    let mut deaf = handshake(rig.address, rig.trust.config("http/1.1", rustls::ALL_VERSIONS)).await.unwrap();
+async fn a_client_that_reads_no_responses_is_disconnected() {
+    let server =
+        TestServer::start(Limits { first_request: SHORT, idle: SHORT, body: SHORT, ..limits() }).await;
+    let mut deaf =
+        handshake(server.address, server.trust.config("http/1.1", rustls::ALL_VERSIONS)).await.unwrap();
     let request = super::client::request("/mutate", &"x".repeat(1 << 20));
-    // The server stops to read when it cannot write, and the client is stuck as well, until it is cut.
+    // The server stops reading when it cannot write. Both are stuck until the server closes the connection.
     let cut = soon(async {
         loop {
             if let Err(error) = deaf.write_all(request.as_bytes()).await {
@@ -141,25 +144,25 @@ async fn a_client_that_reads_no_answers_is_cut() {
         }
     });
     cut.await;
-    rig.shows("connections_open 0").await;
-    rig.stop().await;
+    server.has_metric("connections_open 0").await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_connection_over_the_cap_waits_for_a_place() {
-    let rig = Rig::start(Limits { connections: 1, ..limits() }).await;
-    let mut first = rig.connect().await;
+async fn a_connection_over_the_limit_waits_until_one_closes() {
+    let server = TestServer::start(Limits { connections: 1, ..limits() }).await;
+    let mut first = server.connect().await;
     first.post("/mutate", "x").await.unwrap();
-    let (address, trust) = (rig.address, rig.trust.clone());
+    let (address, trust) = (server.address, server.trust.clone());
     let second =
         tokio::spawn(
             async move { Client::connect(address, &trust).await.unwrap().post("/mutate", "y").await },
         );
-    // It is in the kernel's queue by now, or will be: in neither case may it be served.
+    // The connection is in the kernel's queue by now, or will be. In neither case is it served.
     tokio::time::sleep(SHORT).await;
     assert!(!second.is_finished());
-    assert!(rig.metrics().contains("connections_total 1"));
+    assert!(server.metrics().contains("connections_total 1"));
     drop(first);
     assert_eq!(soon(second).await.unwrap().unwrap().body, "/mutate y");
-    rig.stop().await;
+    server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Versions of TLS and HTTP, paths, methods, media types.
+//! TLS and HTTP versions, paths, methods, content types, and what the handler answers.
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -9,26 +9,26 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ProtocolVersion, SupportedProtocolVersion};
 
 use super::client::{Client, handshake, soon};
-use super::rig::{Rig, limits};
+use super::test_server::{TestServer, limits};
 
 async fn over_http1(version: &'static SupportedProtocolVersion, expected: ProtocolVersion) {
-    let rig = Rig::start(limits()).await;
-    let stream = handshake(rig.address, rig.trust.config("http/1.1", &[version])).await.unwrap();
+    let server = TestServer::start(limits()).await;
+    let stream = handshake(server.address, server.trust.config("http/1.1", &[version])).await.unwrap();
     assert_eq!(stream.get_ref().1.protocol_version(), Some(expected));
     let answer = Client::over(stream).post("/mutate?timeout=5s", "x").await.unwrap();
     assert_eq!((answer.status, answer.body.as_str()), (200, "/mutate x"));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert!(!answer.closes());
-    rig.stop().await;
+    server.stop().await;
 }
 
 async fn over_http2(version: &'static SupportedProtocolVersion) {
-    let rig = Rig::start(limits()).await;
-    let stream = handshake(rig.address, rig.trust.config("h2", &[version])).await.unwrap();
+    let server = TestServer::start(limits()).await;
+    let stream = handshake(server.address, server.trust.config("h2", &[version])).await.unwrap();
     let (mut client, connection) =
         http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let driver = tokio::spawn(connection);
-    for (body, status, expected) in [("x", 200, "/validate x"), ("unavailable", 503, "as the call asked")] {
+    for (body, status, expected) in [("x", 200, "/validate x"), ("unavailable", 503, "as requested")] {
         let request = Request::post("https://localhost/validate")
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)))
@@ -41,8 +41,8 @@ async fn over_http2(version: &'static SupportedProtocolVersion) {
     }
     // The GOAWAY of the 503 closes the connection, while the server goes on serving others.
     soon(driver).await.unwrap().unwrap();
-    assert_eq!(rig.post("/mutate", "x").await.status, 200);
-    rig.stop().await;
+    assert_eq!(server.post("/mutate", "x").await.status, 200);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -67,78 +67,78 @@ async fn http2_over_tls_1_3() {
 
 #[tokio::test]
 async fn a_client_without_alpn_gets_http1() {
-    let rig = Rig::start(limits()).await;
-    let mut config = rig.trust.config("", rustls::ALL_VERSIONS);
+    let server = TestServer::start(limits()).await;
+    let mut config = server.trust.config("", rustls::ALL_VERSIONS);
     config.alpn_protocols.clear();
-    let stream = handshake(rig.address, config).await.unwrap();
+    let stream = handshake(server.address, config).await.unwrap();
     assert_eq!(Client::over(stream).post("/mutate", "x").await.unwrap().body, "/mutate x");
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_client_of_another_protocol_is_refused() {
-    let rig = Rig::start(limits()).await;
-    let config = rig.trust.config("spdy/3", rustls::ALL_VERSIONS);
-    assert!(handshake(rig.address, config).await.is_err());
-    rig.shows("tls_handshakes_failed_total{reason=\"protocol\"} 1").await;
-    rig.stop().await;
+async fn a_client_of_another_protocol_is_rejected() {
+    let server = TestServer::start(limits()).await;
+    let config = server.trust.config("spdy/3", rustls::ALL_VERSIONS);
+    assert!(handshake(server.address, config).await.is_err());
+    server.has_metric("tls_handshakes_failed_total{reason=\"protocol\"} 1").await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn many_calls_on_one_connection() {
-    let rig = Rig::start(limits()).await;
-    let mut client = rig.connect().await;
+async fn one_connection_serves_many_calls() {
+    let server = TestServer::start(limits()).await;
+    let mut client = server.connect().await;
     for body in ["one", "two", "three"] {
         assert_eq!(client.post("/validate", body).await.unwrap().body, format!("/validate {body}"));
     }
-    rig.shows("connections_total 1").await;
-    rig.stop().await;
+    server.has_metric("connections_total 1").await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn no_session_is_resumed() {
-    let rig = Rig::start(limits()).await;
+async fn tls_sessions_are_not_resumed() {
+    let server = TestServer::start(limits()).await;
     for version in [&TLS12, &TLS13] {
-        let config = rig.trust.config("http/1.1", &[version]);
+        let config = server.trust.config("http/1.1", &[version]);
         for _ in 0..2 {
-            let stream = handshake(rig.address, config.clone()).await.unwrap();
+            let stream = handshake(server.address, config.clone()).await.unwrap();
             assert_eq!(stream.get_ref().1.handshake_kind(), Some(rustls::HandshakeKind::Full));
             assert_eq!(stream.get_ref().1.tls13_tickets_received(), 0);
             Client::over(stream).post("/mutate", "x").await.unwrap();
         }
     }
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn another_path_is_not_found() {
-    let rig = Rig::start(limits()).await;
-    let mut client = rig.connect().await;
+async fn other_paths_are_not_found() {
+    let server = TestServer::start(limits()).await;
+    let mut client = server.connect().await;
     for path in ["/", "/mutate/", "/mutate/x", "/metrics", "/readyz"] {
         let answer = client.post(path, "x").await.unwrap();
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.body, "no endpoint has this path; post reviews to `/mutate` or `/validate`");
     }
     assert_eq!(client.post("/mutate", "x").await.unwrap().status, 200);
-    rig.shows("requests_refused_total{reason=\"not_found\"} 5").await;
-    rig.stop().await;
+    server.has_metric("requests_refused_total{reason=\"not_found\"} 5").await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn another_method_is_not_allowed() {
-    let rig = Rig::start(limits()).await;
-    let mut client = rig.connect().await;
+async fn other_methods_are_not_allowed() {
+    let server = TestServer::start(limits()).await;
+    let mut client = server.connect().await;
     let answer = client.get("/mutate").await.unwrap();
     assert_eq!((answer.status, answer.body.as_str()), (405, "the method must be `POST`"));
     assert_eq!(answer.header("allow"), Some("POST"));
     assert_eq!(client.post("/mutate", "x").await.unwrap().status, 200);
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn another_media_type_is_not_supported() {
-    let rig = Rig::start(limits()).await;
-    let mut client = rig.connect().await;
+async fn other_content_types_are_not_supported() {
+    let server = TestServer::start(limits()).await;
+    let mut client = server.connect().await;
     for content_type in ["", "content-type: text/plain\r\n"] {
         let request = format!("POST /mutate HTTP/1.1\r\nhost: x\r\n{content_type}content-length: 1\r\n\r\nx");
         client.send(&request).await.unwrap();
@@ -150,15 +150,29 @@ async fn another_media_type_is_not_supported() {
         assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
     }
     assert_eq!(client.post("/mutate", "x").await.unwrap().status, 200);
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn the_handlers_status_is_kept() {
-    let rig = Rig::start(limits()).await;
-    let answer = rig.post("/mutate", "teapot").await;
+async fn the_status_of_the_handler_is_kept() {
+    let server = TestServer::start(limits()).await;
+    let answer = server.post("/mutate", "teapot").await;
     assert_eq!((answer.status, answer.body.as_str()), (418, "short and stout"));
-    let answer = rig.post("/mutate", "unavailable").await;
+    let answer = server.post("/mutate", "unavailable").await;
     assert_eq!((answer.status, answer.header("retry-after"), answer.closes()), (503, Some("1"), true));
-    rig.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_panic_of_the_handler_is_answered_and_the_connection_stays_open() {
+    let server = TestServer::start(limits()).await;
+    let mut client = server.connect().await;
+    let answer = client.post("/mutate", "panic").await.unwrap();
+    assert_eq!(answer.status, 500);
+    assert_eq!(answer.body, "the review failed on a bug in lockstep; its log has a line `handler panicked`");
+    assert!(!answer.closes());
+    assert_eq!(client.post("/mutate", "x").await.unwrap().body, "/mutate x");
+    server.has_metric("handler_panics_total 1").await;
+    server.has_metric("requests_in_flight 0").await;
+    server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Certificates that are renewed while they are served.
+//! Certificates that are renewed while they are served, as the kubelet updates a mounted Secret.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,11 +13,11 @@ use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Trust, soon};
-use super::rig::{Rig, limits};
+use super::test_server::{TestServer, limits};
 
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// A certificate of an authority of its own.
+/// A certificate with a CA of its own.
 pub(super) struct Issued {
     pub(super) authority: CertificateDer<'static>,
     leaf: CertificateDer<'static>,
@@ -40,7 +40,7 @@ pub(super) fn issue(authority: &str) -> Issued {
     }
 }
 
-/// Brings a pair into a directory as the kubelet does: a new directory, and a link swapped in one step.
+/// Writes a pair as the kubelet does: into a new directory, to which one rename then points the link.
 fn publish(volume: &Path, version: &str, issued: &Issued) {
     let data = volume.join(version);
     fs::create_dir(&data).unwrap();
@@ -50,7 +50,7 @@ fn publish(volume: &Path, version: &str, issued: &Issued) {
     fs::rename(volume.join("..data_tmp"), volume.join("..data")).unwrap();
 }
 
-/// A volume as the kubelet mounts it: the files are links into `..data`, which is a link itself.
+/// A volume as the kubelet mounts it: the files are links into `..data`, which is a link to a directory.
 fn mount(volume: &Path, issued: &Issued) -> CertificateFiles {
     publish(volume, "..v1", issued);
     for file in ["tls.crt", "tls.key"] {
@@ -59,30 +59,30 @@ fn mount(volume: &Path, issued: &Issued) -> CertificateFiles {
     CertificateFiles { cert: volume.join("tls.crt"), key: volume.join("tls.key") }
 }
 
-async fn serve(files: CertificateFiles, trust: Trust) -> Rig {
+async fn serve(files: CertificateFiles, trust: Trust) -> TestServer {
     let mut registry = Registry::default();
     let tls = Tls::start(Source::Files(files), None, INTERVAL, &mut registry).await.unwrap();
-    let rig = Rig::with(limits(), tls.config(), trust, registry).await;
+    let server = TestServer::with(limits(), tls.config(), trust, registry).await;
     tokio::spawn(tls.run());
-    rig
+    server
 }
 
-async fn until_served(rig: &Rig, issued: &Issued) {
-    soon(async { while rig.connect().await.leaf() != issued.leaf {} }).await;
+async fn until_served(server: &TestServer, issued: &Issued) {
+    soon(async { while server.connect().await.leaf() != issued.leaf {} }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_is_served_and_no_call_fails() {
+async fn a_renewed_certificate_is_served_and_no_call_fails() {
     let (old, new) = (issue("old"), issue("new"));
     let volume = tempfile::tempdir().unwrap();
     let trust = Trust::in_authorities([old.authority.clone(), new.authority.clone()]);
-    let rig = Arc::new(serve(mount(volume.path(), &old), trust).await);
+    let server = Arc::new(serve(mount(volume.path(), &old), trust).await);
 
     let enough = CancellationToken::new();
     let on_one_connection = tokio::spawn({
-        let (rig, enough) = (Arc::clone(&rig), enough.clone());
+        let (server, enough) = (Arc::clone(&server), enough.clone());
         async move {
-            let mut client = rig.connect().await;
+            let mut client = server.connect().await;
             while !enough.is_cancelled() {
                 assert_eq!(client.post("/mutate", "x").await.unwrap().status, 200);
             }
@@ -90,42 +90,42 @@ async fn a_renewal_is_served_and_no_call_fails() {
         }
     });
     let on_new_connections = tokio::spawn({
-        let (rig, enough) = (Arc::clone(&rig), enough.clone());
+        let (server, enough) = (Arc::clone(&server), enough.clone());
         async move {
             while !enough.is_cancelled() {
-                assert_eq!(rig.post("/mutate", "x").await.status, 200);
+                assert_eq!(server.post("/mutate", "x").await.status, 200);
             }
         }
     });
-    rig.shows("connections_open 2").await;
+    server.has_metric("connections_open 2").await;
     publish(volume.path(), "..v2", &new);
-    until_served(&rig, &new).await;
+    until_served(&server, &new).await;
     enough.cancel();
-    assert_eq!(on_one_connection.await.unwrap(), old.leaf, "an open connection keeps what it has");
+    assert_eq!(on_one_connection.await.unwrap(), old.leaf, "an open connection keeps its certificate");
     on_new_connections.await.unwrap();
 
     let only_new = Trust::in_authorities([new.authority]);
-    assert!(Client::connect(rig.address, &only_new).await.is_ok());
+    assert!(Client::connect(server.address, &only_new).await.is_ok());
     let only_old = Trust::in_authorities([old.authority]);
-    assert!(Client::connect(rig.address, &only_old).await.is_err());
-    Arc::into_inner(rig).unwrap().stop().await;
+    assert!(Client::connect(server.address, &only_old).await.is_err());
+    Arc::into_inner(server).unwrap().stop().await;
 }
 
 #[tokio::test]
-async fn a_broken_renewal_keeps_the_last_good_pair() {
+async fn an_invalid_renewal_keeps_the_last_valid_pair() {
     let (old, new) = (issue("old"), issue("new"));
     let volume = tempfile::tempdir().unwrap();
     let trust = Trust::in_authorities([old.authority.clone(), new.authority.clone()]);
-    let rig = serve(mount(volume.path(), &old), trust).await;
+    let server = serve(mount(volume.path(), &old), trust).await;
 
     let mixed = Issued { cert_pem: new.cert_pem.clone(), key_pem: old.key_pem.clone(), ..issue("mixed") };
     publish(volume.path(), "..v2", &mixed);
-    rig.shows("tls_reloads_total{result=\"failed\"} 1").await;
-    let mut client = rig.connect().await;
+    server.has_metric("tls_reloads_total{result=\"failed\"} 1").await;
+    let mut client = server.connect().await;
     assert_eq!(client.leaf(), old.leaf);
     assert_eq!(client.post("/mutate", "x").await.unwrap().status, 200);
 
     publish(volume.path(), "..v3", &new);
-    until_served(&rig, &new).await;
-    rig.stop().await;
+    until_served(&server, &new).await;
+    server.stop().await;
 }

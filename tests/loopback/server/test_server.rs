@@ -1,4 +1,4 @@
-//! A server to test, with a handler that does as its body says.
+//! A running server with a handler that tests control by the body of a call.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,26 +21,26 @@ use tokio_rustls::client::TlsStream;
 
 use super::client::{Answer, Client, Trust, soon};
 
-/// Answers what it was sent, waits, panics, or asks for patience, as the body says.
+/// Waits, panics, or answers with an error if the body says so; echoes any other body.
 #[derive(Debug)]
-pub(super) struct Toy {
+pub(super) struct TestHandler {
     entered: Semaphore,
     leave: Semaphore,
 }
 
-impl Toy {
-    /// Waits until a call with the body `wait` has reached the handler.
+impl TestHandler {
+    /// Waits until the handler has received a call with the body `wait`.
     pub(super) async fn entered(&self) {
         soon(self.entered.acquire()).await.unwrap().forget();
     }
 
-    /// Lets one such call go on.
-    pub(super) fn let_go(&self) {
+    /// Lets the handler answer one such call.
+    pub(super) fn release(&self) {
         self.leave.add_permits(1);
     }
 }
 
-impl Handler for Toy {
+impl Handler for TestHandler {
     fn handle(&self, call: Call<'_>) -> Reply {
         match call.body {
             b"wait" => {
@@ -48,8 +48,8 @@ impl Handler for Toy {
                 block_in_place(|| Handle::current().block_on(soon(self.leave.acquire()))).unwrap().forget();
                 Reply::json(b"waited".to_vec())
             }
-            b"panic" => panic!("as the call asked"),
-            b"unavailable" => Reply::unavailable("as the call asked"),
+            b"panic" => panic!("as requested"),
+            b"unavailable" => Reply::unavailable("as requested"),
             b"teapot" => Reply::text(StatusCode::IM_A_TEAPOT, "short and stout"),
             body => Reply::json([call.phase.path().as_bytes(), b" ", body].concat()),
         }
@@ -57,23 +57,23 @@ impl Handler for Toy {
 }
 
 /// A running server.
-pub(super) struct Rig {
+pub(super) struct TestServer {
     pub(super) address: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) trust: Trust,
-    pub(super) toy: Arc<Toy>,
+    pub(super) handler: Arc<TestHandler>,
     pub(super) shutdown: Shutdown,
     pub(super) readiness: watch::Sender<Result<(), String>>,
     registry: Arc<Registry>,
     run: JoinHandle<Result<(), RunError>>,
 }
 
-/// Deadlines that no test of something else runs into, and an end without delay.
+/// The default limits, without a drain that would delay the end of each test.
 pub(super) fn limits() -> Limits {
     Limits { drain: Duration::ZERO, ..Limits::default() }
 }
 
-impl Rig {
+impl TestServer {
     pub(super) async fn start(limits: Limits) -> Self {
         let Ephemeral { certificate, ca_pem } = Ephemeral::generate(&[]).unwrap();
         let (_, tls) = watch::channel(server_config(&certificate).unwrap());
@@ -92,19 +92,20 @@ impl Rig {
         let registry = Arc::new(registry);
         let exposed = Arc::clone(&registry);
         let (readiness, ready) = watch::channel(Ok(()));
-        let toy = Arc::new(Toy { entered: Semaphore::new(0), leave: Semaphore::new(0) });
+        let handler = Arc::new(TestHandler { entered: Semaphore::new(0), leave: Semaphore::new(0) });
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let admin = Admin {
             listen,
             ready: Box::new(move || ready.borrow().clone()),
             metrics: Box::new(move || expose(&exposed)),
         };
-        let server = Server { listen, tls, handler: Arc::<Toy>::clone(&toy), admin, limits, metrics };
+        let server =
+            Server { listen, tls, handler: Arc::<TestHandler>::clone(&handler), admin, limits, metrics };
         let bound = server.bind().await.unwrap();
         let (address, admin) = (bound.local_addr(), bound.admin_addr());
         let shutdown = Shutdown::default();
         let run = tokio::spawn(bound.run(shutdown.clone()));
-        Self { address, admin, trust, toy, shutdown, readiness, registry, run }
+        Self { address, admin, trust, handler, shutdown, readiness, registry, run }
     }
 
     pub(super) async fn connect(&self) -> Client<TlsStream<TcpStream>> {
@@ -115,19 +116,19 @@ impl Rig {
         Client::connect(self.address, &self.trust).await
     }
 
-    /// One call over a connection of its own.
+    /// Sends one call over a new connection.
     pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
         self.connect().await.post(path, body).await.unwrap()
     }
 
-    /// One question to the admin port.
-    pub(super) async fn ask(&self, path: &str) -> Answer {
+    /// Sends one GET to the admin port.
+    pub(super) async fn get_admin(&self, path: &str) -> Answer {
         let stream = TcpStream::connect(self.admin).await.unwrap();
         Client::over(stream).get(path).await.unwrap()
     }
 
-    /// Waits until `/metrics` would show `line`.
-    pub(super) async fn shows(&self, line: &str) {
+    /// Waits until the metrics have this line.
+    pub(super) async fn has_metric(&self, line: &str) {
         soon(async {
             while !self.metrics().lines().any(|shown| shown == line) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -140,18 +141,18 @@ impl Rig {
         expose(&self.registry)
     }
 
-    /// Waits for the server's end.
+    /// Waits until the server has stopped.
     pub(super) async fn ended(self) -> Result<(), RunError> {
         soon(self.run).await.unwrap()
     }
 
     /// Drops the future that runs the server.
-    pub(super) async fn drop_server(&mut self) {
+    pub(super) async fn drop_run(&mut self) {
         self.run.abort();
         assert!(soon(&mut self.run).await.unwrap_err().is_cancelled());
     }
 
-    /// Ends the server, which has to go in order.
+    /// Stops the server, which must drain without an error.
     pub(super) async fn stop(self) {
         self.shutdown.drain.cancel();
         self.ended().await.unwrap();

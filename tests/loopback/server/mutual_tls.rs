@@ -1,4 +1,4 @@
-//! Mutual TLS: who is let in, and who is turned away in the handshake.
+//! Mutual TLS: which client certificates are accepted, and what a rejected caller reads.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::client::{Answer, Client, Trust, handshake, request, soon};
 use super::reload::{Issued, issue};
-use super::rig::{Rig, limits};
+use super::test_server::{TestServer, limits};
 
 const INTERVAL: Duration = Duration::from_millis(20);
 
@@ -31,7 +31,7 @@ const TRIES: usize = 200;
 /// The size of an ordinary review.
 const REVIEW_BYTES: usize = 17 << 10;
 
-/// A CA that signs callers' certificates.
+/// A CA that signs client certificates.
 struct ClientCa(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key.
@@ -60,14 +60,14 @@ impl ClientCa {
     }
 }
 
-/// A server that asks for certificates.
-struct Gated {
-    rig: Rig,
+/// A server that requires client certificates.
+struct MutualTls {
+    server: TestServer,
     folder: TempDir,
     trust_anchors: Arc<RootCertStore>,
 }
 
-impl Gated {
+impl MutualTls {
     async fn start(ca: &ClientCa, names: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &ca.0.pem());
@@ -82,16 +82,15 @@ impl Gated {
         let mut registry = Registry::default();
         let tls = Tls::start(source, Some(client_ca), INTERVAL, &mut registry).await.unwrap();
         let trust = Trust::in_authorities([issued.authority.clone()]);
-        let rig = Rig::with(limits(), tls.config(), trust, registry).await;
+        let server = TestServer::with(limits(), tls.config(), trust, registry).await;
         tokio::spawn(tls.run());
-        Self { rig, folder, trust_anchors: trusting(&issued) }
+        Self { server, folder, trust_anchors: trusting(&issued) }
     }
 
     async fn call(&self, identity: Option<&Identity>) -> io::Result<Answer> {
         self.call_over(rustls::ALL_VERSIONS, identity).await
     }
 
-    /// With TLS 1.3, a client takes the handshake for done before the server has seen its certificate.
     async fn call_over(
         &self,
         versions: &[&'static SupportedProtocolVersion],
@@ -118,7 +117,7 @@ impl Gated {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let mut client = Client::over(handshake(self.rig.address, config).await?);
+        let mut client = Client::over(handshake(self.server.address, config).await?);
         // Two writes, as Go does it: after a reset, the second one fails.
         let request = request("/mutate", body);
         let (head, body) = request.split_at(request.len() - body.len());
@@ -158,52 +157,55 @@ fn trusting(issued: &Issued) -> Arc<RootCertStore> {
 }
 
 #[tokio::test]
-async fn only_a_certificate_of_the_ca_lets_a_caller_in() {
+async fn only_a_client_certificate_of_the_ca_is_accepted() {
     let (ca, other) = (ClientCa::new("ours"), ClientCa::new("theirs"));
-    let gated = Gated::start(&ca, &[]).await;
+    let mutual = MutualTls::start(&ca, &[]).await;
     for versions in [&[&rustls::version::TLS12], &[&rustls::version::TLS13]] {
-        let answer = gated.call_over(versions, Some(&ca.client("anybody", &[]))).await.unwrap();
+        let answer = mutual.call_over(versions, Some(&ca.client("anybody", &[]))).await.unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (200, "/mutate x"));
-        assert!(gated.call_over(versions, None).await.is_err());
-        assert!(gated.call_over(versions, Some(&other.client("anybody", &[]))).await.is_err());
+        assert!(mutual.call_over(versions, None).await.is_err());
+        assert!(mutual.call_over(versions, Some(&other.client("anybody", &[]))).await.is_err());
     }
-    let server = ca.identity("anybody", &[], ExtendedKeyUsagePurpose::ServerAuth);
-    assert!(gated.call(Some(&server)).await.is_err(), "a server's certificate is no client's");
-    // The refusals came before any request, not as answers to one.
-    gated.rig.shows("tls_handshakes_failed_total{reason=\"caller\"} 5").await;
-    gated.rig.shows("connections_total 7").await;
-    gated.rig.stop().await;
+    let server_certificate = ca.identity("anybody", &[], ExtendedKeyUsagePurpose::ServerAuth);
+    assert!(
+        mutual.call(Some(&server_certificate)).await.is_err(),
+        "the extended key usage is that of a server"
+    );
+    // The callers were rejected in the handshake, not by an answer to a request.
+    mutual.server.has_metric("tls_handshakes_failed_total{reason=\"caller\"} 5").await;
+    mutual.server.has_metric("connections_total 7").await;
+    mutual.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rejected_caller_reads_the_alert_on_every_try() {
     let ca = ClientCa::new("ours");
-    let gated = Gated::start(&ca, &["kube-apiserver"]).await;
+    let mutual = MutualTls::start(&ca, &["kube-apiserver"]).await;
     let nobody = ca.client("nobody", &[]);
     let busy = BusyThreads::start();
-    let missing = gated.errors(None).await;
-    let wrong = gated.errors(Some(&nobody)).await;
+    let missing = mutual.errors(None).await;
+    let wrong = mutual.errors(Some(&nobody)).await;
     drop(busy);
-    let calm = gated.errors(None).await;
+    let calm = mutual.errors(None).await;
     let each = |alert: &str| BTreeMap::from([(format!("received fatal alert: {alert}"), TRIES)]);
     assert_eq!(missing, each("CertificateRequired"));
     assert_eq!(wrong, each("AccessDenied"));
     assert_eq!(calm, each("CertificateRequired"));
-    gated.rig.stop().await;
+    mutual.server.stop().await;
 }
 
 #[tokio::test]
-async fn a_ca_of_the_same_name_is_another_ca() {
+async fn a_certificate_of_another_ca_of_the_same_name_is_rejected() {
     let (ca, forged) = (ClientCa::new("ours"), ClientCa::new("ours"));
-    let gated = Gated::start(&ca, &[]).await;
-    assert!(gated.call(Some(&forged.client("anybody", &[]))).await.is_err());
-    gated.rig.stop().await;
+    let mutual = MutualTls::start(&ca, &[]).await;
+    assert!(mutual.call(Some(&forged.client("anybody", &[]))).await.is_err());
+    mutual.server.stop().await;
 }
 
 #[tokio::test]
-async fn with_names_a_caller_must_carry_one_of_them() {
+async fn a_client_certificate_must_have_one_of_the_names() {
     let ca = ClientCa::new("ours");
-    let gated = Gated::start(&ca, &["kube-apiserver", "apiserver.example"]).await;
+    let mutual = MutualTls::start(&ca, &["kube-apiserver", "apiserver.example"]).await;
     for (common, dns, is_let_in) in [
         ("kube-apiserver", &[][..], true),
         ("somebody", &["apiserver.example"], true),
@@ -213,50 +215,50 @@ async fn with_names_a_caller_must_carry_one_of_them() {
         ("kube-apiserver.evil", &["evil.apiserver.example"], false),
         ("Kube-Apiserver", &[], false),
     ] {
-        let outcome = gated.call(Some(&ca.client(common, dns))).await;
+        let outcome = mutual.call(Some(&ca.client(common, dns))).await;
         assert_eq!(outcome.is_ok(), is_let_in, "{common} {dns:?}");
     }
-    gated.rig.stop().await;
+    mutual.server.stop().await;
 }
 
 #[tokio::test]
-async fn a_new_client_ca_is_taken_over_and_a_broken_one_is_not() {
+async fn a_new_client_ca_is_used_and_an_invalid_one_is_not() {
     let (old, new) = (ClientCa::new("old"), ClientCa::new("new"));
-    let gated = Gated::start(&old, &[]).await;
+    let mutual = MutualTls::start(&old, &[]).await;
     let (with_old, with_new) = (old.client("anybody", &[]), new.client("anybody", &[]));
-    assert!(gated.call(Some(&with_new)).await.is_err());
+    assert!(mutual.call(Some(&with_new)).await.is_err());
 
-    write(gated.folder.path(), "garbage");
+    write(mutual.folder.path(), "garbage");
     soon(async {
-        while gated.rig.metrics().contains("tls_reloads_total{result=\"failed\"} 0\n") {
+        while mutual.server.metrics().contains("tls_reloads_total{result=\"failed\"} 0\n") {
             tokio::time::sleep(INTERVAL).await;
         }
     })
     .await;
-    assert!(gated.call(Some(&with_old)).await.is_ok(), "the last good one decides");
-    assert!(gated.call(None).await.is_err());
+    assert!(mutual.call(Some(&with_old)).await.is_ok(), "the last valid CA still applies");
+    assert!(mutual.call(None).await.is_err());
 
-    write(gated.folder.path(), &format!("{}{}", old.0.pem(), new.0.pem()));
-    gated.rig.shows("tls_reloads_total{result=\"ok\"} 1").await;
-    assert!(gated.call(Some(&with_old)).await.is_ok());
-    assert!(gated.call(Some(&with_new)).await.is_ok());
+    write(mutual.folder.path(), &format!("{}{}", old.0.pem(), new.0.pem()));
+    mutual.server.has_metric("tls_reloads_total{result=\"ok\"} 1").await;
+    assert!(mutual.call(Some(&with_old)).await.is_ok());
+    assert!(mutual.call(Some(&with_new)).await.is_ok());
 
-    write(gated.folder.path(), &new.0.pem());
-    gated.rig.shows("tls_reloads_total{result=\"ok\"} 2").await;
-    assert!(gated.call(Some(&with_old)).await.is_err());
-    assert!(gated.call(Some(&with_new)).await.is_ok());
-    gated.rig.stop().await;
+    write(mutual.folder.path(), &new.0.pem());
+    mutual.server.has_metric("tls_reloads_total{result=\"ok\"} 2").await;
+    assert!(mutual.call(Some(&with_old)).await.is_err());
+    assert!(mutual.call(Some(&with_new)).await.is_ok());
+    mutual.server.stop().await;
 }
 
 #[tokio::test]
-async fn a_new_pair_is_served_and_callers_are_asked_as_before() {
+async fn a_new_pair_is_served_and_client_certificates_are_still_required() {
     let ca = ClientCa::new("ours");
-    let mut gated = Gated::start(&ca, &[]).await;
+    let mut mutual = MutualTls::start(&ca, &[]).await;
     let caller = ca.client("anybody", &[]);
     let issued = issue("another server CA");
-    write_certificate(gated.folder.path(), &issued);
-    gated.trust_anchors = trusting(&issued);
-    soon(async { while gated.call(Some(&caller)).await.is_err() {} }).await;
-    assert!(gated.call(None).await.is_err());
-    gated.rig.stop().await;
+    write_certificate(mutual.folder.path(), &issued);
+    mutual.trust_anchors = trusting(&issued);
+    soon(async { while mutual.call(Some(&caller)).await.is_err() {} }).await;
+    assert!(mutual.call(None).await.is_err());
+    mutual.server.stop().await;
 }
