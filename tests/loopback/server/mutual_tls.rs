@@ -179,18 +179,17 @@ async fn only_a_client_certificate_of_the_ca_is_accepted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rejected_caller_reads_the_alert_on_every_try() {
-    let ca = ClientCa::new("ours");
+    let (ca, other) = (ClientCa::new("ours"), ClientCa::new("theirs"));
     let mutual = MutualTls::start(&ca, &["kube-apiserver"]).await;
     let nobody = ca.client("nobody", &[]);
-    let busy = BusyThreads::start();
-    let missing = mutual.errors(None).await;
-    let wrong = mutual.errors(Some(&nobody)).await;
-    drop(busy);
-    let calm = mutual.errors(None).await;
+    let stranger = other.client("kube-apiserver", &[]);
     let each = |alert: &str| BTreeMap::from([(format!("received fatal alert: {alert}"), TRIES)]);
-    assert_eq!(missing, each("CertificateRequired"));
-    assert_eq!(wrong, each("AccessDenied"));
-    assert_eq!(calm, each("CertificateRequired"));
+    let busy = BusyThreads::start();
+    assert_eq!(mutual.errors(None).await, each("CertificateRequired"));
+    assert_eq!(mutual.errors(Some(&nobody)).await, each("AccessDenied"));
+    assert_eq!(mutual.errors(Some(&stranger)).await, each("UnknownCA"));
+    drop(busy);
+    assert_eq!(mutual.errors(None).await, each("CertificateRequired"));
     mutual.server.stop().await;
 }
 
