@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The one place that chooses the cryptography. It fails only where it was chosen before.
+    // The only place that sets rustls' crypto provider. It fails only if a provider is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     lockstep::cli::run()
 }

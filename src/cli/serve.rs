@@ -119,7 +119,7 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
     match outcome {
         Ok(()) => Exit::Fine.into(),
         Err(failure) => {
-            error!(error = chain(&*failure), "lockstep ends");
+            error!(error = chain(&*failure), "exiting");
             Exit::Unusable.into()
         }
     }
@@ -145,7 +145,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let stop = Stop::on_signals()?;
     signals::change_level(log.level())?;
     let decisions = decisions.start(&mut registry)?;
-    // Dropped last, so that whatever was decided is in it.
+    // Dropped last, so that the log contains every decision.
     let _end = decisions.as_ref().map(|decisions| End(decisions.log.clone()));
     let source = if facts.is_empty() {
         SnapshotSource::cluster(&mut registry).await?
@@ -153,7 +153,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
         SnapshotSource::manifests(facts)?
     };
     let cluster = source.cluster_access();
-    // One watch for everyone who reads the webhook configurations.
+    // One watch for every reader of the webhook configurations.
     let (configurations, configuration_watch) = cluster
         .clone()
         .zip(webhook_configuration)
@@ -174,7 +174,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let bound = bind(Ports { listen, admin_listen }, drain, served, registry).await?;
     let shutdown = stop.shutdown();
     tokio::select! {
-        // Snapshot must outlive the last answer, so the server's end decides.
+        // Snapshots must outlive the last answer, so only the server's end is a normal end.
         ended = bound.run(shutdown) => ended.map_err(Failure::from),
         failure = source.keep(stale_after) => Err(failure),
         never = tls.run() => match never {},
@@ -183,7 +183,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     }
 }
 
-/// Waits for the end of the watch, which only a bug can cause; for ever if there is none.
+/// Waits for the end of the watch, which only a bug can cause; without a watch, waits forever.
 async fn until_ended(watch: Option<impl Future<Output = cluster::Error>>) -> Failure {
     match watch {
         Some(watch) => watch.await.into(),
@@ -191,7 +191,7 @@ async fn until_ended(watch: Option<impl Future<Output = cluster::Error>>) -> Fai
     }
 }
 
-/// Closes the decision log.
+/// Closes the decision log when dropped.
 struct End(DecisionLog);
 
 impl Drop for End {
@@ -205,7 +205,7 @@ struct Ports {
     admin_listen: SocketAddr,
 }
 
-/// What is served, and whether it is there yet.
+/// The certificate, the webhook and the snapshots, with the readiness of each.
 struct Served {
     tls: watch::Receiver<Arc<rustls::ServerConfig>>,
     tls_readiness: watch::Receiver<Result<(), String>>,
@@ -213,7 +213,7 @@ struct Served {
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
 }
 
-/// Everything that can be wrong with the configuration is found here, before a connection is accepted.
+/// Binds the ports. Every configuration error is found here, before a connection is accepted.
 async fn bind(
     ports: Ports,
     drain: Duration,

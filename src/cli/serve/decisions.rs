@@ -1,4 +1,4 @@
-//! Where decisions are recorded.
+//! The flags of the decision log.
 
 use std::fs::File;
 use std::io;
@@ -11,8 +11,9 @@ use super::Failure;
 use crate::audit::{DecisionLog, Hash, RotatingFile, Rotation};
 use crate::webhook::Decisions;
 
-/// 100 MiB: some hundred thousand records.
+/// The default size of a file: 100 MiB, some hundred thousand records.
 const SIZE: u64 = 100 << 20;
+/// The default number of rotated files.
 const OLDER: u32 = 5;
 
 /// The flags of the decision log.
@@ -36,7 +37,7 @@ pub(super) struct DecisionArgs {
 }
 
 impl DecisionArgs {
-    /// Opens the decision log, if there is to be one.
+    /// Opens the decision log; `None` without `--audit-log`.
     pub(super) fn start(self, registry: &mut Registry) -> Result<Option<Decisions>, Failure> {
         let Self { audit_log, audit_log_size, audit_log_files, audit_allowed, replica } = self;
         let Some(path) = audit_log else { return Ok(None) };
@@ -51,7 +52,7 @@ impl DecisionArgs {
 
 fn open(path: &Path, rotation: Rotation, replica: &str) -> io::Result<DecisionLog> {
     if path == Path::new("-") {
-        // Not through the standard library's buffer, which would keep what it could not write.
+        // Not through the standard library's buffer, which keeps what it cannot write.
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         return DecisionLog::start(out, replica, Hash::NONE);
     }
