@@ -1,5 +1,8 @@
-//! The log's way out: a buffer, and a thread that writes it. A line that finds the buffer full is dropped and
-//! counted.
+//! The log's queue and the thread that writes it. A line that finds the queue full is dropped and counted, so that no
+//! caller waits for a slow standard error.
+//!
+//! `tracing-appender` is not used: it bounds its queue by lines instead of bytes, and does not count lines that could not
+//! be written.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,12 +13,12 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::batch_queue::BatchQueue;
 
-/// How much may wait: some seconds of denials at full load.
+/// The size of the queue in bytes: some seconds of denials at full load.
 pub(super) const CAPACITY: usize = 8 << 20;
-/// How long the end of the process waits for the last lines to be taken.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long the process waits for the last lines to be written before it exits.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where log lines go. Clones share the buffer.
+/// The writer of log lines. Clones share one queue.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LogWriter(Arc<Shared>);
 
@@ -34,19 +37,19 @@ impl LogWriter {
         Ok(writer)
     }
 
-    /// How many lines were dropped so far, or could not be written.
+    /// The number of lines that were dropped or could not be written.
     pub(super) fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
-    /// How many bytes wait, of at most [`CAPACITY`].
-    pub(super) fn waiting(&self) -> usize {
+    /// The number of bytes in the queue, at most [`CAPACITY`].
+    pub(super) fn queued(&self) -> usize {
         self.0.lines.peek(Vec::len)
     }
 
-    /// Waits until what was logged is written, but not for ever.
+    /// Flushes the queue, for 2 s at most.
     pub(super) fn finish(&self) {
-        self.0.lines.close(FAREWELL);
+        self.0.lines.close(FLUSH_TIMEOUT);
     }
 }
 
@@ -56,7 +59,7 @@ impl Shared {
         loop {
             let is_closing = self.lines.drain(&mut lines);
             if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
-                self.lose(&lines);
+                self.count_dropped(&lines);
             }
             if is_closing && lines.is_empty() {
                 break;
@@ -66,25 +69,25 @@ impl Shared {
         self.lines.finish();
     }
 
-    /// A log that cannot be written cannot be told of in the log. How many of these lines got through nobody
-    /// knows, so all of them count.
-    fn lose(&self, lines: &[u8]) {
+    /// Counts lines that could not be written: the log cannot report that itself. Some of them may have been written, so
+    /// the count is an upper bound.
+    fn count_dropped(&self, lines: &[u8]) {
         let lost = lines.iter().filter(|byte| **byte == b'\n').count();
         self.dropped.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
 impl Write for LogWriter {
-    /// Takes a whole line, or drops it.
+    /// Queues a whole line, or drops it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let is_taken = self.0.lines.push(|lines| {
+        let is_queued = self.0.lines.push(|lines| {
             let has_room = lines.len().saturating_add(line.len()) <= CAPACITY;
             if has_room {
                 lines.extend_from_slice(line);
             }
             has_room
         });
-        if !is_taken {
+        if !is_queued {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -109,13 +112,13 @@ mod tests {
 
     use super::*;
 
-    /// Takes lines only when it is told to.
-    struct Reluctant {
+    /// Writes only when the test lets it.
+    struct Gated {
         go: Receiver<()>,
         written: SyncSender<Vec<u8>>,
     }
 
-    impl Write for Reluctant {
+    impl Write for Gated {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let _ = self.go.recv();
             let _ = self.written.send(bytes.to_vec());
@@ -128,10 +131,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_logged_is_written_in_order_before_the_end() {
+    fn queued_lines_are_written_in_order_before_exit() {
         let (sender, written) = sync_channel(16);
         let (go, gone) = sync_channel(16);
-        let mut log = LogWriter::start(Reluctant { go: gone, written: sender }).unwrap();
+        let mut log = LogWriter::start(Gated { go: gone, written: sender }).unwrap();
         for _ in 0..16 {
             go.send(()).unwrap();
         }
@@ -142,7 +145,7 @@ mod tests {
         assert_eq!(log.dropped(), 0);
     }
 
-    /// A full disk, or a pipe whose other end is closed.
+    /// A full disk, or a pipe whose reader is gone.
     struct Broken;
 
     impl Write for Broken {
@@ -161,16 +164,16 @@ mod tests {
         log.write_all(b"one\n").unwrap();
         log.write_all(b"two\n").unwrap();
         log.finish();
-        assert_eq!((log.dropped(), log.waiting()), (2, 0));
+        assert_eq!((log.dropped(), log.queued()), (2, 0));
     }
 
     #[test]
-    fn a_log_that_nobody_reads_holds_nobody_up_and_counts_what_it_drops() {
+    fn a_log_that_is_not_read_blocks_no_caller_and_counts_dropped_lines() {
         let (sender, _written) = sync_channel(16);
         let (go, gone) = sync_channel::<()>(0);
-        let mut log = LogWriter::start(Reluctant { go: gone, written: sender }).unwrap();
+        let mut log = LogWriter::start(Gated { go: gone, written: sender }).unwrap();
         let line = vec![b'x'; 1 << 20];
-        // One buffer is on its way out and never gets there; another one fills up behind it.
+        // The writer is stuck with one batch, and the queue fills up behind it.
         for _ in 0..32 {
             log.write_all(&line).unwrap();
         }

@@ -3,7 +3,7 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::server::Shutdown;
-use crate::telemetry::Level;
+use crate::telemetry::LogLevel;
 
 /// The signals that end the process.
 pub(super) struct Stop {
@@ -41,7 +41,7 @@ impl Stop {
 
 /// From now on SIGUSR1 logs debug events and SIGUSR2 what is configured. A signal, and not the admin port, which
 /// anybody may call: nobody but the process's own user can silence the log.
-pub(super) fn change_level(level: Level) -> std::io::Result<()> {
+pub(super) fn change_level(level: LogLevel) -> std::io::Result<()> {
     let (mut more, mut less) = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
     tokio::spawn(async move {
         loop {

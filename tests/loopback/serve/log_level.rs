@@ -26,7 +26,7 @@ async fn signals_add_debug_events_and_take_them_back() {
     let mut serve = serve(&["--log-level", "warn,lockstep=info"]).await;
     ask(&mut serve).await;
     serve.signal("USR1");
-    let changed = serve.event("the log's level was changed").await;
+    let changed = serve.event("changed the log level").await;
     assert_eq!(changed["filter"], "warn,lockstep=info,lockstep=debug");
     ask(&mut serve).await;
     let refused = serve.event(DEBUG).await;
@@ -34,9 +34,9 @@ async fn signals_add_debug_events_and_take_them_back() {
     serve.event("review").await;
     // Twice is once.
     serve.signal("USR2");
-    serve.event("the log's level is changed back").await;
+    serve.event("restoring the configured log level").await;
     serve.signal("USR2");
-    serve.event("the log's level is changed back").await;
+    serve.event("restoring the configured log level").await;
     ask(&mut serve).await;
     serve.signal("TERM");
     let (code, lines) = serve.ended().await;
@@ -55,6 +55,20 @@ async fn before_the_signal_no_debug_event_is_logged() {
     serve.signal("TERM");
     let (_, lines) = serve.ended().await;
     assert!(!lines.iter().any(|line| line.contains(DEBUG)), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn rustls_records_are_logged_with_their_target() {
+    let mut serve = serve(&["--log-level", "info,rustls=debug"]).await;
+    ask(&mut serve).await;
+    serve.signal("TERM");
+    let (_, lines) = serve.ended().await;
+    let targets: Vec<String> = lines
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["target"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(targets.iter().any(|target| target.starts_with("lockstep::")), "{targets:?}");
+    assert!(targets.iter().any(|target| target.starts_with("rustls::")), "{targets:?}");
 }
 
 #[tokio::test]
