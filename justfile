@@ -42,7 +42,7 @@ mutants *ARGS:
 # of rustup's component llvm-tools, or named in LLVM_COV and LLVM_PROFDATA.
 coverage:
     cargo llvm-cov --locked --fail-under-lines 95 \
-        --ignore-filename-regex 'src/(audit|tls|cli|cluster|gathering|main|manifests|server|telemetry|webhook)' \
+        --ignore-filename-regex 'src/(audit|tls|cli|cluster|batch_queue|main|manifests|server|telemetry|webhook)' \
         --lib --test offline \
         -- --skip by_check --skip check:: --skip docs::
 

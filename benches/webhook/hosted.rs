@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lockstep::admission::{Body, Outcome, review};
-use lockstep::audit::{DecisionLog, Hash, RotatingFile, Rotation};
+use lockstep::audit::{DecisionLog, LineHash, RotatingFile, Rotation};
 use lockstep::server::{Admin, Call, Handler, Limits, Reply, Server, ServerMetrics, Shutdown};
 use lockstep::snapshot::{Inventory, Snapshot};
 use lockstep::tls::{Ephemeral, server_config};
@@ -85,7 +85,7 @@ fn recording(facts: Snapshot, log: &str) -> Webhook {
         let rotation = Rotation { size: 100 << 20, older: 5 };
         Box::new(RotatingFile::open(PathBuf::from(log), rotation).expect("a file that can be written"))
     };
-    let log = DecisionLog::start(out, "benchmark", Hash::NONE).expect("a thread");
+    let log = DecisionLog::start(out, "benchmark", LineHash::NONE).expect("a thread");
     let (_publish, facts) = watch::channel(Some(Arc::new(facts)));
     Webhook::new(facts, webhook::Metrics::default(), Some(Decisions { log, also_allowed: false }))
 }

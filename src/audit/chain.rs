@@ -1,11 +1,12 @@
-//! Lines that hold on to each other: each carries the hash of the one before it, and a hash over itself.
+//! The hash chain: each line has the hash of the previous line and a hash of itself.
 //!
-//! The hash of a line is SHA-256 over its bytes up to `,"hash":`. Whoever changes, removes or moves a line would
-//! have to write every line after it anew.
+//! The hash of a line is SHA-256 of its bytes up to `,"hash":`. Whoever changes, removes or moves a line would have to rewrite
+//! every line after it.
 
 use std::fmt;
 use std::io::Write;
 
+use data_encoding::HEXLOWER;
 use k8s_openapi::jiff::Timestamp;
 use ring::digest::{SHA256, digest};
 use serde::{Serialize, Serializer};
@@ -15,10 +16,10 @@ use lockstep_core::escape::write_json;
 
 /// The hash of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Hash([u8; 32]);
+pub struct LineHash([u8; 32]);
 
-impl Hash {
-    /// What the very first line carries in the place of the one before it.
+impl LineHash {
+    /// The previous hash of a line that has no previous line.
     pub const NONE: Self = Self([0; 32]);
 
     /// The hash of a line's bytes up to `,"hash":`.
@@ -29,72 +30,52 @@ impl Hash {
         hash
     }
 
-    /// Reads 64 hexadecimal digits in lower case.
+    /// Parses 64 hexadecimal digits in lower case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut hash = Self::NONE;
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        if pairs.len() != hash.0.len() || !rest.is_empty() {
+        if text.len() != HEXLOWER.encode_len(hash.0.len()) {
             return None;
         }
-        for (byte, [high, low]) in hash.0.iter_mut().zip(pairs) {
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
+        HEXLOWER.decode_mut(text.as_bytes(), &mut hash.0).ok()?;
         Some(hash)
     }
 
     fn hex(&self) -> [u8; 64] {
         let mut text = [0; 64];
-        for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
-            *pair = [letter(byte >> 4), letter(byte & 0xf)];
-        }
+        HEXLOWER.encode_mut(&self.0, &mut text);
         text
     }
 }
 
-const fn digit(letter: u8) -> Option<u8> {
-    match letter {
-        b'0'..=b'9' => Some(letter.wrapping_sub(b'0')),
-        b'a'..=b'f' => Some(letter.wrapping_sub(b'a').wrapping_add(10)),
-        _ => None,
-    }
-}
-
-const fn letter(digit: u8) -> u8 {
-    match digit {
-        0..=9 => digit.wrapping_add(b'0'),
-        _ => digit.wrapping_sub(10).wrapping_add(b'a'),
-    }
-}
-
-impl fmt::Display for Hash {
+impl fmt::Display for LineHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(str::from_utf8(&self.hex()).unwrap_or_default())
     }
 }
 
-impl Serialize for Hash {
+impl Serialize for LineHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-/// What stands between the content of a line and its hash.
+/// The bytes between the content of a line and its hash.
 const BEFORE_HASH: &[u8] = b",\"hash\":\"";
-/// What ends a line.
+/// The bytes after the hash of a line.
 const AFTER_HASH: &[u8] = b"\"}";
 
-/// One process's lines.
+/// The chain of one process.
 #[derive(Debug)]
 pub(super) struct Chain {
-    /// How every line of it begins.
+    /// The beginning of every line.
     head: Vec<u8>,
-    previous: Hash,
+    previous: LineHash,
 }
 
 impl Chain {
-    /// The chain of this name, whose first line goes on from the line with the hash `previous`.
-    pub(super) fn new(name: &str, replica: &str, previous: Hash) -> Self {
+    /// A chain whose first line continues from the line with the hash `previous`.
+    pub(super) fn new(name: &str, replica: &str, previous: LineHash) -> Self {
         let mut head = format!("{{\"schema\":{SCHEMA},\"chain\":").into_bytes();
         // Texts always serialise.
         let _ = write_json(&name, &mut head);
@@ -105,11 +86,11 @@ impl Chain {
     }
 
     /// The hash of the last line.
-    pub(super) const fn hash(&self) -> Hash {
+    pub(super) const fn hash(&self) -> LineHash {
         self.previous
     }
 
-    /// Appends a line to `lines`. `content` is a JSON object.
+    /// Appends a line to `lines`. `content` is a JSON object, and its fields become the line's.
     pub(super) fn seal(
         &mut self,
         event: &str,
@@ -129,7 +110,7 @@ impl Chain {
             lines.push(b',');
             lines.extend_from_slice(fields);
         }
-        self.previous = Hash::of(lines.get(start..).unwrap_or_default());
+        self.previous = LineHash::of(lines.get(start..).unwrap_or_default());
         lines.extend_from_slice(BEFORE_HASH);
         lines.extend_from_slice(&self.previous.hex());
         lines.extend_from_slice(AFTER_HASH);
@@ -137,10 +118,10 @@ impl Chain {
     }
 }
 
-/// A line's content and the hash that it claims; `None` for what is no line of a chain.
-pub(super) fn split(line: &[u8]) -> Option<(&[u8], Hash)> {
+/// Splits a line into its content and the hash that it claims; `None` if it is not a line of a chain.
+pub(super) fn split(line: &[u8]) -> Option<(&[u8], LineHash)> {
     let (rest, hash) = line.strip_suffix(AFTER_HASH)?.split_last_chunk::<64>()?;
-    let hash = Hash::parse(str::from_utf8(hash).ok()?)?;
+    let hash = LineHash::parse(str::from_utf8(hash).ok()?)?;
     Some((rest.strip_suffix(BEFORE_HASH)?, hash))
 }
 
@@ -152,8 +133,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_one_object_whose_hash_others_can_compute() {
-        let mut chain = Chain::new("c\"1", "pod\n1", Hash::NONE);
+    fn a_line_is_one_json_object_linked_to_the_previous_one() {
+        let mut chain = Chain::new("c\"1", "pod\n1", LineHash::NONE);
         let mut lines = Vec::new();
         let time = "2026-11-22T20:00:00.000001Z".parse().unwrap();
         chain.seal("started", 0, time, b"{}", &mut lines);
@@ -181,25 +162,25 @@ mod tests {
     #[test]
     fn the_hash_is_sha_256() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(Hash::of(b"").to_string(), empty);
-        assert_eq!(Hash::parse(empty), Some(Hash::of(b"")));
+        assert_eq!(LineHash::of(b"").to_string(), empty);
+        assert_eq!(LineHash::parse(empty), Some(LineHash::of(b"")));
         for wrong in ["", &empty.replacen('e', "", 1), &empty.to_uppercase(), &format!("{empty}00")] {
-            assert_eq!(Hash::parse(wrong), None, "{wrong}");
+            assert_eq!(LineHash::parse(wrong), None, "{wrong}");
         }
     }
 
     proptest! {
         #[test]
-        fn a_line_comes_apart_as_it_was_put_together(user in ".*", sequence: u64) {
+        fn a_line_is_split_as_it_was_sealed(user in ".*", sequence: u64) {
             let mut content = Vec::new();
             write_json(&serde_json::json!({"user": user}), &mut content).unwrap();
-            let mut chain = Chain::new("c", "r", Hash::NONE);
+            let mut chain = Chain::new("c", "r", LineHash::NONE);
             let mut line = Vec::new();
             chain.seal("review", sequence, Timestamp::UNIX_EPOCH, &content, &mut line);
             prop_assert_eq!(line.pop(), Some(b'\n'));
             let (content, claimed) = split(&line).unwrap();
             prop_assert_eq!(claimed, chain.hash());
-            prop_assert_eq!(Hash::of(content), claimed);
+            prop_assert_eq!(LineHash::of(content), claimed);
             let value: Value = serde_json::from_slice(&line).unwrap();
             prop_assert_eq!(value["user"].as_str(), Some(&*user));
             prop_assert_eq!(value["sequence"].as_u64(), Some(sequence));

@@ -1,48 +1,226 @@
-//! Questions to a decision log: who tried what, and how often.
+//! Queries on a decision log: which records match, and how many there are by user, rule and so on.
 
-mod counts;
-mod filter;
-
-pub use counts::{Counts, Dimension, Row};
-pub use filter::Filter;
-
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead};
 
-use super::{Content, Line, Lines, Record};
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
 
-/// What was read.
+use super::{Content, Line, LineReader, Record};
+
+/// The totals of a query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Read {
-    /// Records that were asked for.
+pub struct QueryTotals {
+    /// Records that match.
     pub found: u64,
-    /// Records that the log says were dropped.
+    /// Records that the log reports as dropped.
     pub dropped: u64,
-    /// Lines that are none of a decision log.
+    /// Lines that are not of a decision log.
     pub foreign: u64,
 }
 
-/// Reads a log and hands on every record that is asked for, with its line and the line's text.
+/// Reads a log and hands every record that matches to `each`, with its line and the bytes of the line.
 ///
 /// # Errors
-/// What the reader says, or `each`, which ends it.
+/// The error of the reader, or the first error of `each`.
 pub fn read<E: From<io::Error>>(
     reader: impl BufRead,
-    filter: &Filter,
+    filter: &RecordFilter,
     mut each: impl FnMut(&Line<'_>, &Record<'_>, &[u8]) -> Result<(), E>,
-) -> Result<Read, E> {
-    let (mut lines, mut read) = (Lines::new(reader), Read::default());
+) -> Result<QueryTotals, E> {
+    let (mut lines, mut totals) = (LineReader::new(reader), QueryTotals::default());
     while let Some(raw) = lines.next_line()? {
         match serde_json::from_slice::<Line<'_>>(raw.bytes) {
             Ok(line) => match &line.content {
-                Content::Review(record) if filter.wants(&line, record) => {
-                    read.found = read.found.saturating_add(1);
+                Content::Review(record) if filter.matches(&line, record) => {
+                    totals.found = totals.found.saturating_add(1);
                     each(&line, record, raw.bytes)?;
                 }
-                Content::Dropped(dropped) => read.dropped = read.dropped.saturating_add(dropped.count),
+                Content::Dropped(dropped) => totals.dropped = totals.dropped.saturating_add(dropped.count),
                 _ => {}
             },
-            Err(_) => read.foreign = read.foreign.saturating_add(1),
+            Err(_) => totals.foreign = totals.foreign.saturating_add(1),
         }
     }
-    Ok(read)
+    Ok(totals)
+}
+
+/// Which records match. A record matches if it meets every field; a set is met by one of its values, and an empty one by all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordFilter {
+    /// The user who made the request.
+    pub users: BTreeSet<String>,
+    /// A group of the user.
+    pub groups: BTreeSet<String>,
+    /// The namespace of the object.
+    pub namespaces: BTreeSet<String>,
+    /// The rule of any finding.
+    pub rules: BTreeSet<String>,
+    /// The reason code of any finding.
+    pub reasons: BTreeSet<String>,
+    /// `allow`, `edit` or `deny`.
+    pub verdicts: BTreeSet<String>,
+    /// The kind of the object.
+    pub kinds: BTreeSet<String>,
+    /// The topology of any finding.
+    pub topologies: BTreeSet<String>,
+    /// The earliest time.
+    pub since: Option<Timestamp>,
+    /// The end of the time range, exclusive.
+    pub until: Option<Timestamp>,
+    /// Whether the request was a dry run.
+    pub dry_run: Option<bool>,
+}
+
+impl RecordFilter {
+    /// Whether the record matches.
+    #[must_use]
+    pub fn matches(&self, line: &Line<'_>, record: &Record<'_>) -> bool {
+        let findings = || record.findings.iter();
+        let topology = record.topology.as_ref().map(|topology| &*topology.name);
+        has(&self.users, [&*record.user])
+            && has(&self.groups, record.groups.iter().map(|group| &**group))
+            && has(&self.namespaces, [&*record.namespace])
+            && has(
+                &self.rules,
+                record.rule.as_deref().into_iter().chain(findings().map(|finding| &*finding.rule)),
+            )
+            && has(
+                &self.reasons,
+                record.reason.as_deref().into_iter().chain(findings().map(|finding| &*finding.reason)),
+            )
+            && has(&self.verdicts, [&*record.verdict])
+            && has(&self.kinds, [&*record.kind])
+            && has(&self.topologies, topology.into_iter().chain(findings().map(|finding| &*finding.topology)))
+            && self.since.is_none_or(|since| line.time >= since)
+            && self.until.is_none_or(|until| line.time < until)
+            && self.dry_run.is_none_or(|dry_run| record.dry_run == dry_run)
+    }
+}
+
+fn has<'r>(wanted: &BTreeSet<String>, values: impl IntoIterator<Item = &'r str>) -> bool {
+    wanted.is_empty() || values.into_iter().any(|value| wanted.contains(value))
+}
+
+/// A property to count records by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Dimension {
+    /// User
+    User,
+    /// Namespace of the object
+    Namespace,
+    /// Kind of the object
+    Kind,
+    /// Name of the object
+    Name,
+    /// Operation
+    Operation,
+    /// allow, edit or deny
+    Verdict,
+    /// Rule
+    Rule,
+    /// Reason code
+    Reason,
+    /// Topology
+    Topology,
+    /// Replica that wrote the record
+    Replica,
+    /// Dry run or not
+    DryRun,
+    /// Hour (UTC)
+    Hour,
+    /// Day (UTC)
+    Day,
+}
+
+impl Dimension {
+    /// The name of the dimension in output.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Namespace => "namespace",
+            Self::Kind => "kind",
+            Self::Name => "name",
+            Self::Operation => "operation",
+            Self::Verdict => "verdict",
+            Self::Rule => "rule",
+            Self::Reason => "reason",
+            Self::Topology => "topology",
+            Self::Replica => "replica",
+            Self::DryRun => "dryRun",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
+    fn of(self, line: &Line<'_>, record: &Record<'_>) -> String {
+        match self {
+            Self::User => record.user.as_ref(),
+            Self::Namespace => &record.namespace,
+            Self::Kind => &record.kind,
+            Self::Name if record.name.is_empty() && !record.generate_name.is_empty() => {
+                return format!("{}*", record.generate_name);
+            }
+            Self::Name => &record.name,
+            Self::Operation => &record.operation,
+            Self::Verdict => &record.verdict,
+            Self::Rule => record.rule.as_deref().unwrap_or_default(),
+            Self::Reason => record.reason.as_deref().unwrap_or_default(),
+            Self::Topology => record.topology.as_ref().map_or("", |topology| &*topology.name),
+            Self::Replica => &line.replica,
+            Self::DryRun => return record.dry_run.to_string(),
+            Self::Hour => return line.time.strftime("%Y-%m-%dT%H:00Z").to_string(),
+            Self::Day => return line.time.strftime("%Y-%m-%d").to_string(),
+        }
+        .to_owned()
+    }
+}
+
+/// Counts of records by dimensions.
+#[derive(Debug, Clone, Default)]
+pub struct RecordCounts {
+    by: Vec<Dimension>,
+    counts: BTreeMap<Vec<String>, u64>,
+}
+
+/// The number of records that share their values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordCount {
+    /// The values, in the order of the dimensions.
+    pub by: Vec<String>,
+    /// The number of records.
+    pub count: u64,
+}
+
+impl RecordCounts {
+    /// Empty counts by `by`.
+    #[must_use]
+    pub const fn new(by: Vec<Dimension>) -> Self {
+        Self { by, counts: BTreeMap::new() }
+    }
+
+    /// The dimensions.
+    #[must_use]
+    pub fn by(&self) -> &[Dimension] {
+        &self.by
+    }
+
+    /// Counts a record.
+    pub fn add(&mut self, line: &Line<'_>, record: &Record<'_>) {
+        let key = self.by.iter().map(|dimension| dimension.of(line, record)).collect();
+        let count = self.counts.entry(key).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// The counts: the most frequent first, then by value; in order of time if the first dimension is the hour or the day.
+    #[must_use]
+    pub fn rows(&self) -> Vec<RecordCount> {
+        let rows = self.counts.iter().map(|(by, count)| RecordCount { by: by.clone(), count: *count });
+        let mut rows: Vec<RecordCount> = rows.collect();
+        if !matches!(self.by.first(), Some(Dimension::Hour | Dimension::Day)) {
+            rows.sort_by_key(|row| std::cmp::Reverse(row.count));
+        }
+        rows
+    }
 }

@@ -1,92 +1,98 @@
-//! Records on their way to the thread that writes them. Each takes a number; one that finds no room leaves only
-//! its number behind, so that the log can tell what is missing.
+//! The queue of records between reviews and the thread that writes them. Each record takes a sequence number; one that is
+//! dropped leaves its number behind, so that the log says which are missing.
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::line::LINE_LIMIT;
 use crate::batch_queue::Batch;
 
-/// How many bytes of records may wait: some seconds of edits at full load.
+/// The size of the queue in bytes: some seconds of edits at full load.
 const CAPACITY: usize = 8 << 20;
 
-/// What waits.
+/// The longest record, in bytes: it leaves room in a line for what [`super::chain`] adds to it, which is shorter than 4 KiB
+/// because a replica's name is cut to 512 bytes.
+pub(super) const RECORD_LIMIT: usize = LINE_LIMIT - (4 << 10);
+
+/// Records that wait to be written.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct RecordQueue {
     records: Vec<u8>,
     entries: Vec<Entry>,
-    lost: Option<Lost>,
-    /// The number that was taken last.
+    /// Dropped since the last entry.
+    dropped: Option<DroppedRange>,
+    /// The sequence number that was given last.
     sequence: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entry {
     Record { sequence: u64, time: Timestamp, length: usize },
-    Lost(Lost),
+    Dropped(DroppedRange),
 }
 
-/// Records that were dropped, one after the other.
+/// Consecutive records that were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Lost {
-    /// The number of the first.
+pub(super) struct DroppedRange {
+    /// The sequence number of the first.
     pub(super) first: u64,
-    /// The number of the last.
+    /// The sequence number of the last.
     pub(super) last: u64,
     /// When the last was dropped.
     pub(super) time: Timestamp,
 }
 
-/// What was taken.
+/// An entry of the queue.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Taken<'q> {
+pub(super) enum QueuedEntry<'q> {
     /// A record.
     Record { sequence: u64, time: Timestamp, record: &'q [u8] },
     /// The place of records that were dropped.
-    Lost(Lost),
+    Dropped(DroppedRange),
 }
 
-impl Queue {
-    /// Takes a record, or drops it; whether it was taken.
+impl RecordQueue {
+    /// Queues a record, or drops it if it does not fit. Returns whether it was queued.
     pub(super) fn push(&mut self, time: Timestamp, record: &[u8]) -> bool {
         let sequence = self.sequence.saturating_add(1);
         self.sequence = sequence;
-        if self.records.len().saturating_add(record.len()) > CAPACITY {
-            let first = self.lost.map_or(sequence, |lost| lost.first);
-            self.lost = Some(Lost { first, last: sequence, time });
+        if record.len() > RECORD_LIMIT || self.records.len().saturating_add(record.len()) > CAPACITY {
+            let first = self.dropped.map_or(sequence, |dropped| dropped.first);
+            self.dropped = Some(DroppedRange { first, last: sequence, time });
             return false;
         }
-        self.entries.extend(self.lost.take().map(Entry::Lost));
+        self.entries.extend(self.dropped.take().map(Entry::Dropped));
         self.entries.push(Entry::Record { sequence, time, length: record.len() });
         self.records.extend_from_slice(record);
         true
     }
 
-    /// Everything, in order.
-    pub(super) fn taken(&self) -> impl Iterator<Item = Taken<'_>> {
+    /// The drained entries, in order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = QueuedEntry<'_>> {
         let mut rest = self.records.as_slice();
         self.entries.iter().map(move |entry| match *entry {
             Entry::Record { sequence, time, length } => {
                 let (record, after) = rest.split_at_checked(length).unwrap_or_default();
                 rest = after;
-                Taken::Record { sequence, time, record }
+                QueuedEntry::Record { sequence, time, record }
             }
-            Entry::Lost(lost) => Taken::Lost(lost),
+            Entry::Dropped(range) => QueuedEntry::Dropped(range),
         })
     }
 
-    /// Forgets what was taken, and keeps the memory.
+    /// Removes the drained entries and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.records.clear();
         self.entries.clear();
     }
 }
 
-impl Batch for Queue {
+impl Batch for RecordQueue {
     fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.lost.is_none()
+        self.entries.is_empty() && self.dropped.is_none()
     }
 
     fn drain_into(&mut self, drained: &mut Self) {
-        self.entries.extend(self.lost.take().map(Entry::Lost));
+        self.entries.extend(self.dropped.take().map(Entry::Dropped));
         std::mem::swap(&mut self.records, &mut drained.records);
         std::mem::swap(&mut self.entries, &mut drained.entries);
     }
@@ -98,45 +104,49 @@ mod tests {
 
     const TIME: Timestamp = Timestamp::UNIX_EPOCH;
 
-    fn numbers(queue: &Queue) -> Vec<(u64, u64)> {
-        let span = |taken| match taken {
-            Taken::Record { sequence, record, .. } => {
+    fn sequences(queue: &RecordQueue) -> Vec<(u64, u64)> {
+        let range = |entry| match entry {
+            QueuedEntry::Record { sequence, record, .. } => {
                 assert!(!record.is_empty());
                 (sequence, sequence)
             }
-            Taken::Lost(Lost { first, last, .. }) => (first, last),
+            QueuedEntry::Dropped(DroppedRange { first, last, .. }) => (first, last),
         };
-        queue.taken().map(span).collect()
+        queue.entries().map(range).collect()
     }
 
     #[test]
-    fn every_number_is_accounted_for_in_order() {
-        let (mut queue, mut taken) = (Queue::default(), Queue::default());
-        let (half, small) = (vec![b'x'; CAPACITY / 2], [b'y'; 1]);
-        assert!(queue.push(TIME, &half));
-        assert!(queue.push(TIME, &half));
+    fn every_sequence_number_is_accounted_for_in_order() {
+        let (mut queue, mut drained) = (RecordQueue::default(), RecordQueue::default());
+        let (third, small) = (vec![b'x'; CAPACITY / 3], [b'y'; 3]);
+        for _ in 0..3 {
+            assert!(queue.push(TIME, &third));
+        }
         assert!(!queue.push(TIME, &small));
-        assert!(!queue.push(TIME, &half));
-        queue.drain_into(&mut taken);
-        assert_eq!(numbers(&taken), [(1, 1), (2, 2), (3, 4)]);
-        taken.clear();
+        assert!(!queue.push(TIME, &third));
+        queue.drain_into(&mut drained);
+        assert_eq!(sequences(&drained), [(1, 1), (2, 2), (3, 3), (4, 5)]);
+        drained.clear();
         assert!(queue.is_empty());
 
-        assert!(queue.push(TIME, &half));
+        for _ in 0..2 {
+            assert!(queue.push(TIME, &third));
+        }
         assert!(queue.push(TIME, &small));
-        assert!(!queue.push(TIME, &half));
-        // A smaller one may find room where a larger one did not: what was lost comes before it.
+        assert!(!queue.push(TIME, &third));
+        // A smaller record may fit where a larger one did not: the dropped one comes before it.
         assert!(queue.push(TIME, &small));
-        assert!(!queue.push(TIME, &half));
-        queue.drain_into(&mut taken);
-        assert_eq!(numbers(&taken), [(5, 5), (6, 6), (7, 7), (8, 8), (9, 9)]);
+        assert!(!queue.push(TIME, &third));
+        queue.drain_into(&mut drained);
+        assert_eq!(sequences(&drained), [(6, 6), (7, 7), (8, 8), (9, 9), (10, 10), (11, 11)]);
     }
 
     #[test]
-    fn what_was_lost_alone_is_worth_taking() {
-        let mut queue = Queue::default();
+    fn dropped_records_alone_are_drained() {
+        let mut queue = RecordQueue::default();
         assert!(queue.is_empty());
-        assert!(!queue.push(TIME, &vec![b'x'; CAPACITY + 1]));
+        assert!(!queue.push(TIME, &vec![b'x'; RECORD_LIMIT + 1]));
         assert!(!queue.is_empty());
+        assert!(queue.push(TIME, &vec![b'x'; RECORD_LIMIT]));
     }
 }

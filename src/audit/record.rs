@@ -1,137 +1,136 @@
-//! What is kept of one review. Never the object, and nothing of which a stranger decides the length.
+//! The record of one review. It never holds the object, and every text in it is bounded: strangers choose names and labels.
 
 use std::borrow::Cow;
 
 use json_patch::Patch;
+use lockstep_core::escape::{cut, write_json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use lockstep_core::escape::cut;
-use lockstep_core::escape::write_json;
-
-/// The longest name, in bytes. The API server's names are shorter; a stranger's may be megabytes.
+/// The longest name, group, field or witness, in bytes. The API server's names are shorter; a stranger's may be megabytes.
 const NAME_LIMIT: usize = 512;
-/// The longest group, field or witness, in bytes.
-const PIECE_LIMIT: usize = 512;
 /// The longest message, in bytes.
 const MESSAGE_LIMIT: usize = 2048;
 
-/// One review and what came of it.
+/// One review and its verdict.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Record<'a> {
-    /// Which of the two webhooks was called: `mutate` or `validate`.
+    /// The webhook that was called: `mutate` or `validate`.
     pub webhook: Cow<'a, str>,
     /// `allow`, `edit` or `deny`.
     pub verdict: Cow<'a, str>,
-    /// The rule that spoke: that of the most severe finding, or of the first edit where there is no finding.
+    /// The rule of the most severe finding, or of the first edit if there is no finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Cow<'a, str>>,
-    /// Its reason code.
+    /// The reason code of that finding or edit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'a, str>>,
-    /// The topology on whose behalf.
+    /// The topology that the finding or edit is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub topology: Option<Topology<'a>>,
-    /// The uid of the `AdmissionReview`; the audit annotation `uid` in the API server's audit log.
+    pub topology: Option<RecordedTopology<'a>>,
+    /// The uid of the `AdmissionReview`, which the API server's audit log has as the annotation `uid`.
     pub uid: Cow<'a, str>,
-    /// Who asked.
+    /// The user who made the request.
     pub user: Cow<'a, str>,
-    /// The groups that the user was in.
+    /// The groups of the user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Cow<'a, str>>,
-    /// How many more groups there were.
+    /// The number of further groups, which are not listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_groups: usize,
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     pub operation: Cow<'a, str>,
     /// The kind of the object.
     pub kind: Cow<'a, str>,
-    /// Its namespace.
+    /// The namespace of the object.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub namespace: Cow<'a, str>,
-    /// Its name; missing where the API server had not made one up yet.
+    /// The name of the object; missing if the API server had not generated it yet.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub name: Cow<'a, str>,
-    /// What the API server was to begin the name with.
+    /// The prefix from which the API server generates the name.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub generate_name: Cow<'a, str>,
-    /// Whether nothing was to be stored.
+    /// Whether the request was a dry run.
     pub dry_run: bool,
-    /// What the rules saw.
+    /// The findings of the rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub findings: Vec<Finding<'a>>,
-    /// How many more findings there were.
+    pub findings: Vec<RecordedFinding<'a>>,
+    /// The number of further findings, which are not listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_findings: usize,
-    /// What was changed, as a JSON patch (RFC 6902).
+    /// The edits, as a JSON patch (RFC 6902).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<serde_json::Map<String, serde_json::Value>>>")]
     pub edits: Option<Cow<'a, Patch>>,
-    /// Why the review could not be read, for which it was denied.
+    /// Why the object could not be decoded. Such a review is denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Cow<'a, str>>,
-    /// What it was judged by; missing where the review could not be read.
+    /// The snapshot that the review was judged by; missing if the object could not be decoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub facts: Option<Facts>,
-    /// From the whole request to its answer.
+    pub facts: Option<RecordedSnapshot>,
+    /// Microseconds from the complete request to its response.
     pub latency_microseconds: u64,
 }
 
-/// A topology, as it was.
+/// The topology that a finding or an edit is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Topology<'a> {
-    /// Its name.
+#[schemars(rename = "Topology")]
+pub struct RecordedTopology<'a> {
+    /// The name of the topology.
     pub name: Cow<'a, str>,
-    /// `metadata.generation` of what was in force; 0 where it came from a file without one.
+    /// The `metadata.generation` in force at the time; 0 if the topology was read from a file without one.
     pub generation: i64,
 }
 
-/// One thing that a rule saw.
+/// One finding of a rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Finding")]
 #[serde(rename_all = "camelCase")]
-pub struct Finding<'a> {
+pub struct RecordedFinding<'a> {
     /// The rule.
     pub rule: Cow<'a, str>,
     /// The reason code.
     pub reason: Cow<'a, str>,
     /// `deny`, `warn` or `audit`.
     pub severity: Cow<'a, str>,
-    /// The topology on whose behalf.
+    /// The name of the topology.
     pub topology: Cow<'a, str>,
     /// The field of the object.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub field: Cow<'a, str>,
-    /// What is wrong.
+    /// The message of the finding.
     pub message: Cow<'a, str>,
-    /// A node that proves it: reads after "a node".
+    /// A node that proves the finding. It reads after "a node".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Cow<'a, str>>,
-    /// Some of that day's nodes that it concerned.
+    /// Some of the cluster's nodes that the finding is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<Cow<'a, str>>,
-    /// How many more of them the rule named.
+    /// The number of further nodes, which are not listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_nodes: usize,
 }
 
-/// Which snapshot of the cluster a review was judged by.
+/// The snapshot of the cluster that a review was judged by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Facts")]
 #[serde(rename_all = "camelCase")]
-pub struct Facts {
-    /// The snapshots of a process are numbered from 1.
+pub struct RecordedSnapshot {
+    /// The number of the snapshot; each process counts from 1.
     pub snapshot: u64,
-    /// How long it had been in use. Nothing that a rule could see had changed since; how fresh the watches are is
-    /// another question, which metrics answer.
+    /// Microseconds since the snapshot was published. Nothing that a rule reads has changed since; the freshness of the
+    /// watches is in the metrics.
     pub age_microseconds: u64,
 }
 
 impl Record<'_> {
-    /// How many groups a record names.
+    /// The number of groups that a record lists.
     pub const GROUPS: usize = 32;
-    /// How many findings.
+    /// The number of findings that a record lists.
     pub const FINDINGS: usize = 8;
-    /// How many nodes, for each finding.
+    /// The number of nodes that each finding lists.
     pub const NODES: usize = 8;
 
     /// Appends the record to `out`, as a JSON object on one line.
@@ -141,26 +140,26 @@ impl Record<'_> {
     }
 }
 
-/// Texts, cut to what a record has room for.
+/// Texts, cut to the limits of records and log lines.
 pub mod bounded {
-    use super::{Cow, MESSAGE_LIMIT, NAME_LIMIT, PIECE_LIMIT, cut};
+    use super::{Cow, MESSAGE_LIMIT, NAME_LIMIT, cut};
 
-    /// A name of whatever kind.
+    /// A name of any kind, cut to 512 bytes.
     #[must_use]
     pub fn name(text: &str) -> Cow<'_, str> {
         cut(text, NAME_LIMIT).into()
     }
 
-    /// A sentence.
+    /// A message, cut to 2048 bytes.
     #[must_use]
     pub fn message(text: &str) -> Cow<'_, str> {
         cut(text, MESSAGE_LIMIT).into()
     }
 
-    /// A field, a witness or a group.
+    /// A field or a witness, cut to 512 bytes.
     #[must_use]
     pub fn piece(mut text: String) -> Cow<'static, str> {
-        text.truncate(cut(&text, PIECE_LIMIT).len());
+        text.truncate(cut(&text, NAME_LIMIT).len());
         text.into()
     }
 }

@@ -1,40 +1,33 @@
-//! Whether a decision log is whole: every line as it was written, none missing, none out of place.
+//! Verification of a decision log: every line is as it was written, none is missing, none is out of place.
 //!
-//! What cannot be found: lines taken from the very end of a chain that has not ended, and a log that somebody wrote
-//! anew from some line to its end. Against both, keep the hash of a last line elsewhere, or ship lines as they come.
-
-mod report;
-#[cfg(test)]
-#[allow(clippy::arithmetic_side_effects, reason = "tests count lines")]
-mod tests;
-
-pub use report::{ChainReport, Kind, Note, Place, Problem, Report};
+//! Two changes cannot be found: lines removed from the end of a chain that has not ended, and a log that somebody rewrote
+//! from one line to its end. Against both, keep the hash of a last line in another place, or ship lines as they are written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io::{self, BufRead};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::chain::{Hash, split};
-use super::line::SCHEMA;
-use super::lines::{Lines, RawLine};
+use super::chain::{LineHash, split};
+use super::line::{LineReader, RawLine, SCHEMA};
 
-/// What must be there besides the lines that are.
+/// How complete a log must be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// Chains may begin after their first line anywhere: an excerpt, or the end of several replicas' common log.
+    /// Chains may begin anywhere after their first line: an excerpt, or the tail of a log that several replicas share.
     Excerpt,
-    /// The first line may be within a chain: older files may be gone.
+    /// The first line may be within a chain, because older files may have been removed.
     #[default]
     Tail,
     /// Every chain begins with its first line and ends with its last.
     Whole,
 }
 
-/// What is read of a line to judge its place.
+/// The fields of a line that decide where it belongs.
 #[derive(Deserialize)]
-struct Head {
+struct LineHead {
     schema: u32,
     event: String,
     chain: String,
@@ -47,20 +40,20 @@ struct Head {
     first: Option<u64>,
 }
 
-/// Reads lines and remembers what they should be followed by.
+/// Verifies lines in the order in which they are read.
 #[derive(Debug, Default)]
 pub struct Verifier {
     scope: Scope,
-    report: Report,
-    chains: BTreeMap<String, ChainReport>,
-    /// The hashes of changed lines: what comes after one is not to blame.
-    changed: BTreeSet<Hash>,
-    /// Whether a line was met that could be any.
+    result: Verification,
+    chains: BTreeMap<String, ChainSummary>,
+    /// The hashes of changed lines: the line after one is not a problem of its own.
+    changed: BTreeSet<LineHash>,
+    /// Whether the last line was unreadable: it may be the one that seems to be missing.
     is_lost: bool,
 }
 
 impl Verifier {
-    /// A verifier that has seen nothing yet.
+    /// A verifier that has read no file yet.
     #[must_use]
     pub fn new(scope: Scope) -> Self {
         Self { scope, ..Self::default() }
@@ -69,107 +62,109 @@ impl Verifier {
     /// Reads the next file.
     ///
     /// # Errors
-    /// If it cannot be read to its end.
+    /// If the file cannot be read to its end.
     pub fn read(&mut self, file: &str, reader: impl BufRead) -> io::Result<()> {
         let file = SmolStr::new(file);
-        let mut lines = Lines::new(reader);
+        let mut lines = LineReader::new(reader);
         while let Some(line) = lines.next_line()? {
-            self.report.lines = self.report.lines.saturating_add(1);
-            let place = Place { file: file.clone(), line: line.number };
+            self.result.lines = self.result.lines.saturating_add(1);
+            let place = LinePosition { file: file.clone(), line: line.number };
             self.line(&place, &line);
         }
         Ok(())
     }
 
-    /// What came of it.
+    /// The result, after the last file.
     #[must_use]
-    pub fn finish(mut self) -> Report {
-        if self.chains.is_empty() && self.report.is_intact() {
-            let text = "there is no line of a decision log: one that was begun has at least one".to_owned();
-            self.report.problem(None, Kind::Empty, text);
+    pub fn finish(mut self) -> Verification {
+        if self.chains.is_empty() && self.result.is_intact() {
+            let text = "no line of a decision log found: even a new log has one".to_owned();
+            self.result.problem(None, ProblemKind::Empty, text);
         }
         for (name, chain) in self.chains {
-            self.report.records = self.report.records.saturating_add(chain.records);
-            self.report.dropped = self.report.dropped.saturating_add(chain.dropped);
+            self.result.records = self.result.records.saturating_add(chain.records);
+            self.result.dropped = self.result.dropped.saturating_add(chain.dropped);
             if !chain.is_ended {
                 let last = Some(chain.last.clone());
                 let text = format!(
-                    "chain {name} has an open end: its process still runs, was killed, or the end was taken away"
+                    "chain {name} has an open end: its process is running, was killed, or the last lines were removed"
                 );
                 match self.scope {
-                    Scope::Whole if !chain.is_continued => self.report.problem(last, Kind::OpenEnd, text),
-                    _ => self.report.note(last, text),
+                    Scope::Whole if !chain.is_continued => {
+                        self.result.problem(last, ProblemKind::OpenEnd, text);
+                    }
+                    _ => self.result.note(last, text),
                 }
             }
-            self.report.chains.push(chain);
+            self.result.chains.push(chain);
         }
-        self.report
+        self.result
     }
 
-    fn line(&mut self, place: &Place, line: &RawLine<'_>) {
+    fn line(&mut self, place: &LinePosition, line: &RawLine<'_>) {
         let Some((content, claimed)) = split(line.bytes) else {
             if is_foreign(line.bytes) {
-                self.report.foreign = self.report.foreign.saturating_add(1);
+                self.result.foreign = self.result.foreign.saturating_add(1);
                 return;
             }
             self.is_lost = true;
             let text = match line.is_terminated {
-                true => "it is no line of a decision log",
-                false => "it is cut off: its process was killed while it wrote, or the rest was taken away",
+                true => "not a line of a decision log",
+                false => "line is cut off: its process was killed while writing, or the rest was removed",
             };
-            return self.report.problem(Some(place.clone()), Kind::Unreadable, text.into());
+            return self.result.problem(Some(place.clone()), ProblemKind::Unreadable, text.into());
         };
-        let hash = Hash::of(content);
+        let hash = LineHash::of(content);
         if hash != claimed {
-            // What follows was chained to the one or to the other.
+            // The next line was chained to the one or to the other.
             self.changed.extend([hash, claimed]);
-            let text = "it was changed: its hash is not the one of what it says".to_owned();
-            return self.report.problem(Some(place.clone()), Kind::Changed, text);
+            let text = "line was changed: its hash does not match its content".to_owned();
+            return self.result.problem(Some(place.clone()), ProblemKind::Changed, text);
         }
-        match serde_json::from_slice::<Head>(line.bytes) {
+        match serde_json::from_slice::<LineHead>(line.bytes) {
             Ok(head) if head.schema == SCHEMA => self.link(place, head, hash),
-            Ok(Head { schema, .. }) => {
+            Ok(LineHead { schema, .. }) => {
                 self.changed.insert(hash);
                 let text = format!(
-                    "its form is `{schema}`, and this version of lockstep knows `{SCHEMA}`: use a newer one"
+                    "line has schema version `{schema}`, but this lockstep reads version `{SCHEMA}`: use a newer lockstep"
                 );
-                self.report.problem(Some(place.clone()), Kind::Unreadable, text);
+                self.result.problem(Some(place.clone()), ProblemKind::Unreadable, text);
             }
             Err(error) => {
                 self.changed.insert(hash);
-                self.report.problem(
+                self.result.problem(
                     Some(place.clone()),
-                    Kind::Unreadable,
-                    format!("it cannot be read: {error}"),
+                    ProblemKind::Unreadable,
+                    format!("line cannot be decoded: {error}"),
                 );
             }
         }
     }
 
-    /// Puts a line that is as it was written in its place.
-    fn link(&mut self, place: &Place, head: Head, hash: Hash) {
-        let previous = Hash::parse(&head.previous).unwrap_or_default();
+    /// Judges the place of a line that is as it was written, and adds it to its chain.
+    fn link(&mut self, place: &LinePosition, head: LineHead, hash: LineHash) {
+        let previous = LineHash::parse(&head.previous).unwrap_or_default();
         let before = self.chains.get(&head.chain).map(|chain| (chain.sequence, chain.hash, chain.is_ended));
         match before {
             None => self.begins(place, &head, previous),
             Some((last, hash, true)) if previous == hash => {
-                let text = format!("it comes after the end of its chain at sequence {last}");
-                self.report.problem(Some(place.clone()), Kind::Misplaced, text);
+                let text = format!("line comes after the end of its chain at sequence {last}");
+                self.result.problem(Some(place.clone()), ProblemKind::Misplaced, text);
             }
             Some((last, hash, _)) => {
-                let holds_on = previous == hash || self.changed.contains(&previous);
-                self.continues(place, &head, last, holds_on);
+                let is_linked = previous == hash || self.changed.contains(&previous);
+                self.continues(place, &head, last, is_linked);
             }
         }
         self.is_lost = false;
         let begins = head.event == "started";
-        let chain = self.chains.entry(head.chain).or_insert_with_key(|name| ChainReport {
+        let chain = self.chains.entry(head.chain).or_insert_with_key(|name| ChainSummary {
             chain: name.clone(),
             replica: head.replica,
             from: head.time.clone(),
             first: place.clone(),
             is_begun: begins,
-            ..ChainReport::at(place.clone())
+            ..ChainSummary::at(place.clone())
         });
         match head.event.as_str() {
             "review" => chain.records = chain.records.saturating_add(1),
@@ -181,9 +176,9 @@ impl Verifier {
         (chain.sequence, chain.hash) = (head.sequence, hash);
     }
 
-    /// The first line that is seen of a chain.
-    fn begins(&mut self, place: &Place, head: &Head, previous: Hash) {
-        let is_first = self.report.lines.saturating_sub(self.report.foreign) == 1;
+    /// Judges the first line that is read of a chain.
+    fn begins(&mut self, place: &LinePosition, head: &LineHead, previous: LineHash) {
+        let is_first = self.result.lines.saturating_sub(self.result.foreign) == 1;
         let is_excused = self.is_lost || self.changed.contains(&previous);
         let before = self.chains.values_mut().find(|chain| chain.hash == previous);
         let name = &head.chain;
@@ -192,13 +187,15 @@ impl Verifier {
                 before.is_continued = true;
                 return;
             }
-            (true, None) if previous == Hash::NONE => return,
-            (true, None) => (Kind::Missing, format!("chain {name} goes on from a line that is not here")),
+            (true, None) if previous == LineHash::NONE => return,
+            (true, None) => {
+                (ProblemKind::Missing, format!("chain {name} continues from a line that is missing"))
+            }
             (false, _) => {
                 let sequence = head.sequence;
                 (
-                    Kind::Missing,
-                    format!("chain {name} begins at sequence {sequence}: what was before is not here"),
+                    ProblemKind::Missing,
+                    format!("chain {name} begins at sequence {sequence}: earlier lines are missing"),
                 )
             }
         };
@@ -208,43 +205,209 @@ impl Verifier {
             Scope::Whole => false,
         };
         if is_allowed {
-            self.report.note(Some(place.clone()), text);
+            self.result.note(Some(place.clone()), text);
         } else if !is_excused {
-            self.report.problem(Some(place.clone()), kind, text);
+            self.result.problem(Some(place.clone()), kind, text);
         }
     }
 
-    /// A further line of a chain whose last one has the number `last`, and may hold on to it.
-    fn continues(&mut self, place: &Place, head: &Head, last: u64, holds_on: bool) {
+    /// Judges a further line of a chain whose last line has the sequence number `last`.
+    fn continues(&mut self, place: &LinePosition, head: &LineHead, last: u64, is_linked: bool) {
         let sequence = head.sequence;
         let first = head.first.unwrap_or(sequence);
         let gap = missing(Some(last.saturating_add(1)), first.saturating_sub(1));
-        let (kind, text) = match (holds_on, gap) {
+        let (kind, text) = match (is_linked, gap) {
             (true, 0) => return,
-            _ if sequence <= last => {
-                (Kind::Misplaced, format!("it is out of place: sequence {sequence} comes after {last}"))
-            }
-            (false, 0) => (Kind::Missing, "it does not hold on to the line before it".to_owned()),
-            (_, gap) => {
-                (Kind::Missing, format!("{gap} before it are missing: sequence {first} comes after {last}"))
-            }
+            _ if sequence <= last => (
+                ProblemKind::Misplaced,
+                format!("line is out of place: sequence {sequence} comes after {last}"),
+            ),
+            (false, 0) => (ProblemKind::Missing, "hash does not match the previous line".to_owned()),
+            (_, gap) => (
+                ProblemKind::Missing,
+                format!("{gap} lines before this one are missing: sequence {first} comes after {last}"),
+            ),
         };
-        // A line that could not be read may have been what is missing here.
-        let is_excused = self.is_lost && kind == Kind::Missing;
+        // An unreadable line may be the one that is missing here.
+        let is_excused = self.is_lost && kind == ProblemKind::Missing;
         if !is_excused {
-            self.report.problem(Some(place.clone()), kind, text);
+            self.result.problem(Some(place.clone()), kind, text);
         }
     }
 }
 
-/// Whether a line is another log's, such as the operators' where both are in one stream. It is no harm: a line that was
-/// made to look like this is missed where it was.
+/// Whether a line is of another log, such as the operators' log in the same stream. Ignoring it is safe: a line of the
+/// decision log that somebody made look like this one leaves a gap, which is found.
 fn is_foreign(line: &[u8]) -> bool {
     let value: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(line);
     value.is_ok_and(|fields| !["chain", "hash"].iter().any(|field| fields.contains_key(*field)))
 }
 
-/// How many numbers there are from `first` to `last`.
+/// How many sequence numbers there are from `first` to `last`.
 fn missing(first: Option<u64>, last: u64) -> u64 {
     first.map_or(0, |first| last.saturating_add(1).saturating_sub(first))
 }
+
+/// How many problems and how many notes are listed. Further problems are counted.
+const LISTED: usize = 100;
+
+/// The result of a verification.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// The number of lines that were read.
+    pub lines: u64,
+    /// The number of reviews in them.
+    pub records: u64,
+    /// The number of records that the log reports as dropped.
+    pub dropped: u64,
+    /// The number of lines of other logs, which were ignored.
+    pub foreign: u64,
+    /// The chains, by name.
+    pub chains: Vec<ChainSummary>,
+    /// The problems, in the order in which they were found.
+    pub problems: Vec<ChainProblem>,
+    /// The number of further problems, which are not listed.
+    pub more_problems: u64,
+    /// Observations that are no problems.
+    pub notes: Vec<ChainNote>,
+}
+
+/// The chain of one process, as far as it was read.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainSummary {
+    /// The name of the chain.
+    pub chain: String,
+    /// The replica that wrote the chain.
+    pub replica: String,
+    /// The time of the first line.
+    pub from: String,
+    /// The time of the last line.
+    pub to: String,
+    /// The position of the first line.
+    pub first: LinePosition,
+    /// The position of the last line.
+    pub last: LinePosition,
+    /// The sequence number of the last line.
+    pub sequence: u64,
+    /// The hash of the last line. Kept in another place, it proves what the log held.
+    pub hash: LineHash,
+    /// The number of reviews in the chain.
+    pub records: u64,
+    /// The number of records that were dropped.
+    pub dropped: u64,
+    /// Whether the log has the line that begins the chain.
+    pub is_begun: bool,
+    /// Whether the log has the line that ends the chain.
+    pub is_ended: bool,
+    /// Whether another chain continues from the last line, so that no line is missing at the end.
+    pub is_continued: bool,
+}
+
+impl ChainSummary {
+    fn at(place: LinePosition) -> Self {
+        Self {
+            chain: String::new(),
+            replica: String::new(),
+            from: String::new(),
+            to: String::new(),
+            first: place.clone(),
+            last: place,
+            sequence: 0,
+            hash: LineHash::NONE,
+            records: 0,
+            dropped: 0,
+            is_begun: false,
+            is_ended: false,
+            is_continued: false,
+        }
+    }
+}
+
+/// The position of a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LinePosition {
+    /// The file, as given.
+    pub file: SmolStr,
+    /// The number of the line, from 1.
+    pub line: u64,
+}
+
+impl fmt::Display for LinePosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// The kind of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemKind {
+    /// The line is not of a decision log, or only a part of one.
+    Unreadable,
+    /// The line is not as it was written.
+    Changed,
+    /// Lines before this one are missing.
+    Missing,
+    /// The line was moved or repeated.
+    Misplaced,
+    /// The chain has no end, which [`Scope::Whole`] requires.
+    OpenEnd,
+    /// There is no line of a decision log.
+    Empty,
+}
+
+impl ProblemKind {
+    /// All kinds.
+    pub const ALL: [Self; 6] =
+        [Self::Unreadable, Self::Changed, Self::Missing, Self::Misplaced, Self::OpenEnd, Self::Empty];
+}
+
+/// One problem of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChainProblem {
+    /// The line at which the problem shows.
+    #[serde(flatten)]
+    pub place: Option<LinePosition>,
+    /// The kind of the problem.
+    pub kind: ProblemKind,
+    /// The problem as a sentence.
+    pub message: String,
+}
+
+/// An observation about a chain that is no problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChainNote {
+    /// The line that the note is about.
+    #[serde(flatten)]
+    pub place: Option<LinePosition>,
+    /// The note as a sentence.
+    pub message: String,
+}
+
+impl Verification {
+    /// Whether there is no problem.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn problem(&mut self, place: Option<LinePosition>, kind: ProblemKind, message: String) {
+        if self.problems.len() < LISTED {
+            self.problems.push(ChainProblem { place, kind, message });
+        } else {
+            self.more_problems = self.more_problems.saturating_add(1);
+        }
+    }
+
+    fn note(&mut self, place: Option<LinePosition>, message: String) {
+        if self.notes.len() < LISTED {
+            self.notes.push(ChainNote { place, message });
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests count lines")]
+mod tests;

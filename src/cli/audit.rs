@@ -1,6 +1,5 @@
-//! `lockstep audit`: what the decision log says, and whether it is whole.
+//! `lockstep audit`: verifies and queries a decision log.
 
-mod moment;
 mod query;
 mod verify;
 
@@ -16,50 +15,51 @@ use crate::audit::schema;
 
 /// Verify and query the decision log
 ///
-/// `lockstep serve --audit-log` records every denial, edit and warning as one JSON object a line. The records of
-/// each process are chained by hash, so that a line that was changed, removed or moved is found.
+/// `lockstep serve --audit-log` records every denial, edit and warning as one JSON object per line. Each line has the hash of
+/// the previous one, so that a line that was changed, removed or moved is found.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
-    command: Command,
+    command: AuditCommand,
 }
 
 #[derive(Debug, Clone, Subcommand)]
-enum Command {
+enum AuditCommand {
     Verify(verify::VerifyArgs),
     Query(Box<query::QueryArgs>),
     /// Print the JSON Schema of a line of the decision log
     Schema,
 }
 
-/// Verifies, queries, or describes.
+/// Runs `lockstep audit`.
 pub(super) fn run(args: &AuditArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
     match &args.command {
-        Command::Verify(args) => verify::run(args, streams),
-        Command::Query(args) => query::run(args, streams),
-        Command::Schema => {
+        AuditCommand::Verify(args) => verify::run(args, streams),
+        AuditCommand::Query(args) => query::run(args, streams),
+        AuditCommand::Schema => {
             print(streams.stdout, json_document(&schema())?.as_bytes())?;
             Ok(Exit::Fine)
         }
     }
 }
 
-/// Why a file was not gone through to its end.
+/// Why reading a file stopped before its end.
 #[derive(Debug)]
 enum Stopped {
-    /// It cannot be read.
-    Unreadable(io::Error),
-    /// What it holds cannot be printed.
-    Unprintable(io::Error),
+    /// The file cannot be read.
+    Read(io::Error),
+    /// Standard output cannot be written.
+    Print(io::Error),
 }
 
 impl From<io::Error> for Stopped {
     fn from(error: io::Error) -> Self {
-        Self::Unreadable(error)
+        Self::Read(error)
     }
 }
 
-/// Hands on each file by its name, and `-` as standard input. The first one that cannot be read is told, and ends it.
+/// Hands each file to `each` with its name; `-` is standard input. The first file that cannot be read is reported on standard
+/// error and ends the command. Returns whether all files were read.
 fn each_file(
     paths: &[PathBuf],
     streams: &mut Streams<'_>,
@@ -67,18 +67,18 @@ fn each_file(
 ) -> io::Result<bool> {
     for path in paths {
         let name = path.display().to_string();
-        let gone_through = if path == Path::new("-") {
+        let outcome = if path == Path::new("-") {
             each("standard input", streams.stdin, streams.stdout)
         } else {
             File::open(path)
                 .map_err(Stopped::from)
                 .and_then(|file| each(&name, &mut BufReader::new(file), streams.stdout))
         };
-        match gone_through {
+        match outcome {
             Ok(()) => {}
-            Err(Stopped::Unprintable(error)) => return Err(error),
-            Err(Stopped::Unreadable(error)) => {
-                let sentence = format!("lockstep: `{name}` cannot be read: {error}\n");
+            Err(Stopped::Print(error)) => return Err(error),
+            Err(Stopped::Read(error)) => {
+                let sentence = format!("lockstep: cannot read `{name}`: {error}\n");
                 print(streams.stderr, sentence.as_bytes())?;
                 return Ok(false);
             }

@@ -196,7 +196,7 @@ struct End(DecisionLog);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.finish();
+        self.0.close();
     }
 }
 

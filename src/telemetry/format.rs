@@ -122,6 +122,7 @@ impl Fields<'_> {
 }
 
 /// A field's value.
+#[derive(Clone, Copy)]
 enum Value<'v> {
     Text(&'v str),
     /// A number or a boolean, as JSON and text write it alike.

@@ -76,7 +76,7 @@ impl Judged<'_> {
     fn to_record(&self, now: Timestamp) -> Record<'_> {
         let Self { phase, request, verdict, patch, facts, start } = self;
         let headline = verdict.headline();
-        let topology = headline.map(|headline| audit::Topology {
+        let topology = headline.map(|headline| audit::RecordedTopology {
             name: name(headline.topology),
             generation: facts.topology(headline.topology).map_or(0, |topology| topology.generation),
         });
@@ -88,7 +88,7 @@ impl Judged<'_> {
             findings: verdict.findings.iter().take(Record::FINDINGS).map(finding).collect(),
             more_findings: verdict.findings.len().saturating_sub(Record::FINDINGS),
             edits: patch.map(std::borrow::Cow::Borrowed),
-            facts: facts.publication().map(|publication| audit::Facts {
+            facts: facts.publication().map(|publication| audit::RecordedSnapshot {
                 snapshot: publication.number,
                 age_microseconds: microseconds(now.duration_since(publication.time).as_micros()),
             }),
@@ -135,8 +135,8 @@ fn asked<'r>(phase: Phase, request: &'r Request<'_>, start: Instant) -> Record<'
     }
 }
 
-fn finding(finding: &Finding) -> audit::Finding<'_> {
-    audit::Finding {
+fn finding(finding: &Finding) -> audit::RecordedFinding<'_> {
+    audit::RecordedFinding {
         rule: finding.rule.id().into(),
         reason: finding.reason.code().into(),
         severity: finding.severity.word().into(),

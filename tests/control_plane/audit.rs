@@ -1,4 +1,4 @@
-//! On a real API server: the decision log and the API server's own audit log say the same of every review.
+//! On a real API server: the decision log and the API server's own audit log agree on every review.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,14 +20,14 @@ const USERS: [&str; 3] = ["admin", "alice", "bob"];
 const ADMISSIONS: usize = 1000;
 const IN_FLIGHT: usize = 8;
 
-/// What both logs know of a review: uid, webhook, user, groups, verdict, rule, reason, topology, namespace.
+/// The fields of a review in both logs: uid, webhook, user, groups, verdict, rule, reason, topology, namespace.
 type Known = [String; 9];
 
 fn known<const N: usize>(texts: [&str; N]) -> [String; N] {
     texts.map(str::to_owned)
 }
 
-/// One of the admissions, and what the rules say of it; `None` where they say nothing.
+/// One of the admissions and its verdict; `None` if no rule has a finding.
 fn admission(number: usize) -> (Value, Option<&'static str>) {
     let name = format!("number-{number}");
     match number % 6 {
@@ -45,7 +45,7 @@ fn admission(number: usize) -> (Value, Option<&'static str>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_admissions_are_in_both_logs_and_whoever_touches_a_line_is_found() {
+async fn the_decision_log_agrees_with_the_api_servers_audit_log_and_changes_are_found() {
     let control_plane =
         ControlPlane::start_with(Options::default().audit(AuditLevel::Metadata)).await.unwrap();
     control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
@@ -82,9 +82,9 @@ async fn a_thousand_admissions_are_in_both_logs_and_whoever_touches_a_line_is_fo
     let text = std::fs::read_to_string(&path).unwrap();
     let decisions = reviews(&text);
     let decided: BTreeSet<Known> = decisions.iter().map(of_decision).collect();
-    assert_eq!(decided.len(), decisions.len(), "no review is recorded twice");
+    assert_eq!(decided.len(), decisions.len(), "a review is recorded twice");
     let spoken = (0..ADMISSIONS).filter(|number| admission(*number).1.is_some()).count();
-    assert_eq!(decisions.len(), spoken, "each of these admissions is decided by one webhook");
+    assert_eq!(decisions.len(), spoken, "each of these admissions has a verdict from one webhook");
     let of_api_server = events(control_plane.audit_log().unwrap(), decided.len()).await;
     assert_eq!(of_api_server.len(), decided.len());
     assert_eq!(of_api_server.into_iter().collect::<BTreeSet<_>>(), decided);
@@ -128,8 +128,8 @@ fn of_decision(decision: &Value) -> Known {
     ])
 }
 
-/// What the API server's events say of the reviews in them. It has an id of its own for the request; that of the
-/// review is there because the webhook's answer annotates the event with it.
+/// The reviews in an event of the API server. The event has an id of its own; the webhook's response adds the uid of the review
+/// as an annotation.
 fn of_event(event: &Value) -> Vec<Known> {
     let said = |webhook: &str| -> Option<Known> {
         let text = |key: &str| event["annotations"][format!("{webhook}.lockstep.dev/{key}")].as_str();
@@ -152,7 +152,7 @@ fn of_event(event: &Value) -> Vec<Known> {
     ["mutate", "validate"].into_iter().filter_map(said).collect()
 }
 
-/// Reads the API server's log until as many reviews are in it: it writes an event after it has answered.
+/// Reads the API server's log until it has as many reviews: the API server writes an event after it has responded.
 async fn events(log: &Path, expected: usize) -> Vec<Known> {
     let mut found = Vec::new();
     let is_complete = async || {
@@ -161,7 +161,7 @@ async fn events(log: &Path, expected: usize) -> Vec<Known> {
         found = events.flat_map(|event| of_event(&event)).collect();
         found.len() >= expected
     };
-    // What is missing is for the caller to say.
+    // The caller asserts what is missing.
     wait::until_so(is_complete).await;
     found
 }

@@ -1,4 +1,4 @@
-//! What `lockstep serve` exports, read by Prometheus' own programs, and the chart's alerts on it.
+//! The metrics of `lockstep serve`, read by Prometheus' own programs, and the chart's alerts on them.
 
 mod alerts;
 mod cluster;

@@ -1,4 +1,4 @@
-//! The decision log: what strangers write into it, its published schema, and sinks that take nothing.
+//! The decision log: untrusted text in it, its published schema, and sinks that cannot be written.
 
 mod injection;
 mod published;

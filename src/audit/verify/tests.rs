@@ -6,8 +6,8 @@ use crate::audit::chain::Chain;
 
 const TIME: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// A closed chain of one `started`, `reviews` and one `dropped` in their midst, and one `ended`.
-fn chain(name: &str, reviews: u64, previous: Hash) -> (Vec<u8>, Hash) {
+/// A complete chain: `started`, reviews with one `dropped` among them, and `ended`.
+fn chain(name: &str, reviews: u64, previous: LineHash) -> (Vec<u8>, LineHash) {
     let mut chain = Chain::new(name, "pod", previous);
     let mut log = Vec::new();
     chain.seal("started", 0, TIME, b"{\"version\":\"1\"}", &mut log);
@@ -32,26 +32,26 @@ fn chain(name: &str, reviews: u64, previous: Hash) -> (Vec<u8>, Hash) {
 }
 
 fn log(reviews: u64) -> Vec<Vec<u8>> {
-    chain("a", reviews, Hash::NONE).0.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
+    chain("a", reviews, LineHash::NONE).0.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
-fn verify_as(scope: Scope, log: &[u8]) -> Report {
+fn verify_as(scope: Scope, log: &[u8]) -> Verification {
     let mut verifier = Verifier::new(scope);
     verifier.read("log", log).unwrap();
     verifier.finish()
 }
 
-fn verify(log: &[u8]) -> Report {
+fn verify(log: &[u8]) -> Verification {
     verify_as(Scope::default(), log)
 }
 
 /// The line at which the first problem shows.
-fn first(report: &Report) -> Option<u64> {
+fn first(report: &Verification) -> Option<u64> {
     report.problems.first().map(|problem| problem.place.as_ref().map_or(0, |place| place.line))
 }
 
 #[test]
-fn what_was_written_is_intact() {
+fn a_log_as_written_is_intact() {
     let report = verify_as(Scope::Whole, &log(9).concat());
     assert!(report.is_intact() && report.notes.is_empty(), "{report:?}");
     assert_eq!((report.lines, report.records, report.dropped), (12, 9, 5));
@@ -61,7 +61,7 @@ fn what_was_written_is_intact() {
 }
 
 #[test]
-fn a_cut_end_is_told_and_refused_on_request() {
+fn an_open_end_is_a_note_and_with_whole_a_problem() {
     let lines = log(9);
     for kept in 1..lines.len() {
         let cut = lines[..kept].concat();
@@ -70,30 +70,30 @@ fn a_cut_end_is_told_and_refused_on_request() {
         assert!(report.notes[0].message.contains("open end"), "{report:?}");
         assert_eq!(report.notes[0].place.as_ref().unwrap().line, kept as u64);
         let whole = verify_as(Scope::Whole, &cut);
-        assert_eq!((first(&whole), whole.problems[0].kind), (Some(kept as u64), Kind::OpenEnd));
-        // In the middle of a line it is found at once.
+        assert_eq!((first(&whole), whole.problems[0].kind), (Some(kept as u64), ProblemKind::OpenEnd));
+        // A cut within a line is found.
         let report = verify(&cut[..cut.len() - 2]);
-        assert_eq!((first(&report), report.problems[0].kind), (Some(kept as u64), Kind::Unreadable));
+        assert_eq!((first(&report), report.problems[0].kind), (Some(kept as u64), ProblemKind::Unreadable));
         assert!(report.problems[0].message.contains("cut off"), "{report:?}");
     }
-    assert_eq!(verify(b"").problems[0].kind, Kind::Empty);
+    assert_eq!(verify(b"").problems[0].kind, ProblemKind::Empty);
 }
 
 #[test]
-fn a_cut_beginning_is_told_and_refused_on_request() {
+fn a_missing_beginning_is_a_note_and_with_whole_a_problem() {
     let lines = log(9);
     for cut in 1..lines.len() {
         let rest = lines[cut..].concat();
         let report = verify(&rest);
         assert!(report.is_intact(), "{report:?}");
-        assert!(report.notes[0].message.contains("what was before is not here"), "{report:?}");
+        assert!(report.notes[0].message.contains("earlier lines are missing"), "{report:?}");
         assert_eq!(first(&verify_as(Scope::Whole, &rest)), Some(1));
     }
 }
 
 #[test]
-fn a_process_that_goes_on_in_the_same_file_vouches_for_the_end_of_the_one_before() {
-    let (one, hash) = chain("a", 5, Hash::NONE);
+fn a_chain_that_continues_from_another_proves_its_end() {
+    let (one, hash) = chain("a", 5, LineHash::NONE);
     let (two, _) = chain("b", 3, hash);
     let both = [one.clone(), two.clone()].concat();
     let report = verify_as(Scope::Whole, &both);
@@ -107,7 +107,7 @@ fn a_process_that_goes_on_in_the_same_file_vouches_for_the_end_of_the_one_before
         let report = verify(&lines.concat());
         assert_eq!(
             (first(&report), report.problems[0].kind),
-            (Some(missing as u64 + 1), Kind::Missing),
+            (Some(missing as u64 + 1), ProblemKind::Missing),
             "{report:?}"
         );
     }
@@ -124,11 +124,11 @@ fn a_process_that_goes_on_in_the_same_file_vouches_for_the_end_of_the_one_before
 }
 
 #[test]
-fn the_lines_of_several_replicas_may_be_mixed() {
+fn lines_of_several_replicas_may_be_mixed() {
     let split = |log: Vec<u8>| -> Vec<Vec<u8>> {
         log.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
     };
-    let (one, two) = (split(chain("a", 7, Hash::NONE).0), split(chain("b", 7, Hash::NONE).0));
+    let (one, two) = (split(chain("a", 7, LineHash::NONE).0), split(chain("b", 7, LineHash::NONE).0));
     let mixed: Vec<Vec<u8>> = one.into_iter().zip(two).flat_map(|(one, two)| [one, two]).collect();
     assert!(verify_as(Scope::Whole, &mixed.concat()).is_intact());
     assert!(!verify(&mixed[3..].concat()).is_intact());
@@ -136,21 +136,21 @@ fn the_lines_of_several_replicas_may_be_mixed() {
 }
 
 #[test]
-fn the_lines_of_the_operators_log_may_be_among_them() {
+fn lines_of_another_log_are_ignored() {
     let mut lines = log(5);
     lines.insert(0, b"{\"level\":\"INFO\",\"message\":\"serving\"}\n".to_vec());
     lines.insert(4, b"{\"level\":\"WARN\"}\n".to_vec());
     let report = verify_as(Scope::Whole, &lines.concat());
     assert!(report.is_intact() && report.foreign == 2, "{report:?}");
-    // A line that was made to look like one of them is missed.
+    // A line of the decision log that was made to look like one of them leaves a gap.
     lines[5] = b"{\"level\":\"INFO\"}\n".to_vec();
     assert_eq!(first(&verify(&lines.concat())), Some(7));
-    assert_eq!(verify(b"{}\n").problems[0].kind, Kind::Empty);
+    assert_eq!(verify(b"{}\n").problems[0].kind, ProblemKind::Empty);
 }
 
 #[test]
-fn a_record_that_nobody_says_was_dropped_is_missed() {
-    let mut chain = Chain::new("a", "pod", Hash::NONE);
+fn a_gap_without_a_dropped_line_is_found() {
+    let mut chain = Chain::new("a", "pod", LineHash::NONE);
     let mut log = Vec::new();
     chain.seal("started", 0, TIME, b"{}", &mut log);
     chain.seal("review", 2, TIME, b"{}", &mut log);
@@ -158,13 +158,13 @@ fn a_record_that_nobody_says_was_dropped_is_missed() {
 }
 
 #[test]
-fn a_line_of_another_form_is_not_called_intact() {
+fn a_line_of_another_schema_version_is_unreadable() {
     let log = String::from_utf8(log(1).concat()).unwrap();
     for (from, to) in [("\"schema\":1", "\"schema\":2"), ("\"sequence\":0", "\"sequence\":-1")] {
         let line = log.lines().next().unwrap().replace(from, to);
         let content = line.split(",\"hash\"").next().unwrap();
-        let line = format!("{content},\"hash\":\"{}\"}}\n", Hash::of(content.as_bytes()));
-        assert_eq!(verify(line.as_bytes()).problems[0].kind, Kind::Unreadable, "{line}");
+        let line = format!("{content},\"hash\":\"{}\"}}\n", LineHash::of(content.as_bytes()));
+        assert_eq!(verify(line.as_bytes()).problems[0].kind, ProblemKind::Unreadable, "{line}");
     }
 }
 
@@ -178,20 +178,20 @@ proptest! {
         log[at] = to;
         let report = verify(&log);
         prop_assert_eq!(first(&report), Some(line), "{:?}", report);
-        // Whatever was not touched is not blamed; a line that falls apart is two.
+        // Other lines are no problems; a line that a line break splits is two.
         prop_assert!(report.problems.len() <= 2, "{:?}", report);
     }
 
     #[test]
     fn any_missing_line_is_found_where_it_was(reviews in 1_u64..12, at: prop::sample::Index) {
         let mut lines = log(reviews);
-        // The last one is the open end's, and the first one's absence is told: both are tested above.
+        // A missing first or last line is tested above.
         let at = 1 + at.index(lines.len() - 2);
         lines.remove(at);
         let report = verify(&lines.concat());
         prop_assert_eq!(first(&report), Some(at as u64 + 1), "{:?}", report);
         prop_assert_eq!(report.problems.len(), 1, "{:?}", report);
-        prop_assert_eq!(report.problems[0].kind, Kind::Missing);
+        prop_assert_eq!(report.problems[0].kind, ProblemKind::Missing);
     }
 
     #[test]
@@ -203,7 +203,7 @@ proptest! {
         prop_assume!(one != other);
         lines.swap(one, other);
         let report = verify(&lines.concat());
-        // Where the first line of all was moved, the one in its place looks like the beginning of an excerpt.
+        // If the first line was moved, the one in its place looks like the beginning of an excerpt.
         let from = one.min(other) as u64 + 1;
         let found = first(&report).unwrap();
         prop_assert!(found == from || from == 1 && found == 2, "{found}: {report:?}");
@@ -219,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_is_called_a_log_is_too_much(bytes: Vec<u8>) {
+    fn random_bytes_are_no_intact_log(bytes: Vec<u8>) {
         let report = verify(&bytes);
         prop_assert!(!report.is_intact());
     }

@@ -1,99 +1,101 @@
-//! `lockstep audit query`: what a decision log says.
-
-mod table;
+//! `lockstep audit query`: filters and counts the records of a decision log.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::civil::Date;
+use k8s_openapi::jiff::tz::TimeZone;
+use k8s_openapi::jiff::{Span, SpanRelativeTo, Timestamp};
+use lockstep_core::escape::{escape, excerpt};
 use serde::Serialize;
 
-use super::{Exit, Stopped, Streams, each_file, moment};
-use crate::audit::query::{Counts, Dimension, Filter, Read, Row, read};
+use super::{Exit, Stopped, Streams, each_file};
+use crate::audit::query::{Dimension, QueryTotals, RecordCount, RecordCounts, RecordFilter, read};
 use crate::audit::{Line, Record};
 use crate::cli::output::{json_document, print};
 
 /// Filter and count the records of a decision log
 ///
-/// Flags of different kinds must all be met, and of several values of one kind, one is enough. With `--by` the
-/// records are counted instead of shown.
+/// A record matches if it meets all filters. A filter that is given several times is met by any of its values. With `--by`,
+/// the records are counted instead of shown.
 ///
-/// The exit code is 0, whether or not a record was found, and 2 if a file cannot be read.
+/// The exit code is 0 whether or not a record was found, and 2 if a file cannot be read.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct QueryArgs {
-    /// The files, in order; `-` is standard input
+    /// Files of the log, in order; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Who asked
+    /// User who made the request
     #[arg(long, value_name = "NAME")]
     user: Vec<String>,
-    /// A group that the user was in
+    /// Group of the user
     #[arg(long, value_name = "NAME")]
     group: Vec<String>,
-    /// The object's namespace
+    /// Namespace of the object
     #[arg(short, long, value_name = "NAME")]
     namespace: Vec<String>,
-    /// A rule that spoke
+    /// Rule with a finding
     #[arg(long, value_name = "RULE")]
     rule: Vec<String>,
-    /// The reason code
+    /// Reason code of a finding, such as `WIDER`
     #[arg(long, value_name = "CODE")]
     reason: Vec<String>,
-    /// The verdict
+    /// Verdict
     #[arg(long, value_name = "VERDICT", value_parser = ["allow", "edit", "deny"])]
     verdict: Vec<String>,
-    /// The object's kind
+    /// Kind of the object
     #[arg(long, value_name = "KIND")]
     kind: Vec<String>,
-    /// The topology on whose behalf a rule spoke
+    /// Topology with a finding
     #[arg(long, value_name = "NAME")]
     topology: Vec<String>,
-    /// From this time on: a time, a day, or how long ago, such as `90m`
-    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    /// Earliest time: a time, a day (UTC), or how long ago, such as `90m` or `7d`
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     since: Option<Timestamp>,
-    /// Before this time
-    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    /// End of the time range, exclusive, in the same forms
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until: Option<Timestamp>,
-    /// Whether it was a dry run; without it, both
+    /// Only dry runs, or with `=false` none; by default both
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dry_run: Option<bool>,
-    /// Count by these, most frequent first
+    /// Count by these properties, most frequent first
     #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     by: Vec<Dimension>,
-    /// How to write it
+    /// Output format
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people
+    /// Table, for people
     Table,
     /// One JSON document, for programs
     Json,
-    /// The lines of the log as they are; with `--by`, one JSON object for each count
+    /// Lines of the log, unchanged; with `--by`, one JSON object per count
     Lines,
 }
 
-/// The version of the JSON document's form.
+/// The version of the JSON document.
 const VERSION: u32 = 1;
 
-/// The document of counts; that of records has `records` in the place of `by` and `counts`.
+/// The document of counts. That of records has `records` instead of `by` and `counts`.
 #[derive(Serialize)]
 struct Document<'r> {
     version: u32,
     found: u64,
     dropped: u64,
     by: Vec<&'static str>,
-    counts: &'r [Row],
+    counts: &'r [RecordCount],
 }
 
 pub(super) fn run(args: &QueryArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
     let filter = filter(args);
-    let counts = RefCell::new(Counts::new(args.by.clone()));
-    let mut total = Read::default();
+    let counts = RefCell::new(RecordCounts::new(args.by.clone()));
+    let mut total = QueryTotals::default();
     let mut begun = false;
     let is_counted = !args.by.is_empty();
     let is_read = each_file(&args.files, streams, |_, reader, out| {
@@ -103,7 +105,7 @@ pub(super) fn run(args: &QueryArgs, streams: &mut Streams<'_>) -> io::Result<Exi
                 return Ok(());
             }
             let begins = !std::mem::replace(&mut begun, true);
-            show(args.format, begins, line, record, raw, out).map_err(Stopped::Unprintable)
+            show(args.format, begins, line, record, raw, out).map_err(Stopped::Print)
         })?;
         total.found = total.found.saturating_add(found.found);
         total.dropped = total.dropped.saturating_add(found.dropped);
@@ -123,11 +125,11 @@ pub(super) fn run(args: &QueryArgs, streams: &mut Streams<'_>) -> io::Result<Exi
     if !is_read {
         return Ok(Exit::Unusable);
     }
-    tell_gaps(total, streams.stderr)?;
+    report_gaps(total, streams.stderr)?;
     Ok(Exit::Fine)
 }
 
-/// One record; the first one begins the table or the document.
+/// Writes one record. The first one begins the table or the document.
 fn show(
     format: Format,
     begins: bool,
@@ -137,21 +139,21 @@ fn show(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match format {
-        Format::Table if begins => out.write_all(table::head().as_bytes())?,
+        Format::Table if begins => out.write_all(table_head().as_bytes())?,
         Format::Json if begins => writeln!(out, "{{\"version\":{VERSION},\"records\":[")?,
         Format::Json => out.write_all(b",\n")?,
         Format::Table | Format::Lines => {}
     }
     match format {
-        Format::Table => out.write_all(table::row(line, record).as_bytes()),
+        Format::Table => out.write_all(table_row(line, record).as_bytes()),
         Format::Json => out.write_all(raw),
         Format::Lines => out.write_all(raw).and_then(|()| out.write_all(b"\n")),
     }
 }
 
-fn filter(args: &QueryArgs) -> Filter {
+fn filter(args: &QueryArgs) -> RecordFilter {
     let set = |values: &[String]| values.iter().cloned().collect();
-    Filter {
+    RecordFilter {
         users: set(&args.user),
         groups: set(&args.group),
         namespaces: set(&args.namespace),
@@ -166,13 +168,13 @@ fn filter(args: &QueryArgs) -> Filter {
     }
 }
 
-fn counted(counts: &Counts, format: Format, total: Read) -> io::Result<String> {
+fn counted(counts: &RecordCounts, format: Format, total: QueryTotals) -> io::Result<String> {
     let rows = counts.rows();
     let by: Vec<&'static str> = counts.by().iter().map(|dimension| dimension.word()).collect();
     Ok(match format {
-        Format::Table => table::counts(&by, &rows),
+        Format::Table => table_of_counts(&by, &rows),
         Format::Json => {
-            let Read { found, dropped, .. } = total;
+            let QueryTotals { found, dropped, .. } = total;
             let document = Document { version: VERSION, found, dropped, by, counts: &rows };
             json_document(&document)?
         }
@@ -194,19 +196,132 @@ fn counted(counts: &Counts, format: Format, total: Read) -> io::Result<String> {
     })
 }
 
-/// An answer from a log with holes must say so.
-fn tell_gaps(total: Read, stderr: &mut dyn Write) -> io::Result<()> {
+/// Reports what the answer does not cover: dropped records, and lines of other logs.
+fn report_gaps(total: QueryTotals, stderr: &mut dyn Write) -> io::Result<()> {
     if total.dropped > 0 {
         let sentence = format!(
-            "lockstep: {} records were dropped when the log was written, and are not here\n",
+            "lockstep: {} records are missing: they were dropped when the log was written\n",
             total.dropped
         );
         print(stderr, sentence.as_bytes())?;
     }
     if total.foreign > 0 {
-        let sentence =
-            format!("lockstep: {} lines are none of a decision log and were left out\n", total.foreign);
+        let sentence = format!("lockstep: ignored {} lines that are not of a decision log\n", total.foreign);
         print(stderr, sentence.as_bytes())?;
     }
     Ok(())
+}
+
+fn table_head() -> String {
+    row_of(["TIME", "VERDICT", "USER", "OPERATION", "OBJECT", "RULE", "MESSAGE"])
+}
+
+fn table_row(line: &Line<'_>, record: &Record<'_>) -> String {
+    let generated = if record.generate_name.is_empty() { "" } else { "*" };
+    let name = if record.name.is_empty() {
+        format!("{}{generated}", record.generate_name)
+    } else {
+        record.name.to_string()
+    };
+    let slash = if record.namespace.is_empty() { "" } else { "/" };
+    let object = format!("{} {}{slash}{name}", record.kind, record.namespace);
+    let rule = match (&record.rule, &record.reason) {
+        (Some(rule), Some(reason)) => format!("{rule}/{reason}"),
+        _ => "-".to_owned(),
+    };
+    let verdict =
+        if record.dry_run { format!("{} (dry)", record.verdict) } else { record.verdict.to_string() };
+    let message = record.findings.first().map(|finding| &*finding.message).or(record.error.as_deref());
+    row_of([
+        &format!("{:.3}", line.time),
+        &verdict,
+        &excerpt(&record.user),
+        &record.operation,
+        &object,
+        &rule,
+        message.unwrap_or_default(),
+    ])
+}
+
+/// Rows are written as they are read, so the widths are fixed.
+fn row_of([time, verdict, user, operation, object, rule, message]: [&str; 7]) -> String {
+    let row = format!("{time:24}  {verdict:10}  {user:24}  {operation:9}  {object:48}  {rule:32}  {message}");
+    format!("{}\n", escape(row.trim_end()))
+}
+
+fn table_of_counts(by: &[&str], rows: &[RecordCount]) -> String {
+    let heads: Vec<String> = by.iter().map(|word| word.to_uppercase()).collect();
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            row.by
+                .iter()
+                .map(|value| if value.is_empty() { "-".to_owned() } else { excerpt(value) })
+                .collect()
+        })
+        .collect();
+    let widths: Vec<usize> = heads
+        .iter()
+        .enumerate()
+        .map(|(column, head)| {
+            let cells = cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            cells.chain([head.len()]).max().unwrap_or_default()
+        })
+        .collect();
+    let mut text = String::new();
+    let mut line = |count: &str, cells: &[String]| {
+        let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let row = [format!("{count:>9}")].into_iter().chain(cells).collect::<Vec<_>>().join("  ");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", escape(row.trim_end()));
+    };
+    line("COUNT", &heads);
+    for (row, cells) in rows.iter().zip(&cells) {
+        line(&row.count.to_string(), cells);
+    }
+    text
+}
+
+/// Parses a time, a day (UTC), or how long ago.
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    parse_time_at(text, Timestamp::now()).ok_or_else(|| {
+        "write a time such as `2026-11-22T20:00:00Z`, a day such as `2026-11-22` (UTC), or how long ago, such as `90m` or `7d`"
+            .to_owned()
+    })
+}
+
+fn parse_time_at(text: &str, now: Timestamp) -> Option<Timestamp> {
+    if let Ok(time) = text.parse() {
+        return Some(time);
+    }
+    if let Ok(date) = text.parse::<Date>() {
+        return date.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    }
+    let ago: Span = text.parse().ok()?;
+    now.checked_sub(ago.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_days_and_durations_are_parsed() {
+        let now: Timestamp = "2026-11-22T20:00:00Z".parse().unwrap();
+        for (text, moment) in [
+            ("2026-11-22T20:00:00.5+01:00", "2026-11-22T19:00:00.5Z"),
+            ("2026-11-22", "2026-11-22T00:00:00Z"),
+            ("90m", "2026-11-22T18:30:00Z"),
+            ("24h", "2026-11-21T20:00:00Z"),
+            ("7d", "2026-11-15T20:00:00Z"),
+            ("1h30m", "2026-11-22T18:30:00Z"),
+            ("2 weeks", "2026-11-08T20:00:00Z"),
+            ("PT90M", "2026-11-22T18:30:00Z"),
+        ] {
+            assert_eq!(parse_time_at(text, now), Some(moment.parse().unwrap()), "{text}");
+        }
+        for wrong in ["", "yesterday", "2026-13-01", "20:00", "90", "1 month", "99999999999h"] {
+            assert_eq!(parse_time_at(wrong, now), None, "{wrong}");
+        }
+    }
 }

@@ -1,49 +1,49 @@
-//! `lockstep audit verify`: whether a decision log is whole.
+//! `lockstep audit verify`: whether a decision log is intact.
 
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use lockstep_core::escape::escape;
 use serde::Serialize;
 
 use super::{Exit, Streams, each_file};
-use crate::audit::verify::{Report, Scope, Verifier};
+use crate::audit::verify::{Scope, Verification, Verifier};
 use crate::cli::output::{json_document, print};
-use crate::cli::render::printable;
 
 /// Verify that no line of a decision log was changed, removed or moved
 ///
-/// Files are one log: name those that were put aside first, the oldest before all, `audit.log.2 audit.log.1
-/// audit.log`. Every problem is told with its file and line. What a process wrote last is not protected by what comes
-/// next: an open end is told, and with `--whole` it is a problem.
+/// All files are one log: name rotated files first, the oldest before all, as in `audit.log.2 audit.log.1 audit.log`. Every
+/// problem is shown with its file and line. Nothing protects the last lines of a chain that has not ended: such an open end is
+/// a note, and with `--whole` a problem.
 ///
 /// The exit code is 0 if the log is intact, 1 if it is not, and 2 if a file cannot be read.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct VerifyArgs {
-    /// The files, in order; `-` is standard input
+    /// Files of the log, oldest first; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// How to write it
+    /// Output format
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     format: Format,
-    /// Every chain must begin with its first line, and have its end
+    /// Require that every chain has its first line and its end
     #[arg(long)]
     whole: bool,
-    /// Chains may begin anywhere after their first line, as in an excerpt of the log of several replicas
+    /// Let chains begin anywhere after their first line, as in an excerpt of a log that several replicas share
     #[arg(long, conflicts_with = "whole")]
     excerpt: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// For people
+    /// Text, for people
     Text,
     /// One JSON document, for programs
     Json,
 }
 
-/// The version of the JSON document's form.
+/// The version of the JSON document.
 const VERSION: u32 = 1;
 
 #[derive(Serialize)]
@@ -51,7 +51,7 @@ struct Document<'r> {
     version: u32,
     intact: bool,
     #[serde(flatten)]
-    report: &'r Report,
+    result: &'r Verification,
 }
 
 pub(super) fn run(args: &VerifyArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
@@ -63,43 +63,42 @@ pub(super) fn run(args: &VerifyArgs, streams: &mut Streams<'_>) -> io::Result<Ex
     if !each_file(&args.files, streams, |name, reader, _| Ok(verifier.read(name, reader)?))? {
         return Ok(Exit::Unusable);
     }
-    let report = verifier.finish();
+    let result = verifier.finish();
     let text = match args.format {
-        Format::Text => text(&report),
+        Format::Text => text(&result),
         Format::Json => {
-            let document = Document { version: VERSION, intact: report.is_intact(), report: &report };
-            json_document(&document)?
+            json_document(&Document { version: VERSION, intact: result.is_intact(), result: &result })?
         }
     };
     print(streams.stdout, text.as_bytes())?;
-    Ok(if report.is_intact() { Exit::Fine } else { Exit::Denied })
+    Ok(if result.is_intact() { Exit::Fine } else { Exit::Denied })
 }
 
-fn text(report: &Report) -> String {
+fn text(result: &Verification) -> String {
     let mut text = String::new();
     let mut line = |place: Option<String>, message: &str| {
-        let place = place.map(|place| format!("{}: ", printable(&place))).unwrap_or_default();
+        let place = place.map(|place| format!("{}: ", escape(&place))).unwrap_or_default();
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{place}{}", printable(message));
+        let _ = writeln!(text, "{place}{}", escape(message));
     };
-    for problem in &report.problems {
+    for problem in &result.problems {
         line(problem.place.as_ref().map(ToString::to_string), &problem.message);
     }
-    if report.more_problems > 0 {
-        line(None, &format!("and {} more problems", report.more_problems));
+    if result.more_problems > 0 {
+        line(None, &format!("and {} more problems", result.more_problems));
     }
-    for note in &report.notes {
+    for note in &result.notes {
         line(note.place.as_ref().map(ToString::to_string), &format!("note: {}", note.message));
     }
-    for chain in &report.chains {
+    for chain in &result.chains {
         let (name, replica, hash) = (&chain.chain, &chain.replica, chain.hash);
         line(None, &format!("chain {name} of {replica}: {} to {}, last hash {hash}", chain.from, chain.to));
     }
-    if report.foreign > 0 {
-        line(None, &format!("note: {} lines are none of a decision log and were left out", report.foreign));
+    if result.foreign > 0 {
+        line(None, &format!("note: ignored {} lines that are not of a decision log", result.foreign));
     }
-    let word = if report.is_intact() { "intact" } else { "NOT intact" };
-    let Report { lines, records, dropped, .. } = report;
+    let word = if result.is_intact() { "intact" } else { "NOT intact" };
+    let Verification { lines, records, dropped, .. } = result;
     line(None, &format!("{word}: {records} records in {lines} lines, {dropped} dropped"));
     text
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use prometheus_client::registry::Registry;
 
 use super::Failure;
-use crate::audit::{DecisionLog, Hash, RotatingFile, Rotation};
+use crate::audit::{DecisionLog, LineHash, RotatingFile, Rotation};
 use crate::webhook::Decisions;
 
 /// The default size of a file: 100 MiB, some hundred thousand records.
@@ -54,7 +54,7 @@ fn open(path: &Path, rotation: Rotation, replica: &str) -> io::Result<DecisionLo
     if path == Path::new("-") {
         // Not through the standard library's buffer, which keeps what it cannot write.
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        return DecisionLog::start(out, replica, Hash::NONE);
+        return DecisionLog::start(out, replica, LineHash::NONE);
     }
     let mut file = RotatingFile::open(path.to_owned(), rotation)?;
     let previous = file.last_hash()?;

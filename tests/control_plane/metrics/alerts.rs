@@ -1,5 +1,5 @@
-//! The chart's alerts fire on what a server in trouble exports, and resolve once it is out of it. Prometheus' own
-//! promtool evaluates them.
+//! The chart's alerts fire on the metrics of a failing server and resolve once it recovers. Prometheus' promtool evaluates
+//! them.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,7 +26,7 @@ fn scraped(more: &Value) -> Value {
 }
 
 #[test]
-fn it_is_told_when_nothing_answers() {
+fn alert_when_no_replica_answers() {
     let course = Course::default().up(true, 5).up(false, 10).up(true, 5);
     Alert::named("LockstepAbsent").says(json!({}), "No replica of Lockstep answers.").assert(
         &course,
@@ -37,7 +37,7 @@ fn it_is_told_when_nothing_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_told_when_log_lines_are_lost() {
+async fn alert_when_log_lines_are_dropped() {
     let mut serve = serve(&[]).await;
     let before = Page::of(&serve.admin).await;
     assert_eq!(before.value("lockstep_log_lines_dropped_total", &[]), 0.0);
@@ -53,10 +53,9 @@ async fn it_is_told_when_log_lines_are_lost() {
     );
 }
 
-/// No request is known that brings the handler to panic. So the series is the exported one, and only its value is
-/// not.
+/// No request is known to make the handler panic, so the test sets the value of the exported series.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_told_when_a_review_fails_on_a_defect() {
+async fn alert_when_a_review_panics() {
     let name = "lockstep_handler_panics_total";
     let before = Page::of(&serve(&[]).await.admin).await;
     assert_eq!(before.value(name, &[]), 0.0);
@@ -70,7 +69,7 @@ async fn it_is_told_when_a_review_fails_on_a_defect() {
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A certificate that ends after this time, and its key.
+/// A certificate that expires after this time, and its key.
 fn write_pair(folder: &Path, lifetime: Duration) -> String {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -83,7 +82,7 @@ fn write_pair(folder: &Path, lifetime: Duration) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_told_when_a_certificate_ends_soon_or_cannot_be_replaced() {
+async fn alert_when_a_certificate_expires_soon_or_cannot_be_reloaded() {
     let folder = tempfile::tempdir().unwrap();
     write_pair(folder.path(), 2 * HOUR);
     let path = |name| folder.path().join(name).to_str().unwrap().to_owned();
@@ -111,7 +110,7 @@ async fn it_is_told_when_a_certificate_ends_soon_or_cannot_be_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_told_when_callers_do_not_trust_the_certificate() {
+async fn alert_when_callers_reject_the_certificate() {
     let serve = serve(&[]).await;
     let folder = tempfile::tempdir().unwrap();
     let other = write_pair(folder.path(), HOUR);
@@ -146,13 +145,13 @@ async fn hold(serve: &Serve, bytes: usize) -> impl Sized {
     stream
 }
 
-/// Sends reviews while bodies take all the memory that they may, but a few bytes, until one is refused. A body that
-/// is held for too long is given up by the server, so on a slow machine they have to be sent again.
+/// Sends reviews while other bodies take nearly all of the memory budget, until one is rejected. The server closes a body
+/// that is too slow, so on a slow machine the bodies are sent again.
 async fn overload(serve: &Serve) {
     const WHOLE: usize = 8 << 20;
     for _ in 0..10 {
         let _held = join_all((0..8).map(|_| hold(serve, WHOLE))).await;
-        // What was sent may not have been read yet.
+        // The server may not have read the bodies yet.
         for _ in 0..100 {
             if connect(serve).await.post("/validate", vec![b' '; 64 << 10]).await.status == 503 {
                 return;
@@ -163,7 +162,7 @@ async fn overload(serve: &Serve) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_told_when_reviews_are_refused_because_of_load() {
+async fn alert_when_requests_are_shed() {
     let serve = serve(&[]).await;
     let before = Page::of(&serve.admin).await;
     let (name, memory) = ("lockstep_requests_refused_total", [("reason", "memory")]);

@@ -1,4 +1,4 @@
-//! What is exported of a cluster, and the alerts on it.
+//! The metrics of a cluster, and the alerts on them.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ const CONTACT: &str = "lockstep_watch_last_contact_timestamp_seconds";
 const GUARDED: &str = "lockstep_topologies_guarded";
 const INVALID: &str = "lockstep_topologies_invalid";
 
-/// A cluster that nothing listens for: port 1 is nobody's.
+/// A cluster whose API server does not listen: no program uses port 1.
 const NOBODY: &str = "apiVersion: v1
 kind: Config
 clusters: [{name: nobody, cluster: {server: 'https://127.0.0.1:1'}}]
@@ -37,7 +37,7 @@ pub fn topology(spec: &Value) -> Value {
     })
 }
 
-/// The definition of an old version, which lets everything pass.
+/// A definition that accepts every spec, as an old version did.
 fn lenient_definition() -> String {
     let mut definition = serde_json::to_value(GatewayTopology::crd()).unwrap();
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] =
@@ -90,7 +90,7 @@ async fn found(kubeconfig: &Path, client: &Client) -> [Page; 3] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_told_when_the_cluster_is_not_known_or_its_topologies_are_not_right() {
+async fn alert_when_the_cluster_is_not_read_or_a_topology_is_invalid_or_unguarded() {
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     control_plane.install_crd(GatewayTopology::crd_name(), &lenient_definition()).await.unwrap();
@@ -98,7 +98,7 @@ async fn it_is_told_when_the_cluster_is_not_known_or_its_topologies_are_not_righ
     let [unguarded, invalid, mended] = found(control_plane.kubeconfig_path(), &client).await;
 
     let kept = rights::missing(&control_plane, &client).await;
-    // One replica answers reviews, the other keeps the authority: together they export everything.
+    // One replica answers reviews, the other one manages the CA: together they export every metric.
     let all = unguarded.clone().and(&kept[2]);
     table::assert_lists(&all);
     selectors::assert_exported(&all);

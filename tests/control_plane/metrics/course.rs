@@ -1,4 +1,4 @@
-//! What Prometheus would have scraped in the course of some minutes, and what its alerts make of it.
+//! Scrapes over several minutes, and the alerts that they raise.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::page::{Page, Series, promtool};
 use lockstep_test_support::helm::{Helm, NAMESPACE, the};
 
-/// The pod that everything is scraped from.
+/// The pod that is scraped.
 pub const POD: &str = "lockstep-1";
 
 /// The rules of the rendered PrometheusRule.
@@ -20,7 +20,7 @@ pub fn rules() -> &'static [Value] {
     })
 }
 
-/// One sample a minute of each series: what Lockstep exported at some moment, for as many minutes as it lasts.
+/// One sample per minute of each series: a page that Lockstep exported, repeated for some minutes.
 #[derive(Debug, Default)]
 pub struct Course {
     start: u64,
@@ -29,12 +29,12 @@ pub struct Course {
 }
 
 impl Course {
-    /// A course that starts at this second since 1970, for alerts that look at the clock.
+    /// Scrapes that start at this second since 1970, for alerts that compare with the clock.
     pub fn from(start: u64) -> Self {
         Self { start, ..Self::default() }
     }
 
-    /// What was exported at some moment is scraped for some minutes, and nothing else.
+    /// Scrapes this page, and nothing else, for some minutes.
     pub fn then(mut self, page: &Page, minutes: usize) -> Self {
         for series in &page.series {
             self.add(selector(series), minutes, Some(series.value()));
@@ -42,7 +42,7 @@ impl Course {
         self.last(minutes)
     }
 
-    /// The same, where the moments that are exported go on with the clock: those of a watch that hears.
+    /// Scrapes this page for some minutes, with timestamps that follow the clock: those of a live watch.
     pub fn then_live(mut self, page: &Page, name: &str, minutes: usize) -> Self {
         for _ in 0..minutes {
             let now = (self.start + 60 * self.minutes as u64) as f64;
@@ -53,7 +53,7 @@ impl Course {
         self
     }
 
-    /// What Prometheus itself says of the scrapes of these minutes, which comes before `then`.
+    /// Sets the series `up` of these minutes; called before `then`.
     pub fn up(mut self, is_up: bool, minutes: usize) -> Self {
         let up = format!("up{{namespace=\"{NAMESPACE}\",service=\"lockstep\",pod=\"{POD}\"}}");
         self.add(up, minutes, Some(f64::from(u8::from(is_up))));
@@ -66,7 +66,7 @@ impl Course {
         samples.extend(std::iter::repeat_n(value, minutes));
     }
 
-    /// Ends these minutes: what was not scraped in them has no sample.
+    /// Ends these minutes: a series that was not scraped in them has no sample.
     fn last(mut self, minutes: usize) -> Self {
         self.minutes += minutes;
         self.samples.values_mut().for_each(|samples| samples.resize(self.minutes, None));
@@ -92,7 +92,7 @@ fn selector(series: &Series) -> String {
     format!("{name}{{{}}}", labels.join(","))
 }
 
-/// An alert, and what it is expected to say for each set of labels.
+/// An alert and its expected summary for each set of labels.
 pub struct Alert {
     name: &'static str,
     firing: Vec<(Value, String)>,
@@ -103,13 +103,13 @@ impl Alert {
         Self { name, firing: Vec::new() }
     }
 
-    /// It fires with these labels, beside those of the rule, and this summary.
+    /// Expects the alert with this summary and these labels, in addition to those of the rule.
     pub fn says(mut self, labels: Value, summary: impl Into<String>) -> Self {
         self.firing.push((labels, summary.into()));
         self
     }
 
-    /// It is quiet at the minutes before, fires at the ones between, and is quiet at those after.
+    /// Expects the alert to be quiet before the first minute, to fire between both, and to be quiet after the last.
     pub fn assert(&self, course: &Course, before: &[usize], between: &[usize], after: &[usize]) {
         let rule = rules().iter().find(|rule| rule["alert"] == self.name);
         let rule = rule.unwrap_or_else(|| panic!("there is no alert `{}`", self.name));

@@ -20,7 +20,7 @@ async fn piped() -> (Serve, Page) {
     (serve, before)
 }
 
-/// It is told at once, and for as long as the 15 minutes that it looks back.
+/// The alert fires at once, and for the 15 minutes that it looks back.
 fn assert_told(before: &Page, after: &Page) {
     let course = Course::default().then(before, 5).then(after, 20);
     Alert::named("LockstepDecisionLogNotWritten")
@@ -29,7 +29,7 @@ fn assert_told(before: &Page, after: &Page) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_told_when_the_decision_log_cannot_be_written() {
+async fn alert_when_the_decision_log_cannot_be_written() {
     let (mut serve, before) = piped().await;
     drop(serve.child.stdout.take());
     connect(&serve).await.post("/validate", gateway_pod().to_string()).await;
@@ -38,15 +38,15 @@ async fn it_is_told_when_the_decision_log_cannot_be_written() {
     assert_told(&before, &after);
 }
 
-/// A pipe that nobody reads: no attempt to write fails, and none ends.
+/// A pipe that nobody reads: no write fails, and none returns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_told_when_records_are_dropped() {
+async fn alert_when_records_are_dropped() {
     let (serve, before) = piped().await;
     let mut connection = connect(&serve).await;
     let mut after = before.clone();
     for number in 0..2000 {
         let mut review = of_somebody(number, "istio-system");
-        // As large as a stranger can make a record.
+        // The largest record that a user can cause.
         review["request"]["userInfo"]["groups"] = vec!["\u{1}".repeat(512); 32].into();
         connection.post("/validate", review.to_string()).await;
         if number % 20 == 0 {

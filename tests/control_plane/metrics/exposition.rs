@@ -1,4 +1,4 @@
-//! What is exported while it is under load.
+//! The metrics of a server under load.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use super::page::{Page, Series};
 use lockstep_test_support::reviews::{connect, of_somebody, serve};
 use lockstep_test_support::serve::Serve;
 
-/// How many objects there are, each with its own name, labels, user and group; every other one has its own namespace.
+/// The number of objects. Each has its own name, labels, user and group, and every other one its own namespace.
 const OBJECTS: usize = 10_000;
 const CONNECTIONS: usize = 4;
 
@@ -16,7 +16,7 @@ async fn post(serve: &Serve, objects: impl Iterator<Item = usize>) {
     let mut connection = connect(serve).await;
     for number in objects {
         let path = if number % 4 < 2 { "/mutate" } else { "/validate" };
-        // Only in the gateway's own namespace do the rules have something to say.
+        // Rules have findings in the gateway's own namespace only.
         let namespace =
             if number % 3 == 0 { "istio-system".to_owned() } else { format!("namespace-{number}") };
         let answer = connection.post(path, of_somebody(number, &namespace).to_string()).await;
@@ -25,9 +25,9 @@ async fn post(serve: &Serve, objects: impl Iterator<Item = usize>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_exported_under_load_is_valid_and_no_name_adds_a_series() {
+async fn metrics_under_load_are_valid_and_user_names_add_no_series() {
     let serve = Arc::new(serve(&[]).await);
-    // Every kind of answer once: 12 reviews meet each webhook, rule or none, dry run or not.
+    // Every kind of response once: 12 reviews cover both webhooks, a rule or none, dry run or not.
     post(&serve, 0..12).await;
     let before = Page::of(&serve.admin).await;
     assert!(before.series.len() > 60, "{} series", before.series.len());
@@ -75,7 +75,7 @@ async fn what_is_exported_under_load_is_valid_and_no_name_adds_a_series() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn latency_is_told_from_microseconds_to_the_longest_timeout() {
+async fn latency_buckets_reach_from_microseconds_to_the_longest_timeout() {
     let serve = serve(&[]).await;
     post(&serve, 0..12).await;
     let page = Page::of(&serve.admin).await;

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use lockstep_test_support::https::get;
 use lockstep_test_support::{control_plane, wait};
 
-/// What the admin port says that it serves, as `tests/loopback/serve/life.rs` sees it.
+/// The content type of the admin port, which `tests/loopback/serve/life.rs` asserts.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What Prometheus' parser found on one page, and what its linter says.
+/// The series of one page as Prometheus' parser reads them. Its linter must have no complaint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Page {
     pub families: Vec<Family>,
@@ -37,7 +37,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// The name as queries have it.
+    /// The name in queries.
     pub fn name(&self) -> &str {
         &self.labels["__name__"]
     }
@@ -50,7 +50,7 @@ impl Series {
         self.value = value.to_string();
     }
 
-    /// Whether it has this name and these labels.
+    /// Whether the series has this name and these labels.
     pub fn is(&self, name: &str, labels: &[(&str, &str)]) -> bool {
         let has = |(label, value): &(&str, &str)| self.labels.get(*label).is_some_and(|held| held == value);
         self.name() == name && labels.iter().all(has)
@@ -58,7 +58,7 @@ impl Series {
 }
 
 impl Page {
-    /// Reads a page; it must be valid, and nothing on it may be against the conventions.
+    /// Parses a page. It must be valid and follow the naming conventions.
     pub fn parse(text: &str) -> Self {
         let mut command = Command::new(control_plane::openmetrics().unwrap());
         let found = run(command.arg(CONTENT_TYPE), text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -86,7 +86,7 @@ impl Page {
         Self::parse(&found.await)
     }
 
-    /// Both pages as one, with what is on both taken from this one.
+    /// Merges two pages; a series on both is taken from this one.
     pub fn and(mut self, other: &Self) -> Self {
         let is_new = |name: &str| !self.families.iter().any(|family| family.name == name);
         let new: Vec<Family> = other.families.iter().filter(|family| is_new(&family.name)).cloned().collect();
@@ -96,7 +96,7 @@ impl Page {
         self
     }
 
-    /// The one series of this name that has these labels.
+    /// The one series with this name and these labels.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let found: Vec<_> = self.series.iter().filter(|series| series.is(name, labels)).collect();
         assert_eq!(found.len(), 1, "{name} {labels:?}: {found:?}");
@@ -110,7 +110,7 @@ pub fn promtool(arguments: &[&str], folder: &Path) -> Result<String, String> {
     run(command.args(arguments).current_dir(folder), "")
 }
 
-/// Runs a program: standard output, or on failure both.
+/// Runs a program. Returns its standard output, or on failure both streams.
 fn run(command: &mut Command, input: &str) -> Result<String, String> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

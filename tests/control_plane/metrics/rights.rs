@@ -1,4 +1,4 @@
-//! A replica that may not read what it needs, and what its alerts make of that.
+//! The alerts on a replica without the permissions that it needs.
 
 use kube::Client;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use lockstep_test_support::wait;
 const PASSES: &str = "lockstep_ca_passes_total";
 const NAMESPACE: &str = "lockstep-system";
 
-/// Everything, or no more than to see that there are topologies.
+/// All permissions, or those to read topologies only.
 fn role(name: &str, rules: &Value) -> [Value; 2] {
     let api = "rbac.authorization.k8s.io";
     [
@@ -31,8 +31,8 @@ fn role(name: &str, rules: &Value) -> [Value; 2] {
     ]
 }
 
-/// What a replica exports whose account may read neither its Secret nor what topologies depend on: after two
-/// looks at the Secret, after three, and when everything was granted.
+/// The metrics of a replica that may read neither its Secret nor the objects that topologies depend on: after two failed CA
+/// passes, after three, and once all permissions are granted.
 pub async fn missing(control_plane: &ControlPlane, client: &Client) -> [Page; 3] {
     let seeing = json!([{
         "apiGroups": ["", "lockstep.dev"], "resources": ["nodes", "gatewaytopologies"], "verbs": ["list", "watch"],
@@ -66,7 +66,7 @@ pub async fn missing(control_plane: &ControlPlane, client: &Client) -> [Page; 3]
     .await;
     let twice = Page::with(&serve.admin, PASSES, &[("result", "failed")], 2.0).await;
     let thrice = Page::with(&serve.admin, PASSES, &[("result", "failed")], 3.0).await;
-    // One more, so that it went on failing after that page.
+    // One more, so that a failure follows that page.
     Page::with(&serve.admin, PASSES, &[("result", "failed")], 4.0).await;
 
     create(client, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})).await;

@@ -1,15 +1,15 @@
-//! What the alerts ask for is what Lockstep exports, label by label: an alert on a series that does not exist is
-//! always quiet.
+//! Every selector of an alert matches an exported series, label by label: an alert on a series that does not exist never
+//! fires.
 
 use std::collections::BTreeSet;
 
 use super::course::rules;
 use super::page::Page;
 
-/// Labels that come with the scrape.
+/// Labels that the scrape adds.
 const SCRAPED: [&str; 3] = ["namespace", "service", "pod"];
 
-/// A selector in an expression, with what it asks of labels: their name, `=` or `=~` and so on, and the value.
+/// A selector in an expression, with its label matchers: name, operator such as `=` or `=~`, and value.
 struct Selector<'e> {
     name: &'e str,
     matchers: Vec<(&'e str, &'e str, &'e str)>,
@@ -33,7 +33,7 @@ fn matcher(text: &str) -> (&str, &str, &str) {
     (name, &left[name.len()..], value.trim_end_matches('"'))
 }
 
-/// Whether a series meets what is asked of one of its own labels.
+/// Whether a series meets a matcher of one of its own labels.
 fn meets(held: Option<&String>, operator: &str, value: &str) -> bool {
     let held = held.map_or("", String::as_str);
     let is_among = value.split('|').any(|word| word == held);
@@ -44,7 +44,7 @@ fn meets(held: Option<&String>, operator: &str, value: &str) -> bool {
     }
 }
 
-/// Every selector of every alert finds a series on a page that has all metrics.
+/// Every selector of every alert matches a series on a page with all metrics.
 pub fn assert_exported(page: &Page) {
     let mut seen = BTreeSet::new();
     for rule in rules() {

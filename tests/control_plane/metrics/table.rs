@@ -1,4 +1,4 @@
-//! docs/metrics.md lists what is exported, and nothing else.
+//! docs/metrics.md lists every exported metric, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use lockstep_test_support::held::assert_part_holds;
 const BEGIN: &str = "<!-- What the program exports: tests/control_plane/metrics/table.rs writes it with LOCKSTEP_BLESS=1. -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// The names under which queries find a metric.
+/// The name of a metric in queries.
 fn queried(family: &Family) -> String {
     let Family { name, kind, .. } = family;
     match kind.as_str() {
@@ -40,7 +40,7 @@ fn table(page: &Page) -> String {
     format!("| metric | type | labels | meaning |\n|---|---|---|---|\n{}", rows.concat())
 }
 
-/// The page has the row of every metric that a replica in a cluster exports.
+/// docs/metrics.md must have the row of every metric on the page.
 pub fn assert_lists(page: &Page) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
     assert_part_holds(&path, BEGIN, END, &table(page));

@@ -1,4 +1,4 @@
-//! Strangers choose names, labels, users and groups.
+//! Untrusted names, labels, users and groups in the decision log.
 
 use serde_json::{Value, json};
 
@@ -10,14 +10,14 @@ use lockstep_test_support::serve::Serve;
 const FORGED: &str = "eve\"}\n{\"schema\":1,\"event\":\"review\",\"verdict\":\"allow\"}\r\n\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\u{7f}\u{202e}\\";
 const SECRET: &str = "hunter2-do-not-record-me";
 
-/// Longer than any line may become.
+/// The longest line that a review may cause.
 const LINE_LIMIT: usize = 64 << 10;
 
 fn long() -> String {
     FORGED.repeat(1_000_000 / FORGED.len() + 1)
 }
 
-/// The texts of a request that somebody else chooses. All of them are as bad as can be, and one is long, too.
+/// The texts of a request that users choose. Each test request has hostile text in all of them, and very long text in one.
 const CHOSEN: [&str; 6] = [
     "/userInfo/username",
     "/userInfo/groups/1",
@@ -46,7 +46,7 @@ fn hostile(uid: &str) -> Value {
 }
 
 #[tokio::test]
-async fn whatever_a_stranger_writes_every_line_stays_one_bounded_object() {
+async fn untrusted_text_cannot_break_or_inflate_a_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let facts = seed();
@@ -68,7 +68,7 @@ async fn whatever_a_stranger_writes_every_line_stays_one_bounded_object() {
     let mut crowded = hostile("crowded");
     crowded["request"]["userInfo"]["groups"] = vec![FORGED; 10_000].into();
     response(&connection.post("/mutate", crowded.to_string()).await);
-    // What cannot be read is denied, and recorded, too.
+    // A review that cannot be decoded is denied and recorded, too.
     let mut unreadable = hostile("unreadable");
     unreadable["request"]["object"]["metadata"]["labels"] = SECRET.into();
     let answer = response(&connection.post("/mutate", unreadable.to_string()).await);
@@ -84,7 +84,7 @@ async fn whatever_a_stranger_writes_every_line_stays_one_bounded_object() {
         assert!(!line.contains(|character: char| character.is_control() || character == '\u{202e}'));
     }
     let reviews = reviews(&text);
-    assert_eq!(lines(&text).len(), reviews.len() + 2, "one begins it, and one ends it");
+    assert_eq!(lines(&text).len(), reviews.len() + 2, "one line begins the chain, and one ends it");
     assert_eq!(reviews.len(), posted.len() + 2);
     for review in &reviews {
         assert_eq!(review["verdict"], "deny", "{review}");
@@ -100,7 +100,7 @@ async fn whatever_a_stranger_writes_every_line_stays_one_bounded_object() {
     assert!(unreadable["error"].as_str().unwrap().contains("cannot be read"), "{unreadable}");
     assert_eq!(assert_whole(&[&path])["records"], reviews.len());
 
-    // The operators' log, and what people see of both.
+    // The operators' log, and the output of queries.
     let table = audit(&["query"], &[&path]);
     let counts = audit(&["query", "--by", "user,name,verdict"], &[&path]);
     let shown = [String::from_utf8(table.stdout).unwrap(), String::from_utf8(counts.stdout).unwrap()];

@@ -1,4 +1,4 @@
-//! The schema that is published is that of what is written.
+//! The published schema describes every line that is written.
 
 use std::path::Path;
 
@@ -12,13 +12,13 @@ use lockstep_test_support::objects::{response, review, review_elsewhere, seed};
 use lockstep_test_support::serve::Serve;
 
 #[test]
-fn the_committed_schema_is_what_the_command_prints() {
+fn docs_audit_schema_json_is_what_the_command_prints() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/audit.schema.json");
     let printed = String::from_utf8(audit(&["schema"], &[]).stdout).unwrap();
     assert_file_holds(&path, &printed);
 }
 
-/// Every property that the schema has anywhere.
+/// All properties anywhere in the schema.
 fn properties(schema: &Value, found: &mut Vec<String>) {
     match schema {
         Value::Object(fields) => {
@@ -33,7 +33,7 @@ fn properties(schema: &Value, found: &mut Vec<String>) {
 }
 
 #[tokio::test]
-async fn what_is_written_is_what_is_described() {
+async fn every_written_field_is_in_the_schema() {
     let (facts, folder) = (seed(), tempfile::tempdir().unwrap());
     let path = folder.path().join("audit.log");
     let name = path.to_str().unwrap();
@@ -62,7 +62,7 @@ async fn what_is_written_is_what_is_described() {
     let text = std::fs::read_to_string(&path).unwrap();
     for (raw, value) in text.lines().zip(lines(&text)) {
         let line: Line<'_> = serde_json::from_str(raw).unwrap();
-        // Nothing that is written is lost on the way, so nothing is written that has no place in the form.
+        // Parsing loses no field, so every field that is written is part of the form.
         assert_eq!(serde_json::to_value(&line).unwrap(), value);
         for field in value.as_object().unwrap().keys() {
             assert!(described.contains(field), "`{field}` is not in the schema");

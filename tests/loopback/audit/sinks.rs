@@ -1,4 +1,4 @@
-//! Sinks that take nothing neither delay nor change a verdict.
+//! A sink that cannot be written neither delays nor changes a verdict.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,10 +13,10 @@ use lockstep_test_support::objects::{metric, response, review, seed};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
 
-/// No verdict takes this long; a sink that is waited for takes for ever.
+/// No verdict takes this long; waiting for the sink would never end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// An edit whose record is as large as a stranger can make it.
+/// An edit with the largest record that a user can cause.
 fn large(number: usize) -> String {
     let mut review = review();
     let request = &mut review["request"];
@@ -34,7 +34,7 @@ async fn post(connection: &mut Connection, number: usize) -> Value {
     answer
 }
 
-/// Posts until records are dropped, and some more.
+/// Posts until records are dropped. Returns the number of posts.
 async fn until_dropped(serve: &Serve) -> usize {
     let mut connection = Connection::open(&serve.webhook, &trusting(&serve.ca_pem)).await;
     let mut posted = 0;
@@ -43,7 +43,7 @@ async fn until_dropped(serve: &Serve) -> usize {
             post(&mut connection, posted).await;
             posted += 1;
         }
-        assert!(posted < 2000, "nothing is ever dropped");
+        assert!(posted < 2000, "no record is dropped");
     }
     posted
 }
@@ -53,7 +53,7 @@ fn arguments<'a>(facts: &'a Path, log: &'a str) -> [&'a str; 6] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_costs_records_and_nothing_else() {
+async fn a_full_disk_drops_records_and_delays_no_verdict() {
     let facts = seed();
     let mut serve = Serve::start(&arguments(&facts, "/dev/full"), None).await;
     let posted = until_dropped(&serve).await;
@@ -68,11 +68,11 @@ async fn a_full_disk_costs_records_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pipe_that_nobody_reads_costs_records_and_once_somebody_does_the_log_says_which() {
+async fn a_blocked_pipe_drops_records_and_the_log_reports_which() {
     let facts = seed();
     let mut serve = Serve::start_with_stdout(&arguments(&facts, "-"), None, Stdio::piped()).await;
     let posted = until_dropped(&serve).await;
-    // From here on somebody reads.
+    // From here on, the pipe is read.
     let mut pipe = serve.child.stdout.take().unwrap();
     let read = tokio::spawn(async move {
         let mut text = String::new();
@@ -80,7 +80,7 @@ async fn a_pipe_that_nobody_reads_costs_records_and_once_somebody_does_the_log_s
         text
     });
     let mut connection = Connection::open(&serve.webhook, &trusting(&serve.ca_pem)).await;
-    serve.event("records of the decision log were dropped: it is not taken fast enough").await;
+    serve.event("dropped records of the decision log: the queue was full or a record was too long").await;
     post(&mut connection, posted).await;
     let dropped = metric(&serve.admin, "lockstep_audit_records_dropped_total").await;
     serve.signal("TERM");
@@ -100,7 +100,7 @@ async fn a_pipe_that_nobody_reads_costs_records_and_once_somebody_does_the_log_s
 }
 
 #[tokio::test]
-async fn files_rotate_and_a_process_that_was_killed_is_gone_on_from() {
+async fn files_rotate_and_a_chain_continues_after_a_killed_process() {
     let (facts, folder) = (seed(), tempfile::tempdir().unwrap());
     let path = folder.path().join("audit.log");
     let name = path.to_str().unwrap();
@@ -140,8 +140,12 @@ async fn files_rotate_and_a_process_that_was_killed_is_gone_on_from() {
     let chains = report["chains"].as_array().unwrap();
     assert_eq!(chains.len(), 2, "{report:#}");
     assert!(chains.iter().all(|chain| chain["replica"] == "one"));
-    assert_eq!(report["notes"].as_array().unwrap().len(), 1, "the killed one's end: {report:#}");
-    // In the wrong order, or without one of them.
+    assert_eq!(
+        report["notes"].as_array().unwrap().len(),
+        1,
+        "the open end of the killed process: {report:#}"
+    );
+    // Files in the wrong order, and with one of them missing.
     assert_eq!(verify(&[], &[&files[1..], &files[..1]].concat()).0, 1);
     assert_eq!(verify(&[], &[&files[..1], &files[2..]].concat()).0, 1);
 }

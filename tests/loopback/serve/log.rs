@@ -18,7 +18,7 @@ fn named(mut review: Value, uid: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_log_names_who_and_why_and_never_the_object() {
+async fn the_log_names_user_and_reason_and_never_the_object() {
     let facts = seed();
     let arguments = ["--facts", facts.to_str().unwrap(), "--drain", "0", "--log-level", "debug"];
     let mut serve = Serve::start(&arguments, None).await;

@@ -49,7 +49,7 @@ async fn signals_add_debug_events_and_take_them_back() {
 }
 
 #[tokio::test]
-async fn before_the_signal_no_debug_event_is_logged() {
+async fn without_the_signal_no_debug_event_is_logged() {
     let mut serve = serve(&[]).await;
     ask(&mut serve).await;
     serve.signal("TERM");
@@ -72,7 +72,7 @@ async fn rustls_records_are_logged_with_their_target() {
 }
 
 #[tokio::test]
-async fn on_a_terminal_a_hostile_user_is_one_line_of_text() {
+async fn a_hostile_user_name_stays_on_one_text_line() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");

@@ -1,11 +1,11 @@
-//! A decision log on disk, and what `lockstep audit` makes of it.
+//! A decision log on disk, and `lockstep audit` on it.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Every line, which must be one JSON object without anything that moves a cursor.
+/// The lines. Each must be one JSON object without control characters.
 pub fn lines(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| {
@@ -17,7 +17,7 @@ pub fn lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The lines that record reviews.
+/// The lines of reviews.
 pub fn reviews(text: &str) -> Vec<Value> {
     lines(text).into_iter().filter(|line| line["event"] == "review").collect()
 }
@@ -28,7 +28,7 @@ pub fn audit(arguments: &[&str], files: &[&Path]) -> Output {
     command.arg("audit").args(arguments).args(files).output().unwrap()
 }
 
-/// What `lockstep audit verify` says, and its exit code.
+/// Runs `lockstep audit verify`. Returns its exit code and its JSON document.
 pub fn verify(arguments: &[&str], files: &[&Path]) -> (i32, Value) {
     let output = audit(&[&["verify", "--format", "json"], arguments].concat(), files);
     let text = String::from_utf8(output.stdout).unwrap();
@@ -36,7 +36,7 @@ pub fn verify(arguments: &[&str], files: &[&Path]) -> (i32, Value) {
     (output.status.code().unwrap(), report)
 }
 
-/// The log must be intact from its beginning to its end; returns what was said of it.
+/// The log must be intact from its beginning to its end. Returns the JSON document of `lockstep audit verify`.
 pub fn assert_whole(files: &[&Path]) -> Value {
     let (code, report) = verify(&["--whole"], files);
     assert_eq!((code, &report["intact"]), (0, &Value::Bool(true)), "{report:#}");

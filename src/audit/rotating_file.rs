@@ -1,4 +1,4 @@
-//! A file that makes room for itself: `FILE` is written, `FILE.1` is the one before it, and so on.
+//! A file that rotates by size: lines are appended to `FILE`, `FILE.1` is the file before it, and so on.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -8,57 +8,60 @@ use std::path::{Path, PathBuf};
 
 use tracing::info;
 
-use super::Hash;
+use super::LineHash;
 use super::chain::split;
+use super::line::LINE_LIMIT;
 
-/// Longer than any line that is written.
-const LAST_LINE: u64 = 1 << 20;
+/// How many bytes at the end of a file hold its last complete line: a killed process may have left as much of another
+/// one behind it.
+const TAIL: u64 = 2 * (LINE_LIMIT as u64 + 1);
 
-/// Names of users and of what they tried are nobody else's business.
+/// Only the owner may read who tried what.
 const MODE: u32 = 0o600;
 
-/// When a file has had enough, and what becomes of it.
+/// When a file is rotated, and how many are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Rotation {
-    /// The size in bytes that a file does not exceed, unless a single line does.
+    /// The largest size of a file in bytes. Only a single line that is longer exceeds it.
     pub size: u64,
-    /// How many older files are kept.
+    /// The number of rotated files that are kept.
     pub older: u32,
 }
 
-/// The file that is written.
+/// A file that rotates by size. Each write ends within one file, so that no line is split between two.
 #[derive(Debug)]
 pub struct RotatingFile {
     path: PathBuf,
     rotation: Rotation,
     file: File,
     size: u64,
-    /// Whether the next byte begins a line.
+    /// Whether the last write ended with a line break.
     is_between_lines: bool,
 }
 
 impl RotatingFile {
-    /// Opens a file to add to it, and makes it if it is not there.
+    /// Opens a file to append to it, and creates it if it does not exist.
     ///
     /// # Errors
-    /// What the file system says.
+    /// If the file cannot be opened, read or written.
     pub fn open(path: PathBuf, rotation: Rotation) -> io::Result<Self> {
         let file = open(&path)?;
         let size = file.metadata()?.len();
         let mut opened = Self { path, rotation, file, size, is_between_lines: true };
-        if opened.tail()?.last().is_some_and(|byte| *byte != b'\n') {
-            // A process that was killed left half a line. It stays as it is, and is not gone on with.
+        opened.is_between_lines = opened.tail()?.last().is_none_or(|byte| *byte == b'\n');
+        if !opened.is_between_lines {
+            // A killed process left a partial line. It stays as evidence, and the next line begins after it.
             opened.write_all(b"\n")?;
         }
         Ok(opened)
     }
 
-    /// The hash of the last line, by which what comes next holds on to what is there. In an empty file, that of the
-    /// file before it.
+    /// The hash of the last complete line, from which the next chain continues. An empty file continues from the file
+    /// before it.
     ///
     /// # Errors
-    /// What the file system says.
-    pub fn last_hash(&mut self) -> io::Result<Hash> {
+    /// If the file cannot be read.
+    pub fn last_hash(&mut self) -> io::Result<LineHash> {
         let mut tail = self.tail()?;
         if tail.is_empty() {
             tail = match File::open(older(&self.path, 1)) {
@@ -67,14 +70,14 @@ impl RotatingFile {
             };
         }
         let lines = tail.split(|byte| *byte == b'\n').rev();
-        Ok(lines.filter_map(split).map(|(_, hash)| hash).next().unwrap_or(Hash::NONE))
+        Ok(lines.filter_map(split).map(|(_, hash)| hash).next().unwrap_or(LineHash::NONE))
     }
 
     fn tail(&mut self) -> io::Result<Vec<u8>> {
         tail_of(&mut self.file)
     }
 
-    /// How many bytes of `lines` go into the file as it is; 0 if it has had enough.
+    /// How many bytes of `lines` fit into the file; 0 if it must be rotated first.
     fn fitting(&self, lines: &[u8]) -> usize {
         let end_of_first =
             || lines.iter().position(|byte| *byte == b'\n').map_or(lines.len(), |at| at.saturating_add(1));
@@ -84,24 +87,25 @@ impl RotatingFile {
         };
         match within.iter().rposition(|byte| *byte == b'\n') {
             Some(last) => last.saturating_add(1),
-            // A line that was begun is ended, and a file holds at least one.
+            // A partial line is completed in its file, and a file holds at least one line.
             None if self.size == 0 || !self.is_between_lines => end_of_first(),
             None => 0,
         }
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        // It may have been put aside already, by an attempt that could not open the next one, or by somebody else.
+        // The file may have been renamed already, by an attempt that could not open the next one, or by another program.
         if self.path.try_exists()? {
-            self.put_aside()?;
+            self.rename_all()?;
         }
         self.file = open(&self.path)?;
         self.size = 0;
-        info!(file = %self.path.display(), "the decision log goes on in a new file");
+        info!(file = %self.path.display(), "rotated the decision log");
         Ok(())
     }
 
-    fn put_aside(&self) -> io::Result<()> {
+    /// Renames `FILE` to `FILE.1`, `FILE.1` to `FILE.2` and so on; the oldest is overwritten.
+    fn rename_all(&self) -> io::Result<()> {
         for age in (1..self.rotation.older).rev() {
             match std::fs::rename(older(&self.path, age), older(&self.path, age.saturating_add(1))) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -113,7 +117,7 @@ impl RotatingFile {
 }
 
 impl Write for RotatingFile {
-    /// Writes as much as goes into the file, or into the next one.
+    /// Writes as much as fits into the file, or into the next one.
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         let mut fitting = self.fitting(lines);
         if fitting == 0 {
@@ -143,13 +147,13 @@ fn older(path: &Path, age: u32) -> PathBuf {
     name.into()
 }
 
-/// The end of a file; nothing of what has no end, such as a pipe or `/dev/full`.
+/// The end of a regular file; nothing of a pipe or a device, which has no end.
 fn tail_of(file: &mut File) -> io::Result<Vec<u8>> {
     let mut tail = Vec::new();
     if file.metadata()?.is_file() {
         let size = file.metadata()?.len();
-        file.seek(SeekFrom::Start(size.saturating_sub(LAST_LINE)))?;
-        file.take(LAST_LINE).read_to_end(&mut tail)?;
+        file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
+        file.take(TAIL).read_to_end(&mut tail)?;
     }
     Ok(tail)
 }
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_stay_whole_and_the_oldest_go() {
+    fn rotation_splits_no_line_and_removes_the_oldest_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut file = RotatingFile::open(path.clone(), Rotation { size: 10, older: 2 }).unwrap();
@@ -172,14 +176,14 @@ mod tests {
         assert_eq!(texts(&path), ["three\n", "one\ntwo\n"]);
         file.write_all(b"one that is longer than all\nfour\n").unwrap();
         assert_eq!(texts(&path), ["four\n", "one that is longer than all\n", "three\n"]);
-        // The first half of a line may be written long before the second.
+        // A partial write may be completed later.
         file.write_all(b"fi").unwrap();
         file.write_all(b"ve and more\nsix\n").unwrap();
         assert_eq!(texts(&path), ["six\n", "four\nfive and more\n", "one that is longer than all\n"]);
     }
 
     #[test]
-    fn half_a_line_is_not_gone_on_with() {
+    fn a_partial_line_is_terminated_before_the_next_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         std::fs::write(&path, "whole\nhalf").unwrap();
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_put_aside_already_is_no_reason_to_stop() {
+    fn a_file_that_was_renamed_already_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut file = RotatingFile::open(path.clone(), Rotation { size: 4, older: 2 }).unwrap();
@@ -201,11 +205,29 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_may_read_it() {
+    fn only_the_owner_may_read_the_file() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         RotatingFile::open(path.clone(), Rotation { size: 1, older: 1 }).unwrap();
         assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o077, 0);
+    }
+
+    #[test]
+    fn a_chain_continues_behind_the_longest_line_and_the_longest_partial_line() {
+        use crate::audit::chain::Chain;
+        use crate::audit::queue::RECORD_LIMIT;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut chain = Chain::new("chain", "replica", LineHash::NONE);
+        let mut log = Vec::new();
+        let user = format!("{{\"user\":\"{}\"}}", "x".repeat(RECORD_LIMIT));
+        chain.seal("review", 1, k8s_openapi::jiff::Timestamp::UNIX_EPOCH, user.as_bytes(), &mut log);
+        assert!((RECORD_LIMIT..LINE_LIMIT).contains(&log.len()));
+        let partial = log.strip_suffix(b"}\n").unwrap().to_vec();
+        log.extend_from_slice(&partial);
+        std::fs::write(&path, &log).unwrap();
+        let mut file = RotatingFile::open(path, Rotation { size: 1, older: 1 }).unwrap();
+        assert_eq!(file.last_hash().unwrap(), chain.hash());
     }
 }

@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use super::*;
+use crate::audit::queue::RECORD_LIMIT;
 use crate::audit::verify::{Scope, Verifier};
-use crate::audit::{Content, Line};
+use crate::audit::{Content, LINE_LIMIT, Line};
 
 const TIME: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// What was written, by a sink that others can look into.
+/// A sink in memory.
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);
 
@@ -26,16 +27,16 @@ impl Write for Paper {
     }
 }
 
-/// Waits to be told, and then writes or fails.
-struct Reluctant {
+/// A sink that writes or fails only when the test lets it.
+struct Gated {
     paper: Paper,
-    told: Receiver<io::Result<()>>,
+    results: Receiver<io::Result<()>>,
 }
 
-impl Write for Reluctant {
+impl Write for Gated {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Once nobody tells any more, all goes well.
-        self.told.recv().unwrap_or(Ok(()))?;
+        // Once the test drops its end, every write succeeds.
+        self.results.recv().unwrap_or(Ok(()))?;
         self.paper.write(bytes)
     }
 
@@ -44,11 +45,11 @@ impl Write for Reluctant {
     }
 }
 
-fn reluctant() -> (SyncSender<io::Result<()>>, Paper, DecisionLog) {
-    let (tell, told) = sync_channel(0);
+fn gated() -> (SyncSender<io::Result<()>>, Paper, DecisionLog) {
+    let (gate, results) = sync_channel(0);
     let paper = Paper::default();
-    let log = DecisionLog::start(Reluctant { paper: paper.clone(), told }, "pod", Hash::NONE).unwrap();
-    (tell, paper, log)
+    let log = DecisionLog::start(Gated { paper: paper.clone(), results }, "pod", LineHash::NONE).unwrap();
+    (gate, paper, log)
 }
 
 fn record(user: &str) -> Record<'_> {
@@ -65,17 +66,17 @@ fn verified(paper: &Paper) -> (u64, u64) {
 }
 
 #[test]
-fn what_was_recorded_is_written_in_order_and_the_chain_is_closed() {
+fn records_are_written_in_order_and_the_chain_is_ended() {
     let paper = Paper::default();
-    let log = DecisionLog::start(paper.clone(), "pod", Hash::NONE).unwrap();
+    let log = DecisionLog::start(paper.clone(), "pod", LineHash::NONE).unwrap();
     for user in ["alice", "bob"] {
         log.record(TIME, &record(user));
     }
-    log.finish();
+    log.close();
     assert_eq!(verified(&paper), (2, 0));
     let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<Line<'_>> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    // The form writes a line as the chain did, also a time whose digits end in zeros.
+    // A parsed line serialises as the chain wrote it, also a time whose digits end in zeros.
     for (line, written) in lines.iter().zip(text.lines()) {
         assert_eq!(serde_json::to_value(line).unwrap(), serde_json::from_str::<Value>(written).unwrap());
     }
@@ -88,30 +89,50 @@ fn what_was_recorded_is_written_in_order_and_the_chain_is_closed() {
 }
 
 #[test]
-fn a_sink_that_takes_nothing_holds_nobody_up_and_the_gap_is_told_once_it_does() {
-    let (tell, paper, log) = reluctant();
+fn a_blocked_sink_blocks_no_caller_and_the_log_reports_the_gap() {
+    let (gate, paper, log) = gated();
     let user = "x".repeat(1_000_000);
-    // One queue is on its way out and goes nowhere; another one fills up behind it.
+    // The writer is stuck with one batch, and the queue fills up behind it.
     for _ in 0..32 {
         log.record(TIME, &record(&user));
     }
     let dropped = log.0.metrics.dropped.get();
     assert!((16..=24).contains(&dropped), "{dropped} of 32 were dropped");
     assert_eq!(log.0.metrics.records.get() + dropped, 32);
-    drop(tell);
-    log.finish();
+    drop(gate);
+    log.close();
     assert_eq!(verified(&paper), (32 - dropped, dropped));
 }
 
 #[test]
-fn a_write_that_fails_is_repeated_where_it_was_left() {
-    let (tell, paper, log) = reluctant();
+fn a_failed_write_is_retried_where_it_stopped() {
+    let (gate, paper, log) = gated();
     log.record(TIME, &record("alice"));
-    tell.send(Ok(())).unwrap();
-    tell.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
-    drop(tell);
-    // It is tried again after a pause, which the end cuts short, with one last attempt.
-    log.finish();
+    gate.send(Ok(())).unwrap();
+    gate.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+    drop(gate);
+    // Closing the log ends the wait for the retry, and one last attempt is made.
+    log.close();
     assert_eq!(log.0.metrics.write_failures.get(), 1);
     assert_eq!(verified(&paper), (1, 0));
+}
+
+#[test]
+fn a_record_longer_than_a_line_may_be_is_dropped_and_the_chain_stays_intact() {
+    let paper = Paper::default();
+    let replica = "\u{1}".repeat(LINE_LIMIT);
+    let log = DecisionLog::start(paper.clone(), &replica, LineHash::NONE).unwrap();
+    let mut without_user = Vec::new();
+    record("").write(&mut without_user);
+    let longest = "x".repeat(RECORD_LIMIT.strict_sub(without_user.len()));
+    let too_long = format!("{longest}x");
+    for user in [&longest, &too_long, "alice"] {
+        log.record(TIME, &record(user));
+    }
+    assert_eq!((log.0.metrics.records.get(), log.0.metrics.dropped.get()), (2, 1));
+    // Large lines take long on a busy machine.
+    assert!(log.0.queue.close(Duration::from_secs(60)));
+    let longest_line = paper.0.lock().unwrap().split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap();
+    assert!((RECORD_LIMIT..=LINE_LIMIT).contains(&longest_line), "{longest_line}");
+    assert_eq!(verified(&paper), (2, 1));
 }
