@@ -87,11 +87,11 @@ async fn what_is_no_review_gets_a_status_and_a_sentence() {
             400,
             "has no uid",
         ),
-        (json(vec![b' '; 20 << 20].into()), 413, "more than 8388608 bytes"),
+        (json(vec![b' '; 12 << 20].into()), 413, "the limit of 8388608 bytes"),
         (post("/validate", "text/plain", whole.clone().into()), 415, "must be `application/json`"),
         (post("/validate", "", whole.clone().into()), 415, "must be `application/json`"),
         (post("/convert", "application/json", whole.clone().into()), 404, "`/mutate` or `/validate`"),
-        (get, 405, "sent by POST"),
+        (get, 405, "must be `POST`"),
     ];
     for (request, status, sentence) in cases {
         let what = format!("{} {} expects {status} {sentence}", request.method(), request.uri());
