@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use lockstep_test_support::api::{self, call};
 use lockstep_test_support::control_plane::{MetalLb, Options};
 use lockstep_test_support::helm::{Helm, NAMESPACE, chart, text};
-use lockstep_test_support::release::{Cluster, apply, gateway_pod, labelled, namespace, read};
+use lockstep_test_support::objects::{gateway_pod, namespace};
+use lockstep_test_support::release::{Cluster, apply, labelled, read};
 use lockstep_test_support::wait;
 
 const INSTANCE: &str = "app.kubernetes.io/instance=lockstep";
@@ -100,7 +101,7 @@ async fn an_upgrade_changes_what_was_asked_for_and_keeps_certificates() {
     assert_certified(&client, &ca).await;
 
     // Turned off in an emergency, and on again. No replica runs here.
-    namespace(&client, "istio-system").await;
+    api::create(&client, &namespace("istio-system")).await;
     assert!(!api::post(&client, &gateway_pod("unchecked"), true).await.status.is_success());
     for path in WEBHOOKS {
         assert!(
@@ -133,9 +134,9 @@ async fn it_installs_before_istio_and_metallb_and_leaves_nothing_but_the_definit
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     cluster.install(&[]);
-    namespace(&client, "istio-system").await;
+    api::create(&client, &namespace("istio-system")).await;
     cluster.control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
-    namespace(&client, "metallb-system").await;
+    api::create(&client, &namespace("metallb-system")).await;
     certify(&client).await;
     let installed = labelled(&client, INSTANCE).await;
     let expected = Helm::offline().render("default", &[]).len() - 1;
@@ -170,7 +171,7 @@ async fn it_installs_after_them_with_rights_in_their_namespaces_alone() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     for name in ["istio-system", "metallb-system"] {
-        namespace(&client, name).await;
+        api::create(&client, &namespace(name)).await;
     }
     cluster.install(&["--set", "rbac.namespaced=true"]);
     let roles = "/apis/rbac.authorization.k8s.io/v1/namespaces";

@@ -14,7 +14,8 @@ use lockstep_test_support::api::{self, call};
 use lockstep_test_support::control_plane::{AuditLevel, MetalLb, Options};
 use lockstep_test_support::helm::{NAMESPACE, objects, the};
 use lockstep_test_support::https::{Connection, get, trusting};
-use lockstep_test_support::release::{Cluster, apply, arguments, gateway_pod, namespace, read};
+use lockstep_test_support::objects::{gateway_pod, namespace};
+use lockstep_test_support::release::{Cluster, apply, arguments, read};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
 
@@ -92,7 +93,7 @@ async fn the_program_runs_on_what_the_chart_gives_it_and_uses_every_right_of_it(
     // Istio and MetalLB come later.
     cluster.control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
     for name in ["istio-system", "metallb-system"] {
-        namespace(&client, name).await;
+        api::create(&client, &namespace(name)).await;
     }
     wait::until_enforced(&serve.admin, 1).await;
     let ca = redirect(&client, &serve.webhook).await;

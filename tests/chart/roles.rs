@@ -5,10 +5,11 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use lockstep_test_support::account::{Account, Grant, granted};
-use lockstep_test_support::api::{Answer, call};
+use lockstep_test_support::api::{self, Answer, call};
 use lockstep_test_support::control_plane::{MetalLb, Options};
 use lockstep_test_support::helm::Helm;
-use lockstep_test_support::release::{Cluster, namespace};
+use lockstep_test_support::objects::namespace;
+use lockstep_test_support::release::Cluster;
 use lockstep_test_support::wait;
 
 /// Every right there is: where, what, which one, and the verbs. `gateway` and `metallb` are everywhere, unless
@@ -138,7 +139,7 @@ async fn installed(namespaced: bool) -> (Cluster, Account) {
     cluster.control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
     let client = cluster.client().await;
     for name in ["istio-system", "metallb-system"] {
-        namespace(&client, name).await;
+        api::create(&client, &namespace(name)).await;
     }
     cluster.install(&["--set", &format!("rbac.namespaced={namespaced}")]);
     let account = Account::of(&cluster).await;

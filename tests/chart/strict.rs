@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use lockstep_test_support::api;
 use lockstep_test_support::control_plane::Options;
 use lockstep_test_support::helm::{Helm, NAMESPACE, VALUES, objects, text};
-use lockstep_test_support::release::{Cluster, apply, namespace};
+use lockstep_test_support::objects::namespace;
+use lockstep_test_support::release::{Cluster, apply};
 
 /// Groups whose definitions are not here: these objects are held by the snapshots alone.
 const ELSEWHERE: [&str; 2] = ["monitoring.coreos.com/v1", "cert-manager.io/v1"];
@@ -17,7 +18,7 @@ async fn every_rendered_object_is_taken_under_the_restricted_pod_security_standa
     let crd = text("crds/gatewaytopologies.yaml");
     cluster.control_plane.install_crd("gatewaytopologies.lockstep.dev", &crd).await.unwrap();
     for name in ["edge", "metallb-system"] {
-        namespace(&client, name).await;
+        api::create(&client, &namespace(name)).await;
     }
     let standard = ["enforce", "warn"]
         .map(|mode| (format!("pod-security.kubernetes.io/{mode}"), json!("restricted")))
@@ -45,7 +46,7 @@ async fn every_rendered_object_is_taken_under_the_restricted_pod_security_standa
 async fn strict_is_strict() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
-    namespace(&client, NAMESPACE).await;
+    api::create(&client, &namespace(NAMESPACE)).await;
     let mut deployment =
         lockstep_test_support::helm::the("Deployment", &Helm::offline().render("default", &[]));
     deployment["spec"]["template"]["spec"]["terminationGracePeriod"] = json!(30);

@@ -15,6 +15,7 @@ use lockstep_test_support::objects::{
 };
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
+use lockstep_test_support::webhook;
 
 const USERS: [&str; 3] = ["admin", "alice", "bob"];
 const ADMISSIONS: usize = 1000;
@@ -49,10 +50,10 @@ async fn the_decision_log_agrees_with_the_api_servers_audit_log_and_changes_are_
     let control_plane =
         ControlPlane::start_with(Options::default().audit(AuditLevel::Metadata)).await.unwrap();
     control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
-    objects::install_topologies(&control_plane).await;
+    control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
-    objects::furnish(&client).await;
-    create(&client, &objects::topology()).await;
+    webhook::furnish(&client).await;
+    create(&client, &objects::topology("ingress", &json!({}))).await;
     grant_everything(&client).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
@@ -60,7 +61,7 @@ async fn the_decision_log_agrees_with_the_api_servers_audit_log_and_changes_are_
     let mut serve = Serve::start(&arguments, Some(control_plane.kubeconfig_path())).await;
     wait::until_enforced(&serve.admin, 1).await;
     let probe = pod("default", "probe", &json!({}));
-    objects::register(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &[probe]).await;
+    webhook::register_and_wait(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &[probe]).await;
 
     let mut clients = Vec::new();
     for user in USERS {

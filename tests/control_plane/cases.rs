@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use futures::StreamExt;
-use kube::{Client, CustomResourceExt};
-use lockstep::topology::GatewayTopology;
+use kube::Client;
 use serde_json::{Value, json};
 
 use lockstep_test_support::api;
@@ -15,8 +14,10 @@ use lockstep_test_support::case::{self, Case, Outcome};
 use lockstep_test_support::control_plane::{AuditLevel, ControlPlane, MetalLb, Options};
 use lockstep_test_support::findings::{self, Finding};
 use lockstep_test_support::levels::{add_causes, add_warning, difference, edits_between, settle};
+use lockstep_test_support::objects::namespace;
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
+use lockstep_test_support::webhook;
 
 const AT_ONCE: usize = 8;
 
@@ -50,12 +51,11 @@ async fn judge_all(cases: &[Case], metallb: MetalLb) -> Vec<(Outcome, Outcome)> 
     let options = Options::default().audit(AuditLevel::Metadata);
     let control_plane = ControlPlane::start_with(options).await.unwrap();
     control_plane.install_metallb(metallb).await.unwrap();
-    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
-    control_plane.install_crd("gatewaytopologies.lockstep.dev", &crd).await.unwrap();
+    control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
     let serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
     wait::until_ready(&serve.admin).await;
-    api::register(&client, &serve.webhook.replace("127.0.0.1", "localhost"), &serve.ca_pem).await;
+    webhook::register(&client, &serve.webhook.replace("127.0.0.1", "localhost"), &serve.ca_pem).await;
 
     // Worlds first and topologies last: what violates a rule must be there before the rule is.
     let worlds: Vec<World> = cases.iter().enumerate().map(|(index, case)| World::new(index, case)).collect();
@@ -153,12 +153,8 @@ impl World {
     }
 
     async fn create_objects(&self, client: &Client) {
-        for namespace in &self.namespaces {
-            api::create(
-                client,
-                &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
-            )
-            .await;
+        for name in &self.namespaces {
+            api::create(client, &namespace(name)).await;
         }
         for object in &self.objects {
             let mut fresh = object.clone();

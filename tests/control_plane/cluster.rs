@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use kube::{Client, CustomResourceExt};
+use kube::Client;
 use lockstep::cluster::{self, WatchMetrics};
 use lockstep::objects::{L2Advertisement, Object, Pod};
 use lockstep::rules::{Change, Operation};
 use lockstep::snapshot::{ObjectKey, Snapshot};
-use lockstep::topology::GatewayTopology;
 use lockstep_test_support::api::{self, create};
 use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
+use lockstep_test_support::objects::{self, namespace};
 use lockstep_test_support::wait;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -70,14 +70,9 @@ impl Watches {
     }
 }
 
-async fn install_topologies(control_plane: &ControlPlane) {
-    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
-    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
-}
-
 async fn create_namespaces(client: &Client) {
     for name in ["istio-system", "metallb-system"] {
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let namespace = namespace(name);
         create(client, &namespace).await;
     }
 }
@@ -87,17 +82,11 @@ async fn delete(client: &Client, object: &Value) {
 }
 
 fn topology(spec: &Value) -> Value {
-    json!({
-        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GatewayTopology",
-        "metadata": {"name": "one"}, "spec": spec,
-    })
+    objects::topology("one", spec)
 }
 
 fn node(name: &str, value: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": name, "labels": {"loadbalancerIPs.metallb.io": value}},
-    })
+    objects::node(name, &json!({"loadbalancerIPs.metallb.io": value}))
 }
 
 fn advertisement(name: &str) -> Value {
@@ -168,7 +157,7 @@ fn node_value<'f>(facts: &'f Snapshot, name: &str) -> Option<&'f str> {
 #[tokio::test]
 async fn facts_follow_the_cluster() {
     let control_plane = ControlPlane::start().await.unwrap();
-    install_topologies(&control_plane).await;
+    control_plane.install_topologies().await.unwrap();
     control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespaces(&client).await;
@@ -225,7 +214,7 @@ async fn kinds_may_be_installed_later_and_removed_again() {
     watches.until_counted("watch_errors_total{kind=\"GatewayTopology\"} 1").await;
     assert!(watches.facts.borrow().is_none());
 
-    install_topologies(&control_plane).await;
+    control_plane.install_topologies().await.unwrap();
     create(&client, &topology(&json!({}))).await;
     let facts = watches
         .until("pods without MetalLB", |facts| {
@@ -254,7 +243,7 @@ async fn kinds_may_be_installed_later_and_removed_again() {
 #[tokio::test]
 async fn a_namespace_is_pending_until_its_roles_allow_its_watches() {
     let control_plane = ControlPlane::start().await.unwrap();
-    install_topologies(&control_plane).await;
+    control_plane.install_topologies().await.unwrap();
     control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespaces(&client).await;

@@ -12,8 +12,10 @@ use lockstep_test_support::balancer::Balancer;
 use lockstep_test_support::control_plane::{ControlPlane, Options};
 use lockstep_test_support::https::get;
 use lockstep_test_support::load::{Load, Outcome, Record};
-use lockstep_test_support::replica::{LABEL, gateway_pod, topology};
+use lockstep_test_support::objects::{LABEL, gateway_pod, namespace};
+use lockstep_test_support::replica::topology;
 use lockstep_test_support::serve::Serve;
+use lockstep_test_support::webhook;
 use lockstep_test_support::{replica, wait};
 
 const STALE_AFTER: Duration = Duration::from_secs(10);
@@ -188,8 +190,7 @@ async fn an_etcd_that_stands_still_for_ten_seconds_is_survived() {
 
 /// Waits until the API server stores things again.
 async fn until_stored(client: &Client) {
-    let namespace =
-        serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stored"}});
+    let namespace = namespace("stored");
     let is_stored = async || {
         let answer = api::try_post(client, &namespace, false).await;
         answer.is_ok_and(|answer| answer.status.is_success() || answer.status == 409)
@@ -210,7 +211,7 @@ async fn facts_are_not_used_for_longer_than_said_when_the_line_goes_dead_without
     history.next(&client).await;
     let serve = Serve::start(&[&flag, &seconds], Some(&kubeconfig)).await;
     wait::until_enforced(&serve.admin, 1).await;
-    api::register(&client, &serve.webhook, &serve.ca_pem).await;
+    webhook::register(&client, &serve.webhook, &serve.ca_pem).await;
     history.until_seen(&client).await;
 
     let load = Load::start(client.clone(), BURSTS, EVERY);

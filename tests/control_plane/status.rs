@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use axum::http::Method;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{Client, CustomResourceExt};
+use kube::Client;
 use lockstep::cluster::topology_status::{self, TopologyStatuses};
 use lockstep::cluster::{self, StatusInputs, WatchMetrics};
-use lockstep::topology::{GUARDED, GatewayTopology};
+use lockstep::topology::GUARDED;
 use lockstep_test_support::api::{self, call, create};
 use lockstep_test_support::control_plane::ControlPlane;
+use lockstep_test_support::objects;
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
+use lockstep_test_support::webhook;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -78,22 +80,18 @@ impl Replica {
 
 async fn start() -> (ControlPlane, Client) {
     let control_plane = ControlPlane::start().await.unwrap();
-    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
-    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
+    control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
     (control_plane, client)
 }
 
 fn topology(name: &str) -> Value {
-    json!({
-        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GatewayTopology",
-        "metadata": {"name": name}, "spec": {},
-    })
+    objects::topology(name, &json!({}))
 }
 
 /// Registers a webhook that nobody calls, since nothing it is about is created.
 async fn register(client: &Client, ca_pem: &str) {
-    api::register(client, "localhost:1", ca_pem).await;
+    webhook::register(client, "localhost:1", ca_pem).await;
 }
 
 fn path(plural: &str) -> String {
@@ -300,8 +298,7 @@ async fn the_command_tells_by_its_exit_code() {
         );
     }
 
-    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
-    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
+    control_plane.install_topologies().await.unwrap();
     let (code, out, _) = status(kubeconfig, &[]).await;
     assert_eq!(code, 1);
     assert!(out.starts_with("there is no GatewayTopology in the cluster"), "{out}");

@@ -1,16 +1,14 @@
 //! The definition of topologies on a real API server: what it refuses and what it fills in is what Rust does.
 
 use axum::http::StatusCode;
-use kube::CustomResourceExt;
-use lockstep::topology::{GatewayTopology, GatewayTopologySpec};
+use lockstep::topology::GatewayTopologySpec;
 use lockstep_test_support::api;
 use lockstep_test_support::control_plane::ControlPlane;
 use serde_json::{Map, Value, json};
 
 async fn start() -> (ControlPlane, kube::Client) {
     let control_plane = ControlPlane::start().await.unwrap();
-    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
-    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
+    control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
     (control_plane, client)
 }

@@ -16,6 +16,7 @@ use super::program::{Program, log};
 use super::{audit, sandbox};
 use lockstep_test_support::api::{self, call};
 use lockstep_test_support::control_plane::{Machinery, MetalLb, Options, machinery};
+use lockstep_test_support::objects::namespace;
 use lockstep_test_support::release;
 
 /// What Kubernetes is asked to do here. Nothing sends heartbeats, so nobody looks for them.
@@ -73,7 +74,7 @@ impl Cluster {
 
     async fn populate(&self) {
         for name in [ISTIO, METALLB] {
-            release::namespace(&self.client, name).await;
+            api::create(&self.client, &namespace(name)).await;
         }
         for machine in NODES {
             let object = node(machine);

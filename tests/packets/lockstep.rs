@@ -10,7 +10,8 @@ use super::objects::advertisement;
 use super::program::log;
 use lockstep_test_support::account::Account;
 use lockstep_test_support::api::{self, call};
-use lockstep_test_support::release::{arguments, gateway_pod, read};
+use lockstep_test_support::objects::gateway_pod;
+use lockstep_test_support::release::{arguments, read};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
 

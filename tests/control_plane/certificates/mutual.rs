@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use lockstep_test_support::api::{self, create};
 use lockstep_test_support::busy::BusyThreads;
 use lockstep_test_support::control_plane::{ControlPlane, Options};
+use lockstep_test_support::objects::namespace;
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
 
@@ -138,7 +139,7 @@ async fn the_api_server_is_let_in_with_its_certificate_and_not_with_another_name
     let control_plane = ControlPlane::start_with(Options::default().api_server_arg(argument)).await.unwrap();
     let client = control_plane.client().await.unwrap();
     for name in ["istio-system", "guarded"] {
-        create(&client, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await;
+        create(&client, &namespace(name)).await;
     }
     let right = serve(folder.path(), "istio-system", "kube-apiserver").await;
     let wrong = serve(folder.path(), "guarded", "nobody").await;

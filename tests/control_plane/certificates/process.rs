@@ -1,9 +1,7 @@
 //! The program: what it says while it waits, and what it must be allowed.
 
 use axum::http::StatusCode;
-use kube::CustomResourceExt;
 use lockstep::tls::ca::Lifetimes;
-use lockstep::topology::GatewayTopology;
 use serde_json::{Value, json};
 
 use super::world::{NAMESPACE, World, create_namespace};
@@ -33,8 +31,7 @@ async fn until_unready(serve: &Serve, reason: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_says_what_is_missing_and_is_ready_when_all_of_it_is_there() {
     let control_plane = ControlPlane::start().await.unwrap();
-    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
-    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
+    control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespace(&client).await;
     let world = World { client: client.clone(), name: "lockstep".to_owned() };

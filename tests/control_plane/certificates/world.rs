@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use lockstep_test_support::api::{self, call, create};
+use lockstep_test_support::objects::namespace;
 use lockstep_test_support::wait::until_so;
 
 pub const NAMESPACE: &str = "lockstep-system";
@@ -24,7 +25,7 @@ pub const NAMESPACE: &str = "lockstep-system";
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub async fn create_namespace(client: &Client) {
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    let namespace = namespace(NAMESPACE);
     create(client, &namespace).await;
 }
 

@@ -15,7 +15,7 @@ use super::course::{Alert, Course, POD};
 use super::page::Page;
 use lockstep_test_support::helm::NAMESPACE;
 use lockstep_test_support::https::trusting;
-use lockstep_test_support::reviews::{connect, gateway_pod, serve};
+use lockstep_test_support::reviews::{connect, review, serve};
 use lockstep_test_support::serve::Serve;
 
 /// The labels that a series is scraped with.
@@ -42,7 +42,7 @@ async fn alert_when_log_lines_are_dropped() {
     let before = Page::of(&serve.admin).await;
     assert_eq!(before.value("lockstep_log_lines_dropped_total", &[]), 0.0);
     serve.break_log().await;
-    connect(&serve).await.post("/validate", gateway_pod().to_string()).await;
+    connect(&serve).await.post("/validate", review().to_string()).await;
     let after = Page::with(&serve.admin, "lockstep_log_lines_dropped_total", &[], 1.0).await;
     let course = Course::default().then(&before, 5).then(&after, 20);
     Alert::named("LockstepLogIncomplete").says(json!({"pod": POD}), "lockstep-1 dropped log lines.").assert(

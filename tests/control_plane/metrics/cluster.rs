@@ -13,7 +13,8 @@ use super::{rights, selectors, table};
 use lockstep_test_support::api::{call, create, path_of};
 use lockstep_test_support::control_plane::ControlPlane;
 use lockstep_test_support::helm::NAMESPACE;
-use lockstep_test_support::reviews::{connect, gateway_pod};
+use lockstep_test_support::objects;
+use lockstep_test_support::reviews::{connect, review};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
 
@@ -31,10 +32,7 @@ current-context: nobody
 ";
 
 pub fn topology(spec: &Value) -> Value {
-    json!({
-        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GatewayTopology",
-        "metadata": {"name": "ingress"}, "spec": spec,
-    })
+    objects::topology("ingress", spec)
 }
 
 /// A definition that accepts every spec, as an old version did.
@@ -59,7 +57,7 @@ async fn lost() -> [Page; 3] {
     let before = Page::with(&serve.admin, CONTACT, &[("kind", "GatewayTopology")], 1.0).await;
     let mut pages = vec![before];
     for asked in [1.0, 2.0] {
-        let answer = connect(&serve).await.post("/validate", gateway_pod().to_string()).await;
+        let answer = connect(&serve).await.post("/validate", review().to_string()).await;
         assert_eq!(answer.status, 503, "{answer:?}");
         let not_synced = [("reason", "not_synced")];
         pages.push(Page::with(&serve.admin, "lockstep_reviews_unanswered_total", &not_synced, asked).await);
@@ -73,7 +71,7 @@ async fn found(kubeconfig: &Path, client: &Client) -> [Page; 3] {
     wait::until_ready(&serve.admin).await;
     create(client, &topology(&json!({}))).await;
     wait::until_enforced(&serve.admin, 1).await;
-    let answer = connect(&serve).await.post("/validate", gateway_pod().to_string()).await;
+    let answer = connect(&serve).await.post("/validate", review().to_string()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let unguarded = Page::with(&serve.admin, GUARDED, &[("guarded", "false")], 1.0).await;
     delete(client, &topology(&json!({}))).await;

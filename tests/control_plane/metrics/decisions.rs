@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use super::course::{Alert, Course, POD};
 use super::page::Page;
-use lockstep_test_support::reviews::{connect, gateway_pod, of_somebody, seed};
+use lockstep_test_support::reviews::{connect, of_somebody, review, seed};
 use lockstep_test_support::serve::Serve;
 
 const DROPPED: &str = "lockstep_audit_records_dropped_total";
@@ -32,7 +32,7 @@ fn assert_told(before: &Page, after: &Page) {
 async fn alert_when_the_decision_log_cannot_be_written() {
     let (mut serve, before) = piped().await;
     drop(serve.child.stdout.take());
-    connect(&serve).await.post("/validate", gateway_pod().to_string()).await;
+    connect(&serve).await.post("/validate", review().to_string()).await;
     let after = Page::with(&serve.admin, FAILURES, &[], 1.0).await;
     assert_eq!(after.value(DROPPED, &[]), 0.0);
     assert_told(&before, &after);

@@ -8,6 +8,7 @@ use super::course::{Alert, Course, POD};
 use super::page::Page;
 use lockstep_test_support::api::create;
 use lockstep_test_support::control_plane::ControlPlane;
+use lockstep_test_support::objects::namespace;
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
 
@@ -69,7 +70,7 @@ pub async fn missing(control_plane: &ControlPlane, client: &Client) -> [Page; 3]
     // One more, so that a failure follows that page.
     Page::with(&serve.admin, PASSES, &[("result", "failed")], 4.0).await;
 
-    create(client, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})).await;
+    create(client, &namespace(NAMESPACE)).await;
     create(
         client,
         &json!({

@@ -11,25 +11,26 @@ use lockstep_test_support::objects::{
 };
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
+use lockstep_test_support::webhook;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_a_cluster_the_source_ip_path_is_kept_and_everything_else_goes_on() {
     let options = Options::default().audit(AuditLevel::Metadata);
     let control_plane = ControlPlane::start_with(options).await.unwrap();
     control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
-    objects::install_topologies(&control_plane).await;
+    control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
-    objects::furnish(&client).await;
+    webhook::furnish(&client).await;
     let serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
     wait::until_ready(&serve.admin).await;
     let probe = pod("default", "probe", &json!({}));
-    objects::register(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &[probe]).await;
+    webhook::register_and_wait(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &[probe]).await;
     // Without a topology nothing is enforced, so these are stored as people wrote them.
     let older = api::create(&client, &gateway_pod("older")).await;
     assert!(older["spec"].get("nodeSelector").is_none());
     let foreign = pod("istio-system", "foreign", &json!({"app": "other"}));
     api::create(&client, &foreign).await;
-    api::create(&client, &objects::topology()).await;
+    api::create(&client, &objects::topology("ingress", &json!({}))).await;
     wait::until_enforced(&serve.admin, 1).await;
 
     pods_are_placed(&client).await;
@@ -40,7 +41,7 @@ async fn in_a_cluster_the_source_ip_path_is_kept_and_everything_else_goes_on() {
     older_pods_can_be_changed(&client).await;
     a_foreign_pod_cannot_become_a_gateway_pod(&client, &foreign).await;
     for quiet in ["lockstep_handler_panics_total", "lockstep_reviews_unanswered_total"] {
-        assert_eq!(objects::metric(&serve.admin, quiet).await, 0, "{quiet}");
+        assert_eq!(webhook::metric(&serve.admin, quiet).await, 0, "{quiet}");
     }
 }
 
@@ -66,7 +67,7 @@ async fn services_get_local(client: &Client) {
 }
 
 async fn advertisements_must_match(client: &Client, control_plane: &ControlPlane) {
-    objects::assert_refused_as_wider(&api::post(client, &wide_advertisement("wide"), false).await);
+    webhook::assert_refused_as_wider(&api::post(client, &wide_advertisement("wide"), false).await);
     assert_eq!(get(client, &wide_advertisement("wide")).await.status, 404);
     let right = api::create(client, &right_advertisement("right")).await;
     assert_eq!(right["spec"], right_advertisement("right")["spec"]);
@@ -110,7 +111,7 @@ async fn a_dry_run_stores_nothing(client: &Client) {
     assert_eq!(answer.status, 201, "{}", answer.body);
     assert_eq!(answer.body["spec"]["nodeSelector"], json!({LABEL: "arp"}));
     assert_eq!(get(client, &gateway_pod("dry")).await.status, 404);
-    objects::assert_refused_as_wider(&api::post(client, &wide_advertisement("dry"), true).await);
+    webhook::assert_refused_as_wider(&api::post(client, &wide_advertisement("dry"), true).await);
 }
 
 async fn older_pods_can_be_changed(client: &Client) {

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use lockstep_test_support::api;
 use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
 use lockstep_test_support::https::{Answer, Connection, get, trusting};
-use lockstep_test_support::objects::{self, LABEL, metric, review, text};
+use lockstep_test_support::objects::{self, LABEL};
+use lockstep_test_support::reviews::{self, review, text};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
+use lockstep_test_support::webhook::{self, metric};
 
 const NOT_SYNCED: &str = "lockstep_reviews_unanswered_total{reason=\"not_synced\"}";
 const NOT_KNOWN: &str = "lockstep_reviews_unanswered_total{reason=\"not_known\"}";
@@ -32,7 +34,7 @@ fn assert_put_off(answer: &Answer, sentence: &str) {
 async fn until_denied(serve: &Serve) -> Value {
     let denied = wait::until_some(async || {
         let answer = post(serve, "/validate", &review()).await;
-        let response = (answer.status == 200).then(|| objects::response(&answer))?;
+        let response = (answer.status == 200).then(|| reviews::response(&answer))?;
         (response["allowed"] == false).then_some(response)
     });
     denied.await.expect("the topology is never enforced")
@@ -42,7 +44,7 @@ async fn until_denied(serve: &Serve) -> Value {
 async fn before_the_first_sync_every_review_is_put_off_and_probes_say_why() {
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
-    objects::furnish(&client).await;
+    webhook::furnish(&client).await;
     let mut serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
     let hint =
         "the kind is not installed, so every review is answered with 503: apply the output of `lockstep crd`";
@@ -53,18 +55,18 @@ async fn before_the_first_sync_every_review_is_put_off_and_probes_say_why() {
     assert_eq!(get(&serve.admin, "/livez").await.0, 200);
     // Not even what no rule is about: which rules there are is not known.
     for (path, review) in
-        [("/mutate", review()), ("/validate", review()), ("/validate", objects::review_elsewhere())]
+        [("/mutate", review()), ("/validate", review()), ("/validate", reviews::review_elsewhere())]
     {
         assert_put_off(&post(&serve, path, &review).await, "lockstep does not know the cluster's state");
     }
     assert_eq!(metric(&serve.admin, NOT_SYNCED).await, 3);
 
-    objects::install_topologies(&control_plane).await;
+    control_plane.install_topologies().await.unwrap();
     wait::until_ready(&serve.admin).await;
-    api::create(&client, &objects::topology()).await;
+    api::create(&client, &objects::topology("ingress", &json!({}))).await;
     let denied = until_denied(&serve).await;
     assert_eq!((&denied["allowed"], &denied["status"]["code"]), (&json!(false), &json!(403)));
-    let mutated = objects::response(&post(&serve, "/mutate", &review()).await);
+    let mutated = reviews::response(&post(&serve, "/mutate", &review()).await);
     assert!(mutated["allowed"] == true && mutated["patch"].is_string(), "{mutated}");
     assert_eq!(metric(&serve.admin, NOT_SYNCED).await, 3);
 }
@@ -73,28 +75,28 @@ async fn before_the_first_sync_every_review_is_put_off_and_probes_say_why() {
 async fn before_the_first_sync_the_api_server_asks_again_and_admits_nothing_unchecked() {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
-    objects::install_topologies(&control_plane).await;
+    control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
-    objects::furnish(&client).await;
+    webhook::furnish(&client).await;
     // The topology is there all the time, but not its kind: so there is no moment of knowing that nothing is
     // enforced between not knowing and enforcing.
-    api::create(&client, &objects::topology()).await;
+    api::create(&client, &objects::topology("ingress", &json!({}))).await;
     serve_topologies(&client, false).await;
     let serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
     let probes = [objects::pod("default", "probe", &json!({})), objects::wide_advertisement("probe")];
-    objects::register(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &probes).await;
+    webhook::register_and_wait(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &probes).await;
 
     let send = |object: Value| {
         let client = client.clone();
         tokio::spawn(async move { api::post(&client, &object, false).await })
     };
-    let [mutate, validate] = ["mutate", "validate"].map(objects::calls);
+    let [mutate, validate] = ["mutate", "validate"].map(webhook::calls);
     let before = (metric(&serve.admin, &mutate).await, metric(&serve.admin, &validate).await);
     let pod = send(objects::gateway_pod("early"));
     let wide = send(objects::wide_advertisement("early"));
     // Of two calls one may be a late one for a probe; the other one is put off, and its answer comes later.
     wait::until(&serve.admin, "/metrics", |_, text| {
-        objects::total(text, &mutate) >= before.0 + 2 && objects::total(text, &validate) >= before.1 + 2
+        webhook::total(text, &mutate) >= before.0 + 2 && webhook::total(text, &validate) >= before.1 + 2
     })
     .await;
     assert!(!pod.is_finished() && !wide.is_finished());
@@ -105,7 +107,7 @@ async fn before_the_first_sync_the_api_server_asks_again_and_admits_nothing_unch
     let pod = pod.await.unwrap();
     assert_eq!(pod.status, 201, "{}", pod.body);
     assert_eq!(pod.body["spec"]["nodeSelector"], json!({LABEL: "arp"}));
-    objects::assert_refused_as_wider(&wide.await.unwrap());
+    webhook::assert_refused_as_wider(&wide.await.unwrap());
     assert_eq!(get(&serve.admin, "/readyz").await.0, 200);
 }
 
@@ -128,14 +130,14 @@ async fn serve_topologies(client: &Client, served: bool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metallb_may_come_late_and_its_first_advertisement_is_judged_rightly() {
     let control_plane = ControlPlane::start().await.unwrap();
-    objects::install_topologies(&control_plane).await;
+    control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
-    objects::furnish(&client).await;
-    api::create(&client, &objects::topology()).await;
+    webhook::furnish(&client).await;
+    api::create(&client, &objects::topology("ingress", &json!({}))).await;
     let serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
     until_denied(&serve).await;
     let probe = objects::pod("default", "probe", &json!({}));
-    objects::register(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &[probe]).await;
+    webhook::register_and_wait(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &[probe]).await;
 
     // Without MetalLB, pods are judged all the same, and a call about an advertisement is put off: it proves
     // that what is known is out of date.
@@ -158,6 +160,6 @@ async fn metallb_may_come_late_and_its_first_advertisement_is_judged_rightly() {
     control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
     let (wide, right) = (objects::wide_advertisement("wide"), objects::right_advertisement("right"));
     let (wide, right) = tokio::join!(api::post(&client, &wide, false), api::post(&client, &right, false));
-    objects::assert_refused_as_wider(&wide);
+    webhook::assert_refused_as_wider(&wide);
     assert_eq!(right.status, 201, "{}", right.body);
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use lockstep_test_support::decision_log::{assert_whole, audit, lines, reviews};
 use lockstep_test_support::https::{Connection, trusting};
-use lockstep_test_support::objects::{response, review, seed};
+use lockstep_test_support::reviews::{response, review, seed};
 use lockstep_test_support::serve::Serve;
 
 const FORGED: &str = "eve\"}\n{\"schema\":1,\"event\":\"review\",\"verdict\":\"allow\"}\r\n\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\u{7f}\u{202e}\\";

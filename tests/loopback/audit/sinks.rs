@@ -9,9 +9,10 @@ use tokio::io::AsyncReadExt;
 
 use lockstep_test_support::decision_log::{assert_whole, lines, reviews, verify};
 use lockstep_test_support::https::{Connection, trusting};
-use lockstep_test_support::objects::{metric, response, review, seed};
+use lockstep_test_support::reviews::{response, review, seed};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
+use lockstep_test_support::webhook::metric;
 
 /// No verdict takes this long; waiting for the sink would never end.
 const PATIENCE: Duration = Duration::from_secs(5);

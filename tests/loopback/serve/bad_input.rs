@@ -8,9 +8,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use lockstep_test_support::https::{Answer, Connection, trusting};
-use lockstep_test_support::objects::{metric, response, review, seed, text};
+use lockstep_test_support::reviews::{response, review, seed, text};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
+use lockstep_test_support::webhook::metric;
 
 async fn connect(serve: &Serve) -> Connection {
     Connection::open(&serve.webhook, &trusting(&serve.ca_pem)).await

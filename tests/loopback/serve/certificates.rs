@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use lockstep_test_support::https::{Connection, trusting};
-use lockstep_test_support::objects::{response, review, seed};
+use lockstep_test_support::reviews::{response, review, seed};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
 

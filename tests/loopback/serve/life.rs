@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use lockstep_test_support::https::{Connection, trusting};
-use lockstep_test_support::objects::{response, review, seed};
+use lockstep_test_support::reviews::{response, review, seed};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use lockstep_test_support::https::{Connection, trusting};
-use lockstep_test_support::objects::{response, review, review_elsewhere, seed};
+use lockstep_test_support::reviews::{response, review, review_elsewhere, seed};
 use lockstep_test_support::serve::Serve;
 
 const SECRET: &str = "hunter2-do-not-log-me";

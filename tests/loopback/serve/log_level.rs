@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use lockstep_test_support::reviews::{connect, gateway_pod, seed, serve};
+use lockstep_test_support::reviews::{connect, review, seed, serve};
 use lockstep_test_support::serve::Serve;
 
 /// The event of a request that the server rejects by itself.
@@ -18,7 +18,7 @@ const DEBUG: &str = "rejected request";
 async fn ask(serve: &mut Serve) {
     let mut connection = connect(serve).await;
     assert_eq!(connection.post("/nowhere", "{}").await.status, StatusCode::NOT_FOUND);
-    connection.post("/validate", gateway_pod().to_string()).await;
+    connection.post("/validate", review().to_string()).await;
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_hostile_user_name_stays_on_one_text_line() {
     let serving = find(" webhook=127.0.0.1:").await;
     let webhook = serving.split_once(" webhook=").unwrap().1.split(' ').next().unwrap().to_owned();
 
-    let mut review = gateway_pod();
+    let mut review = review();
     let user = "eve\" verdict=allow\n2026-01-01T00:00:00Z  INFO review\r\u{1b}[2J\u{9b}\u{7f}\u{202e}";
     review["request"]["userInfo"]["username"] = user.into();
     let tls = lockstep_test_support::https::trusting(&std::fs::read_to_string(&ca).unwrap());

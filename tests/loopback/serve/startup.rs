@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::process::Command;
 
-use lockstep_test_support::objects::seed;
+use lockstep_test_support::reviews::seed;
 
 /// Runs `lockstep serve` to its end: the exit code, and what it wrote to standard error.
 async fn fails(arguments: &[&str]) -> (Option<i32>, String) {

@@ -3,7 +3,7 @@
 use hyper::{Method, Request, StatusCode};
 use kube::Client;
 use kube::client::Body;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// What the API server answered.
 #[derive(Debug)]
@@ -121,55 +121,4 @@ fn warning_text(header: &[u8]) -> String {
     let header = String::from_utf8_lossy(header);
     let quoted = header.split_once('"').map_or("", |(_, rest)| rest);
     quoted.trim_end_matches('"').replace("\\\"", "\"").replace("\\\\", "\\")
-}
-
-/// Registers a running webhook for everything that the rules are about.
-pub async fn register(client: &Client, address: &str, ca_pem: &str) {
-    use base64::Engine;
-    let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
-    let webhook = |name: &str, path: &str, rules: Value| {
-        json!([{
-            "name": name,
-            "clientConfig": {"url": format!("https://{address}{path}"), "caBundle": ca},
-            "rules": rules,
-            "admissionReviewVersions": ["v1"],
-            "sideEffects": "None",
-            "failurePolicy": "Fail",
-            "matchPolicy": "Equivalent",
-            "timeoutSeconds": 5,
-        }])
-    };
-    let rule = |group: &str, version: &str, resource: &str, operations: &[&str]| json!({"apiGroups": [group], "apiVersions": [version], "resources": [resource], "operations": operations});
-    let both = ["CREATE", "UPDATE"];
-    let mutating = json!([
-        rule("", "v1", "pods", &["CREATE"]),
-        rule("", "v1", "services", &both),
-        rule("apps", "v1", "daemonsets", &both),
-    ]);
-    let validating = json!([
-        rule("", "v1", "pods", &both),
-        rule("", "v1", "services", &both),
-        rule("apps", "v1", "daemonsets", &both),
-        rule("metallb.io", "v1beta1", "l2advertisements", &both),
-    ]);
-    let mut mutate = webhook("mutate.lockstep.dev", "/mutate", mutating);
-    mutate[0]["reinvocationPolicy"] = "IfNeeded".into();
-    for (kind, plural, webhooks) in [
-        ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", mutate),
-        (
-            "ValidatingWebhookConfiguration",
-            "validatingwebhookconfigurations",
-            webhook("validate.lockstep.dev", "/validate", validating),
-        ),
-    ] {
-        let body = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": kind,
-            "metadata": {"name": "lockstep"},
-            "webhooks": webhooks,
-        });
-        let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}");
-        let answer = call(client, Method::POST, &path, "application/json", &body).await;
-        assert!(answer.status.is_success(), "cannot register: {}", answer.body);
-    }
 }

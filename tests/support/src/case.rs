@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::findings::{self, Finding};
+use super::objects::topology;
 
 /// What the rules make of a request, as a user can see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -188,15 +189,6 @@ fn case(
         findings,
         findings_on_0_13_5,
     }
-}
-
-fn topology(name: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": "lockstep.dev/v1alpha1",
-        "kind": "GatewayTopology",
-        "metadata": {"name": name},
-        "spec": spec,
-    })
 }
 
 impl Case {

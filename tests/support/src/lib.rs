@@ -25,6 +25,7 @@ pub mod replica;
 pub mod reviews;
 pub mod serve;
 pub mod wait;
+pub mod webhook;
 
 /// The root of the repository.
 #[must_use]

@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use super::api;
-use super::replica::{LABEL, gateway_pod};
+use super::objects::{LABEL, gateway_pod};
 
 /// More than the largest burst. Many more would drown a busy API server in handshakes, so that it does not answer
 /// the replicas either, and what is too slow then would never end.

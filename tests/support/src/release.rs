@@ -4,10 +4,10 @@ use hyper::Method;
 use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::discovery::{ApiGroup, Discovery, verbs};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::helm::{Helm, NAMESPACE, chart};
-use crate::api::{self, Answer, call, path_of};
+use crate::api::{Answer, call, path_of};
 use crate::control_plane::{ControlPlane, Options};
 use crate::wait;
 
@@ -47,11 +47,6 @@ impl Cluster {
         let chart = chart("");
         self.helm.run(&[&["upgrade", "lockstep", chart.as_str(), "-n", NAMESPACE], more].concat()).unwrap();
     }
-}
-
-/// Makes a namespace.
-pub async fn namespace(client: &Client, name: &str) {
-    api::create(client, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await;
 }
 
 /// Applies an object as `manager`, strictly: a field that the API server does not know is an error.
@@ -110,18 +105,4 @@ pub fn arguments(deployment: &Value) -> Vec<String> {
         .filter(|(flag, _)| !["--listen", "--admin-listen", "--log-format"].contains(flag))
         .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()])
         .collect()
-}
-
-/// A pod of the gateway.
-pub fn gateway_pod(name: &str) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": "istio-system",
-            "labels": {"app": "istio-ingressgateway", "istio": "ingressgateway"},
-        },
-        "spec": {"containers": [{"name": "proxy", "image": "istio/proxyv2"}]},
-    })
 }

@@ -1,24 +1,20 @@
 //! Replicas with certificates of their own making, and a cluster whose API server calls them as a Service.
 
-use kube::{Client, CustomResourceExt};
-use lockstep_core::topology::GatewayTopology;
+use kube::Client;
 use serde_json::{Value, json};
 
 use super::api::create;
 use super::control_plane::ControlPlane;
+use super::objects::{self, LABEL, namespace};
 use super::serve::Serve;
-
-/// The label that the default topology places the gateway by.
-pub const LABEL: &str = "loadbalancerIPs.metallb.io";
 
 const NAMESPACE: &str = "lockstep-system";
 
 /// Creates the kind of topologies, and the namespaces.
 pub async fn prepare(control_plane: &ControlPlane, client: &Client) {
-    let crd = serde_json::to_string(&GatewayTopology::crd()).unwrap();
-    control_plane.install_crd(GatewayTopology::crd_name(), &crd).await.unwrap();
+    control_plane.install_topologies().await.unwrap();
     for name in [NAMESPACE, "istio-system", "metallb-system"] {
-        create(client, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await;
+        create(client, &namespace(name)).await;
     }
 }
 
@@ -87,21 +83,5 @@ pub async fn start(control_plane: &ControlPlane, arguments: &[&str]) -> Serve {
 
 /// The default topology, with its gateway on the nodes that have this value of [`LABEL`].
 pub fn topology(value: &str) -> Value {
-    json!({
-        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GatewayTopology",
-        "metadata": {"name": "istio-ingressgateway"},
-        "spec": {"placement": {"nodeSelector": {LABEL: value}}},
-    })
-}
-
-/// A pod of the gateway, which says nothing about nodes: it is admitted with the placement, or not at all.
-pub fn gateway_pod(name: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {
-            "name": name, "namespace": "istio-system",
-            "labels": {"app": "istio-ingressgateway", "istio": "ingressgateway"},
-        },
-        "spec": {"containers": [{"name": "istio-proxy", "image": "istio/proxyv2"}]},
-    })
+    objects::topology("istio-ingressgateway", &json!({"placement": {"nodeSelector": {LABEL: value}}}))
 }

@@ -1,10 +1,10 @@
-//! Reviews to post.
+//! Recorded reviews, their answers, and a server on manifests that gives them.
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::https::{Connection, trusting};
+use crate::https::{Answer, Connection, trusting};
 use crate::serve::Serve;
 
 /// Manifests with five nodes, a pool and no topology, which means the default one.
@@ -25,13 +25,13 @@ pub async fn connect(serve: &Serve) -> Connection {
 }
 
 /// A recorded creation of a gateway pod that says nothing about nodes: edited, or else denied.
-pub fn gateway_pod() -> Value {
+pub fn review() -> Value {
     serde_json::from_slice(include_bytes!("../../../benches/reviews/pod.json")).unwrap()
 }
 
 /// The same review by somebody else, of something else: every name in it that a user chooses is told by `number`.
 pub fn of_somebody(number: usize, namespace: &str) -> Value {
-    let mut review = gateway_pod();
+    let mut review = review();
     let request = &mut review["request"];
     request["uid"] = format!("uid-{number}").into();
     request["name"] = format!("pod-{number}").into();
@@ -44,4 +44,24 @@ pub fn of_somebody(number: usize, namespace: &str) -> Value {
     metadata["namespace"] = namespace.into();
     metadata["labels"][format!("label-{number}")] = format!("value-{number}").into();
     review
+}
+
+/// The same in a namespace that no topology is about.
+pub fn review_elsewhere() -> Value {
+    let mut review = review();
+    review["request"]["namespace"] = "elsewhere".into();
+    review["request"]["object"]["metadata"]["namespace"] = "elsewhere".into();
+    review
+}
+
+/// The `response` of an `AdmissionReview`.
+pub fn response(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{}", text(answer));
+    let mut review: Value = serde_json::from_slice(&answer.body).unwrap();
+    review["response"].take()
+}
+
+/// The body as text.
+pub fn text(answer: &Answer) -> String {
+    String::from_utf8(answer.body.to_vec()).unwrap()
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use hyper::Request;
 use hyper::header::CONTENT_TYPE;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
 use kube::runtime::wait::{await_condition, conditions};
+use kube::{Api, CustomResourceExt};
+use lockstep_core::topology::GatewayTopology;
 
 use super::metallb::{Definition, definitions};
 use super::{ControlPlane, Error, MetalLb, Result};
@@ -28,6 +29,17 @@ impl ControlPlane {
             self.install_crd(&name, &yaml).await?;
         }
         Ok(())
+    }
+
+    /// Installs the definition of topologies.
+    ///
+    /// # Errors
+    /// As [`Self::install_crd`].
+    pub async fn install_topologies(&self) -> Result<()> {
+        let crd = serde_json::to_string(&GatewayTopology::crd()).map_err(|error| {
+            Error::failed(format_args!("cannot write the definition of topologies: {error}"))
+        })?;
+        self.install_crd(GatewayTopology::crd_name(), &crd).await
     }
 
     /// Applies a definition, in YAML or JSON, and returns when its objects can be created. The name is the
