@@ -1,4 +1,4 @@
-//! What a review leaves in the log.
+//! The line of a review in the operators' log.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The level of the log changes while the process runs.
+//! Log level, targets, and the text format.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use lockstep_test_support::serve::Serve;
 /// The event of a request that the server rejects by itself.
 const DEBUG: &str = "rejected request";
 
-/// Has a request rejected, and then a review denied, which is logged at every level that is configured here.
+/// Sends a request that is rejected, and then a review that is denied, which every level configured here logs.
 async fn ask(serve: &mut Serve) {
     let mut connection = connect(serve).await;
     assert_eq!(connection.post("/nowhere", "{}").await.status, StatusCode::NOT_FOUND);
@@ -32,7 +32,7 @@ async fn signals_add_debug_events_and_take_them_back() {
     let refused = serve.event(DEBUG).await;
     assert_eq!((&refused["level"], &refused["reason"]), (&"DEBUG".into(), &"NotFound".into()));
     serve.event("review").await;
-    // Twice is once.
+    // A second signal changes nothing.
     serve.signal("USR2");
     serve.event("restoring the configured log level").await;
     serve.signal("USR2");
