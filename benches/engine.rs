@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lockstep::admission::{Body, Outcome, review};
+use lockstep::admission::{Body, Decision, review};
 use lockstep::change::Phase;
 use lockstep::labels::Labels;
 use lockstep::objects::Service;
@@ -120,8 +120,8 @@ fn facts(world: World) -> Snapshot {
 
 impl Subject {
     fn run(&self, facts: &Snapshot) {
-        match review(&Body::new(black_box(&self.body)), self.phase, facts) {
-            Outcome::Judged { verdict, .. } => assert_eq!(verdict.word(), self.verdict, "{}", self.name),
+        match review(&Body::new(black_box(&self.body)), self.phase, facts).map(|review| review.decision) {
+            Ok(Decision::Judged { verdict, .. }) => assert_eq!(verdict.word(), self.verdict, "{}", self.name),
             other => panic!("{}: {other:?}", self.name),
         }
     }

@@ -1,19 +1,15 @@
-//! The API server's `AdmissionReview` (`admission.k8s.io/v1`): from bytes to a change, and from a verdict to bytes.
+//! The API server's `AdmissionReview` (`admission.k8s.io/v1`): decode the request, judge it, encode the response.
 //!
-//! Invariant: this module knows the wire format and calls the rules through one door. It knows no HTTP.
+//! Invariant: this module knows the wire format and calls the rules through [`rules::judge`] alone. It knows no HTTP.
 
-mod body;
-mod groups;
-mod outline;
 mod patch;
 mod request;
 mod response;
-mod wording;
+mod unread;
 
-pub use body::{Body, UNREAD};
-pub use groups::Groups;
 pub use patch::{PatchError, edited};
-pub use request::{DecodeError, Request, decode};
+pub use request::{DecodeError, Groups, Request, decode};
+pub use unread::{Body, UNREAD};
 
 use json_patch::Patch;
 
@@ -22,61 +18,70 @@ use crate::rules;
 use crate::snapshot::Snapshot;
 use crate::verdict::Verdict;
 
-/// What becomes of a review.
+/// A review that has a response.
 #[derive(Debug)]
-pub enum Outcome<'b> {
-    /// It was judged; `body` is the answer for the API server.
-    Judged {
-        /// What was asked.
-        request: Request<'b>,
-        /// What the rules say; empty for what no rule is about.
-        verdict: Verdict,
-        /// What is changed, if anything is.
-        patch: Option<Patch>,
-        /// The `AdmissionReview` to send.
-        body: Vec<u8>,
-    },
-    /// The request has a uid, but its object cannot be read: a proper denial, so that the user learns why.
-    Unreadable {
-        /// What was asked, as far as it can be read.
-        request: Request<'b>,
-        /// Why.
-        error: DecodeError,
-        /// The `AdmissionReview` to send.
-        body: Vec<u8>,
-    },
-    /// There is not even a uid to answer to.
-    Malformed(DecodeError),
-    /// What the request depends on is not known: there must be no verdict.
-    Unknown(Request<'b>),
-    /// The edits do not apply. A bug, and never an answer.
-    Unprovable(PatchError),
+pub struct Review<'b> {
+    /// The request, as far as it could be decoded.
+    pub request: Request<'b>,
+    /// What was decided.
+    pub decision: Decision,
+    /// The `AdmissionReview` for the API server, as JSON.
+    pub response: Vec<u8>,
 }
 
-/// Judges one `AdmissionReview`.
-#[must_use]
-pub fn review<'b>(body: &'b Body<'_>, phase: Phase, facts: &Snapshot) -> Outcome<'b> {
+/// What was decided about a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// The rules' verdict; empty for a request that no rule covers.
+    Judged {
+        /// Findings and edits.
+        verdict: Verdict,
+        /// The edits as the patch in the response; `None` if nothing is edited.
+        patch: Option<Patch>,
+    },
+    /// A denial because the object cannot be decoded. The response says why.
+    Undecodable(DecodeError),
+}
+
+/// A review that has no response: the API server retries the call or applies its failure policy.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviewError<'b> {
+    /// Not a review, or a review without the uid that a response must repeat.
+    #[error(transparent)]
+    Malformed(DecodeError),
+    /// The snapshot lacks the state of a namespace that the request depends on.
+    #[error("lockstep has not read the state of this namespace yet")]
+    NotKnown(Box<Request<'b>>),
+    /// The patch for the edits does not apply. This is a defect, and such a patch is never sent.
+    #[error("lockstep made a patch that does not apply: this is a defect")]
+    Patch(#[from] PatchError),
+}
+
+/// Judges one `AdmissionReview` against the snapshot.
+///
+/// # Errors
+/// [`ReviewError`] where any response would be a guess.
+pub fn review<'b>(
+    body: &'b Body<'_>,
+    phase: Phase,
+    snapshot: &Snapshot,
+) -> Result<Review<'b>, ReviewError<'b>> {
     let request = match decode(body) {
         Ok(request) => request,
         Err(error) => {
-            return match outline::of(body.whole) {
-                Some(request) => {
-                    Outcome::Unreadable { body: response::unreadable(&request.uid, &error), request, error }
-                }
-                None => Outcome::Malformed(error),
+            let Some(request) = request::decode_without_object(body) else {
+                return Err(ReviewError::Malformed(error));
             };
+            let response = response::undecodable(&request.uid, &error);
+            return Ok(Review { request, decision: Decision::Undecodable(error), response });
         }
     };
-    let Some(change) = &request.change else {
-        let verdict = Verdict::default();
-        return Outcome::Judged { body: response::untouched(&request.uid), request, verdict, patch: None };
+    let verdict = match &request.change {
+        Some(change) if !snapshot.know(change) => return Err(ReviewError::NotKnown(Box::new(request))),
+        Some(change) => rules::judge(change, phase, snapshot),
+        None => Verdict::default(),
     };
-    if !facts.know(change) {
-        return Outcome::Unknown(request);
-    }
-    let verdict = rules::judge(change, phase, facts);
-    match response::judged(&request, change, &verdict) {
-        Ok((body, patch)) => Outcome::Judged { request, verdict, patch, body },
-        Err(error) => Outcome::Unprovable(error),
-    }
+    let patch = patch::patch(&request, &verdict)?;
+    let response = response::judged(&request, &verdict, patch.as_ref());
+    Ok(Review { request, decision: Decision::Judged { verdict, patch }, response })
 }

@@ -1,11 +1,10 @@
-//! The webhook: where the server's calls meet the facts and the rules, and where what was decided is
-//! recorded.
+//! The webhook: answers the API server's calls from the latest snapshot, and counts, logs and records each review.
 
 mod metrics;
 mod record;
-mod topologies;
+mod topology_labels;
 
-pub use metrics::Metrics;
+pub use metrics::ReviewMetrics;
 pub use record::Decisions;
 
 use std::sync::Arc;
@@ -13,75 +12,70 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::admission::{self, Body, Outcome};
+use crate::admission::{self, Body, ReviewError};
 use crate::change::Phase;
 use crate::server::{Call, Handler, Reply, StatusCode};
 use crate::snapshot::Snapshot;
 use metrics::Unanswered;
-use record::Judged;
+use record::ReviewEvent;
 
-/// Answers the API server's calls from the latest facts.
+/// Answers the API server's calls from the latest snapshot.
 #[derive(Debug)]
 pub struct Webhook {
-    facts: watch::Receiver<Option<Arc<Snapshot>>>,
-    metrics: Metrics,
+    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    metrics: ReviewMetrics,
     decisions: Option<Decisions>,
 }
 
 impl Webhook {
-    /// A webhook that answers once there are facts, and from then on by the latest ones.
+    /// A webhook that answers from the latest of `snapshots`, and answers 503 as long as there is none.
     #[must_use]
     pub fn new(
-        facts: watch::Receiver<Option<Arc<Snapshot>>>,
-        metrics: Metrics,
+        snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+        metrics: ReviewMetrics,
         decisions: Option<Decisions>,
     ) -> Self {
-        Self { facts, metrics, decisions }
-    }
-
-    /// No verdict: the API server tries again, and as long as it gets none, its failure policy decides.
-    fn unanswered(&self, reason: Unanswered, sentence: &str) -> Reply {
-        self.metrics.unanswered(reason);
-        Reply::unavailable(sentence)
+        Self { snapshots, metrics, decisions }
     }
 
     fn answer(&self, phase: Phase, body: &[u8], start: Instant) -> Reply {
-        // Held for one review, some tens of microseconds: the next snapshot waits that long.
-        let facts = self.facts.borrow();
-        let Some(facts) = facts.as_deref() else {
-            return self.unanswered(Unanswered::NotSynced, "lockstep does not know the cluster's state");
+        // A clone, so that a review never delays the next snapshot.
+        let latest = self.snapshots.borrow().clone();
+        let Some(snapshot) = latest else {
+            self.metrics.unanswered(Unanswered::NotSynced);
+            return Reply::unavailable("lockstep does not know the cluster's state");
         };
-        match admission::review(&Body::new(body), phase, facts) {
-            Outcome::Judged { request, verdict, patch, body } => {
-                self.metrics.judged(phase, &request, &verdict);
-                let (request, verdict, patch) = (&request, &verdict, patch.as_ref());
-                let judged = Judged { phase, request, verdict, patch, facts, start };
-                judged.record(self.decisions.as_ref());
-                Reply::json(body)
+        match admission::review(&Body::new(body), phase, &snapshot) {
+            Ok(review) => {
+                self.metrics.reviewed(phase, &review);
+                ReviewEvent { phase, review: &review, snapshot: &snapshot, start }
+                    .record(self.decisions.as_ref());
+                Reply::json(review.response)
             }
-            Outcome::Unreadable { request, error, body } => {
-                self.metrics.unreadable(phase, &request);
-                record::unreadable(self.decisions.as_ref(), phase, &request, &error, start);
-                Reply::json(body)
-            }
-            Outcome::Malformed(error) => {
+            Err(error) => self.unanswered(&error),
+        }
+    }
+
+    /// The reply without a verdict: the API server retries a 503, and its failure policy decides if no reply has one.
+    fn unanswered(&self, error: &ReviewError<'_>) -> Reply {
+        match error {
+            ReviewError::Malformed(error) => {
                 self.metrics.unanswered(Unanswered::Malformed);
                 Reply::text(StatusCode::BAD_REQUEST, error.to_string())
             }
-            Outcome::Unknown(request) => {
+            ReviewError::NotKnown(request) => {
                 tracing::info!(
                     uid = &*request.uid,
                     namespace = &*request.namespace,
-                    "a review waits for the state of its namespace"
+                    "review deferred: the state of its namespace has not been read yet"
                 );
-                self.unanswered(Unanswered::NotKnown, "lockstep has not read the state of this namespace yet")
+                self.metrics.unanswered(Unanswered::NotKnown);
+                Reply::unavailable(error.to_string())
             }
-            Outcome::Unprovable(error) => {
-                tracing::error!(error = %error, "a patch could not be proven and was not sent");
-                self.unanswered(
-                    Unanswered::Unprovable,
-                    "lockstep made a patch that does not apply: this is a defect",
-                )
+            ReviewError::Patch(defect) => {
+                tracing::error!(error = %defect, "a patch does not apply and was not sent");
+                self.metrics.unanswered(Unanswered::Unprovable);
+                Reply::unavailable(error.to_string())
             }
         }
     }
@@ -90,9 +84,8 @@ impl Webhook {
 impl Handler for Webhook {
     fn handle(&self, call: Call<'_>) -> Reply {
         let start = Instant::now();
-        let phase = call.phase;
-        let reply = self.answer(phase, call.body, start);
-        self.metrics.took(phase, start.elapsed());
+        let reply = self.answer(call.phase, call.body, start);
+        self.metrics.observe_duration(call.phase, start.elapsed());
         reply
     }
 }

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use lockstep::admission::{Body, Outcome, review};
+use lockstep::admission::{Body, review};
 use lockstep::audit::{DecisionLog, LineHash, RotatingFile, Rotation};
 use lockstep::server::{Admin, Call, Handler, Limits, Reply, Server, ServerMetrics, Shutdown};
 use lockstep::snapshot::{Inventory, Snapshot};
 use lockstep::tls::{Ephemeral, server_config};
-use lockstep::webhook::{self, Decisions, Webhook};
+use lockstep::webhook::{Decisions, ReviewMetrics, Webhook};
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -56,8 +56,8 @@ impl Handler for Noop {
 impl Handler for Engine {
     fn handle(&self, call: Call<'_>) -> Reply {
         match review(&Body::new(call.body), call.phase, &self.0) {
-            Outcome::Judged { body, .. } => Reply::json(body),
-            other => panic!("the load sends reviews: {other:?}"),
+            Ok(review) => Reply::json(review.response),
+            Err(error) => panic!("the load sends reviews: {error}"),
         }
     }
 }
@@ -87,7 +87,7 @@ fn recording(facts: Snapshot, log: &str) -> Webhook {
     };
     let log = DecisionLog::start(out, "benchmark", LineHash::NONE).expect("a thread");
     let (_publish, facts) = watch::channel(Some(Arc::new(facts)));
-    Webhook::new(facts, webhook::Metrics::default(), Some(Decisions { log, also_allowed: false }))
+    Webhook::new(facts, ReviewMetrics::default(), Some(Decisions { log, also_allowed: false }))
 }
 
 /// Serves until it is killed.

@@ -1,5 +1,14 @@
-//! Edits as an RFC 6902 patch that is proven before it is sent: a patch that does not apply would fail the
-//! user's request with an internal error, whatever the failure policy says.
+//! Edits as a JSON patch (RFC 6902), proved before it is sent. A patch that does not apply would fail the user's request with
+//! an internal error, whatever the failure policy says.
+//!
+//! Invariant: a patch was applied to the *parents of its paths* as they were decoded (`spec`, `spec.nodeSelector`, and those of
+//! a template), and made exactly what the edits ask for. That holds for the whole object, too: each operation is an `add` of an
+//! object member, and whether an `add` applies depends on its parent alone (RFC 6902, 4.1). The proof rests on the decoder
+//! keeping missing, `null` and present parents apart. Tests hold both on whole objects: for every case and for generated pods,
+//! the patch applied to the object as received makes what [`edited`] makes of that object.
+//!
+//! A proof against the object as received would build it as JSON first. For a pod of 17 KB that takes more than 100,000
+//! instructions, beside the 133,000 of the whole review.
 
 use std::borrow::Cow;
 
@@ -7,10 +16,11 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::{Map, Value, json};
 
+use super::Request;
 use crate::objects::{Object, Pod};
-use crate::verdict::Edit;
+use crate::verdict::{Edit, Verdict};
 
-/// A patch that does not do what it should.
+/// A patch that does not do what the edits ask for.
 #[derive(Debug, thiserror::Error)]
 pub enum PatchError {
     /// A parent of an edited field is not an object.
@@ -24,6 +34,16 @@ pub enum PatchError {
     Differs,
 }
 
+/// The patch of an allowed request; `None` if it is denied or nothing is edited.
+pub(super) fn patch(request: &Request<'_>, verdict: &Verdict) -> Result<Option<Patch>, PatchError> {
+    match &request.change {
+        Some(change) if !verdict.edits.is_empty() && !verdict.is_denied() => {
+            Ok(Some(proven(parents(&change.object), &verdict.edits)?.patch))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// The object with the edits made, by way of the patch that the API server would get.
 ///
 /// # Errors
@@ -32,27 +52,19 @@ pub fn edited(object: &Value, edits: &[Edit]) -> Result<Value, PatchError> {
     Ok(proven(object.clone(), edits)?.made)
 }
 
-/// The patch for an object that was received.
-///
-/// Only the part of the object that edits can touch is looked at: whether an `add` applies depends on
-/// nothing but the parents of its path, and these were decoded one to one.
-pub(super) fn patch(object: &Object, edits: &[Edit]) -> Result<Patch, PatchError> {
-    Ok(proven(skeleton(object), edits)?.patch)
-}
-
-/// A patch, and the document that it was seen to make.
+/// A patch, and the document that it made.
 struct Proven {
     patch: Patch,
     made: Value,
 }
 
-/// The patch, after it was applied to `document` and made what the edits ask for.
+/// The patch for `document`, after it was applied to it and made what the edits ask for.
 fn proven(mut document: Value, edits: &[Edit]) -> Result<Proven, PatchError> {
     let mut wanted = document.clone();
     let mut places: Vec<PointerBuf> = Vec::new();
     for edit in edits {
         let tokens: Vec<Cow<'_, str>> = edit.field.tokens().collect();
-        let place = existing_parent(&document, &tokens);
+        let place = first_missing(&document, &tokens);
         set(&mut wanted, &tokens, &edit.value).ok_or_else(|| PatchError::Parent(edit.field.to_string()))?;
         if !places.contains(&place) {
             places.push(place);
@@ -63,8 +75,8 @@ fn proven(mut document: Value, edits: &[Edit]) -> Result<Proven, PatchError> {
     if document == wanted { Ok(Proven { patch, made: document }) } else { Err(PatchError::Differs) }
 }
 
-/// The shortest path towards `tokens` that `document` does not hold: `add` needs all but its last token there.
-fn existing_parent(document: &Value, tokens: &[Cow<'_, str>]) -> PointerBuf {
+/// The shortest path towards `tokens` that `document` does not hold: an `add` there finds its parent.
+fn first_missing(document: &Value, tokens: &[Cow<'_, str>]) -> PointerBuf {
     let mut place = PointerBuf::new();
     let mut at = Some(document);
     for token in tokens {
@@ -77,7 +89,7 @@ fn existing_parent(document: &Value, tokens: &[Cow<'_, str>]) -> PointerBuf {
     place
 }
 
-/// Sets a value, making parents that are missing or null.
+/// Sets a value, and creates parents that are missing or null.
 fn set(document: &mut Value, tokens: &[Cow<'_, str>], value: &Value) -> Option<()> {
     let mut at = document;
     for token in tokens {
@@ -95,12 +107,12 @@ fn add(wanted: &Value, path: PointerBuf) -> Option<PatchOperation> {
     Some(PatchOperation::Add(AddOperation { path, value }))
 }
 
-/// The parents of what edits can set, as far as they were received.
-fn skeleton(object: &Object) -> Value {
+/// The parents of the fields that rules edit, as they were received.
+fn parents(object: &Object) -> Value {
     match object {
-        Object::Pod(pod) => pod_skeleton(pod),
+        Object::Pod(pod) => pod_parents(pod),
         Object::DaemonSet(daemon_set) => match &daemon_set.spec {
-            Some(spec) => json!({"spec": {"template": pod_skeleton(&spec.template)}}),
+            Some(spec) => json!({"spec": {"template": pod_parents(&spec.template)}}),
             None => json!({}),
         },
         Object::Service(service) => match &service.spec {
@@ -111,7 +123,7 @@ fn skeleton(object: &Object) -> Value {
     }
 }
 
-fn pod_skeleton(pod: &Pod) -> Value {
+fn pod_parents(pod: &Pod) -> Value {
     match pod.spec.as_ref().map(|spec| &spec.node_selector) {
         Some(Some(selector)) => json!({"spec": {"nodeSelector": selector}}),
         Some(None) => json!({"spec": {}}),

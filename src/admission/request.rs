@@ -1,23 +1,35 @@
-//! From bytes to a change. Everything that no rule reads is skipped without being built.
+//! Decodes the request of an `AdmissionReview`. Fields that no rule reads are skipped without being built.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Body, Groups};
+use super::Body;
 use crate::change::{Change, Operation};
 use crate::objects::{Kind, Object};
+use lockstep_core::escape::excerpt;
 
-/// A review that cannot be read.
+/// The most groups kept by name. Directories put people into some dozens; whoever issues a token may put a million into it.
+const GROUPS: usize = 64;
+
+/// A review that cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Not JSON, or not of the expected shape.
     #[error("the AdmissionReview cannot be read: {}", without_value(.0))]
     Json(#[from] serde_json::Error),
-    /// Not text.
+    /// A field that is not of the expected shape.
+    #[error("the AdmissionReview cannot be read: {}", in_field(.path, .error))]
+    Field {
+        /// The path of the field from the root of the review.
+        path: String,
+        /// What was expected.
+        error: serde_json::Error,
+    },
+    /// Not UTF-8.
     #[error("the AdmissionReview cannot be read: {0}")]
     Text(#[from] std::str::Utf8Error),
     /// Another version, or another kind of object.
@@ -25,27 +37,30 @@ pub enum DecodeError {
         "expected an AdmissionReview of admission.k8s.io/v1, got `{0}`: list `v1` in admissionReviewVersions"
     )]
     Version(String),
-    /// A review without a request, such as an answer.
+    /// A review without a request, such as a response.
     #[error("the AdmissionReview has no request")]
     NoRequest,
-    /// The answer would have no addressee.
+    /// A request without a uid, which the response must repeat.
     #[error("the AdmissionReview's request has no uid")]
     NoUid,
-    /// A kind that rules are about, in a version that they do not know. To let it pass would be to fail open.
+    /// A creation or an update without its object.
+    #[error("request.object is missing from the {0} request")]
+    NoObject(String),
+    /// A kind that rules cover, in a version that they do not know. Allowing it would be to fail open.
     #[error(
         "version `{version}` of `{resource}` is not known: register the webhook for `{known}` with matchPolicy Equivalent"
     )]
     Resource {
         /// The resource's plural name.
         resource: String,
-        /// The version that came.
+        /// The version of the request.
         version: String,
-        /// The version that is known.
+        /// The version that the rules know.
         known: &'static str,
     },
 }
 
-/// What was expected and where, without what was found: objects hold secrets, and this ends up in logs.
+/// What was expected and where, without the value that was found: objects hold secrets, and errors are logged.
 fn without_value(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(", expected ") {
@@ -54,59 +69,135 @@ fn without_value(error: &serde_json::Error) -> String {
     }
 }
 
-/// A request, as far as it is read. Its texts are those of the body wherever they hold no escapes.
+/// The same with the path of the field before its line and column.
+fn in_field(path: &str, error: &serde_json::Error) -> String {
+    let text = without_value(error);
+    match text.rsplit_once(" at line ") {
+        Some((expected, place)) => format!("{expected} in `{path}` at line {place}"),
+        None => format!("{text} in `{path}`"),
+    }
+}
+
+/// The request of a review, as far as it is read. Its strings borrow from the body wherever they hold no escapes.
 #[derive(Debug, Clone, Default)]
 pub struct Request<'b> {
-    /// What the answer must repeat.
+    /// The uid that the response must repeat.
     pub uid: Cow<'b, str>,
     /// The kind of the object.
     pub kind: Cow<'b, str>,
     /// The namespace.
     pub namespace: Cow<'b, str>,
-    /// The name; for a name that the API server will make up, its prefix and `*`.
+    /// The name; for a name that the API server will generate, its prefix and `*`.
     pub name: Cow<'b, str>,
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     pub operation: Cow<'b, str>,
-    /// Who asks.
+    /// The name of the user who sent the request to the API server.
     pub user: Cow<'b, str>,
-    /// The groups that the user is in.
+    /// The user's groups.
     pub groups: Groups<'b>,
-    /// Whether nothing will be stored.
+    /// Whether the request is a dry run: nothing will be stored.
     pub dry_run: bool,
-    /// What rules look at; `None` for everything that no rule is about.
+    /// What the rules judge; `None` for a request that no rule covers.
     pub change: Option<Change>,
 }
 
-/// Reads an `AdmissionReview`.
+/// The groups of a user: the first 64 by name, the others by number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Groups<'b> {
+    /// The names.
+    pub names: Vec<Cow<'b, str>>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// Decodes an `AdmissionReview`.
 ///
 /// # Errors
-/// [`DecodeError`] for anything that is not one, or that cannot be judged.
+/// [`DecodeError`] for a body that is not one, or that cannot be judged.
 pub fn decode<'b>(body: &'b Body<'_>) -> Result<Request<'b>, DecodeError> {
-    match body.short.as_deref().map(read) {
-        Some(Ok(request)) => Ok(request),
-        // What is wrong is told of the body as it came, with its lines and columns.
-        // Checked as a whole, which is cheaper than text by text, and leaves nothing unread that is not text.
-        _ => read(std::str::from_utf8(body.whole)?),
+    if let Some(Ok(request)) = body.without_unread().map(read) {
+        return Ok(request);
+    }
+    // Errors describe the body as received, with its lines and columns. The body is checked for UTF-8 as a whole, which is
+    // cheaper than string by string and covers skipped fields.
+    let text = std::str::from_utf8(body.received())?;
+    read(text).map_err(|error| match error {
+        DecodeError::Json(error) => with_path(error, text),
+        other => other,
+    })
+}
+
+/// The error with the path of its field. The text is decoded once more for it, which costs nothing unless there is an error.
+fn with_path(error: serde_json::Error, text: &str) -> DecodeError {
+    let mut json = serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, AdmissionReview<'_>>(&mut json) {
+        Err(found) if found.path().iter().next().is_some() => {
+            DecodeError::Field { path: excerpt(&found.path().to_string()), error }
+        }
+        _ => DecodeError::Json(error),
     }
 }
 
 fn read(text: &str) -> Result<Request<'_>, DecodeError> {
-    let review: Review<'_> = serde_json::from_str(text)?;
+    let review: AdmissionReview<'_> = serde_json::from_str(text)?;
     if review.api_version != "admission.k8s.io/v1" || review.kind != "AdmissionReview" {
         return Err(DecodeError::Version(format!("{} {}", review.api_version, review.kind)));
     }
     review.request.ok_or(DecodeError::NoRequest)?.into_request()
 }
 
+/// Decodes the request of a review whose object cannot be decoded, as far as possible; `None` if it has no uid.
+pub(super) fn decode_without_object<'b>(body: &'b Body<'_>) -> Option<Request<'b>> {
+    #[derive(Deserialize)]
+    struct Review<R> {
+        request: R,
+    }
+    #[derive(Deserialize)]
+    struct Uid<'a> {
+        #[serde(borrow)]
+        uid: Text<'a>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct WithoutObject<'a> {
+        #[serde(borrow)]
+        kind: TypeName<'a>,
+        #[serde(borrow)]
+        namespace: Option<Text<'a>>,
+        #[serde(borrow)]
+        name: Option<Text<'a>>,
+        #[serde(borrow)]
+        operation: Option<Text<'a>>,
+        #[serde(borrow)]
+        user_info: User<'a>,
+        dry_run: Option<bool>,
+    }
+    let review: Review<Uid<'_>> = serde_json::from_slice(body.received()).ok()?;
+    let uid = Some(review.request.uid.0).filter(|uid| !uid.is_empty())?;
+    let review: Option<Review<WithoutObject<'_>>> = serde_json::from_slice(body.received()).ok();
+    let request = review.map(|review| review.request).unwrap_or_default();
+    Some(Request {
+        uid,
+        kind: request.kind.resource,
+        namespace: request.namespace.unwrap_or_default().0,
+        name: request.name.unwrap_or_default().0,
+        operation: request.operation.unwrap_or_default().0,
+        user: request.user_info.username.unwrap_or_default().0,
+        groups: request.user_info.groups.unwrap_or_default(),
+        dry_run: request.dry_run.unwrap_or_default(),
+        change: None,
+    })
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Review<'a> {
+struct AdmissionReview<'a> {
     #[serde(borrow, default)]
     api_version: Cow<'a, str>,
     #[serde(borrow, default)]
     kind: Cow<'a, str>,
     #[serde(borrow)]
-    request: Option<RawRequest<'a>>,
+    request: Option<AdmissionRequest<'a>>,
 }
 
 /// A group, version and resource; or a group, version and kind.
@@ -121,9 +212,9 @@ struct TypeName<'a> {
     resource: Cow<'a, str>,
 }
 
-/// A text of the body; `Cow` by itself is always read into a string of its own.
+/// A string that borrows from the body; serde always reads a bare `Cow` into a `String`.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -135,7 +226,7 @@ struct User<'a> {
 }
 
 #[derive(Debug, Default)]
-struct RawRequest<'a> {
+struct AdmissionRequest<'a> {
     uid: Text<'a>,
     kind: TypeName<'a>,
     resource: TypeName<'a>,
@@ -145,38 +236,46 @@ struct RawRequest<'a> {
     operation: Text<'a>,
     user: User<'a>,
     dry_run: bool,
-    object: Slot<'a>,
-    old_object: Slot<'a>,
+    object: RawObject<'a>,
+    old_object: RawObject<'a>,
 }
 
-/// An object, decoded where its kind was known when it came.
+/// An object, decoded if its kind was known when it was reached.
 ///
-/// The API server writes the resource before the object, so that one pass over the bytes is enough; JSON
-/// promises no order, so an object that comes first is kept as text.
+/// The API server writes the resource before the object, so one pass over the bytes is enough. JSON promises no order, so an
+/// object that precedes its resource is kept as text.
 #[derive(Debug, Default)]
 #[expect(
     clippy::large_enum_variant,
     reason = "it lives for one call, and a box would be one more allocation per review"
 )]
-enum Slot<'a> {
+enum RawObject<'a> {
     #[default]
     Absent,
     Decoded(Object),
     Text(&'a RawValue),
 }
 
-impl Slot<'_> {
-    fn decode(self, kind: Kind) -> Result<Option<Object>, serde_json::Error> {
-        match self {
-            Self::Absent => Ok(None),
-            Self::Decoded(object) => Ok(Some(object)),
-            Self::Text(text) => kind.deserialize(&mut serde_json::Deserializer::from_str(text.get())),
-        }
+impl RawObject<'_> {
+    /// The object; `field` is its name in the request.
+    fn decode(self, kind: Kind, field: &str) -> Result<Option<Object>, DecodeError> {
+        let text = match self {
+            Self::Absent => return Ok(None),
+            Self::Decoded(object) => return Ok(Some(object)),
+            Self::Text(text) => text.get(),
+        };
+        let mut json = serde_json::Deserializer::from_str(text);
+        let mut track = serde_path_to_error::Track::new();
+        let decoded = kind.deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
+        decoded.map_err(|error| DecodeError::Field {
+            path: excerpt(&format!("request.{field}.{}", track.path())),
+            error,
+        })
     }
 }
 
-impl<'a> RawRequest<'a> {
-    /// The kind, if rules are about it.
+impl<'a> AdmissionRequest<'a> {
+    /// The kind, if rules cover it.
     fn judged_kind(&self) -> Option<Kind> {
         if !self.sub_resource.0.is_empty() {
             return None;
@@ -198,11 +297,6 @@ impl<'a> RawRequest<'a> {
                 known,
             });
         }
-        let operation = match self.operation.0.as_ref() {
-            "CREATE" => Some(Operation::Create),
-            "UPDATE" => Some(Operation::Update),
-            _ => None,
-        };
         let mut request = Request {
             uid: self.uid.0,
             kind: self.kind.resource,
@@ -214,29 +308,30 @@ impl<'a> RawRequest<'a> {
             dry_run: self.dry_run,
             change: None,
         };
-        // No rule is about deleting or connecting; `object` is null there.
-        let (Some(kind), Some(operation)) = (kind, operation) else {
+        let Some(kind) = kind.filter(|_| has_object(&request.operation)) else {
             return Ok(request);
         };
-        let Some(object) = self.object.decode(kind)? else {
-            return Err(serde_json::Error::custom(format!(
-                "request.object is missing from an {}",
-                request.operation
-            ))
-            .into());
+        let Some(object) = self.object.decode(kind, "object")? else {
+            return Err(DecodeError::NoObject(request.operation.into_owned()));
         };
+        let generated = &object.metadata().generate_name;
+        let shown = (request.name.is_empty() && !generated.is_empty()).then(|| format!("{generated}*"));
         let (namespace, name) = (&*request.namespace, &*request.name);
-        let change = match operation {
-            Operation::Update => Change::update(namespace, name, object, self.old_object.decode(kind)?),
-            _ => Change::create(namespace, name, object),
-        };
-        let generated = &change.object.metadata().generate_name;
-        if request.name.is_empty() && !generated.is_empty() {
-            request.name = format!("{generated}*").into();
+        request.change = Some(if request.operation == Operation::Update.word() {
+            Change::update(namespace, name, object, self.old_object.decode(kind, "oldObject")?)
+        } else {
+            Change::create(namespace, name, object)
+        });
+        if let Some(shown) = shown {
+            request.name = shown.into();
         }
-        request.change = Some(change);
         Ok(request)
     }
+}
+
+/// Whether the rules judge the object of such a request. No rule covers deletions and connections.
+fn has_object(operation: &str) -> bool {
+    [Operation::Create, Operation::Update].iter().any(|judged| judged.word() == operation)
 }
 
 #[derive(Deserialize)]
@@ -257,7 +352,7 @@ enum Field {
     Other,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for RawRequest<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for AdmissionRequest<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(RequestVisitor)
     }
@@ -266,14 +361,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawRequest<'a> {
 struct RequestVisitor;
 
 impl<'de> Visitor<'de> for RequestVisitor {
-    type Value = RawRequest<'de>;
+    type Value = AdmissionRequest<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a request")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut request = RawRequest::default();
+        let mut request = AdmissionRequest::default();
         while let Some(field) = map.next_key()? {
             match field {
                 Field::Uid => request.uid = or_default(&mut map)?,
@@ -285,8 +380,8 @@ impl<'de> Visitor<'de> for RequestVisitor {
                 Field::Operation => request.operation = or_default(&mut map)?,
                 Field::UserInfo => request.user = or_default(&mut map)?,
                 Field::DryRun => request.dry_run = or_default(&mut map)?,
-                Field::Object => request.object = slot(&mut map, &request)?,
-                Field::OldObject => request.old_object = slot(&mut map, &request)?,
+                Field::Object => request.object = object(&mut map, &request)?,
+                Field::OldObject => request.old_object = object(&mut map, &request)?,
                 Field::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -300,10 +395,74 @@ fn or_default<'de, A: MapAccess<'de>, T: Deserialize<'de> + Default>(map: &mut A
     Ok(map.next_value::<Option<T>>()?.unwrap_or_default())
 }
 
-fn slot<'de, A: MapAccess<'de>>(map: &mut A, request: &RawRequest<'_>) -> Result<Slot<'de>, A::Error> {
-    let is_wanted = matches!(request.operation.0.as_ref(), "CREATE" | "UPDATE");
-    match request.judged_kind() {
-        Some(kind) if is_wanted => Ok(map.next_value_seed(kind)?.map_or(Slot::Absent, Slot::Decoded)),
-        _ => Ok(map.next_value::<Option<&RawValue>>()?.map_or(Slot::Absent, Slot::Text)),
+fn object<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    request: &AdmissionRequest<'_>,
+) -> Result<RawObject<'de>, A::Error> {
+    match request.judged_kind().filter(|_| has_object(&request.operation.0)) {
+        Some(kind) => Ok(map.next_value_seed(kind)?.map_or(RawObject::Absent, RawObject::Decoded)),
+        None => Ok(map.next_value::<Option<&RawValue>>()?.map_or(RawObject::Absent, RawObject::Text)),
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Groups<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(GroupsVisitor)
+    }
+}
+
+struct GroupsVisitor;
+
+impl<'de> Visitor<'de> for GroupsVisitor {
+    type Value = Groups<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of groups")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut groups = Groups::default();
+        while groups.names.len() < GROUPS {
+            let Some(Text(name)) = list.next_element()? else { return Ok(groups) };
+            groups.names.push(name);
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            groups.more = groups.more.checked_add(1).ok_or_else(|| de::Error::custom("too many groups"))?;
+        }
+        Ok(groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_groups_are_kept_as_a_few_names_and_a_number() {
+        let json = serde_json::to_string(&vec!["g\n"; 1_000_000]).unwrap();
+        let groups: Groups<'_> = serde_json::from_str(&json).unwrap();
+        assert_eq!((groups.names.len(), groups.more), (GROUPS, 1_000_000 - GROUPS));
+        assert_eq!(groups.names[0], "g\n");
+        assert_eq!(serde_json::from_str::<Groups<'_>>("[]").unwrap(), Groups::default());
+        assert!(serde_json::from_str::<Groups<'_>>("[1]").is_err());
+        let error = serde_json::from_str::<Groups<'_>>("1").unwrap_err().to_string();
+        assert!(error.contains("expected a list of groups"), "{error}");
+    }
+
+    #[test]
+    fn a_request_is_decoded_without_its_object_as_far_as_possible() {
+        let body = Body::new(
+            br#"{"request": {"uid": "u", "kind": {"kind": "Pod"}, "namespace": "n", "operation": "CREATE",
+            "userInfo": {"username": "eve", "groups": ["g"]}, "dryRun": true, "object": {"spec": []}}}"#,
+        );
+        let request = decode_without_object(&body).unwrap();
+        assert_eq!((&*request.uid, &*request.kind, &*request.user), ("u", "Pod", "eve"));
+        assert_eq!((request.groups.names.len(), request.dry_run, request.change), (1, true, None));
+        let body = Body::new(br#"{"request": {"uid": "u", "namespace": 1}}"#);
+        let request = decode_without_object(&body).unwrap();
+        assert_eq!((&*request.uid, &*request.namespace), ("u", ""));
+        for body in [&b"{}"[..], br#"{"request": {"uid": ""}}"#, b"[", br#"{"request": {"uid": 1}}"#] {
+            assert!(decode_without_object(&Body::new(body)).is_none());
+        }
     }
 }

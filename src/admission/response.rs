@@ -1,4 +1,8 @@
-//! From a verdict to the bytes that the API server reads.
+//! Encodes the response: an `AdmissionReview` that repeats the request's uid.
+//!
+//! Users, the API server and its audit log read its texts, so each is bounded, on one line and printable.
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,34 +10,42 @@ use json_patch::Patch;
 use serde::Serialize;
 
 use super::request::{DecodeError, Request};
+use crate::verdict::{Finding, Severity, Verdict};
 use lockstep_core::escape::ascii;
 
-use super::wording::{self, AuditAnnotations};
-use super::{PatchError, patch};
-use crate::change::Change;
-use crate::verdict::{Finding, Severity, Verdict};
-
-/// More causes than this do not help anybody, and a hostile object could make thousands.
-const MAX_CAUSES: usize = 16;
-/// Room for an answer without a denial, so that it is written without being moved.
-const EXPECTED_BYTES: usize = 768;
+/// The longest message, in bytes. The API server repeats it in its response, in Events and in its audit log.
+const MESSAGE_LIMIT: usize = 4096;
+/// The longest field path, in bytes.
+const FIELD_LIMIT: usize = 512;
+/// The longest audit annotation, in bytes.
+const ANNOTATION_LIMIT: usize = 1024;
+/// The longest name that the API server stores, in bytes; manifests on disk may hold longer ones.
+const NAME_LIMIT: usize = 253;
+/// The longest warning, in bytes: the API server may cut longer ones.
+const WARNING_LIMIT: usize = 256;
+/// The longest warnings together, in bytes: the API server drops or cuts what exceeds it.
+const WARNINGS_LIMIT: usize = 4096;
+/// The most causes of one denial: a hostile object could have thousands, and nobody reads them.
+const CAUSES: usize = 16;
+/// The capacity of a response without a denial, in bytes, so that most responses are written without reallocation.
+const CAPACITY: usize = 768;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Review<'a> {
+struct AdmissionReview<'a> {
     api_version: &'static str,
     kind: &'static str,
-    response: Response<'a>,
+    response: AdmissionResponse<'a>,
 }
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Response<'a> {
+struct AdmissionResponse<'a> {
     uid: &'a str,
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
-    // The API server insists that both come together, and that neither comes from a validating webhook.
+    // The API server requires both or neither, and neither from a validating webhook.
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +56,7 @@ struct Response<'a> {
     audit_annotations: Option<AuditAnnotations<'a>>,
 }
 
-/// Without a code the API server would answer the user with 400 instead of 403.
+/// The status of a denial. Without a code the API server would send the user 400 instead of 403.
 #[derive(Serialize)]
 struct Status<'a> {
     code: u16,
@@ -68,66 +80,159 @@ struct Cause {
     field: String,
 }
 
-/// The answer to a request that no rule is about.
-pub(super) fn untouched(uid: &str) -> Vec<u8> {
-    encode(Response { uid, allowed: true, ..Response::default() })
+/// What the API server's audit log keeps, each key prefixed with the webhook's name.
+#[derive(Serialize)]
+struct AuditAnnotations<'v> {
+    /// Ties the event to the decision log's record: the API server logs no other trace of this uid.
+    uid: Cow<'v, str>,
+    verdict: &'static str,
+    rule: &'static str,
+    reason: &'static str,
+    topology: Cow<'v, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witness: Option<String>,
 }
 
-/// The denial of a request whose object cannot be read.
-pub(super) fn unreadable(uid: &str, error: &DecodeError) -> Vec<u8> {
-    let message = ascii(&error.to_string(), wording::MESSAGE_LIMIT);
+/// Encodes the denial of a request whose object cannot be decoded.
+pub(super) fn undecodable(uid: &str, error: &DecodeError) -> Vec<u8> {
+    let message = ascii(&error.to_string(), MESSAGE_LIMIT);
     let status = Status { code: 400, reason: "BadRequest", message, details: None };
-    encode(Response { uid, status: Some(status), ..Response::default() })
+    encode(AdmissionResponse { uid, status: Some(status), ..AdmissionResponse::default() })
 }
 
-/// The answer to a request that was judged, and the patch in it.
-pub(super) fn judged(
-    request: &Request<'_>,
-    change: &Change,
-    verdict: &Verdict,
-) -> Result<(Vec<u8>, Option<Patch>), PatchError> {
+/// Encodes the response to a request that the rules judged.
+pub(super) fn judged(request: &Request<'_>, verdict: &Verdict, patch: Option<&Patch>) -> Vec<u8> {
     let is_denied = verdict.is_denied();
-    let patch = if is_denied || verdict.edits.is_empty() {
-        None
-    } else {
-        Some(patch::patch(&change.object, &verdict.edits)?)
-    };
-    let encoded = patch.as_ref().map(|patch| STANDARD.encode(serde_json::to_vec(patch).unwrap_or_default()));
-    let body = encode(Response {
+    let patch = patch.map(|patch| STANDARD.encode(serde_json::to_vec(patch).unwrap_or_default()));
+    encode(AdmissionResponse {
         uid: &request.uid,
         allowed: !is_denied,
         status: is_denied.then(|| denial(request, verdict)),
-        patch_type: encoded.as_ref().map(|_| "JSONPatch"),
-        patch: encoded,
-        warnings: wording::warnings(verdict),
-        audit_annotations: wording::audit_annotations(&request.uid, verdict),
-    });
-    Ok((body, patch))
+        patch_type: patch.as_ref().map(|_| "JSONPatch"),
+        patch,
+        warnings: warnings(verdict),
+        audit_annotations: audit_annotations(&request.uid, verdict),
+    })
 }
 
+fn encode(response: AdmissionResponse<'_>) -> Vec<u8> {
+    let review = AdmissionReview { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response };
+    let mut body = Vec::with_capacity(CAPACITY);
+    // Strings, booleans and maps with string keys always serialise.
+    let _ = serde_json::to_writer(&mut body, &review);
+    body
+}
+
+/// The status of a denial: every finding that denies, each as `message; help (rule, reason, topology)`.
 fn denial<'a>(request: &'a Request<'_>, verdict: &Verdict) -> Status<'a> {
-    let causes = verdict.denials().take(MAX_CAUSES).map(cause).collect();
+    let sentence = |finding: &Finding| {
+        let Finding { rule, reason, topology, message, help, .. } = finding;
+        let separator = if help.is_empty() { "" } else { "; " };
+        format!("{message}{separator}{help} ({rule} {reason}, topology {topology})")
+    };
+    let cause = |finding: &Finding| Cause {
+        reason: finding.reason.code(),
+        message: ascii(&finding.message, MESSAGE_LIMIT),
+        field: ascii(&finding.field.to_string(), FIELD_LIMIT),
+    };
+    let sentences: Vec<String> = verdict.denials().map(sentence).collect();
+    let causes = verdict.denials().take(CAUSES).map(cause).collect();
     Status {
         code: 403,
         reason: "Forbidden",
-        message: wording::denial(verdict),
+        message: ascii(&sentences.join("; also: "), MESSAGE_LIMIT),
         details: Some(Details { name: &request.name, kind: &request.kind, causes }),
     }
 }
 
-fn cause(finding: &Finding) -> Cause {
-    debug_assert_eq!(finding.severity, Severity::Deny);
-    Cause {
-        reason: finding.reason.code(),
-        message: ascii(&finding.message, wording::MESSAGE_LIMIT),
-        field: ascii(&finding.field.to_string(), wording::FIELD_LIMIT),
+/// The warnings for the user, each as `rule reason: message: help`.
+fn warnings(verdict: &Verdict) -> Vec<String> {
+    let mut left = WARNINGS_LIMIT;
+    let mut warnings = Vec::new();
+    for finding in verdict.findings.iter().filter(|finding| finding.severity == Severity::Warn) {
+        let Finding { rule, reason, message, help, .. } = finding;
+        let separator = if help.is_empty() { "" } else { ": " };
+        let warning = ascii(&format!("{rule} {reason}: {message}{separator}{help}"), WARNING_LIMIT);
+        match left.checked_sub(warning.len()) {
+            Some(rest) => left = rest,
+            None => break,
+        }
+        warnings.push(warning);
+    }
+    warnings
+}
+
+/// The audit annotations; `None` for a verdict without findings and edits.
+fn audit_annotations<'v>(uid: &'v str, verdict: &'v Verdict) -> Option<AuditAnnotations<'v>> {
+    let headline = verdict.headline()?;
+    let witness = headline.finding.and_then(|finding| finding.witness.as_ref());
+    Some(AuditAnnotations {
+        uid: name(uid),
+        verdict: verdict.word(),
+        rule: headline.rule.id(),
+        reason: headline.reason.code(),
+        topology: name(headline.topology),
+        witness: witness.map(|witness| ascii(&format!("a node {witness}"), ANNOTATION_LIMIT)),
+    })
+}
+
+/// A name as it is, unless no API server would store it.
+fn name(name: &str) -> Cow<'_, str> {
+    if name.len() <= NAME_LIMIT && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(ascii(name, NAME_LIMIT))
     }
 }
 
-fn encode(response: Response<'_>) -> Vec<u8> {
-    let review = Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response };
-    let mut body = Vec::with_capacity(EXPECTED_BYTES);
-    // Strings, booleans and maps with string keys always serialise.
-    let _ = serde_json::to_writer(&mut body, &review);
-    body
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{WARNING_LIMIT, WARNINGS_LIMIT, audit_annotations, name, warnings};
+    use crate::field::FieldPath;
+    use crate::verdict::{Finding, Reason, Rule, Severity, Verdict};
+
+    fn finding(severity: Severity, reason: Reason) -> Finding {
+        Finding {
+            rule: Rule::GatewayPlacement,
+            topology: Arc::from("t"),
+            reason,
+            severity,
+            field: FieldPath::default(),
+            message: "m".repeat(1000),
+            help: String::new(),
+            witness: None,
+            nodes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn audit_annotations_hold_the_first_of_the_most_severe_findings() {
+        let findings = vec![
+            finding(Severity::Warn, Reason::MirrorPod),
+            finding(Severity::Deny, Reason::Conflict),
+            finding(Severity::Deny, Reason::Unsatisfiable),
+        ];
+        let verdict = Verdict { findings, edits: Vec::new() };
+        assert_eq!(audit_annotations("u", &verdict).unwrap().reason, "CONFLICT");
+    }
+
+    #[test]
+    fn names_that_the_api_server_would_store_stay_as_they_are() {
+        let longest = "x".repeat(253);
+        assert_eq!(name(&longest), longest);
+        assert_eq!(name(&format!("{longest}y")), format!("{}...", "x".repeat(250)));
+        assert_eq!(name("a\tb"), "a\\tb");
+    }
+
+    #[test]
+    fn warnings_together_fit_into_the_warning_headers() {
+        let mut findings =
+            vec![finding(Severity::Deny, Reason::NotPlaced), finding(Severity::Audit, Reason::NotPlaced)];
+        findings.extend((0..20).map(|_| finding(Severity::Warn, Reason::NotPlaced)));
+        let warnings = warnings(&Verdict { findings, edits: Vec::new() });
+        assert_eq!(warnings.len(), WARNINGS_LIMIT / WARNING_LIMIT);
+        assert!(warnings.iter().all(|warning| warning.len() == WARNING_LIMIT));
+    }
 }

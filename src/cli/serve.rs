@@ -27,7 +27,7 @@ use crate::server::{Admin, BoundServer, Limits, Server, ServerMetrics};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Log, LogFormat};
 use crate::tls::Tls;
-use crate::webhook::{self, Webhook};
+use crate::webhook::{ReviewMetrics, Webhook};
 use decisions::DecisionArgs;
 use signals::Stop;
 use snapshot::SnapshotSource;
@@ -166,7 +166,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let status = configurations
         .map(|configurations| StatusInputs { configurations, trust_anchors: tls.trust_anchors() });
     let status = status::keep(cluster, status);
-    let webhook_metrics = webhook::Metrics::default();
+    let webhook_metrics = ReviewMetrics::default();
     webhook_metrics.register(&mut registry);
     let webhook = Webhook::new(source.snapshots(), webhook_metrics, decisions);
     let served =

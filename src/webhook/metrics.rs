@@ -1,4 +1,4 @@
-//! What the webhook counts. Every label has a fixed set of values: names of objects are never among them.
+//! Metrics of reviews. Every label has a bounded set of values, and names of objects are never among them.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,42 +9,42 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::topologies::{Named, Topologies};
-use crate::admission::Request;
+use super::topology_labels::{TopologyLabel, TopologyLabels};
+use crate::admission::{Decision, Review};
 use crate::change::Phase;
 use crate::verdict::Verdict;
 
-/// The rule and the reason of a review of which no rule said anything.
+/// The rule and the reason of a review without findings and edits.
 const NONE: &str = "none";
 
-/// From a few microseconds, which a review takes, to the API server's longest timeout.
+/// The bounds of the duration histogram in seconds: from 5 us, since a review takes some tens, to the API server's longest timeout.
 const BUCKETS: [f64; 14] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, 1.0, 5.0, 30.0];
 
-/// What the webhook counts. Clones count together.
+/// Metrics of reviews. Clones share their counts.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct ReviewMetrics {
     reviews: Family<ReviewLabels, Counter>,
-    /// Of `reviews`, those that pass without a word, which most do: by webhook, then by dry run.
-    passed: [[Counter; 2]; 2],
-    topologies: Topologies,
+    /// The series of `reviews` without findings and edits, by webhook and dry run. Most reviews count here.
+    silent: [[Counter; 2]; 2],
+    topologies: TopologyLabels,
     findings: Family<FindingLabels, Counter>,
     unanswered: Family<UnansweredLabels, Counter>,
     seconds: Family<WebhookLabels, Histogram, fn() -> Histogram>,
-    // Looked up once: every review would pay for the lock and the hash.
+    // Looked up once, so that no review pays for the lock and the hash.
     mutate_seconds: Histogram,
     validate_seconds: Histogram,
 }
 
-/// Why a review got no verdict.
+/// Why a review has no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Unanswered {
-    /// The cluster's state was not read yet.
+    /// The cluster's state has not been read yet.
     NotSynced,
-    /// The state of one namespace was not read yet.
+    /// The state of a namespace has not been read yet.
     NotKnown,
-    /// It is no review, or there is nobody to answer to.
+    /// Not a review, or a review without a uid.
     Malformed,
-    /// A patch that does not apply.
+    /// A patch that does not apply: a defect.
     Unprovable,
 }
 
@@ -89,7 +89,7 @@ impl ReviewLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FindingLabels {
-    topology: Named,
+    topology: TopologyLabel,
     rule: &'static str,
     reason: &'static str,
     severity: &'static str,
@@ -100,13 +100,13 @@ struct UnansweredLabels {
     reason: Unanswered,
 }
 
-impl Default for Metrics {
+impl Default for ReviewMetrics {
     fn default() -> Self {
         let seconds: Family<WebhookLabels, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let time = |phase: Phase| seconds.get_or_create_owned(&WebhookLabels { webhook: phase.word() });
         let reviews = Family::<ReviewLabels, Counter>::default();
-        let passed = |phase, dry_run| {
+        let silent = |phase, dry_run| {
             reviews.get_or_create_owned(&ReviewLabels::of(phase, dry_run, &Verdict::default()))
         };
         let unanswered = Family::<UnansweredLabels, Counter>::default();
@@ -115,9 +115,9 @@ impl Default for Metrics {
             drop(unanswered.get_or_create(&UnansweredLabels { reason }));
         }
         Self {
-            passed: [Phase::Mutate, Phase::Validate].map(|phase| [false, true].map(|dry| passed(phase, dry))),
+            silent: Phase::ALL.map(|phase| [false, true].map(|dry| silent(phase, dry))),
             reviews,
-            topologies: Topologies::default(),
+            topologies: TopologyLabels::default(),
             findings: Family::default(),
             unanswered,
             mutate_seconds: time(Phase::Mutate),
@@ -127,41 +127,49 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
-    /// Registers everything; the names carry no prefix of their own.
+impl ReviewMetrics {
+    /// Registers the metrics, without a prefix.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "reviews",
-            "Reviews that got a verdict, by what the log tells of it",
-            self.reviews.clone(),
-        );
+        registry.register("reviews", "Completed reviews by verdict, rule and reason", self.reviews.clone());
         registry.register(
             "findings",
-            "Findings of the rules, by topology: the first 32, and other",
+            "Findings by topology; topologies after the first 32 count as other",
             self.findings.clone(),
         );
         registry.register(
             "reviews_unanswered",
-            "Reviews that got no verdict, by reason",
+            "Reviews without a verdict, by reason",
             self.unanswered.clone(),
         );
         registry.register_with_unit(
             "review_duration",
-            "Time from a whole body to its answer",
+            "Time from the complete request body to the response",
             Unit::Seconds,
             self.seconds.clone(),
         );
     }
 
-    pub(super) fn judged(&self, phase: Phase, request: &Request<'_>, verdict: &Verdict) {
-        if verdict.headline().is_none() {
-            self.passed(phase, request.dry_run).inc();
-            return;
+    /// Counts a review that has a response.
+    pub(super) fn reviewed(&self, phase: Phase, review: &Review<'_>) {
+        let dry_run = review.request.dry_run;
+        match &review.decision {
+            Decision::Judged { verdict, .. } if verdict.headline().is_none() => {
+                self.silent(phase, dry_run).inc();
+            }
+            Decision::Judged { verdict, .. } => self.judged(phase, dry_run, verdict),
+            Decision::Undecodable(_) => {
+                let webhook = phase.word();
+                let labels = ReviewLabels { webhook, verdict: "deny", rule: NONE, reason: NONE, dry_run };
+                self.reviews.get_or_create(&labels).inc();
+            }
         }
-        self.reviews.get_or_create(&ReviewLabels::of(phase, request.dry_run, verdict)).inc();
+    }
+
+    fn judged(&self, phase: Phase, dry_run: bool, verdict: &Verdict) {
+        self.reviews.get_or_create(&ReviewLabels::of(phase, dry_run, verdict)).inc();
         for finding in &verdict.findings {
             let labels = FindingLabels {
-                topology: self.topologies.name(&finding.topology),
+                topology: self.topologies.label(&finding.topology),
                 rule: finding.rule.id(),
                 reason: finding.reason.code(),
                 severity: finding.severity.word(),
@@ -170,15 +178,8 @@ impl Metrics {
         }
     }
 
-    /// A denial by no rule: the object cannot be read.
-    pub(super) fn unreadable(&self, phase: Phase, request: &Request<'_>) {
-        let (webhook, dry_run) = (phase.word(), request.dry_run);
-        let labels = ReviewLabels { webhook, verdict: "deny", rule: NONE, reason: NONE, dry_run };
-        self.reviews.get_or_create(&labels).inc();
-    }
-
-    const fn passed(&self, phase: Phase, dry_run: bool) -> &Counter {
-        let [[mutate, mutate_dry], [validate, validate_dry]] = &self.passed;
+    const fn silent(&self, phase: Phase, dry_run: bool) -> &Counter {
+        let [[mutate, mutate_dry], [validate, validate_dry]] = &self.silent;
         match (phase, dry_run) {
             (Phase::Mutate, false) => mutate,
             (Phase::Mutate, true) => mutate_dry,
@@ -187,15 +188,17 @@ impl Metrics {
         }
     }
 
+    /// Counts a review without a verdict.
     pub(super) fn unanswered(&self, reason: Unanswered) {
         self.unanswered.get_or_create(&UnansweredLabels { reason }).inc();
     }
 
-    pub(super) fn took(&self, phase: Phase, time: Duration) {
+    /// Observes how long a review took, with or without a verdict.
+    pub(super) fn observe_duration(&self, phase: Phase, duration: Duration) {
         let seconds = match phase {
             Phase::Mutate => &self.mutate_seconds,
             Phase::Validate => &self.validate_seconds,
         };
-        seconds.observe(time.as_secs_f64());
+        seconds.observe(duration.as_secs_f64());
     }
 }

@@ -1,11 +1,11 @@
-//! What is kept of a review: its line in the operators' log, and its record in the decision log. Never the object.
+//! Logs and records a review: a line in the operators' log, and a record in the decision log. Neither holds the object.
 
 use std::time::Instant;
 
 use json_patch::Patch;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::admission::{DecodeError, Request};
+use crate::admission::{Decision, DecodeError, Review};
 use crate::audit::bounded::{message, name, piece};
 use crate::audit::{self, DecisionLog, Record};
 use crate::change::Phase;
@@ -17,38 +17,52 @@ use crate::verdict::{Finding, Verdict};
 pub struct Decisions {
     /// The decision log.
     pub log: DecisionLog,
-    /// Whether what the rules let pass without a word is recorded, too.
+    /// Whether requests that were allowed without findings are recorded, too.
     pub also_allowed: bool,
 }
 
-/// A review that was judged.
-pub(super) struct Judged<'r> {
+/// A review that has a response.
+pub(super) struct ReviewEvent<'r> {
     pub(super) phase: Phase,
-    pub(super) request: &'r Request<'r>,
-    pub(super) verdict: &'r Verdict,
-    pub(super) patch: Option<&'r Patch>,
-    pub(super) facts: &'r Snapshot,
-    /// When it had come.
+    pub(super) review: &'r Review<'r>,
+    pub(super) snapshot: &'r Snapshot,
+    /// When the request's body was complete.
     pub(super) start: Instant,
 }
 
-impl Judged<'_> {
-    /// Records what was decided. With a decision log, the operators' log has denials only: what was changed, and
-    /// whom it warned, is in the former.
+impl ReviewEvent<'_> {
+    /// Logs and records the review.
+    ///
+    /// With a decision log, the operators' log reports denials only: edits and warnings are in the former.
     pub(super) fn record(&self, decisions: Option<&Decisions>) {
-        let Some(decisions) = decisions else { return self.tell() };
-        if self.verdict.is_denied() {
-            self.tell();
+        let (verdict, patch) = match &self.review.decision {
+            Decision::Judged { verdict, patch } => (verdict, patch.as_ref()),
+            Decision::Undecodable(error) => return self.record_undecodable(error, decisions),
+        };
+        if decisions.is_none() || verdict.is_denied() {
+            self.log(verdict);
         }
-        if decisions.also_allowed || self.verdict.headline().is_some() {
+        if let Some(decisions) = decisions
+            && (decisions.also_allowed || verdict.headline().is_some())
+        {
             let now = Timestamp::now();
-            decisions.log.record(now, &self.to_record(now));
+            decisions.log.record(now, &self.to_record(verdict, patch, now));
         }
     }
 
-    /// One line in the operators' log; none for a request that the rules let pass without a word.
-    fn tell(&self) {
-        let Self { phase, request, verdict, .. } = self;
+    fn record_undecodable(&self, error: &DecodeError, decisions: Option<&Decisions>) {
+        tracing::warn!(error = %error, "denied a review that cannot be decoded");
+        if let Some(decisions) = decisions {
+            let error = error.to_string();
+            let record =
+                Record { verdict: "deny".into(), error: Some(message(&error)), ..self.request_record() };
+            decisions.log.record(Timestamp::now(), &record);
+        }
+    }
+
+    /// Logs one line for the operators; none for a verdict without findings and edits.
+    fn log(&self, verdict: &Verdict) {
+        let (phase, request) = (self.phase, &self.review.request);
         let Some(headline) = verdict.headline() else { return };
         let finding = headline.finding;
         let witness = finding.and_then(|finding| finding.witness.as_ref()).map(ToString::to_string);
@@ -73,12 +87,11 @@ impl Judged<'_> {
         );
     }
 
-    fn to_record(&self, now: Timestamp) -> Record<'_> {
-        let Self { phase, request, verdict, patch, facts, start } = self;
+    fn to_record<'e>(&'e self, verdict: &'e Verdict, patch: Option<&'e Patch>, now: Timestamp) -> Record<'e> {
         let headline = verdict.headline();
         let topology = headline.map(|headline| audit::RecordedTopology {
             name: name(headline.topology),
-            generation: facts.topology(headline.topology).map_or(0, |topology| topology.generation),
+            generation: self.snapshot.topology(headline.topology).map_or(0, |topology| topology.generation),
         });
         Record {
             verdict: verdict.word().into(),
@@ -88,50 +101,34 @@ impl Judged<'_> {
             findings: verdict.findings.iter().take(Record::FINDINGS).map(finding).collect(),
             more_findings: verdict.findings.len().saturating_sub(Record::FINDINGS),
             edits: patch.map(std::borrow::Cow::Borrowed),
-            facts: facts.publication().map(|publication| audit::RecordedSnapshot {
+            facts: self.snapshot.publication().map(|publication| audit::RecordedSnapshot {
                 snapshot: publication.number,
                 age_microseconds: microseconds(now.duration_since(publication.time).as_micros()),
             }),
-            ..asked(*phase, request, *start)
+            ..self.request_record()
         }
     }
-}
 
-/// Records the denial of a review that could not be read.
-pub(super) fn unreadable(
-    decisions: Option<&Decisions>,
-    phase: Phase,
-    request: &Request<'_>,
-    error: &DecodeError,
-    start: Instant,
-) {
-    tracing::warn!(error = %error, "a review could not be read and was denied");
-    if let Some(decisions) = decisions {
-        let error = error.to_string();
-        let record =
-            Record { verdict: "deny".into(), error: Some(message(&error)), ..asked(phase, request, start) };
-        decisions.log.record(Timestamp::now(), &record);
-    }
-}
-
-/// Who asked for what, and how long it took.
-fn asked<'r>(phase: Phase, request: &'r Request<'_>, start: Instant) -> Record<'r> {
-    let change = request.change.as_ref();
-    let groups = &request.groups;
-    Record {
-        webhook: phase.word().into(),
-        uid: name(&request.uid),
-        user: name(&request.user),
-        groups: groups.names.iter().take(Record::GROUPS).map(|group| name(group)).collect(),
-        more_groups: groups.names.len().saturating_sub(Record::GROUPS).saturating_add(groups.more),
-        operation: name(&request.operation),
-        kind: name(&request.kind),
-        namespace: name(&request.namespace),
-        name: name(change.map_or(&request.name, |change| &change.name)),
-        generate_name: name(change.map_or("", |change| &change.object.metadata().generate_name)),
-        dry_run: request.dry_run,
-        latency_microseconds: u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
-        ..Record::default()
+    /// The fields of a record that describe the request, and its latency.
+    fn request_record(&self) -> Record<'_> {
+        let request = &self.review.request;
+        let change = request.change.as_ref();
+        let groups = &request.groups;
+        Record {
+            webhook: self.phase.word().into(),
+            uid: name(&request.uid),
+            user: name(&request.user),
+            groups: groups.names.iter().take(Record::GROUPS).map(|group| name(group)).collect(),
+            more_groups: groups.names.len().saturating_sub(Record::GROUPS).saturating_add(groups.more),
+            operation: name(&request.operation),
+            kind: name(&request.kind),
+            namespace: name(&request.namespace),
+            name: name(change.map_or(&request.name, |change| &change.name)),
+            generate_name: name(change.map_or("", |change| &change.object.metadata().generate_name)),
+            dry_run: request.dry_run,
+            latency_microseconds: u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX),
+            ..Record::default()
+        }
     }
 }
 
@@ -149,7 +146,7 @@ fn finding(finding: &Finding) -> audit::RecordedFinding<'_> {
     }
 }
 
-/// A clock that was set back makes no age.
+/// Microseconds of an age; 0 after the clock was set back.
 fn microseconds(count: i128) -> u64 {
     u64::try_from(count).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! The wire format: what comes in, whatever it is, and what goes out.
 
-use lockstep::admission::{Body, DecodeError, Outcome, decode, review};
+use lockstep::admission::{Body, Decision, DecodeError, Review, ReviewError, decode, review};
 use lockstep::change::Phase;
 use lockstep::snapshot::{Inventory, Snapshot};
 use serde_json::{Value, json};
@@ -17,12 +17,10 @@ fn recorded(bytes: &[u8]) -> Value {
 }
 
 fn answer(body: &[u8], phase: Phase) -> Value {
-    let (Outcome::Judged { body, .. } | Outcome::Unreadable { body, .. }) =
-        review(&Body::new(body), phase, &facts())
-    else {
-        panic!("no answer to {}", String::from_utf8_lossy(body));
-    };
-    recorded(&body)
+    match review(&Body::new(body), phase, &facts()) {
+        Ok(Review { response, .. }) => recorded(&response),
+        Err(error) => panic!("{error}: {}", String::from_utf8_lossy(body)),
+    }
 }
 
 fn answer_to(review: &Value, phase: Phase) -> Value {
@@ -95,9 +93,8 @@ fn audit_annotations_stay_small_and_plain_whatever_the_names() {
         metadata["labels"][name.as_str()] = name.as_str().into();
         let body = hostile.to_string();
         let body = Body::new(body.as_bytes());
-        let outcome = review(&body, Phase::Validate, &Snapshot::new(&inventory));
-        let Outcome::Judged { body, .. } = outcome else { panic!("{outcome:?}") };
-        let annotations = recorded(&body)["response"]["auditAnnotations"].take();
+        let review = review(&body, Phase::Validate, &Snapshot::new(&inventory)).unwrap();
+        let annotations = recorded(&review.response)["response"]["auditAnnotations"].take();
         assert_eq!(annotations["verdict"], "deny", "{annotations}");
         for (key, value) in annotations.as_object().unwrap() {
             let value = value.as_str().unwrap();
@@ -270,7 +267,7 @@ fn what_has_no_uid_has_no_answer() {
     for body in unanswerable {
         let body = Body::new(body);
         let outcome = review(&body, Phase::Validate, &facts());
-        assert!(matches!(outcome, Outcome::Malformed(_)), "{outcome:?}");
+        assert!(matches!(outcome, Err(ReviewError::Malformed(_))), "{outcome:?}");
     }
     assert!(matches!(decode(&Body::new(unanswerable[5])), Err(DecodeError::NoRequest)));
     assert!(matches!(decode(&Body::new(unanswerable[6])), Err(DecodeError::NoUid)));
@@ -310,7 +307,8 @@ fn what_cannot_be_read_is_not_quoted() {
     let answer = answer_to(&review, Phase::Validate);
     let message = answer["status"]["message"].as_str().unwrap();
     assert!(
-        message.contains("expected a map of strings at line 1") && !message.contains("hunter2"),
+        message.contains("expected a map of strings in `request.object.metadata.labels` at line 1")
+            && !message.contains("hunter2"),
         "{message}"
     );
 }
@@ -320,7 +318,10 @@ fn what_cannot_be_read_is_told_by_its_place_in_the_review() {
     let review = in_order(&format!(r#"{PODS},"operation":"CREATE","object":{{"spec":true}}"#));
     let message = answer(review.as_bytes(), Phase::Validate)["response"]["status"]["message"].take();
     let column = review.find("true").unwrap() + "true".len();
-    assert!(message.as_str().unwrap().ends_with(&format!("at line 1 column {column}")), "{message}");
+    assert!(
+        message.as_str().unwrap().ends_with(&format!("in `request.object.spec` at line 1 column {column}")),
+        "{message}"
+    );
     let error = decode(&Body::new(in_order("").replace("{}", "1").as_bytes())).unwrap_err().to_string();
     assert!(error.contains("expected a request"), "{error}");
 }
@@ -335,7 +336,7 @@ fn deep_nesting_is_answered() {
     );
     assert!(matches!(
         review(&Body::new(ignored.as_bytes()), Phase::Validate, &facts()),
-        Outcome::Judged { .. }
+        Ok(Review { decision: Decision::Judged { .. }, .. })
     ));
     let read = String::from_utf8(POD.to_vec()).unwrap().replacen(
         "\"labels\":{",
@@ -344,7 +345,7 @@ fn deep_nesting_is_answered() {
     );
     assert!(matches!(
         review(&Body::new(read.as_bytes()), Phase::Validate, &facts()),
-        Outcome::Unreadable { .. }
+        Ok(Review { decision: Decision::Undecodable(_), .. })
     ));
 }
 
@@ -354,10 +355,10 @@ fn where_the_facts_are_not_known_there_is_no_verdict() {
     inventory.pending.insert("metallb-system".to_owned());
     let facts = Snapshot::new(&inventory);
     // The pod's namespace is tied to MetalLB's by the topology.
-    assert!(matches!(review(&Body::new(POD), Phase::Mutate, &facts), Outcome::Unknown(_)));
+    assert!(matches!(review(&Body::new(POD), Phase::Mutate, &facts), Err(ReviewError::NotKnown(_))));
     let elsewhere = String::from_utf8(POD.to_vec()).unwrap().replace("istio-system", "elsewhere");
     assert!(matches!(
         review(&Body::new(elsewhere.as_bytes()), Phase::Mutate, &facts),
-        Outcome::Judged { .. }
+        Ok(Review { decision: Decision::Judged { .. }, .. })
     ));
 }

@@ -6,6 +6,7 @@ mod admission;
 mod cases;
 mod chart;
 mod check;
+mod decoding;
 mod docs;
 mod remedies;
 mod selectors;

@@ -1,12 +1,28 @@
-//! A review's bytes, and the part of them that is worth reading.
+//! Leaves out the lists that no rule reads before the body of a review is decoded.
 //!
-//! Most of what the API server writes about a pod stands in lists that no rule reads. To go through them as JSON, byte by
-//! byte, costs more than all the rest of a review. To find the end of a list takes no more than its brackets, and for each
-//! of them whether it stands in a text.
+//! Most of what the API server writes about a pod stands in such lists. To skip them as JSON means to look at every byte; to
+//! find the end of a list takes no more than its brackets, and for each of them whether it stands in a string.
+//!
+//! No library does this as cheaply. Decoding the recorded review of a pod (17 KB, `benches/reviews/pod.json`), built for
+//! x86-64 without newer instructions as the image is, takes this many instructions (valgrind) and microseconds:
+//!
+//! | decoder | instructions | time |
+//! | --- | --- | --- |
+//! | `serde_json` on the whole body (`IgnoredAny`) | 290,000 | 53 |
+//! | `sonic-rs` 0.5 on the whole body | 238,000 | 39 |
+//! | `serde_json` that finds the uid alone, as the benchmark's no-op webhook does | 256,000 | 38 |
+//! | this module, then `serde_json` | 106,000 | 26 |
+//!
+//! All else that a patched review takes is 27,000 instructions. So with this module a review costs about half of what the
+//! no-op webhook spends on reading, which pays for the patch and the log; with either library, reading alone costs about as
+//! much as the no-op's or more, and the goal of 0.90 of the no-op's rate is out of reach.
+//!
+//! The bytes come from users, so the property tests below, `tests/offline/decoding.rs` and the fuzz target `review` hold that
+//! a request is decoded alike with and without this module.
 
 use memchr::{memchr_iter, memchr2_iter};
 
-/// Lists that no rule reads, wherever they are.
+/// The lists that no rule reads, wherever they are.
 pub const UNREAD: [&str; 8] = [
     "managedFields",
     "containers",
@@ -18,33 +34,46 @@ pub const UNREAD: [&str; 8] = [
     "preferredDuringSchedulingIgnoredDuringExecution",
 ];
 
-/// The bytes of a review.
+/// The body of a review. Decoded requests borrow from it.
 #[derive(Debug)]
 pub struct Body<'b> {
-    /// As they came.
-    pub(super) whole: &'b [u8],
-    /// The same without what is in [`UNREAD`] lists; `None` where there is nothing to leave out.
-    pub(super) short: Option<String>,
+    received: &'b [u8],
+    without_unread: Option<String>,
 }
 
 impl<'b> Body<'b> {
-    /// The body of a call.
+    /// The body as received.
     #[must_use]
-    pub fn new(whole: &'b [u8]) -> Self {
-        Self { whole, short: str::from_utf8(whole).ok().and_then(shortened) }
+    pub fn new(received: &'b [u8]) -> Self {
+        Self { received, without_unread: str::from_utf8(received).ok().and_then(without_unread) }
+    }
+
+    /// The body as received, to be decoded with all of its lists. For tests: the result must be the same.
+    #[must_use]
+    pub const fn whole(received: &'b [u8]) -> Self {
+        Self { received, without_unread: None }
+    }
+
+    pub(super) const fn received(&self) -> &'b [u8] {
+        self.received
+    }
+
+    /// The body with its [`UNREAD`] lists left empty; `None` if it has none.
+    pub(super) fn without_unread(&self) -> Option<&str> {
+        self.without_unread.as_deref()
     }
 }
 
-/// The text with the lists that are not read left empty; `None` if there are none. Exact for JSON; what it makes of
-/// other texts is no JSON either, or differs from JSON in those lists alone.
-fn shortened(text: &str) -> Option<String> {
+/// The text with its [`UNREAD`] lists left empty; `None` if it has none. Exact for JSON: the result is the same JSON but for
+/// those lists. Text that is not JSON becomes text that is not JSON either, or differs from JSON in those lists alone.
+fn without_unread(text: &str) -> Option<String> {
     let (mut short, mut kept) = (String::new(), 0);
     for open in memchr_iter(b'[', text.as_bytes()) {
-        // What is left out may hold others.
+        // Skips brackets within a list that was left out.
         if open < kept || !is_unread(text.get(..open)?) {
             continue;
         }
-        // A list without an end is left for the JSON reader to complain about.
+        // A list without an end stays, so that the JSON decoder reports it.
         let Some(length) = length_of_list(text.as_bytes().get(open..)?) else { break };
         short.push_str(text.get(kept..=open)?);
         kept = open.checked_add(length)?;
@@ -56,7 +85,7 @@ fn shortened(text: &str) -> Option<String> {
     Some(short)
 }
 
-/// Whether what follows is the value of a key in [`UNREAD`]. In a text the quotes would be escaped.
+/// Whether `before` ends with a key in [`UNREAD`]. Within a string its quotes would be escaped.
 fn is_unread(before: &str) -> bool {
     before.strip_suffix("\":").is_some_and(|key| {
         let is = |name: &&str| key.strip_suffix(*name).and_then(|rest| rest.strip_suffix('"'));
@@ -64,13 +93,13 @@ fn is_unread(before: &str) -> bool {
     })
 }
 
-/// How far it is from the bracket that `list` begins with to the one that ends it.
+/// The distance from the bracket that opens `list` to the one that closes it.
 fn length_of_list(list: &[u8]) -> Option<usize> {
-    let (mut last, mut depth, mut in_text) = (0, 0_usize, false);
+    let (mut last, mut depth, mut in_string) = (0, 0_usize, false);
     for bracket in memchr2_iter(b'[', b']', list) {
-        in_text ^= has_odd_quotes(list.get(last..bracket)?);
+        in_string ^= has_odd_quotes(list.get(last..bracket)?);
         last = bracket;
-        if !in_text {
+        if !in_string {
             depth = if list.get(bracket) == Some(&b'[') {
                 depth.checked_add(1)?
             } else {
@@ -88,7 +117,7 @@ fn length_of_list(list: &[u8]) -> Option<usize> {
 /// escape.
 fn has_odd_quotes(bytes: &[u8]) -> bool {
     let pairs = bytes.iter().zip(bytes.iter().skip(1));
-    // Without branches, so that the compiler takes sixteen bytes at a time.
+    // Without branches, so that the compiler handles sixteen bytes at a time.
     let (odd, backslashes) = pairs.fold((0, 0), |(odd, backslashes), (before, byte)| {
         let is_escaped = u8::from(*before == b'\\');
         let is_quote = u8::from(*byte == b'"') & !is_escaped;
@@ -117,13 +146,13 @@ mod tests {
 
     use super::{Body, UNREAD};
 
-    /// What is left, or all of it.
+    /// The text without its unread lists.
     fn short(json: &str) -> String {
-        Body::new(json.as_bytes()).short.unwrap_or_else(|| json.to_owned())
+        Body::new(json.as_bytes()).without_unread.unwrap_or_else(|| json.to_owned())
     }
 
     #[test]
-    fn lists_that_no_rule_reads_are_left_out() {
+    fn lists_that_no_rule_reads_are_emptied() {
         for (whole, left) in [
             (r#"{"a":[1],"volumes":[{"b":[2]}],"c":[3]}"#, r#"{"a":[1],"volumes":[],"c":[3]}"#),
             (
@@ -149,7 +178,7 @@ mod tests {
         }
     }
 
-    /// JSON with much of what could mislead.
+    /// JSON full of brackets, quotes, backslashes and unread keys.
     fn any_json() -> impl Strategy<Value = Value> {
         let text = || {
             prop_oneof![
@@ -167,14 +196,14 @@ mod tests {
         })
     }
 
-    fn without_unread(value: Value) -> Value {
+    fn with_unread_empty(value: Value) -> Value {
         match value {
-            Value::Array(items) => items.into_iter().map(without_unread).collect(),
+            Value::Array(items) => items.into_iter().map(with_unread_empty).collect(),
             Value::Object(fields) => fields
                 .into_iter()
                 .map(|(key, value)| match value {
                     Value::Array(_) if UNREAD.contains(&&*key) => (key, json!([])),
-                    value => (key, without_unread(value)),
+                    value => (key, with_unread_empty(value)),
                 })
                 .collect(),
             other => other,
@@ -185,13 +214,13 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
         #[test]
-        fn what_is_left_is_the_same_but_for_lists_that_no_rule_reads(value in any_json()) {
+        fn any_json_stays_the_same_but_for_lists_that_no_rule_reads(value in any_json()) {
             let left: Value = serde_json::from_str(&short(&value.to_string())).unwrap();
-            prop_assert_eq!(left, without_unread(value));
+            prop_assert_eq!(left, with_unread_empty(value));
         }
 
         #[test]
-        fn texts_that_are_no_json_harm_nothing(text in "(\"volumes\":\\[|[\\[\\]\"\\\\ü]){0,12}") {
+        fn text_that_is_not_json_never_grows_or_panics(text in "(\"volumes\":\\[|[\\[\\]\"\\\\ü]){0,12}") {
             prop_assert!(short(&text).len() <= text.len());
         }
     }
