@@ -22,7 +22,7 @@ fn meaning(page: &Document, head: &[&str], first: &str) -> String {
 fn values(metric: &str, label: &str) -> BTreeSet<String> {
     let mut registry = Registry::with_prefix("lockstep");
     lockstep::server::ServerMetrics::default().register(&mut registry);
-    lockstep::webhook::Metrics::default().register(&mut registry);
+    lockstep::webhook::ReviewMetrics::default().register(&mut registry);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     let series = text.lines().filter_map(|line| line.strip_prefix(metric)?.strip_prefix('{'));
