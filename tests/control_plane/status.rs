@@ -147,8 +147,8 @@ async fn the_condition_follows_the_live_webhook_configurations() {
     assert_eq!(missing.status, "False");
     assert_eq!(
         missing.message,
-        "there is no MutatingWebhookConfiguration `lockstep`: install the chart again; \
-         there is no ValidatingWebhookConfiguration `lockstep`: install the chart again"
+        "MutatingWebhookConfiguration `lockstep` does not exist: install the chart again; \
+         ValidatingWebhookConfiguration `lockstep` does not exist: install the chart again"
     );
     assert_eq!(status(kubeconfig, &[]).await.0, 1);
 
