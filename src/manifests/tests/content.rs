@@ -174,7 +174,7 @@ fn a_topology_that_cannot_be_used_is_reported_as_such() {
         (topology("spec: {addressPools: []}\n"), "a.yaml:4:8: `spec.addressPools`: give at least one entry"),
         (
             topology("spec: {enforcementByRule: {no-such: Warn}}\n"),
-            "a.yaml:4:37: `spec.enforcementByRule[no-such]`: there is no rule `no-such`",
+            "a.yaml:4:37: `spec.enforcementByRule[no-such]`: rule `no-such` does not exist",
         ),
         (topology(""), "a.yaml:3:18: `spec` is missing: write `spec: {}`"),
         (
