@@ -31,6 +31,7 @@ pub mod escape;
 pub mod field;
 pub mod labels;
 pub mod objects;
+pub mod operation;
 mod relation;
 pub mod rules;
 pub mod snapshot;

@@ -3,7 +3,7 @@
 use serde::de::{Deserialize, DeserializeSeed, Deserializer};
 
 use super::{DaemonSet, L2Advertisement, Object, Pod, Service};
-use crate::change::{Operation, Phase};
+use crate::operation::{Operation, Phase};
 
 /// A kind that rules judge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
