@@ -7,27 +7,27 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::{Exit, print};
+use super::{Exit, duration, print};
 use crate::cluster;
 use crate::cluster::topology_status::{self, TopologyStatuses};
 use report::Report;
 
 /// Show whether the cluster's topologies are guarded
 ///
-/// A topology is guarded while the cluster's webhook configurations bring everything to Lockstep that the
-/// topology depends on, and refuse what cannot be reviewed. `lockstep serve --webhook-configuration` finds that
-/// out; this command shows it.
+/// A topology is guarded while the cluster's webhook configurations send every request that the topology depends on
+/// to Lockstep, and reject requests that cannot be reviewed. `lockstep serve --webhook-configuration` writes the
+/// condition `Guarded`; this command shows it.
 ///
 /// The exit code is 0 if there is at least one topology and all are guarded, 1 if not, and 2 if the cluster cannot
 /// be read.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct StatusArgs {
-    /// How to write it
+    /// The output format
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     format: Format,
-    /// Wait up to so many seconds until all topologies are guarded
-    #[arg(long, value_name = "SECONDS")]
-    wait: Option<u64>,
+    /// Wait up to this long until all topologies are guarded
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    wait: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -56,12 +56,12 @@ pub(super) fn run(args: &StatusArgs, stdout: &mut dyn Write, stderr: &mut dyn Wr
     Ok(if report.is_guarded() { Exit::Fine } else { Exit::Denied })
 }
 
-async fn read(wait: Option<u64>) -> Result<TopologyStatuses, String> {
+async fn read(wait: Option<Duration>) -> Result<TopologyStatuses, String> {
     let client = cluster::connect().await.map_err(|error| error.to_string())?;
     let read = match wait {
-        Some(seconds) => {
+        Some(patience) => {
             let is_wanted = |topologies: &TopologyStatuses| Report::new(topologies).is_guarded();
-            topology_status::wait(client, Duration::from_secs(seconds), is_wanted).await
+            topology_status::wait(client, patience, is_wanted).await
         }
         None => topology_status::list(client).await,
     };

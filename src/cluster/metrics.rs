@@ -117,52 +117,52 @@ impl Default for WatchMetrics {
 impl WatchMetrics {
     /// Adds the metrics to `registry`.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("watch_events", "Events that watches received, by kind", self.watch_events.clone());
-        registry.register("watch_errors", "Failures of watches, by kind", self.watch_errors.clone());
+        registry.register(
+            "watch_events",
+            "Objects listed and changes received by watches, by kind; bookmarks are not counted",
+            self.watch_events.clone(),
+        );
+        registry.register(
+            "watch_errors",
+            "Failed lists and watches, by kind; each is retried",
+            self.watch_errors.clone(),
+        );
         registry.register(
             "watch_last_contact_timestamp_seconds",
-            "When a watch of the kind last heard from the API server; before it ever did, when it began",
+            "When the API server last confirmed a watch of the kind; before the first time, when the watch started",
             self.watch_last_contact.clone(),
         );
         registry.register(
             "facts_age_seconds",
-            "How long ago the watch was last heard of that has been silent for longest; past `--stale-after` what it told is not used",
+            "Time since the API server last confirmed the watch that was not confirmed for longest; past `--stale-after` its objects are discarded",
             self.facts_age.clone(),
         );
-        registry.register("objects", "Objects that watches hold, by kind", self.objects.clone());
+        registry.register("objects", "Objects in the stores of the watches, by kind", self.objects.clone());
         registry.register(
             "topologies_enforced",
-            "Topologies of which everything is known that they depend on",
+            "Topologies whose rules apply, because every object that they depend on is known",
             self.topologies_enforced.clone(),
         );
         registry.register(
             "topologies_invalid",
-            "Topologies that are left out because they cannot be used",
+            "Topologies that are ignored because their spec is invalid",
             self.topologies_invalid.clone(),
         );
-        registry.register(
-            "snapshots_published",
-            "Snapshots of facts that were published",
-            self.snapshots_published.clone(),
-        );
-        registry.register(
-            "snapshot_build_seconds",
-            "How long it took to build a snapshot of facts",
-            self.snapshot_build.clone(),
-        );
+        registry.register("snapshots_published", "Published snapshots", self.snapshots_published.clone());
+        registry.register("snapshot_build_seconds", "Time to build a snapshot", self.snapshot_build.clone());
         registry.register(
             "snapshot_published_timestamp_seconds",
-            "When the current snapshot of facts was published",
+            "When the current snapshot was published",
             self.snapshot_published_at.clone(),
         );
         registry.register(
             "topologies_guarded",
-            "Topologies by whether the webhook configurations cover them, where the status is written",
+            "Topologies by whether the webhook configurations cover them; only with `--webhook-configuration`",
             self.topologies_guarded.clone(),
         );
         registry.register(
             "status_writes",
-            "Writes of the status of topologies, by what became of them",
+            "Writes of the status of topologies, by result",
             self.status_writes.clone(),
         );
     }

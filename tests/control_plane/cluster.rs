@@ -1,4 +1,4 @@
-//! Watches on a real API server: what facts come of it, and what an account must be allowed.
+//! Watches on a real API server: the snapshots that follow, and the rights that an account needs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +19,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long a change may take to be seen: moments, on a machine that has nothing else to do.
+/// The longest time that a change may take to be seen: moments, on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The watches under test.
 struct Watches {
-    facts: watch::Receiver<Option<Arc<Snapshot>>>,
+    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     registry: Registry,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), cluster::Error>>,
@@ -32,21 +32,22 @@ struct Watches {
 
 impl Watches {
     fn start(client: Client) -> Self {
-        let (publish, facts) = watch::channel(None);
+        let (publish, snapshots) = watch::channel(None);
         let (metrics, shutdown) = (WatchMetrics::default(), CancellationToken::new());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let task =
             tokio::spawn(cluster::run(client, publish, metrics, cluster::STALE_AFTER, shutdown.clone()));
-        Self { facts, registry, shutdown, task }
+        Self { snapshots, registry, shutdown, task }
     }
 
-    /// Waits for facts of which `wanted` holds.
+    /// Waits for a snapshot of which `wanted` holds.
     async fn until(&mut self, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
-        let is_wanted = |facts: &Option<Arc<Snapshot>>| facts.as_ref().is_some_and(|facts| wanted(facts));
-        let found = tokio::time::timeout(DEADLINE, self.facts.wait_for(is_wanted)).await;
-        let facts = found.unwrap_or_else(|_| panic!("not seen: {what}")).unwrap();
-        facts.clone().unwrap()
+        let is_wanted =
+            |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().is_some_and(|snapshot| wanted(snapshot));
+        let found = tokio::time::timeout(DEADLINE, self.snapshots.wait_for(is_wanted)).await;
+        let snapshot = found.unwrap_or_else(|_| panic!("not seen: {what}")).unwrap();
+        snapshot.clone().unwrap()
     }
 
     /// Waits for metrics that have a line that starts like this.
@@ -134,28 +135,28 @@ fn creation(namespace: &str, object: Object) -> Change {
     }
 }
 
-fn knows_pods(facts: &Snapshot, namespace: &str) -> bool {
-    facts.know(&creation(namespace, Object::Pod(Pod::default())))
+fn knows_pods(snapshot: &Snapshot, namespace: &str) -> bool {
+    snapshot.know(&creation(namespace, Object::Pod(Pod::default())))
 }
 
-fn knows_advertisements(facts: &Snapshot) -> bool {
+fn knows_advertisements(snapshot: &Snapshot) -> bool {
     let object = Object::L2Advertisement(L2Advertisement::default());
-    facts.know(&creation("metallb-system", object))
+    snapshot.know(&creation("metallb-system", object))
 }
 
-fn is_announced_by(facts: &Snapshot, name: &str) -> bool {
+fn is_announced_by(snapshot: &Snapshot, name: &str) -> bool {
     let key = ObjectKey { namespace: "metallb-system".to_owned(), name: name.to_owned() };
-    let mut pools = facts.topologies().iter().flat_map(|topology| &topology.pools);
+    let mut pools = snapshot.topologies().iter().flat_map(|topology| &topology.pools);
     pools.any(|pool| pool.advertisements.contains(&key))
 }
 
-fn node_value<'f>(facts: &'f Snapshot, name: &str) -> Option<&'f str> {
-    let labels = facts.nodes().labels(name)?;
+fn node_value<'s>(snapshot: &'s Snapshot, name: &str) -> Option<&'s str> {
+    let labels = snapshot.nodes().labels(name)?;
     labels.get("loadbalancerIPs.metallb.io").map(smol_str::SmolStr::as_str)
 }
 
 #[tokio::test]
-async fn facts_follow_the_cluster() {
+async fn snapshots_follow_the_cluster() {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_topologies().await.unwrap();
     control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
@@ -167,16 +168,16 @@ async fn facts_follow_the_cluster() {
     }
 
     let mut watches = Watches::start(client.clone());
-    let facts = watches.until("the first facts", |_| true).await;
-    assert!(facts.topologies().is_empty());
-    assert_eq!(node_value(&facts, "a"), Some("arp"));
+    let snapshot = watches.until("the first snapshot", |_| true).await;
+    assert!(snapshot.topologies().is_empty());
+    assert_eq!(node_value(&snapshot, "a"), Some("arp"));
 
     create(&client, &topology(&json!({}))).await;
     watches.until_counted("topologies_enforced 1").await;
-    let facts = watches.until("the topology", |facts| !facts.topologies().is_empty()).await;
-    assert!(knows_pods(&facts, "istio-system") && knows_advertisements(&facts));
+    let snapshot = watches.until("the topology", |snapshot| !snapshot.topologies().is_empty()).await;
+    assert!(knows_pods(&snapshot, "istio-system") && knows_advertisements(&snapshot));
     // The Service is the gateway's only because of a label that the live pod carries.
-    let services: Vec<_> = facts.topologies()[0].services.iter().collect();
+    let services: Vec<_> = snapshot.topologies()[0].services.iter().collect();
     assert_eq!(services.len(), 1);
     assert_eq!(services[0]["who"], "gateway");
     for line in [
@@ -190,17 +191,17 @@ async fn facts_follow_the_cluster() {
     }
 
     create(&client, &advertisement("edge")).await;
-    watches.until("a new advertisement", |facts| is_announced_by(facts, "edge")).await;
+    watches.until("a new advertisement", |snapshot| is_announced_by(snapshot, "edge")).await;
     api::change(&client, &node("a", "arp"), &node("a", "bgp")).await;
-    watches.until("a changed label", |facts| node_value(facts, "a") == Some("bgp")).await;
+    watches.until("a changed label", |snapshot| node_value(snapshot, "a") == Some("bgp")).await;
     create(&client, &node("b", "arp")).await;
-    watches.until("a new node", |facts| node_value(facts, "b").is_some()).await;
+    watches.until("a new node", |snapshot| node_value(snapshot, "b").is_some()).await;
     delete(&client, &node("a", "bgp")).await;
-    watches.until("a node that went", |facts| node_value(facts, "a").is_none()).await;
+    watches.until("a node that went", |snapshot| node_value(snapshot, "a").is_none()).await;
     delete(&client, &advertisement("edge")).await;
-    watches.until("an advertisement that went", |facts| !is_announced_by(facts, "edge")).await;
+    watches.until("an advertisement that went", |snapshot| !is_announced_by(snapshot, "edge")).await;
     delete(&client, &topology(&json!({}))).await;
-    watches.until("a topology that went", |facts| facts.topologies().is_empty()).await;
+    watches.until("a topology that went", |snapshot| snapshot.topologies().is_empty()).await;
     watches.until_counted("objects{kind=\"Pod\"} 0").await;
     watches.stop().await;
 }
@@ -212,34 +213,34 @@ async fn kinds_may_be_installed_later_and_removed_again() {
     create_namespaces(&client).await;
     let mut watches = Watches::start(client.clone());
     watches.until_counted("watch_errors_total{kind=\"GatewayTopology\"} 1").await;
-    assert!(watches.facts.borrow().is_none());
+    assert!(watches.snapshots.borrow().is_none());
 
     control_plane.install_topologies().await.unwrap();
     create(&client, &topology(&json!({}))).await;
-    let facts = watches
-        .until("pods without MetalLB", |facts| {
-            !facts.topologies().is_empty() && knows_pods(facts, "istio-system")
+    let snapshot = watches
+        .until("pods without MetalLB", |snapshot| {
+            !snapshot.topologies().is_empty() && knows_pods(snapshot, "istio-system")
         })
         .await;
-    // A request about an advertisement would prove these facts wrong.
-    assert!(!knows_advertisements(&facts));
+    // A request about an advertisement would prove this snapshot wrong.
+    assert!(!knows_advertisements(&snapshot));
 
     control_plane.install_metallb(MetalLb::V0_13_5).await.unwrap();
     watches.until("MetalLB", knows_advertisements).await;
     create(&client, &pool()).await;
     create(&client, &advertisement("edge")).await;
-    watches.until("an advertisement", |facts| is_announced_by(facts, "edge")).await;
+    watches.until("an advertisement", |snapshot| is_announced_by(snapshot, "edge")).await;
 
     let name = "l2advertisements.metallb.io";
     let definition = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name},
     });
     delete(&client, &definition).await;
-    watches.until("that MetalLB went", |facts| !knows_advertisements(facts)).await;
+    watches.until("that MetalLB went", |snapshot| !knows_advertisements(snapshot)).await;
     watches.stop().await;
 }
 
-/// The least that an account must be allowed for the watches to work. The namespaced part comes late.
+/// The account has the rights that the watches need and no others. Those in namespaces are granted late.
 #[tokio::test]
 async fn a_namespace_is_pending_until_its_roles_allow_its_watches() {
     let control_plane = ControlPlane::start().await.unwrap();
@@ -254,16 +255,16 @@ async fn a_namespace_is_pending_until_its_roles_allow_its_watches() {
     grant(&client, None, &[nodes, topologies]).await;
 
     let mut watches = Watches::start(control_plane.client_as("alice").await.unwrap());
-    let facts = watches.until("the topology", |facts| !facts.topologies().is_empty()).await;
-    assert!(knows_pods(&facts, "elsewhere"));
-    assert!(!knows_pods(&facts, "istio-system") && !knows_pods(&facts, "metallb-system"));
+    let snapshot = watches.until("the topology", |snapshot| !snapshot.topologies().is_empty()).await;
+    assert!(knows_pods(&snapshot, "elsewhere"));
+    assert!(!knows_pods(&snapshot, "istio-system") && !knows_pods(&snapshot, "metallb-system"));
     assert!(watches.counts("topologies_enforced 0"));
 
     let gateway = may_watch("", &["pods", "services"]);
     grant(&client, Some("istio-system"), &[gateway]).await;
     let metallb = may_watch("metallb.io", &["ipaddresspools", "l2advertisements"]);
     grant(&client, Some("metallb-system"), &[metallb]).await;
-    watches.until("gateway pods", |facts| knows_pods(facts, "istio-system")).await;
+    watches.until("gateway pods", |snapshot| knows_pods(snapshot, "istio-system")).await;
     watches.until("advertisements", knows_advertisements).await;
     watches.until_counted("objects{kind=\"Pod\"} 1").await;
     watches.stop().await;

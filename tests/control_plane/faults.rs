@@ -1,5 +1,5 @@
-//! What Lockstep depends on fails: an API server that is restarted, an etcd that stands still, a line that goes
-//! dead without a word. It recovers by itself, answers from nothing that is too old, and admits nothing unchecked.
+//! Faults of what Lockstep depends on: an API server that restarts, an etcd that is paused, a connection that goes silent.
+//! Lockstep recovers by itself, answers nothing from stale objects, and admits nothing unchecked.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -22,11 +22,11 @@ const STALE_AFTER: Duration = Duration::from_secs(10);
 const RESTARTS: usize = 5;
 const REPLICAS: usize = 2;
 
-/// Twenty a second; a cluster in trouble is not the place for a benchmark.
+/// 20 admissions a second: this is no benchmark.
 const BURSTS: &[usize] = &[2];
 const EVERY: Duration = Duration::from_millis(100);
 
-/// The placements that were ever asked for, and when the API server had stored each.
+/// Every placement so far, and when the API server had stored it.
 #[derive(Default)]
 struct History(Vec<(String, Instant)>);
 
@@ -45,7 +45,7 @@ impl History {
         self.0.push((value, Instant::now()));
     }
 
-    /// Waits until pods are placed by the latest one, and says how long that took.
+    /// Waits until pods are placed by the latest placement. Returns how long that took.
     async fn until_seen(&self, client: &Client) -> Duration {
         let (value, stored) = self.0.last().unwrap();
         let is_seen = async || {
@@ -56,7 +56,7 @@ impl History {
         stored.elapsed()
     }
 
-    /// The age of the oldest answer: how long before its question its placement had been replaced.
+    /// The age of the oldest answer: the time between the replacement of its placement and the question.
     fn oldest(&self, record: &Record) -> Duration {
         let age = |asked: Instant, placed: &str| {
             let position = self.0.iter().position(|(value, _)| value == placed).unwrap();
@@ -128,7 +128,7 @@ impl Cluster {
         Load::start(self.client.clone(), BURSTS, EVERY)
     }
 
-    /// The world changes; whoever slept must see it.
+    /// Stores another placement, and waits until every replica has seen it.
     async fn changes(&mut self) -> Duration {
         self.history.next(&self.client).await;
         let seen = self.history.until_seen(&self.client).await;
@@ -138,7 +138,7 @@ impl Cluster {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restarts_of_the_api_server_are_survived() {
+async fn replicas_recover_from_restarts_of_the_api_server() {
     let mut cluster = Cluster::start().await;
     let load = cluster.load();
     let mut seen = Vec::new();
@@ -148,7 +148,7 @@ async fn restarts_of_the_api_server_are_survived() {
         } else {
             cluster.control_plane.stop_api_server().await.unwrap();
         }
-        // Once for so long that what was known is no longer used.
+        // Once for so long that the objects of the watches are stale.
         if round == RESTARTS / 2 {
             for replica in &cluster.replicas {
                 wait::until(&replica.admin, "/readyz", |status, _| status == 503).await;
@@ -174,7 +174,7 @@ async fn expiry_is_an_event(client: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_etcd_that_stands_still_for_ten_seconds_is_survived() {
+async fn replicas_recover_from_an_etcd_that_is_paused_for_10_seconds() {
     let mut cluster = Cluster::start().await;
     let load = cluster.load();
     cluster.changes().await;
@@ -198,9 +198,9 @@ async fn until_stored(client: &Client) {
     assert!(wait::until_so(is_stored).await, "the API server does not recover");
 }
 
-/// The API server and its calls are well; only Lockstep hears nothing any more, and no connection is closed.
+/// The API server is healthy and its calls arrive. Only Lockstep's own connection goes silent, without being closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn facts_are_not_used_for_longer_than_said_when_the_line_goes_dead_without_a_word() {
+async fn stale_objects_are_not_used_after_the_connection_goes_silent() {
     let control_plane = ControlPlane::start_with(Options::default().alone()).await.unwrap();
     let client = control_plane.client().await.unwrap();
     let line = Balancer::start([control_plane.url().trim_start_matches("https://").to_owned()]).await;
@@ -230,7 +230,7 @@ async fn facts_are_not_used_for_longer_than_said_when_the_line_goes_dead_without
     assert!(wait::until_so(is_withdrawn).await);
     let (withdrawn, used) = (frozen.elapsed(), last_ready - frozen);
     assert!(used <= STALE_AFTER, "{used:?}");
-    // A watch comes to its end after half that time, so nothing was older than that when the line went dead.
+    // A watch ends after half that time, so every watch was confirmed within it when the connection went silent.
     assert!(withdrawn >= STALE_AFTER / 2 - Duration::from_secs(1), "{withdrawn:?}");
     let refused = api::post(&client, &gateway_pod("probe"), true).await;
     assert!(refused.body["message"].as_str().unwrap().contains("failed calling webhook"), "{}", refused.body);
@@ -248,7 +248,7 @@ async fn facts_are_not_used_for_longer_than_said_when_the_line_goes_dead_without
     assert!(reasons.iter().all(|reason| reason.contains("failed calling webhook")), "{reasons:?}");
 }
 
-/// A kubeconfig that leads to the API server by way of `line`.
+/// A kubeconfig whose server is reached through `line`.
 fn through(control_plane: &ControlPlane, line: &Balancer) -> (PathBuf, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");

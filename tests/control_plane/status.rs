@@ -1,4 +1,4 @@
-//! The status of topologies on a real API server: what replicas write, and what `lockstep status` makes of it.
+//! The status of topologies on a real API server: what replicas write, and what `lockstep status` shows.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long a change may take to be seen: moments, on a machine that has nothing else to do.
+/// The longest time that a change may take to be seen: moments, on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 const CONFIGURATIONS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
@@ -89,7 +89,7 @@ fn topology(name: &str) -> Value {
     objects::topology(name, &json!({}))
 }
 
-/// Registers a webhook that nobody calls, since nothing it is about is created.
+/// Registers a webhook that is never called, because no object is created that it applies to.
 async fn register(client: &Client, ca_pem: &str) {
     webhook::register(client, "localhost:1", ca_pem).await;
 }
@@ -129,7 +129,7 @@ async fn resource_version(client: &Client, name: &str) -> String {
     answer.body["metadata"]["resourceVersion"].as_str().unwrap().to_owned()
 }
 
-/// `lockstep status`: its exit code and what it printed.
+/// Runs `lockstep status`. Returns its exit code, standard output and standard error.
 async fn status(kubeconfig: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
     let output = command.arg("status").args(arguments).env("KUBECONFIG", kubeconfig).output().await.unwrap();
@@ -178,7 +178,7 @@ async fn the_condition_follows_the_live_webhook_configurations() {
     register(&client, control_plane.ca_pem()).await;
     assert_eq!(until(&client, "one", "Covered").await.status, "True");
 
-    // The spec goes, and the old verdict says nothing about the new one.
+    // The spec changes, and the old verdict says nothing about the new one.
     let mut other = topology("one");
     other["spec"] = json!({"enforcement": "Warn"});
     api::change(&client, &topology("one"), &other).await;
@@ -189,7 +189,7 @@ async fn the_condition_follows_the_live_webhook_configurations() {
     assert_eq!(topologies["one"].status.observed_generation, Some(2));
 }
 
-/// Each change is written once, by whoever is first, and then there is rest.
+/// Whichever replica is first writes a change, and no replica writes it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_write_each_change_once() {
     let (control_plane, client) = start().await;
@@ -207,7 +207,7 @@ async fn two_replicas_write_each_change_once() {
         until(&client, "one", "Covered").await;
     }
     let version = resource_version(&client, "one").await;
-    // Whoever has seen a later topology has seen, and done, all that came before it.
+    // A replica that has judged a later topology has handled everything before it.
     for (later, all) in [("two", 2), ("three", 3)] {
         create(&client, &topology(later)).await;
         for replica in &replicas {
@@ -225,7 +225,7 @@ async fn two_replicas_write_each_change_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bundle_without_the_authority_that_is_trust_anchors_guards_nothing() {
+async fn a_topology_is_not_guarded_if_the_ca_bundle_lacks_the_serving_ca() {
     let (control_plane, client) = start().await;
     register(&client, control_plane.ca_pem()).await;
     create(&client, &topology("one")).await;
@@ -237,9 +237,9 @@ async fn a_bundle_without_the_authority_that_is_trust_anchors_guards_nothing() {
     replica.stop().await;
 }
 
-/// The least that an account must be allowed. What it may not write it writes as soon as it may.
+/// The account has the rights that status needs and no others. The right to write is granted late.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_fails_is_repeated() {
+async fn a_failed_status_write_is_retried() {
     let (control_plane, client) = start().await;
     register(&client, control_plane.ca_pem()).await;
     create(&client, &topology("one")).await;
@@ -274,7 +274,7 @@ async fn grant(client: &Client, name: &str, rules: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_command_tells_by_its_exit_code() {
+async fn the_exit_code_of_status_says_whether_all_topologies_are_guarded() {
     let nowhere = Path::new("/nonexistent");
     let (code, out, err) = status(nowhere, &[]).await;
     assert_eq!((code, out.as_str()), (2, ""));

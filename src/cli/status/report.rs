@@ -1,4 +1,4 @@
-//! What is shown of topologies, for people and for programs.
+//! The report of `lockstep status`, as a table and as JSON.
 
 use std::cmp::max;
 
@@ -9,12 +9,12 @@ use crate::cli::render::printable;
 use crate::cluster::topology_status::{TopologyStatus, TopologyStatuses};
 use crate::topology::GUARDED;
 
-/// The version of the JSON document's form.
+/// The version of the JSON document.
 const VERSION: u32 = 1;
 
 const HEADS: [&str; 3] = ["NAME", "GUARDED", "REASON"];
 
-/// All topologies, as they are shown. New fields may come as long as `version` stays the same.
+/// The rows of all topologies. New fields may be added without a new `version`.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     version: u32,
@@ -24,7 +24,7 @@ pub(super) struct Report {
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
-    /// `True`, `False`, or `Unknown` while nobody has judged the topology as it is now.
+    /// `True`, `False`, or `Unknown` while no replica has judged the current generation of the topology.
     guarded: String,
     reason: String,
     message: String,
@@ -77,10 +77,10 @@ impl Row {
             None => row(
                 "Unknown",
                 "NotJudged",
-                "nobody has judged this topology: run `lockstep serve` with `--webhook-configuration`",
+                "no replica has judged this topology: run `lockstep serve` with `--webhook-configuration`",
             ),
             Some(condition) if condition.observed_generation != Some(topology.generation) => {
-                row("Unknown", "Outdated", "the topology has changed since it was judged")
+                row("Unknown", "Outdated", "the topology has changed since it was last judged")
             }
             Some(condition) => row(&condition.status, &condition.reason, &condition.message),
         }
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// A topology of generation 2, whose condition is about `observed`.
+    /// A topology of generation 2 with a condition of the generation `observed`.
     fn reported(status: &str, reason: &str, observed: i64) -> TopologyStatus {
         let status = json!({"conditions": [{
             "type": "Guarded", "status": status, "reason": reason, "message": "so it is\u{1b}",
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn all_must_be_guarded_and_at_least_one_must_be_there() {
+    fn the_report_is_guarded_if_there_is_a_topology_and_all_are_guarded() {
         let guarded = || reported("True", "Covered", 2);
         assert!(report([("a", guarded())]).is_guarded());
         assert!(!report([]).is_guarded());
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_aligned_and_safe_to_print() {
+    fn the_table_is_aligned_and_escapes_control_characters() {
         let report = report([
             ("a", reported("True", "Covered", 2)),
             ("ingress", reported("False", "FailsOpen", 2)),
@@ -131,13 +131,13 @@ mod tests {
             "NAME     GUARDED  REASON     MESSAGE\n\
              a        True     Covered    so it is\\u{1b}\n\
              ingress  False    FailsOpen  so it is\\u{1b}\n\
-             new      Unknown  NotJudged  nobody has judged this topology: run `lockstep serve` with `--webhook-configuration`\n\
-             other    Unknown  Outdated   the topology has changed since it was judged\n"
+             new      Unknown  NotJudged  no replica has judged this topology: run `lockstep serve` with `--webhook-configuration`\n\
+             other    Unknown  Outdated   the topology has changed since it was last judged\n"
         );
     }
 
     #[test]
-    fn an_empty_cluster_is_told() {
+    fn a_cluster_without_topologies_is_reported() {
         assert!(report([]).table().starts_with("there is no GatewayTopology"));
     }
 
