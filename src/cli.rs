@@ -11,6 +11,7 @@ mod check_report;
 mod completions;
 mod crd;
 mod duration;
+mod explain;
 mod man;
 mod output;
 mod render;
@@ -49,6 +50,11 @@ Examples:
   Install the GatewayTopology CRD:
     lockstep crd | kubectl apply -f -
 
+  Explain which node announces each address, and if none does, why:
+    kubectl get gwt,nodes,svc,pods,endpointslices -A -o yaml > all.yaml
+    kubectl get ipaddresspools,l2advertisements,bgpadvertisements -A -o yaml |
+      lockstep explain -f all.yaml -f -
+
   Wait until the cluster's topologies are guarded:
     lockstep status --wait 60
 
@@ -57,8 +63,10 @@ Examples:
     lockstep audit verify audit.log.1 audit.log
 
 Exit codes:
-  0  nothing is rejected; every topology is guarded; the log is intact
+  0  nothing is rejected; every topology is guarded; every address is
+     preserved; the log is intact
   1  an object is rejected; a topology is not guarded, or none exists;
+     an address is lost or silent;
      the decision log is not intact
   2  the input or the cluster cannot be read, the output cannot be written,
      or the command line is invalid";
@@ -79,6 +87,7 @@ pub struct Cli {
 enum Command {
     Serve(Box<serve::ServeArgs>),
     Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
     Status(status::StatusArgs),
     Audit(audit::AuditArgs),
     Crd(crd::CrdArgs),
@@ -143,6 +152,7 @@ impl Cli {
             // The webhook logs from many threads, so the streams must stay unlocked.
             Command::Serve(args) => serve::run(*args),
             Command::Check(args) => with_streams(|streams| check::run(args, streams, color.is_wanted())),
+            Command::Explain(args) => with_streams(|streams| explain::run(&args, streams)),
             Command::Status(args) => {
                 with_streams(|streams| status::run(&args, streams.stdout, streams.stderr))
             }

@@ -20,7 +20,9 @@
     clippy::unwrap_used
 )]
 
-pub use lockstep_core::{change, coverage, field, labels, objects, rules, snapshot, topology, verdict};
+pub use lockstep_core::{
+    assessment, change, coverage, election, field, labels, objects, rules, snapshot, topology, verdict,
+};
 
 pub mod admission;
 pub mod audit;

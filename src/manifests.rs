@@ -11,6 +11,7 @@ mod list;
 mod load;
 mod problem;
 mod source;
+mod state;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -20,6 +21,7 @@ pub use decode::DecodeError;
 pub use load::{Loaded, load};
 pub use problem::{ManifestError, Problem};
 pub use source::{LineColumn, Place, Positions, Source, Span};
+pub use state::state;
 
 use std::sync::Arc;
 

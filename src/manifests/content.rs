@@ -290,13 +290,13 @@ fn pod_key(kind: &str, workload: ObjectKey) -> ObjectKey {
     ObjectKey { name: format!("{kind}/{}", workload.name), ..workload }
 }
 
-fn metadata(document: &Document) -> Result<Metadata, Problem> {
+pub(super) fn metadata(document: &Document) -> Result<Metadata, Problem> {
     let object: Node = decode(&document.value).map_err(|error| rejected(document, error))?;
     Ok(object.metadata)
 }
 
 /// The name, or the prefix of the name that the API server generates.
-fn name_of(document: &Document, metadata: &Metadata) -> Result<String, Problem> {
+pub(super) fn name_of(document: &Document, metadata: &Metadata) -> Result<String, Problem> {
     let name = if metadata.name.is_empty() { &metadata.generate_name } else { &metadata.name };
     if name.is_empty() {
         let at = document.place(&FieldPath::fields(["metadata"]));
@@ -306,7 +306,7 @@ fn name_of(document: &Document, metadata: &Metadata) -> Result<String, Problem> 
 }
 
 /// The namespace that kubectl would create the object in.
-fn set_default_namespace(metadata: &mut Metadata, namespace: &str) {
+pub(super) fn set_default_namespace(metadata: &mut Metadata, namespace: &str) {
     if metadata.namespace.is_empty() {
         namespace.clone_into(&mut metadata.namespace);
     }
@@ -334,7 +334,7 @@ fn metadata_of(object: &mut Object) -> &mut Metadata {
 }
 
 /// A decoding error at the place of the value.
-fn rejected(document: &Document, error: DecodeError) -> Problem {
+pub(super) fn rejected(document: &Document, error: DecodeError) -> Problem {
     let at = document.positions.find(&error.tokens);
     Problem::at(&document.source, at.mark, ManifestError::Field(error))
 }

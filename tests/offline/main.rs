@@ -8,6 +8,7 @@ mod chart;
 mod check;
 mod decoding;
 mod docs;
+mod explain;
 mod remedies;
 mod selectors;
 

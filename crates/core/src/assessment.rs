@@ -6,11 +6,15 @@
 
 mod address;
 mod cause;
+mod condition;
+mod node;
 #[cfg(test)]
 mod tests;
 mod topology;
 
 pub use cause::{Cause, CauseCode};
+pub use condition::Condition;
+pub use node::NodeAssessment;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -86,6 +90,8 @@ pub struct ServiceAssessment {
     pub policy: String,
     /// Its addresses, in the order of its status; one entry without an address if it has none.
     pub addresses: Vec<AddressAssessment>,
+    /// The nodes that matter for it; filled by [`Assessment::explain`] only.
+    pub nodes: Vec<NodeAssessment>,
 }
 
 /// A topology.
@@ -95,6 +101,8 @@ pub struct TopologyAssessment {
     pub name: Arc<str>,
     /// Its Services of type `LoadBalancer`, in order of their names.
     pub services: Vec<ServiceAssessment>,
+    /// What its outcomes take and was not read.
+    pub unread: Option<Cause>,
     /// What is wrong with the topology as a whole, or with the nodes, pods and objects that it is about.
     pub findings: Vec<Cause>,
 }
@@ -114,13 +122,24 @@ impl Assessment {
     /// Assesses every topology.
     #[must_use]
     pub fn of(inventory: &Inventory, version: MetalLbVersion) -> Self {
+        Self::assess(inventory, version, false)
+    }
+
+    /// The same, with the nodes that matter for each Service, one by one.
+    #[must_use]
+    pub fn explain(inventory: &Inventory, version: MetalLbVersion) -> Self {
+        Self::assess(inventory, version, true)
+    }
+
+    fn assess(inventory: &Inventory, version: MetalLbVersion, lists_nodes: bool) -> Self {
         let snapshot = Snapshot::new(inventory);
         let state = State::new(inventory, &snapshot, version);
-        let unread = Source::ALL.into_iter().filter(|source| !state.has_read(*source));
+        let unread = Source::ALL.into_iter().filter(|source| !state.has_read(*source)).collect();
+        let topologies = snapshot.topologies().iter();
         Self {
             version,
-            topologies: snapshot.topologies().iter().map(|topology| state.assess(topology)).collect(),
-            unread: unread.collect(),
+            topologies: topologies.map(|topology| state.assess(topology, lists_nodes)).collect(),
+            unread,
         }
     }
 }
@@ -163,12 +182,17 @@ impl<'i> State<'i> {
         self.inventory.read.contains(&source)
     }
 
-    fn assess(&self, topology: &ResolvedTopology) -> TopologyAssessment {
+    fn assess(&'i self, topology: &'i ResolvedTopology, lists_nodes: bool) -> TopologyAssessment {
         let services: Vec<_> = self.services_of(topology).collect();
+        let assess_service = |entry| {
+            let nodes = if lists_nodes { self.nodes_of(topology, entry) } else { Vec::new() };
+            ServiceAssessment { nodes, ..self.assess_service(topology, entry) }
+        };
         TopologyAssessment {
             name: Arc::clone(&topology.name),
+            unread: self.missing(topology),
             findings: self.findings(topology, &services),
-            services: services.into_iter().map(|service| self.assess_service(topology, service)).collect(),
+            services: services.into_iter().map(assess_service).collect(),
         }
     }
 

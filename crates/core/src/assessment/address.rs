@@ -42,6 +42,7 @@ impl<'i> State<'i> {
             key: key.clone(),
             policy: spec.map_or_else(String::new, |spec| spec.external_traffic_policy.clone()),
             addresses: self.assess_addresses(topology, self.balanced(entry)),
+            nodes: Vec::new(),
         }
     }
 

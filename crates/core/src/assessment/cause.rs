@@ -38,6 +38,8 @@ pub enum CauseCode {
     NetworkUnavailable,
     /// No live speaker runs on the node.
     NoSpeaker,
+    /// The node runs no endpoint that takes traffic, and the policy is `Local`.
+    NoLocalEndpoint,
     /// The BGP advertisements that select the node contradict each other.
     Contradiction,
     /// The endpoints name no node, or none that exists.
@@ -96,6 +98,7 @@ impl CauseCode {
             Self::NodeExcluded => "NODE_EXCLUDED",
             Self::NetworkUnavailable => "NETWORK_UNAVAILABLE",
             Self::NoSpeaker => "NO_SPEAKER",
+            Self::NoLocalEndpoint => "NO_LOCAL_ENDPOINT",
             Self::Contradiction => "CONTRADICTION",
             Self::EndpointWithoutNode => "ENDPOINT_WITHOUT_NODE",
             Self::NotLocal => "NOT_LOCAL",

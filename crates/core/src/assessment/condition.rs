@@ -1,0 +1,77 @@
+//! The conditions of a topology that follow from its assessment.
+
+use super::{Cause, CauseCode, Outcome, TopologyAssessment};
+
+/// A condition of a topology, as its status will hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// `SourceIPPreserved`, `Resilient` or `Aligned`.
+    pub kind: &'static str,
+    /// Whether it holds; `None` for Unknown.
+    pub status: Option<bool>,
+    /// Why, as a code.
+    pub reason: &'static str,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+impl TopologyAssessment {
+    /// The conditions that follow. What could not be judged is Unknown.
+    #[must_use]
+    pub fn conditions(&self) -> [Condition; 3] {
+        let outcomes =
+            || self.services.iter().flat_map(|service| &service.addresses).map(|address| &address.outcome);
+        let first = |is_such: fn(&Outcome) -> bool| {
+            outcomes().find(|outcome| is_such(outcome)).and_then(Outcome::cause)
+        };
+        let is_unknown: fn(&Outcome) -> bool = |outcome| matches!(outcome, Outcome::Unknown(_));
+        let of = |kind, broken: Option<&Cause>, unknown: Option<&Cause>, holds: &str| match (broken, unknown)
+        {
+            (Some(cause), _) => Condition {
+                kind,
+                status: Some(false),
+                reason: cause.code.code(),
+                message: cause.message.clone(),
+            },
+            (None, Some(cause)) => {
+                Condition { kind, status: None, reason: cause.code.code(), message: cause.message.clone() }
+            }
+            (None, None) => Condition { kind, status: Some(true), reason: "OK", message: holds.to_owned() },
+        };
+        // Without a Service there is nothing that could be preserved.
+        let nothing = || self.findings.iter().find(|finding| finding.code == CauseCode::NoService);
+        let unknown = || self.unread.as_ref().or_else(|| first(is_unknown)).or_else(nothing);
+        let misaligned = self.findings.iter().find(|finding| {
+            use CauseCode::{Disjoint, Narrower, NoGatewayNode, NoPool, TooComplex, Wider};
+            matches!(finding.code, Wider | Narrower | Disjoint | NoGatewayNode | NoPool | TooComplex)
+        });
+        let is_lost: fn(&Outcome) -> bool =
+            |outcome| matches!(outcome, Outcome::Lost(_) | Outcome::Silent(_));
+        let is_not_resilient: fn(&Outcome) -> bool =
+            |outcome| matches!(outcome, Outcome::Lost(_) | Outcome::Silent(_) | Outcome::Fragile(_));
+        // A configuration that MetalLB rejects cannot be compared.
+        let rejected = first(|outcome| {
+            outcome.cause().is_some_and(|cause| cause.code == CauseCode::ConfigurationRejected)
+        });
+        [
+            of(
+                "SourceIPPreserved",
+                first(is_lost),
+                unknown(),
+                "the client's source IP survives at every address",
+            ),
+            of(
+                "Resilient",
+                first(is_not_resilient),
+                unknown(),
+                "every address has a second node to announce it",
+            ),
+            of(
+                "Aligned",
+                misaligned,
+                self.unread.as_ref().or(rejected),
+                "the announcing nodes are the gateway nodes",
+            ),
+        ]
+    }
+}

@@ -1,0 +1,330 @@
+//! `lockstep explain`: what becomes of the client's address at each address of the gateway, and why.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::output::{Streams, json_document, print};
+use super::{Exit, render};
+use crate::assessment::{
+    AddressAssessment, Assessment, Cause, CauseCode, Condition, NodeAssessment, Outcome, ServiceAssessment,
+    TopologyAssessment,
+};
+use crate::election::MetalLbVersion;
+use crate::manifests::{self, Problem};
+use crate::snapshot::Source;
+
+/// Explain whether the client's source IP survives, and if not, why
+///
+/// Replays MetalLB's own decision which node announces each address of the gateway's Services, from the objects of a
+/// cluster in manifests: topologies, nodes, Services with their status, `EndpointSlices`, pods, and MetalLB's pools and
+/// advertisements. `kubectl get -o yaml` writes them. A kind that the input does not have is unknown: an outcome that
+/// takes it is Unknown, and the others are assessed without it.
+///
+/// The first line of each address says what becomes of it: Preserved, Fragile (one step ends it), Lost (the gateway sees
+/// another address), Silent (no node announces it) or Unknown. What mends it follows.
+///
+/// The exit code is 0 if the client's source IP survives at every address, 1 if at one it does not or there is none, and
+/// 2 if something cannot be read or is Unknown.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// Only this topology, Service (`NAME` or `NAMESPACE/NAME`) or IP address
+    #[arg(value_name = "TARGET")]
+    target: Option<String>,
+    /// A file, a directory (every `.yaml`, `.yml` and `.json` below) or `-` for standard input; may be repeated
+    #[arg(short, long, required = true, value_name = "PATH")]
+    filename: Vec<PathBuf>,
+    /// The namespace of objects that name none
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+    /// The MetalLB version whose decision is replayed
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t = Version::Newest)]
+    metallb: Version,
+    /// The output format
+    #[arg(short = 'o', long = "output", value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Version {
+    /// MetalLB 0.13.5
+    #[value(name = "0.13.5")]
+    Oldest,
+    /// MetalLB 0.15.2
+    #[value(name = "0.15.2")]
+    Middle,
+    /// MetalLB 0.16.2
+    #[value(name = "0.16.2")]
+    Newest,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people
+    Human,
+    /// One JSON document, for programs
+    Json,
+}
+
+impl From<Version> for MetalLbVersion {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::Oldest => Self::V0_13_5,
+            Version::Middle => Self::V0_15_2,
+            Version::Newest => Self::V0_16_2,
+        }
+    }
+}
+
+/// Explains the state that the manifests describe.
+///
+/// # Errors
+/// If the output cannot be written.
+pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
+    let loaded = manifests::load(&args.filename, streams.stdin);
+    let (inventory, problems) = manifests::state(&loaded.documents, &args.namespace);
+    let problems: Vec<Problem> = loaded.problems.into_iter().chain(problems).collect();
+    for problem in &problems {
+        print(streams.stderr, format!("lockstep: {}\n", render::printable(&problem.to_string())).as_bytes())?;
+    }
+    if inventory.topologies.is_empty() {
+        let text = "lockstep: no GatewayTopology in the input: the built-in one is used\n";
+        print(streams.stderr, text.as_bytes())?;
+    }
+    let mut assessment = Assessment::explain(&inventory.or_built_in(), args.metallb.into());
+    if let Some(target) = &args.target
+        && !select(&mut assessment, target)
+    {
+        let text = format!(
+            "lockstep: no topology, Service or address `{}` in the input\n",
+            render::printable(target)
+        );
+        print(streams.stderr, text.as_bytes())?;
+        return Ok(Exit::Unusable);
+    }
+    let text = match args.format {
+        Format::Human => human(&assessment),
+        Format::Json => json_document(&document(&assessment))?,
+    };
+    print(streams.stdout, text.as_bytes())?;
+    Ok(if problems.is_empty() { exit(&assessment) } else { Exit::Unusable })
+}
+
+/// Leaves nothing but what was asked for. Whether there is such a thing.
+fn select(assessment: &mut Assessment, target: &str) -> bool {
+    if assessment.topologies.iter().any(|topology| *topology.name == *target) {
+        assessment.topologies.retain(|topology| *topology.name == *target);
+        return true;
+    }
+    let address = target.parse::<std::net::IpAddr>().ok().map(|address| address.to_canonical().to_string());
+    for topology in &mut assessment.topologies {
+        for service in &mut topology.services {
+            let is_named = service.key.name == target || service_name(service) == target;
+            service.addresses.retain(|held| is_named || held.address.is_some() && held.address == address);
+        }
+        topology.services.retain(|service| !service.addresses.is_empty());
+    }
+    assessment.topologies.retain(|topology| !topology.services.is_empty());
+    !assessment.topologies.is_empty()
+}
+
+fn service_name(service: &ServiceAssessment) -> String {
+    format!("{}/{}", service.key.namespace, service.key.name)
+}
+
+fn outcomes(assessment: &Assessment) -> impl Iterator<Item = &Outcome> {
+    let services = assessment.topologies.iter().flat_map(|topology| &topology.services);
+    services.flat_map(|service| &service.addresses).map(|address| &address.outcome)
+}
+
+/// The worst of all outcomes. A topology without any Service is not preserved: nothing was there to look at.
+fn exit(assessment: &Assessment) -> Exit {
+    let is_unknown = |topology: &TopologyAssessment| topology.unread.is_some();
+    if outcomes(assessment).any(|outcome| matches!(outcome, Outcome::Unknown(_)))
+        || assessment.topologies.iter().any(is_unknown)
+    {
+        return Exit::Unusable;
+    }
+    let is_bad = |outcome: &Outcome| matches!(outcome, Outcome::Lost(_) | Outcome::Silent(_));
+    let has_nothing = assessment.topologies.iter().any(|topology| topology.services.is_empty());
+    if has_nothing || outcomes(assessment).any(is_bad) { Exit::Denied } else { Exit::Fine }
+}
+
+fn human(assessment: &Assessment) -> String {
+    let mut text = String::new();
+    for topology in &assessment.topologies {
+        for service in &topology.services {
+            for address in &service.addresses {
+                write_address(&mut text, service, address);
+            }
+            write_nodes(&mut text, service);
+        }
+        if topology.services.is_empty() {
+            line(&mut text, &format!("topology {}: no Service to explain", topology.name));
+        }
+        if let Some(unread) = topology.unread.as_ref().filter(|_| topology.services.is_empty()) {
+            line(&mut text, &format!("  {}: {}", unread.code, unread.message));
+        }
+        for finding in &topology.findings {
+            line(&mut text, &format!("topology {}: {}: {}", topology.name, finding.code, finding.message));
+            line(&mut text, &format!("  mend: {}", finding.mend));
+        }
+    }
+    let unread: Vec<String> = assessment.unread.iter().map(|source| label(*source)).collect();
+    if !unread.is_empty() {
+        line(&mut text, &format!("not in the input: {}", unread.join(", ")));
+    }
+    line(&mut text, &format!("as MetalLB {} decides", assessment.version));
+    text
+}
+
+fn line(text: &mut String, words: &str) {
+    text.push_str(&render::printable(words));
+    text.push('\n');
+}
+
+fn write_address(text: &mut String, service: &ServiceAssessment, address: &AddressAssessment) {
+    let shown = address.address.as_deref().unwrap_or("no address");
+    let word = address.outcome.word().to_uppercase();
+    let announced = || match (&address.announcer, address.bgp_announcers.as_slice()) {
+        (Some(node), _) => format!(
+            "`{node}` announces it, then {}",
+            address.next.as_deref().map_or_else(|| "nobody".to_owned(), |next| format!("`{next}`"))
+        ),
+        (None, bgp) => format!("announced by BGP from {}", bgp.join(", ")),
+    };
+    match address.outcome.cause() {
+        None => line(text, &format!("{shown} {word}: {}", announced())),
+        Some(cause) => line(text, &format!("{shown} {word}: {}", cause.message)),
+    }
+    let pool = address.pool.as_deref().map_or_else(|| "no pool".to_owned(), |pool| format!("pool {pool}"));
+    let policy = if service.policy.is_empty() { "Cluster" } else { &service.policy };
+    line(text, &format!("  Service {}, {pool}, externalTrafficPolicy {policy}", service_name(service)));
+    if let Some(cause) = address.outcome.cause() {
+        line(text, &format!("  mend: {}", cause.mend));
+    }
+}
+
+fn write_nodes(text: &mut String, service: &ServiceAssessment) {
+    if service.nodes.is_empty() {
+        return;
+    }
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    let announcers: Vec<&String> = service
+        .addresses
+        .iter()
+        .flat_map(|address| address.announcer.iter().chain(&address.bgp_announcers))
+        .collect();
+    let mut rows = vec![
+        ["NODE", "LABELLED", "SELECTED BY", "SPEAKER", "EXCLUDED", "READY", "CANDIDATE", "ANNOUNCES"]
+            .map(str::to_owned),
+    ];
+    rows.extend(service.nodes.iter().map(|node| {
+        [
+            node.name.clone(),
+            yes(node.is_labelled),
+            if node.selected_by.is_empty() { "-".to_owned() } else { node.selected_by.join(",") },
+            node.has_speaker.map_or_else(|| "?".to_owned(), yes),
+            yes(node.is_excluded || node.is_network_unavailable),
+            node.ready_endpoints.to_string(),
+            node.obstacle.map_or_else(|| "yes".to_owned(), |obstacle| format!("no: {obstacle}")),
+            yes(announcers.contains(&&node.name)),
+        ]
+    }));
+    let mut widths = [0; 8];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in &rows {
+        let mut written = String::from(" ");
+        for (width, cell) in widths.iter().zip(row) {
+            // Writing into a String does not fail.
+            let _ = write!(written, " {cell:width$} ");
+        }
+        line(text, written.trim_end());
+    }
+}
+
+fn label(source: Source) -> String {
+    match source {
+        Source::Speakers => "MetalLB's speaker pods".to_owned(),
+        source => source.to_string(),
+    }
+}
+
+fn document(assessment: &Assessment) -> Value {
+    json!({
+        "metallb": assessment.version.number(),
+        "topologies": assessment.topologies.iter().map(topology).collect::<Vec<_>>(),
+        "unread": assessment.unread.iter().map(|source| label(*source)).collect::<Vec<_>>(),
+    })
+}
+
+fn topology(topology: &TopologyAssessment) -> Value {
+    let is_unmatched =
+        |cause: &&Cause| matches!(cause.code.code(), "NO_POD" | "NO_SERVICE" | "NO_POOL" | "NO_GATEWAY_NODE");
+    json!({
+        "name": &*topology.name,
+        "conditions": topology.conditions().iter().map(condition).collect::<Vec<_>>(),
+        "services": topology.services.iter().map(service).collect::<Vec<_>>(),
+        "findings": topology.findings.iter().map(cause).collect::<Vec<_>>(),
+        "unmatched": topology.findings.iter().filter(is_unmatched).map(|cause| cause.message.clone()).collect::<Vec<_>>(),
+    })
+}
+
+fn condition(condition: &Condition) -> Value {
+    json!({
+        "type": condition.kind,
+        "status": match condition.status { Some(true) => "True", Some(false) => "False", None => "Unknown" },
+        "reason": condition.reason,
+        "message": condition.message,
+    })
+}
+
+fn cause(cause: &Cause) -> Value {
+    json!({"reason": cause.code.code(), "message": cause.message, "mend": cause.mend})
+}
+
+fn service(service: &ServiceAssessment) -> Value {
+    let nodes: Vec<Value> = service.nodes.iter().map(node).collect();
+    let address = |address: &AddressAssessment| {
+        let cause = address.outcome.cause();
+        json!({
+            "address": address.address,
+            "pool": address.pool,
+            "outcome": address.outcome.word(),
+            "reason": cause.map(|cause| cause.code.code()),
+            "message": cause.map(|cause| cause.message.clone()),
+            "mend": cause.map(|cause| cause.mend.clone()),
+            "announcer": address.announcer,
+            "next": address.next,
+            "bgpAnnouncers": address.bgp_announcers,
+            "nodes": nodes,
+        })
+    };
+    json!({
+        "namespace": service.key.namespace,
+        "name": service.key.name,
+        "policy": service.policy,
+        "addresses": service.addresses.iter().map(address).collect::<Vec<_>>(),
+    })
+}
+
+fn node(node: &NodeAssessment) -> Value {
+    json!({
+        "name": node.name,
+        "labelled": node.is_labelled,
+        "selectedBy": node.selected_by,
+        "speaker": node.has_speaker,
+        "excluded": node.is_excluded,
+        "networkUnavailable": node.is_network_unavailable,
+        "readyEndpoints": node.ready_endpoints,
+        "candidate": node.obstacle.is_none(),
+        "reason": node.obstacle.map(CauseCode::code),
+    })
+}
