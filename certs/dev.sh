@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes a throw-away CA and a certificate of it, for trying out on one's own machine.
+# Creates a CA and a certificate that it signs, to try Lockstep on your own machine.
 #   certs/dev.sh FOLDER NAME...      writes FOLDER/ca.crt, FOLDER/tls.crt and FOLDER/tls.key
-# The CA's key is deleted as soon as it has signed, so nobody can sign anything else with it.
+# The CA's key is deleted after it has signed, so it can sign nothing else.
 set -eu
 umask 077
 
@@ -27,7 +27,7 @@ trap 'rm -rf "$scratch"' EXIT
 new_key() { openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out "$1"; }
 
 new_key "$scratch/ca.key"
-openssl req -x509 -new -key "$scratch/ca.key" -days 30 -subj "/CN=lockstep throw-away CA" \
+openssl req -x509 -new -key "$scratch/ca.key" -days 30 -subj "/CN=lockstep trial CA" \
     -addext "basicConstraints=critical,CA:TRUE,pathlen:0" -addext "keyUsage=critical,keyCertSign,cRLSign" \
     -out "$folder/ca.crt"
 

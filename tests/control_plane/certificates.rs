@@ -1,4 +1,4 @@
-//! The certificate authority that replicas share, on a real API server: its Secret, and the webhook configurations.
+//! The CA that replicas share, on a real API server: its Secret, the webhook configurations, and mutual TLS.
 
 mod agreement;
 mod mutual;

@@ -1,4 +1,4 @@
-//! Replicas that start at once.
+//! Replicas that start at the same time agree on one CA.
 
 use futures::StreamExt;
 use rustls::pki_types::CertificateDer;
@@ -34,13 +34,13 @@ async fn agree(world: World) {
     let (one_issuer, other_issuer) = (one.issuer().unwrap(), other.issuer().unwrap());
     assert_eq!(one_issuer, other_issuer);
     assert_eq!(world.bundles().await, vec![ca.clone(); 4]);
-    // Neither has served anything else than a leaf of that one: it was signed once.
+    // Each has signed one certificate, so neither has used another CA before.
     for replica in [&mut one, &mut other] {
         assert!(replica.served.has_changed().unwrap());
         replica.served.mark_unchanged();
     }
     drop(one);
-    // Who comes later takes what is there.
+    // A replica that starts later uses the same CA.
     let mut late = world.replica().await;
     late.ready().await;
     assert_eq!(late.issuer().unwrap(), other_issuer);

@@ -1,4 +1,4 @@
-//! The program: what it says while it waits, and what it must be allowed.
+//! What `/readyz` reports until a replica is ready, and the rights that a replica needs.
 
 use axum::http::StatusCode;
 use lockstep::tls::ca::Lifetimes;
@@ -29,7 +29,7 @@ async fn until_unready(serve: &Serve, reason: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_says_what_is_missing_and_is_ready_when_all_of_it_is_there() {
+async fn readyz_reports_what_is_missing_until_everything_is_there() {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
@@ -96,7 +96,7 @@ fn binding(role: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_needs_no_right_beyond_its_secret_and_its_two_configurations() {
+async fn no_right_beyond_the_secret_and_the_two_configurations_is_needed() {
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespace(&client).await;

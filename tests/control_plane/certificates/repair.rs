@@ -1,4 +1,4 @@
-//! What others break is mended.
+//! Repair of the Secret and of `caBundle` after somebody else has changed them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use lockstep_test_support::control_plane::ControlPlane;
 
 const JSON_PATCH: &str = "application/json-patch+json";
 
-/// A configuration without what changes with every write.
+/// A configuration without the metadata that changes with every write.
 fn lasting(configuration: &Value) -> Value {
     let mut lasting = configuration.clone();
     let metadata = lasting["metadata"].as_object_mut().unwrap();
@@ -23,7 +23,7 @@ fn lasting(configuration: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bundle_that_somebody_changes_is_put_back_and_nothing_else_is_touched() {
+async fn a_changed_ca_bundle_is_repaired_and_nothing_else_is_changed() {
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespace(&client).await;
@@ -41,7 +41,7 @@ async fn a_bundle_that_somebody_changes_is_put_back_and_nothing_else_is_touched(
     }
     assert_eq!(after, before);
 
-    // A manifest without a bundle that is applied again removes it; another controller may put its own there.
+    // Applying a manifest without `caBundle` again removes it, and another controller may write its own.
     let [mutating, validating] = world.configuration_paths();
     let path = "/webhooks/1/clientConfig/caBundle";
     let removal = json!([{"op": "remove", "path": path}]);
@@ -61,7 +61,7 @@ async fn a_bundle_that_somebody_changes_is_put_back_and_nothing_else_is_touched(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_that_is_wiped_or_made_anew_gets_its_ca_back() {
+async fn an_emptied_or_recreated_secret_is_restored() {
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespace(&client).await;
@@ -94,7 +94,7 @@ async fn a_secret_that_is_wiped_or_made_anew_gets_its_ca_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotation_that_a_person_asks_for_is_done_once_and_keeps_foreign_keys() {
+async fn a_requested_rotation_is_performed_once_and_keeps_unknown_keys() {
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespace(&client).await;
@@ -125,7 +125,7 @@ async fn a_rotation_that_a_person_asks_for_is_done_once_and_keeps_foreign_keys()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ca_that_has_expired_while_nobody_ran_is_replaced() {
+async fn a_ca_that_expired_while_no_replica_ran_is_replaced() {
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespace(&client).await;

@@ -1,4 +1,4 @@
-//! A Secret, two webhook configurations, and replicas that keep an authority in them.
+//! A Secret, two webhook configurations, and replicas that share the CA in them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub struct World {
 }
 
 impl World {
-    /// Everything there, and nothing in it.
+    /// Creates an empty Secret and two configurations without CA bundle.
     pub async fn create(client: &Client, name: &str) -> Self {
         let world = Self { client: client.clone(), name: name.to_owned() };
         world.create_secret().await;
@@ -54,7 +54,7 @@ impl World {
         assert_eq!(deleted.status, StatusCode::OK);
     }
 
-    /// Two webhooks each, one of which has a bundle of its own.
+    /// Creates two configurations with two webhooks each.
     pub async fn create_configurations(&self) {
         for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
             create(&self.client, &self.configuration_manifest(kind)).await;
@@ -95,7 +95,7 @@ impl World {
         })
     }
 
-    /// A replica that works on this world.
+    /// Starts a replica with default lifetimes.
     pub async fn replica(&self) -> Replica {
         self.replica_as(self.client.clone(), Lifetimes::default()).await
     }
@@ -170,7 +170,7 @@ impl World {
     }
 }
 
-/// Waits until something is so.
+/// Waits until `is_so` returns true, or fails with `what`.
 pub async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
     assert!(until_so(is_so).await, "never so: {what}");
 }
@@ -195,7 +195,7 @@ impl Replica {
         drop(ready.expect("it becomes ready in time").unwrap());
     }
 
-    /// The serial number of the CA that signed what is served.
+    /// The serial number of the CA that signed the served certificate.
     pub fn issuer(&self) -> Option<String> {
         let metrics = self.metrics();
         let mut series = metrics.lines().filter_map(|line| line.strip_prefix("tls_issuer_info{serial=\""));

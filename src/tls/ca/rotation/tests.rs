@@ -76,7 +76,11 @@ fn a_rotation_starts_after_two_thirds_of_the_cas_life() {
     assert_eq!(wait(&cas, now(), Some(DAY)), 60 * DAY);
     assert_eq!(wait(&cas, earlier(due(), MINUTE), Some(DAY)), MINUTE);
     assert_eq!(act(&cas, due(), Some(DAY)).0, Some(Step::PrepareNext));
-    assert_eq!(act(&cas, due(), None).0, Some(Step::PrepareNext), "the bundle is for later");
+    assert_eq!(
+        act(&cas, due(), None).0,
+        Some(Step::PrepareNext),
+        "the next CA does not depend on the configurations"
+    );
 }
 
 #[test]
@@ -86,7 +90,7 @@ fn every_step_of_a_rotation_trusts_the_ca_that_signs() {
     assert_eq!(step, Some(Step::PrepareNext));
     assert_eq!(prepared.current, first.current, "the next one does not sign yet");
 
-    assert_eq!(wait(&prepared, due(), None), Duration::MAX, "not in every configuration");
+    assert_eq!(wait(&prepared, due(), None), Duration::MAX, "a configuration lacks the next CA");
     let (step, published) = act(&prepared, due(), Some(Duration::ZERO));
     assert_eq!(step, Some(Step::MarkPublished));
     assert_eq!(published.next.as_ref().unwrap().published_at, Some(due()));
@@ -115,14 +119,14 @@ fn promotion_waits_while_a_configuration_lacks_a_ca() {
 fn a_clock_an_hour_ahead_shortens_no_wait() {
     let published = with_next_published();
     assert_eq!(wait(&published, later(due(), HOUR), Some(Duration::ZERO)), MINUTE);
-    // It retires what it promotes an hour in the future of everybody else.
+    // It records an hour too late when it retired the old CA.
     let promoted = act(&published, later(due(), HOUR), Some(MINUTE)).1;
     assert_eq!(promoted.old.as_ref().unwrap().retired_at, later(due(), HOUR));
     let others = act(&promoted, later(due(), DAY + HOUR), Some(DAY));
     assert_eq!(others.0, None);
-    // Seen for long enough, it goes, whatever the timestamp says.
+    // A replica that has watched for long enough drops the old CA, whatever the timestamp says.
     assert_eq!(act(&promoted, due(), Some(DAY + MINUTE)).0, Some(Step::DropOld));
-    // A replica that has only just started takes nobody's word for it.
+    // A replica that has just started waits, even if the timestamp is long past.
     let late = later(due(), 3 * DAY);
     assert_eq!(wait(&promoted, late, Some(Duration::ZERO)), MINUTE);
 }
@@ -132,7 +136,7 @@ fn replicas_with_different_clocks_do_not_revert_each_other() {
     let ahead = |now: Timestamp| later(now, HOUR);
     let (step, prepared) = act(&fresh(), ahead(earlier(due(), HOUR)), Some(DAY));
     assert_eq!(step, Some(Step::PrepareNext), "an hour early");
-    // The others, by whose clock nothing is due, go on with what is there.
+    // The other replicas, by whose clocks nothing is due, continue the rotation.
     let mut cas = prepared;
     for (now, expected) in [
         (earlier(due(), HOUR), Some(Step::MarkPublished)),
@@ -145,7 +149,7 @@ fn replicas_with_different_clocks_do_not_revert_each_other() {
         cas = next;
     }
     let signs_now = cas.current.certificate();
-    assert!(signs_now.not_before() <= earlier(due(), HOUR), "valid for those whose clocks are behind");
+    assert!(signs_now.not_before() <= earlier(due(), HOUR), "valid for replicas whose clocks are behind");
 }
 
 #[test]
@@ -175,7 +179,7 @@ fn the_old_ca_is_dropped_when_it_has_expired() {
     let decide = |cas: &CaSet, now| decide(&observation(cas, now, Some(HOUR)), &lifetimes);
     assert_eq!(decide(&promoted, earlier(expiry, HOUR)), Decision { step: None, wait: HOUR });
     assert_eq!(decide(&promoted, expiry).step, Some(Step::DropOld));
-    // Which is before the next rotation needs its place.
+    // The next rotation needs the place of the old CA, and that is later.
     promoted.old = None;
     assert_eq!(decide(&promoted, expiry).step, None);
 }
