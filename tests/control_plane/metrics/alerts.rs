@@ -28,7 +28,7 @@ fn scraped(more: &Value) -> Value {
 #[test]
 fn alert_when_no_replica_answers() {
     let course = Course::default().up(true, 5).up(false, 10).up(true, 5);
-    Alert::named("LockstepAbsent").says(json!({}), "No replica of Lockstep answers.").assert(
+    Alert::named("LockstepAbsent").says(json!({}), "No replica of Lockstep is up.").assert(
         &course,
         &[4, 6],
         &[7, 14],
@@ -105,7 +105,7 @@ async fn alert_when_a_certificate_expires_soon_or_cannot_be_reloaded() {
         .assert(&course, &[4], &[5], &[10]);
     let course = Course::default().then(&ending, 5).then(&refused, 10).then(&still, 10).then(&renewed, 20);
     Alert::named("LockstepCertificateNotTaken")
-        .says(json!({"pod": POD}), "lockstep-1 cannot take over a changed certificate.")
+        .says(json!({"pod": POD}), "lockstep-1 cannot load a changed certificate.")
         .assert(&course, &[5, 19], &[20, 28], &[29, 44]);
 }
 
@@ -127,7 +127,7 @@ async fn alert_when_callers_reject_the_certificate() {
     let twice = Page::with(&serve.admin, name, &alert, 2.0).await;
     let course = Course::default().then(&before, 3).then(&once, 4).then(&twice, 10);
     Alert::named("LockstepCertificateRefused")
-        .says(json!({"pod": POD}), "Callers refuse the certificate of lockstep-1.")
+        .says(json!({"pod": POD}), "Callers reject the certificate of lockstep-1.")
         .assert(&course, &[3, 7], &[8, 10], &[11, 16]);
 }
 
@@ -173,6 +173,6 @@ async fn alert_when_requests_are_shed() {
     }
     let course = Course::default().then(&before, 3).then(&pages[0], 4).then(&pages[1], 10);
     Alert::named("LockstepRefusesForLoad")
-        .says(json!({"pod": POD, "reason": "memory"}), "lockstep-1 refuses reviews because of load: memory.")
+        .says(json!({"pod": POD, "reason": "memory"}), "lockstep-1 rejects reviews because of load: memory.")
         .assert(&course, &[3, 7], &[8, 10], &[11, 16]);
 }

@@ -113,9 +113,12 @@ async fn alert_when_the_cluster_is_not_read_or_a_topology_is_invalid_or_unguarde
         .says(json!({}), "The webhook configurations do not cover 1 topologies.")
         .assert(&course, &[3, 7], &[8, 12], &[13]);
     let course = Course::default().then(&mended, 3).then(&invalid, 10).then(&mended, 3);
-    Alert::named("LockstepTopologyInvalid")
-        .says(json!({}), "1 topologies cannot be used and are left out.")
-        .assert(&course, &[3, 7], &[8, 12], &[13]);
+    Alert::named("LockstepTopologyInvalid").says(json!({}), "1 topologies are invalid and ignored.").assert(
+        &course,
+        &[3, 7],
+        &[8, 12],
+        &[13],
+    );
 }
 
 /// The clock starts with the first second in which both watches had begun, and every minute is one sample.
@@ -127,7 +130,7 @@ fn silence_is_told(unheard: &Page, mended: &Page) {
     for (kind, began) in began {
         let silence = start as f64 - began;
         assert!(silence < 60.0, "{kind} began {silence} seconds before");
-        let summary = format!("lockstep-1 has heard nothing of {kind} for 5m {}s.", silence as u64);
+        let summary = format!("The watch of {kind} on lockstep-1 is stale for 5m {}s.", silence as u64);
         let labels = json!({"namespace": NAMESPACE, "service": "lockstep", "pod": POD, "kind": kind});
         alert = alert.says(labels, summary);
     }

@@ -24,7 +24,7 @@ async fn piped() -> (Serve, Page) {
 fn assert_told(before: &Page, after: &Page) {
     let course = Course::default().then(before, 5).then(after, 20);
     Alert::named("LockstepDecisionLogNotWritten")
-        .says(serde_json::json!({"pod": POD}), "lockstep-1 does not get its decision log written.")
+        .says(serde_json::json!({"pod": POD}), "lockstep-1 cannot write its decision log.")
         .assert(&course, &[4], &[5, 18], &[19, 24]);
 }
 

@@ -101,12 +101,12 @@ pub async fn missing(control_plane: &ControlPlane, client: &Client) -> [Page; 3]
 pub fn they_are_told([twice, thrice, granted]: &[Page; 3]) {
     let course = Course::default().then(thrice, 10).then(granted, 5);
     Alert::named("LockstepTopologyNotEnforced")
-        .says(json!({"pod": POD}), "lockstep-1 does not know what 1 topologies depend on.")
+        .says(json!({"pod": POD}), "lockstep-1 lacks state for 1 topologies.")
         .assert(&course, &[0, 4], &[5, 9], &[10, 14]);
     let failed = [("result", "failed")];
     assert!(granted.value(PASSES, &failed) > thrice.value(PASSES, &failed));
     let course = Course::default().then(twice, 5).then(thrice, 10).then(granted, 30);
     Alert::named("LockstepAuthorityNotKept")
-        .says(json!({"pod": POD}), "lockstep-1 cannot keep the certificate authority.")
+        .says(json!({"pod": POD}), "CA reconciliation fails on lockstep-1.")
         .assert(&course, &[5, 19], &[20, 28], &[30, 44]);
 }
