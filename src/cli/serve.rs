@@ -96,7 +96,7 @@ pub(super) struct ServeArgs {
     #[arg(
         long,
         value_name = "LEVEL",
-        default_value = "info,kube_runtime::watcher=error",
+        default_value = "info,kube_runtime::watcher=error,rustls=error",
         env = "LOCKSTEP_LOG_LEVEL"
     )]
     log_level: String,
