@@ -1,7 +1,7 @@
-//! What the rules may look at: an immutable snapshot of the cluster, or of manifests on disk.
+//! Snapshots: the immutable state that rules and assessments judge by, of a cluster or of manifests.
 //!
-//! A snapshot is built once per change of the world and read by every review, so everything that a review
-//! asks for is an index here, and nothing is computed per request that does not concern it.
+//! A snapshot is built once per change of the cluster and read by every review, so it holds an index for everything that a
+//! review looks up.
 
 mod advertisement;
 #[cfg(test)]
@@ -26,7 +26,7 @@ use crate::change::Change;
 use crate::labels::Labels;
 use crate::objects::Object;
 
-/// A snapshot. Cheap to share, never changed.
+/// A snapshot of the cluster. It is immutable and shared by `Arc`.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     topologies: Vec<ResolvedTopology>,
@@ -41,7 +41,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Builds the snapshot and its indexes.
+    /// Builds a snapshot with its indexes.
     #[must_use]
     pub fn new(inventory: &Inventory) -> Self {
         // An advertisement that does not parse announces nothing: MetalLB keeps its last good configuration.
@@ -70,19 +70,19 @@ impl Snapshot {
         }
     }
 
-    /// The same, by the number and the time under which it is published.
+    /// The same snapshot with the number and time of its publication.
     #[must_use]
     pub fn published(self, publication: Publication) -> Self {
         Self { publication: Some(publication), ..self }
     }
 
-    /// Which snapshot this is; `None` for one that was never published.
+    /// The number and time of the publication; `None` for a snapshot that was never published.
     #[must_use]
     pub fn publication(&self) -> Option<Publication> {
         self.publication
     }
 
-    /// Every topology, by name.
+    /// Every topology, in the order of names.
     #[must_use]
     pub fn topologies(&self) -> &[ResolvedTopology] {
         &self.topologies
@@ -95,7 +95,7 @@ impl Snapshot {
         self.topologies.get(position)
     }
 
-    /// The topologies whose gateway lives in `namespace`.
+    /// The topologies whose gateway is in `namespace`.
     pub fn gateways_in(&self, namespace: &str) -> impl Iterator<Item = &ResolvedTopology> {
         self.at(self.by_gateway_namespace.get(namespace))
     }
@@ -124,19 +124,19 @@ impl Snapshot {
         &self.nodes
     }
 
-    /// Whether the pool is known.
+    /// Whether the pool exists.
     #[must_use]
     pub fn has_pool(&self, pool: &ObjectKey) -> bool {
         self.pools.contains(pool)
     }
 
-    /// A valid advertisement, by name.
+    /// The advertisement of this name; `None` if it does not exist or is invalid.
     #[must_use]
     pub fn advertisement(&self, key: &ObjectKey) -> Option<&Advertisement> {
         self.advertisements.get(key)
     }
 
-    /// Whether everything is known that `change` is judged by. Where it is not, there must be no verdict.
+    /// Whether the snapshot holds everything that `change` is judged by. If not, there must be no verdict.
     #[must_use]
     pub fn know(&self, change: &Change) -> bool {
         let is_missing_kind = self.lacks_metallb && matches!(change.object, Object::L2Advertisement(_));
@@ -155,7 +155,7 @@ fn index(
     index
 }
 
-/// A topology ties two namespaces together: as long as one is pending, neither can be judged.
+/// The namespaces that cannot be judged. A topology ties two namespaces together: while one is pending, neither can be judged.
 fn unknown_namespaces(topologies: &[ResolvedTopology], pending: &BTreeSet<String>) -> HashSet<String> {
     topologies
         .iter()

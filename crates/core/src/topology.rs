@@ -54,64 +54,64 @@ pub struct GatewayTopologySpec {
     /// The names of the `IPAddressPools` that the gateway's Services get their addresses from.
     #[schemars(schema_with = "schema::address_pools")]
     pub address_pools: Vec<String>,
-    /// MetalLB's own namespace; it reads advertisements and pools from no other.
+    /// MetalLB's namespace. MetalLB reads advertisements and pools from this namespace only.
     #[schemars(schema_with = "schema::namespace")]
     pub metallb_namespace: String,
-    /// What is asked of advertisements.
+    /// The requirements on advertisements.
     pub announcements: Announcements,
-    /// What is asked of the gateway's Services.
+    /// The requirements on the gateway's Services.
     pub service: ServicePolicy,
-    /// What happens to a request that breaks a rule.
+    /// The effect of a rule that a request breaks.
     pub enforcement: Enforcement,
-    /// The same for single rules, by their ids.
+    /// The effect of single rules, by their ids.
     #[schemars(schema_with = "schema::enforcement_by_rule")]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub enforcement_by_rule: BTreeMap<String, Enforcement>,
 }
 
-/// The gateway's pods: those in one namespace that carry all of some labels.
+/// The gateway's pods: the pods of one namespace with all of the given labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Gateway {
     /// The namespace of the gateway's pods and Services.
     #[schemars(schema_with = "schema::namespace")]
     pub namespace: String,
-    /// The labels that make a pod one of the gateway's.
+    /// The labels of gateway pods.
     #[schemars(schema_with = "schema::labels")]
     pub pod_labels: Labels,
 }
 
-/// Where the gateway's pods may run.
+/// The nodes that gateway pods may run on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Placement {
     /// The labels of the gateway nodes.
     #[schemars(schema_with = "schema::labels")]
     pub node_selector: Labels,
-    /// What happens to a pod that asks for another value of the same label.
+    /// The effect on a pod that asks for another value of the same label.
     pub on_conflict: OnConflict,
 }
 
-/// What happens to a pod that asks for another value of a placement label.
+/// The effect on a pod that asks for another value of a placement label.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnConflict {
-    /// It is refused.
+    /// The pod is denied.
     #[default]
     Deny,
-    /// Its value is replaced.
+    /// The pod's value is replaced.
     Override,
 }
 
-/// What is asked of advertisements of the gateway's pools.
+/// The requirements on advertisements of the gateway's pools.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Announcements {
-    /// How the announcing nodes must relate to the gateway nodes.
+    /// The required relation of the announcing nodes to the gateway nodes.
     #[serde(rename = "match")]
     pub relation: Match,
 }
 
-/// How the announcing nodes must relate to the gateway nodes.
+/// The required relation of the announcing nodes to the gateway nodes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Match {
     /// Every advertisement selects the gateway nodes and no other, today and after any change of labels.
@@ -123,7 +123,7 @@ pub enum Match {
     LiveNodes,
 }
 
-/// What is asked of the gateway's Services.
+/// The requirements on the gateway's Services.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ServicePolicy {
@@ -146,20 +146,20 @@ pub enum ServiceType {
     ClusterIP,
 }
 
-/// What happens to a request that breaks a rule.
+/// The effect of a rule that a request breaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Enforcement {
-    /// It is changed or refused.
+    /// Admission edits or denies the request.
     #[default]
     Enforce,
-    /// It passes unchanged, and the user is warned.
+    /// The request is allowed unchanged, with a warning.
     Warn,
-    /// It passes unchanged, and only the audit log tells.
+    /// The request is allowed unchanged, and the finding is recorded.
     Audit,
 }
 
 impl GatewayTopologySpec {
-    /// What happens to a request that breaks `rule`.
+    /// The effect of `rule` on a request that breaks it.
     #[must_use]
     pub fn enforcement_of(&self, rule: Rule) -> Enforcement {
         self.enforcement_by_rule.get(rule.id()).copied().unwrap_or(self.enforcement)

@@ -113,7 +113,7 @@ pub fn total(metrics: &str, series: &str) -> u64 {
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
-/// The refusal of [`wide_advertisement`]: HTTP 403, with the node that proves it wrong.
+/// The refusal of [`wide_advertisement`](crate::objects::wide_advertisement): HTTP 403, with the node that proves it wrong.
 pub fn assert_refused_as_wider(answer: &api::Answer) {
     let message = answer.body["message"].as_str().unwrap_or_default();
     assert_eq!(answer.status, 403, "{}", answer.body);

@@ -1,4 +1,4 @@
-//! An advertisement, parsed: which pools, which Services, from which nodes.
+//! Parsed advertisements.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::field::FieldPath;
 use crate::labels::{Labels, Problem, Selector, SelectorError, first_duplicate, parse_list};
 use crate::objects::AdvertisementSpec;
 
-/// What an advertisement announces, and from where.
+/// A parsed advertisement: the pools and Services that it announces, and its announcing nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advertisement {
     pools: BTreeSet<String>,
@@ -20,19 +20,19 @@ pub struct Advertisement {
 /// Whether an advertisement announces a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attachment {
-    /// It does.
+    /// It announces the pool.
     Yes,
-    /// It does not.
+    /// It does not announce the pool.
     No,
     /// It selects pools by labels, and the pool's labels are not known.
     Unknown,
 }
 
 impl Advertisement {
-    /// Parses what is written.
+    /// Parses the spec of an advertisement.
     ///
     /// # Errors
-    /// [`SelectorError`] with a path from the object's root for what `MetalLB`'s own parser refuses
+    /// [`SelectorError`] with a path from the object's root for what `MetalLB`'s own parser rejects
     /// (`l2AdvertisementFromCR`, internal/config/config.go, 0.16.2).
     pub fn parse(spec: &AdvertisementSpec) -> Result<Self, SelectorError> {
         let at = |name| FieldPath::fields(["spec"]).field(name);
@@ -57,8 +57,8 @@ impl Advertisement {
         })
     }
 
-    /// The selectors of the announcing nodes, of which any may match. Never empty: no `nodeSelectors`
-    /// means every node.
+    /// The selectors of the announcing nodes, of which any may match. The list is never empty: without `nodeSelectors` it selects
+    /// every node.
     #[must_use]
     pub fn nodes(&self) -> &[Selector] {
         static EVERY_NODE: std::sync::LazyLock<[Selector; 1]> =
@@ -66,35 +66,35 @@ impl Advertisement {
         if self.node_selectors.is_empty() { EVERY_NODE.as_slice() } else { &self.node_selectors }
     }
 
-    /// Whether a node with these labels would announce.
+    /// Whether the advertisement selects a node with these labels.
     #[must_use]
     pub fn announces_from(&self, node: &Labels) -> bool {
         self.nodes().iter().any(|selector| selector.matches(node))
     }
 
-    /// How much it prefers a node with these labels among those that it announces from; 0 without a preference.
+    /// The weight of the preference for a node with these labels; 0 without a preference.
     #[must_use]
     pub fn preference_for(&self, node: &Labels) -> i64 {
         let matching = self.preferred_nodes.iter().filter(|(nodes, _)| nodes.matches(node));
         matching.map(|(_, weight)| weight).fold(0, |sum, weight| sum.saturating_add(*weight))
     }
 
-    /// Whether it prefers some nodes to others.
+    /// Whether the advertisement has preferences among nodes.
     #[must_use]
     pub fn has_preferences(&self) -> bool {
         !self.preferred_nodes.is_empty()
     }
 
-    /// Whether it selects the Services that it announces.
+    /// Whether the advertisement is limited to some Services.
     #[must_use]
     pub fn selects_services(&self) -> bool {
         !self.service_selectors.is_empty()
     }
 
-    /// Whether the pool is announced; `labels` are the pool's, if they are known.
+    /// Whether the advertisement announces the pool. `labels` are the pool's labels, if they are known.
     ///
-    /// Only when both lists are empty does an advertisement announce every pool. A name or a selector that
-    /// matches nothing announces nothing (`setL2AdvertisementsToPools`).
+    /// An advertisement announces every pool only if both of its lists are empty. A name or a selector that matches no pool announces
+    /// nothing (`setL2AdvertisementsToPools`).
     #[must_use]
     pub fn announces(&self, pool: &str, labels: Option<&Labels>) -> Attachment {
         let every_pool = self.pools.is_empty() && self.pool_selectors.is_empty();
@@ -111,14 +111,14 @@ impl Advertisement {
         }
     }
 
-    /// Whether it announces Services with these labels.
+    /// Whether the advertisement applies to Services with these labels.
     #[must_use]
     pub fn applies_to(&self, service: &Labels) -> bool {
         self.service_selectors.is_empty()
             || self.service_selectors.iter().any(|selector| selector.matches(service))
     }
 
-    /// The pools that it names.
+    /// The pools that the advertisement names.
     #[must_use]
     pub fn named_pools(&self) -> &BTreeSet<String> {
         &self.pools
@@ -129,13 +129,13 @@ impl Advertisement {
         !self.pools.is_empty() && self.pool_selectors.is_empty()
     }
 
-    /// Whether it announces only through some network interfaces.
+    /// Whether the advertisement is limited to some network interfaces.
     #[must_use]
     pub fn limits_interfaces(&self) -> bool {
         self.limits_interfaces
     }
 
-    /// Whether both announce the same from the same nodes, in whatever order it is written.
+    /// Whether both announce the same from the same nodes. The order of their lists does not matter.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         let set = |selectors: &[Selector]| selectors.iter().cloned().collect::<BTreeSet<_>>();

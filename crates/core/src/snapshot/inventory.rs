@@ -1,4 +1,4 @@
-//! The objects a snapshot is made of, by name: what watches and manifests have in common.
+//! The inventory: the objects that a snapshot is built from, whether they come from watches or from manifests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,43 +20,43 @@ pub struct ObjectKey {
     pub name: String,
 }
 
-/// A topology as it stands in the cluster.
+/// A topology with its generation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declared {
     /// `metadata.generation`; 0 where the source has none.
     pub generation: i64,
-    /// What it says.
+    /// The spec.
     pub spec: GatewayTopologySpec,
 }
 
 /// A speaker pod of MetalLB.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Speaker {
-    /// The node it is bound to; empty while it is not scheduled.
+    /// The node that the pod is bound to; empty while it is not scheduled.
     pub node: String,
-    /// Whether it is ready.
+    /// Whether the pod is ready.
     pub is_ready: bool,
 }
 
-/// How MetalLB runs, as far as it decides who announces.
+/// The settings of MetalLB that influence the election.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MetalLbSettings {
     /// Whether speakers ignore `node.kubernetes.io/exclude-from-external-load-balancers` (`--ignore-exclude-lb`, since
     /// 0.14.4).
     pub ignores_exclude_label: bool,
-    /// Whether speakers run without a memberlist: then none of them knows which others are alive.
+    /// Whether speakers run without a memberlist, so that no speaker knows which others are alive.
     pub lacks_memberlist: bool,
 }
 
-/// Everything a snapshot is made of.
+/// The objects that a snapshot is built from.
 ///
 /// The rules read the first half, which watches and manifests always fill. Assessments read the second half, too; there,
 /// a kind that is not in [`read`](Self::read) is unknown, and never empty.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Inventory {
-    /// Topologies by name. Those that fail [`GatewayTopologySpec::check`] must not be put in.
+    /// Topologies by name. Invalid ones ([`GatewayTopologySpec::check`]) must be left out.
     pub topologies: BTreeMap<String, Declared>,
-    /// The labels of nodes, by name; shared, because ten thousand nodes outlive many snapshots.
+    /// The labels of nodes, by name. They are shared, because ten thousand nodes outlive many snapshots.
     pub nodes: BTreeMap<String, Arc<Labels>>,
     /// The labels of `IPAddressPool`s.
     pub pools: BTreeMap<ObjectKey, Labels>,
@@ -66,21 +66,21 @@ pub struct Inventory {
     pub services: BTreeMap<ObjectKey, Service>,
     /// The labels of pods.
     pub pods: BTreeMap<ObjectKey, Labels>,
-    /// Namespaces whose objects are not known yet. Whatever depends on them cannot be judged.
+    /// Namespaces whose objects are not known yet. Changes that depend on them cannot be judged.
     pub pending: BTreeSet<String>,
-    /// Whether the cluster did not serve MetalLB's kinds when it was last asked. A request for one of them
-    /// proves that it does by now, and that the snapshot is behind.
+    /// Whether the cluster did not serve MetalLB's kinds when they were last listed. A request for one of them proves that the
+    /// cluster serves them now, and that the snapshot is outdated.
     pub lacks_metallb: bool,
 
     /// The kinds that were read in full. An assessment that needs another one is Unknown.
     pub read: BTreeSet<Source>,
-    /// How MetalLB runs.
+    /// The settings of MetalLB.
     pub metallb: MetalLbSettings,
-    /// What decides whether nodes can announce, beyond their labels. A node without an entry has nothing against it.
+    /// Conditions and taints of nodes. A node without an entry has none that keeps it from announcing.
     pub node_states: BTreeMap<String, NodeState>,
     /// The nodes that pods are bound to; pods that are not scheduled have no entry.
     pub pod_nodes: BTreeMap<ObjectKey, String>,
-    /// What the addresses of Services depend on; the same Services as in [`services`](Self::services).
+    /// The fields of Services that their addresses depend on, for the same Services as in [`services`](Self::services).
     pub load_balancers: BTreeMap<ObjectKey, LoadBalancer>,
     /// `EndpointSlice`s.
     pub endpoint_slices: BTreeMap<ObjectKey, EndpointSlice>,
@@ -99,8 +99,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Adds the built-in topology if there is none: for manifests, which may hold no topology at all.
-    /// In a cluster, no topology means that nothing is enforced.
+    /// Adds the built-in topology if there is none, for manifests. In a cluster without a topology, nothing is enforced.
     #[must_use]
     pub fn or_built_in(mut self) -> Self {
         if self.topologies.is_empty() {
@@ -110,7 +109,7 @@ impl Inventory {
     }
 }
 
-/// The objects of one namespace: keys are in order of namespace, then name.
+/// The objects of one namespace. Keys are ordered by namespace, then name.
 pub(crate) fn in_namespace<'i, T>(
     objects: &'i BTreeMap<ObjectKey, T>,
     namespace: &'i str,

@@ -7,8 +7,8 @@ use smol_str::SmolStr;
 
 use crate::labels::{Labels, Selector};
 
-/// How many nodes a search for examples looks at. Examples help people, the witness is the proof: a search
-/// through all of ten thousand nodes would make a denial cost a hundred times what it costs otherwise.
+/// The most nodes that a search for examples examines. Examples help people, while the witness is the proof: a search through ten
+/// thousand nodes would make a denial a hundred times as expensive.
 const LOOK_AT: usize = 256;
 
 /// The nodes by name, and by placement label.
@@ -36,7 +36,7 @@ impl Nodes {
         Self { all, by_label }
     }
 
-    /// The labels of the node `name`, if it is known.
+    /// The labels of the node `name`; `None` if it does not exist.
     #[must_use]
     pub fn labels(&self, name: &str) -> Option<&Labels> {
         self.at(self.position(name)?).map(|(_, labels)| labels)
@@ -67,8 +67,8 @@ impl Nodes {
         self.candidates(selector).filter(is_selected)
     }
 
-    /// Names of a few nodes that `selector` selects and for which `also` holds, from the first few hundred
-    /// that could be. At most `limit`.
+    /// The names of at most `limit` nodes that `selector` selects and for which `also` holds. Only the first 256 possible nodes are
+    /// examined.
     pub fn examples(&self, limit: usize, selector: &Selector, also: impl Fn(&Labels) -> bool) -> Vec<String> {
         self.candidates(selector)
             .take(LOOK_AT)
@@ -79,7 +79,7 @@ impl Nodes {
             .collect()
     }
 
-    /// The positions of the nodes that `selector` could select: those with an indexed label that it asks for, else all.
+    /// The positions of the nodes that `selector` could select: those with an indexed label that it requires, else all.
     fn candidates(&self, selector: &Selector) -> Box<dyn Iterator<Item = usize> + '_> {
         match self.holders(selector) {
             Some(positions) => Box::new(positions),
@@ -87,7 +87,7 @@ impl Nodes {
         }
     }
 
-    /// The nodes that hold one of the values that `selector` asks of an indexed key: the shortest such list.
+    /// The shortest list of nodes that hold one of the values that `selector` requires of an indexed key.
     fn holders(&self, selector: &Selector) -> Option<impl Iterator<Item = usize> + use<'_>> {
         let lists = selector.keys().filter_map(|(key, values)| {
             let holders = self.by_label.get(key)?;

@@ -1,12 +1,12 @@
-//! Which snapshot it is that rules look at.
+//! The publication of a snapshot.
 
 use k8s_openapi::jiff::Timestamp;
 
-/// The snapshot's number and the moment from which it was in use.
+/// The number of a snapshot and the time from which it was in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publication {
-    /// The snapshots of a process are numbered from 1.
+    /// The number; the snapshots of a process are numbered from 1.
     pub number: u64,
-    /// When it was published.
+    /// The time of publication.
     pub time: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! One topology, together with what the cluster holds for it.
+//! Topologies resolved in a snapshot: each with its pools, advertisements, Services and pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use crate::objects::ServiceSpec;
 use crate::topology::{Enforcement, GatewayTopologySpec};
 use crate::verdict::{Rule, Severity};
 
-/// A topology and what was found for it.
+/// A topology with the objects that the cluster holds for it.
 #[derive(Debug)]
 pub struct ResolvedTopology {
     /// The topology's name.
     pub name: Arc<str>,
-    /// The generation that was read.
+    /// The topology's `metadata.generation`.
     pub generation: i64,
-    /// What people wrote.
+    /// The topology's spec.
     pub spec: GatewayTopologySpec,
-    /// The gateway nodes.
+    /// The selector of the gateway nodes.
     pub placement: Selector,
     /// The address pools that carry the gateway's Services.
     pub pools: Vec<Pool>,
-    /// The labels of the gateway's Services; where there is none yet, the labels it is expected to have:
-    /// Istio's charts give the Service those of its pods.
+    /// The labels of the gateway's Services. Where there is no Service yet, its expected labels: Istio's charts give it those of its
+    /// pods.
     pub services: BTreeSet<Labels>,
     /// The distinct label sets of live gateway pods.
     pods: BTreeSet<Labels>,
@@ -32,11 +32,11 @@ pub struct ResolvedTopology {
 /// One address pool of a topology.
 #[derive(Debug)]
 pub struct Pool {
-    /// Its name.
+    /// The pool's name.
     pub name: String,
-    /// Its labels; `None` if there is no such pool yet.
+    /// The pool's labels; `None` if the pool does not exist yet.
     pub labels: Option<Labels>,
-    /// The advertisements that announce it.
+    /// The advertisements that announce the pool.
     pub advertisements: BTreeSet<ObjectKey>,
 }
 
@@ -82,7 +82,7 @@ impl ResolvedTopology {
         topology
     }
 
-    /// Whether a pod with these labels, in the gateway's namespace, is one of the gateway's.
+    /// Whether a pod with these labels, in the gateway's namespace, is a gateway pod.
     #[must_use]
     pub fn claims(&self, labels: &Labels) -> bool {
         carries(labels, &self.spec.gateway.pod_labels)
@@ -90,9 +90,8 @@ impl ResolvedTopology {
 
     /// Whether a Service in the gateway's namespace sends traffic to gateway pods.
     ///
-    /// Its own labels and its name do not matter. A selector that is part of the gateway's labels selects
-    /// every gateway pod; one that contains them selects nothing but gateway pods; any other is compared
-    /// with the gateway pods that run today.
+    /// The Service's labels and name do not matter. A selector that is a subset of the gateway's labels selects every gateway pod; one that
+    /// contains them selects gateway pods only; any other is compared with the gateway pods that run today.
     #[must_use]
     pub fn is_behind(&self, service: &ServiceSpec) -> bool {
         let selector = &service.selector;
@@ -112,13 +111,13 @@ impl ResolvedTopology {
             && self.spec.service.load_balancer_classes.contains(&service.load_balancer_class)
     }
 
-    /// Whether requests that break the rule are changed or refused.
+    /// Whether the topology enforces the rule: admission edits or denies.
     #[must_use]
     pub fn enforces(&self, rule: Rule) -> bool {
         self.severity(rule) == Severity::Deny
     }
 
-    /// What becomes of a finding that would deny.
+    /// The severity of a finding of the rule that denies when enforced.
     #[must_use]
     pub fn severity(&self, rule: Rule) -> Severity {
         match self.spec.enforcement_of(rule) {
