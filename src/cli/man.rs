@@ -19,9 +19,10 @@ pub(super) struct ManArgs {
 }
 
 /// The commands with a page. Listed here, because clap needs the list while it builds the commands.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "serve",
     "check",
+    "explain",
     "status",
     "audit",
     "audit-verify",
