@@ -762,15 +762,10 @@ fn a_winner_that_does_not_announce_leaves_the_address_silent() {
     );
 }
 
-/// 10,000 nodes, 1,000 pools, 1,000 advertisements, 500 topologies, 2,000 Services: under a second on one core.
-///
-/// A figure says something in a release build only: `cargo test --release -p lockstep-core -- --ignored full_size`.
 #[test]
-#[ignore = "measures time, which means something in a release build only"]
-fn a_cluster_of_full_size_is_assessed_within_a_second() {
-    let mut inventory = Inventory { read: Source::ALL.into(), ..Inventory::default() };
+fn many_gateways_in_one_cluster_are_assessed_each_by_its_own_objects() {
     let mut objects = Vec::new();
-    for number in 0..10_000 {
+    for number in 0..1_000 {
         let labels = json!({
             "kubernetes.io/hostname": format!("node-{number:05}"),
             "kubernetes.io/os": "linux",
@@ -779,7 +774,7 @@ fn a_cluster_of_full_size_is_assessed_within_a_second() {
         });
         objects.extend([node(&format!("node-{number:05}"), labels), speaker(&format!("node-{number:05}"))]);
     }
-    for number in 0..1_000 {
+    for number in 0..100 {
         let (name, address) =
             (format!("pool-{number:04}"), format!("10.{}.{}.0/24", number / 250, number % 250));
         objects.push(pool(&name, &[&address]));
@@ -789,7 +784,7 @@ fn a_cluster_of_full_size_is_assessed_within_a_second() {
             json!({"ipAddressPools": [name], "nodeSelectors": selector}),
         ));
     }
-    for number in 0..500 {
+    for number in 0..50 {
         let labels = json!({"app": format!("gateway-{number}")});
         let mut topology = topology(json!({
             "gateway": {"namespace": format!("edge-{}", number % 50), "podLabels": labels},
@@ -817,12 +812,7 @@ fn a_cluster_of_full_size_is_assessed_within_a_second() {
             objects.extend([service, slice]);
         }
     }
-    let read = inventory_of(&objects);
-    drop(objects);
-    inventory.clone_from(&read);
-    let started = std::time::Instant::now();
-    let assessment = assess(&inventory);
-    let took = started.elapsed();
+    let assessment = assess(&inventory_of(&objects));
     let outcomes: Vec<&Outcome> = assessment
         .topologies
         .iter()
@@ -832,7 +822,5 @@ fn a_cluster_of_full_size_is_assessed_within_a_second() {
         .collect();
     let preserved = outcomes.iter().filter(|outcome| ***outcome == Outcome::Preserved).count();
     let lost = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Lost(_))).count();
-    println!("assessed {} Services in {took:?}", outcomes.len());
-    assert_eq!((outcomes.len(), preserved, lost), (2_000, 1_750, 250));
-    assert!(took < std::time::Duration::from_secs(1), "{took:?}");
+    assert_eq!((outcomes.len(), preserved, lost), (200, 175, 25));
 }
