@@ -1,4 +1,4 @@
-//! What follows from a state of the cluster for each Service of a topology: does the client's address survive, and if not,
+//! Assessment: for each Service of a topology, whether the client's address survives in a state of the cluster, and if not,
 //! why?
 //!
 //! An assessment reads an [`Inventory`] and changes nothing. What was not read is Unknown, and never good: a Service is
@@ -24,7 +24,7 @@ use crate::election::{MetalLb, MetalLbVersion, Rejection, parse_address};
 use crate::objects::EndpointSlice;
 use crate::snapshot::{Inventory, ObjectKey, ResolvedTopology, Snapshot, Source};
 
-/// What becomes of the client's address at one address of a Service.
+/// The outcome for the client's address at one address of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The client's address reaches the gateway, also after one node goes.
@@ -35,7 +35,7 @@ pub enum Outcome {
     Lost(Cause),
     /// No node announces the address.
     Silent(Cause),
-    /// What it takes to decide could not be read.
+    /// A kind that the outcome depends on could not be read.
     Unknown(Cause),
 }
 
@@ -52,7 +52,7 @@ impl Outcome {
         }
     }
 
-    /// Why it is not [`Outcome::Preserved`].
+    /// The cause of any outcome but [`Outcome::Preserved`].
     #[must_use]
     pub const fn cause(&self) -> Option<&Cause> {
         match self {
@@ -71,7 +71,7 @@ pub struct AddressAssessment {
     pub address: Option<String>,
     /// The pool that has it.
     pub pool: Option<String>,
-    /// What becomes of the client's address.
+    /// The outcome for the client's address.
     pub outcome: Outcome,
     /// The node that announces it by layer 2.
     pub announcer: Option<String>,
@@ -101,9 +101,9 @@ pub struct TopologyAssessment {
     pub name: Arc<str>,
     /// Its Services of type `LoadBalancer`, in order of their names.
     pub services: Vec<ServiceAssessment>,
-    /// What its outcomes take and was not read.
+    /// The kinds that its outcomes depend on and that were not read.
     pub unread: Option<Cause>,
-    /// What is wrong with the topology as a whole, or with the nodes, pods and objects that it is about.
+    /// The findings on the topology as a whole, and on its nodes, pods and other objects.
     pub findings: Vec<Cause>,
 }
 
@@ -114,7 +114,7 @@ pub struct Assessment {
     pub version: MetalLbVersion,
     /// The topologies, in order of their names.
     pub topologies: Vec<TopologyAssessment>,
-    /// What was not read. Where an outcome does not take it, it is assessed without.
+    /// The kinds that were not read. An outcome that does not depend on one is assessed without it.
     pub unread: Vec<Source>,
 }
 
@@ -196,7 +196,7 @@ impl<'i> State<'i> {
         }
     }
 
-    /// What the outcome of a topology's Services takes and was not read.
+    /// The kinds that the outcomes of a topology's Services depend on and that were not read.
     fn missing(&self, topology: &ResolvedTopology) -> Option<Cause> {
         let namespaces = [&topology.spec.gateway.namespace, &topology.spec.metallb_namespace];
         if let Some(pending) =

@@ -227,7 +227,7 @@ impl Decided<'_> {
         }
     }
 
-    /// Why the speaker of an elected node does not announce; nobody steps in for it.
+    /// The reason why the speaker of an elected node does not announce. No other speaker takes over.
     fn silence_of(&self, winner: usize) -> Option<Cause> {
         let node = self.metallb.node_name(winner);
         if self.metallb.has_speaker(winner) == Some(false) {

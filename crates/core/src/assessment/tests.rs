@@ -1,7 +1,6 @@
 //! Assessments: one case for each cause, and that what was not read is never good.
 
-// JSON literals read best in place.
-#![allow(clippy::needless_pass_by_value)]
+#![allow(clippy::needless_pass_by_value, reason = "JSON literals read best in place")]
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,6 @@
 //! The election against MetalLB's own answers, and what holds for every election.
 
-// JSON literals read best in place.
-#![allow(clippy::needless_pass_by_value)]
+#![allow(clippy::needless_pass_by_value, reason = "JSON literals read best in place")]
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
