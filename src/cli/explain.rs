@@ -1,18 +1,16 @@
 //! `lockstep explain`: what becomes of the client's address at each address of the gateway, and why.
 
-use std::fmt::Write as _;
+mod human;
+mod json;
+
 use std::io;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use serde_json::{Value, json};
 
 use super::output::{Streams, json_document, print};
 use super::{Exit, render};
-use crate::assessment::{
-    AddressAssessment, Assessment, Cause, CauseCode, Condition, NodeAssessment, Outcome, ServiceAssessment,
-    TopologyAssessment,
-};
+use crate::assessment::{Assessment, Outcome, ServiceAssessment, TopologyAssessment};
 use crate::election::MetalLbVersion;
 use crate::manifests::{self, Problem};
 use crate::snapshot::Source;
@@ -106,8 +104,8 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<E
         return Ok(Exit::Unusable);
     }
     let text = match args.format {
-        Format::Human => human(&assessment),
-        Format::Json => json_document(&document(&assessment))?,
+        Format::Human => human::text(&assessment),
+        Format::Json => json_document(&json::document(&assessment))?,
     };
     print(streams.stdout, text.as_bytes())?;
     Ok(if problems.is_empty() { exit(&assessment) } else { Exit::Unusable })
@@ -153,178 +151,9 @@ fn exit(assessment: &Assessment) -> Exit {
     if has_nothing || outcomes(assessment).any(is_bad) { Exit::Denied } else { Exit::Fine }
 }
 
-fn human(assessment: &Assessment) -> String {
-    let mut text = String::new();
-    for topology in &assessment.topologies {
-        for service in &topology.services {
-            for address in &service.addresses {
-                write_address(&mut text, service, address);
-            }
-            write_nodes(&mut text, service);
-        }
-        if topology.services.is_empty() {
-            line(&mut text, &format!("topology {}: no Service to explain", topology.name));
-        }
-        if let Some(unread) = topology.unread.as_ref().filter(|_| topology.services.is_empty()) {
-            line(&mut text, &format!("  {}: {}", unread.code, unread.message));
-        }
-        for finding in &topology.findings {
-            line(&mut text, &format!("topology {}: {}: {}", topology.name, finding.code, finding.message));
-            line(&mut text, &format!("  mend: {}", finding.mend));
-        }
-    }
-    let unread: Vec<String> = assessment.unread.iter().map(|source| label(*source)).collect();
-    if !unread.is_empty() {
-        line(&mut text, &format!("not in the input: {}", unread.join(", ")));
-    }
-    line(&mut text, &format!("as MetalLB {} decides", assessment.version));
-    text
-}
-
-fn line(text: &mut String, words: &str) {
-    text.push_str(&render::printable(words));
-    text.push('\n');
-}
-
-fn write_address(text: &mut String, service: &ServiceAssessment, address: &AddressAssessment) {
-    let shown = address.address.as_deref().unwrap_or("no address");
-    let word = address.outcome.word().to_uppercase();
-    let announced = || match (&address.announcer, address.bgp_announcers.as_slice()) {
-        (Some(node), _) => format!(
-            "`{node}` announces it, then {}",
-            address.next.as_deref().map_or_else(|| "nobody".to_owned(), |next| format!("`{next}`"))
-        ),
-        (None, bgp) => format!("announced by BGP from {}", bgp.join(", ")),
-    };
-    match address.outcome.cause() {
-        None => line(text, &format!("{shown} {word}: {}", announced())),
-        Some(cause) => line(text, &format!("{shown} {word}: {}", cause.message)),
-    }
-    let pool = address.pool.as_deref().map_or_else(|| "no pool".to_owned(), |pool| format!("pool {pool}"));
-    let policy = if service.policy.is_empty() { "Cluster" } else { &service.policy };
-    line(text, &format!("  Service {}, {pool}, externalTrafficPolicy {policy}", service_name(service)));
-    if let Some(cause) = address.outcome.cause() {
-        line(text, &format!("  mend: {}", cause.mend));
-    }
-}
-
-fn write_nodes(text: &mut String, service: &ServiceAssessment) {
-    if service.nodes.is_empty() {
-        return;
-    }
-    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-    let announcers: Vec<&String> = service
-        .addresses
-        .iter()
-        .flat_map(|address| address.announcer.iter().chain(&address.bgp_announcers))
-        .collect();
-    let mut rows = vec![
-        ["NODE", "LABELLED", "SELECTED BY", "SPEAKER", "EXCLUDED", "READY", "CANDIDATE", "ANNOUNCES"]
-            .map(str::to_owned),
-    ];
-    rows.extend(service.nodes.iter().map(|node| {
-        [
-            node.name.clone(),
-            yes(node.is_labelled),
-            if node.selected_by.is_empty() { "-".to_owned() } else { node.selected_by.join(",") },
-            node.has_speaker.map_or_else(|| "?".to_owned(), yes),
-            yes(node.is_excluded || node.is_network_unavailable),
-            node.ready_endpoints.to_string(),
-            node.obstacle.map_or_else(|| "yes".to_owned(), |obstacle| format!("no: {obstacle}")),
-            yes(announcers.contains(&&node.name)),
-        ]
-    }));
-    let mut widths = [0; 8];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    for row in &rows {
-        let mut written = String::from(" ");
-        for (width, cell) in widths.iter().zip(row) {
-            // Writing into a String does not fail.
-            let _ = write!(written, " {cell:width$} ");
-        }
-        line(text, written.trim_end());
-    }
-}
-
 fn label(source: Source) -> String {
     match source {
         Source::Speakers => "MetalLB's speaker pods".to_owned(),
         source => source.to_string(),
     }
-}
-
-fn document(assessment: &Assessment) -> Value {
-    json!({
-        "metallb": assessment.version.number(),
-        "topologies": assessment.topologies.iter().map(topology).collect::<Vec<_>>(),
-        "unread": assessment.unread.iter().map(|source| label(*source)).collect::<Vec<_>>(),
-    })
-}
-
-fn topology(topology: &TopologyAssessment) -> Value {
-    let is_unmatched =
-        |cause: &&Cause| matches!(cause.code.code(), "NO_POD" | "NO_SERVICE" | "NO_POOL" | "NO_GATEWAY_NODE");
-    json!({
-        "name": &*topology.name,
-        "conditions": topology.conditions().iter().map(condition).collect::<Vec<_>>(),
-        "services": topology.services.iter().map(service).collect::<Vec<_>>(),
-        "findings": topology.findings.iter().map(cause).collect::<Vec<_>>(),
-        "unmatched": topology.findings.iter().filter(is_unmatched).map(|cause| cause.message.clone()).collect::<Vec<_>>(),
-    })
-}
-
-fn condition(condition: &Condition) -> Value {
-    json!({
-        "type": condition.kind,
-        "status": match condition.status { Some(true) => "True", Some(false) => "False", None => "Unknown" },
-        "reason": condition.reason,
-        "message": condition.message,
-    })
-}
-
-fn cause(cause: &Cause) -> Value {
-    json!({"reason": cause.code.code(), "message": cause.message, "mend": cause.mend})
-}
-
-fn service(service: &ServiceAssessment) -> Value {
-    let nodes: Vec<Value> = service.nodes.iter().map(node).collect();
-    let address = |address: &AddressAssessment| {
-        let cause = address.outcome.cause();
-        json!({
-            "address": address.address,
-            "pool": address.pool,
-            "outcome": address.outcome.word(),
-            "reason": cause.map(|cause| cause.code.code()),
-            "message": cause.map(|cause| cause.message.clone()),
-            "mend": cause.map(|cause| cause.mend.clone()),
-            "announcer": address.announcer,
-            "next": address.next,
-            "bgpAnnouncers": address.bgp_announcers,
-            "nodes": nodes,
-        })
-    };
-    json!({
-        "namespace": service.key.namespace,
-        "name": service.key.name,
-        "policy": service.policy,
-        "addresses": service.addresses.iter().map(address).collect::<Vec<_>>(),
-    })
-}
-
-fn node(node: &NodeAssessment) -> Value {
-    json!({
-        "name": node.name,
-        "labelled": node.is_labelled,
-        "selectedBy": node.selected_by,
-        "speaker": node.has_speaker,
-        "excluded": node.is_excluded,
-        "networkUnavailable": node.is_network_unavailable,
-        "readyEndpoints": node.ready_endpoints,
-        "candidate": node.obstacle.is_none(),
-        "reason": node.obstacle.map(CauseCode::code),
-    })
 }
