@@ -1,7 +1,8 @@
 //! Manifests: files and standard input, read into what a snapshot is made of and what rules judge.
 //!
 //! Manifests are read as the API server would receive them: YAML as kubectl reads it, lists unfolded. An object that the API
-//! server would reject is a [`Problem`] with its line and column.
+//! server would reject is a [`Problem`] with its line and column. Objects that were listed from a cluster are decoded by the
+//! same functions ([`Content::of`], [`add_state`]).
 //!
 //! Invariant: this module reads files and text. It knows no rule, and it prints nothing.
 
@@ -19,9 +20,9 @@ mod yaml;
 pub use content::{Candidate, Content, inventory};
 pub use decode::DecodeError;
 pub use load::{Loaded, load};
-pub use problem::{ManifestError, Problem};
+pub use problem::{ManifestError, ObjectError, Problem};
 pub use source::{LineColumn, Place, Positions, Source, Span};
-pub use state::state;
+pub use state::{add_state, state};
 
 use std::sync::Arc;
 
@@ -54,6 +55,12 @@ impl Document {
     #[must_use]
     pub fn place(&self, field: &FieldPath) -> Place {
         self.positions.find(field.tokens())
+    }
+
+    /// An error of the object, at the place of the value.
+    #[must_use]
+    pub fn problem(&self, error: ObjectError) -> Problem {
+        Problem::at(&self.source, self.positions.find(&error.path).mark, error.error)
     }
 
     /// The line and column where the object begins.

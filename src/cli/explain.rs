@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use super::output::{Streams, json_document, print};
 use super::{Exit, render};
 use crate::assessment::{Assessment, Outcome, ServiceAssessment, TopologyAssessment};
-use crate::election::MetalLbVersion;
+use crate::election::{AssumedVersion, MetalLbVersion};
 use crate::manifests::{self, Problem};
 use crate::snapshot::Source;
 
@@ -38,9 +38,9 @@ pub(super) struct ExplainArgs {
     /// The namespace of objects that name none
     #[arg(short, long, default_value = "default")]
     namespace: String,
-    /// The MetalLB version whose decision is replayed
-    #[arg(long, value_enum, value_name = "VERSION", default_value_t = Version::Newest)]
-    metallb: Version,
+    /// The MetalLB version whose decision is replayed; by default that of the speaker pods' image, else the newest
+    #[arg(long, value_enum, value_name = "VERSION")]
+    metallb: Option<Version>,
     /// The output format
     #[arg(short = 'o', long = "output", value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     format: Format,
@@ -92,7 +92,11 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<E
         let text = "lockstep: no GatewayTopology in the input: the built-in one is used\n";
         print(streams.stderr, text.as_bytes())?;
     }
-    let mut assessment = Assessment::explain(&inventory.or_built_in(), args.metallb.into());
+    let given = args.metallb.map(|version| AssumedVersion::given(version.into()));
+    // Which kinds a cluster serves, manifests do not say.
+    let AssumedVersion { version, basis } =
+        given.unwrap_or_else(|| AssumedVersion::detect(&inventory, |_| false));
+    let mut assessment = Assessment::explain(&inventory.or_built_in(), version);
     if let Some(target) = &args.target
         && !select(&mut assessment, target)
     {
@@ -104,8 +108,8 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<E
         return Ok(Exit::Unusable);
     }
     let text = match args.format {
-        Format::Human => human::text(&assessment),
-        Format::Json => json_document(&json::document(&assessment))?,
+        Format::Human => human::text(&assessment, &basis),
+        Format::Json => json_document(&json::document(&assessment, &basis))?,
     };
     print(streams.stdout, text.as_bytes())?;
     Ok(if problems.is_empty() { exit(&assessment) } else { Exit::Unusable })

@@ -1,4 +1,4 @@
-//! What a document contains. Each object is decoded once, into what a snapshot is made of and what rules judge.
+//! What an object states. Each object is decoded once, into what a snapshot is made of and what rules judge.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use kube::Resource;
 use serde_json::Value;
 
 use super::decode::{DecodeError, decode, decode_seed};
-use super::{Document, ManifestError, Problem};
+use super::{Document, ManifestError, ObjectError, Problem};
 use crate::change::Change;
 use crate::field::FieldPath;
 use crate::labels::Labels;
@@ -14,7 +14,7 @@ use crate::objects::{Kind, Metadata, Node, Object};
 use crate::snapshot::{Declared, Inventory, ObjectKey};
 use crate::topology::{GatewayTopology, GatewayTopologySpec};
 
-/// The decoded content of a document.
+/// The decoded content of an object.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// A `GatewayTopology`.
@@ -60,36 +60,44 @@ pub struct Candidate {
 }
 
 impl Content {
-    /// Decodes a document; `None` for kinds that neither a snapshot nor a rule uses.
+    /// Decodes an object; `None` for kinds that neither a snapshot nor a rule uses.
     ///
     /// A workload is judged as a pod that it creates. Only a `DaemonSet` is judged itself: its controller schedules by the
     /// template, and the rules take that into account. Namespaced objects without a namespace belong to `namespace`, as
     /// with `kubectl --namespace`.
     ///
     /// # Errors
-    /// [`Problem`] for an object that the API server would reject.
-    pub fn read(document: &Document, namespace: &str) -> Result<Option<Self>, Problem> {
-        Ok(Some(match Known::of(&document.value) {
-            Some(Known::Topology) => topology(document)?,
-            Some(Known::UnknownInOurGroup) => return Err(unknown_kind(document)),
+    /// [`ObjectError`] for an object that the API server would reject.
+    pub fn of(object: &Value, namespace: &str) -> Result<Option<Self>, ObjectError> {
+        Ok(Some(match Known::of(object) {
+            Some(Known::Topology) => topology(object)?,
+            Some(Known::UnknownInOurGroup) => return Err(unknown_kind(object)),
             Some(Known::Node) => {
-                let metadata = metadata(document)?;
-                Self::Node { name: name_of(document, &metadata)?, labels: Arc::new(metadata.labels) }
+                let metadata = metadata(object)?;
+                Self::Node { name: name_of(&metadata)?, labels: Arc::new(metadata.labels) }
             }
             Some(Known::Pool) => {
-                let mut metadata = metadata(document)?;
+                let mut metadata = metadata(object)?;
                 set_default_namespace(&mut metadata, namespace);
-                let name = name_of(document, &metadata)?;
+                let name = name_of(&metadata)?;
                 Self::Pool { key: ObjectKey { namespace: metadata.namespace, name }, labels: metadata.labels }
             }
-            Some(Known::Judged(kind)) => Self::Candidate(Box::new(object(document, kind, namespace)?)),
+            Some(Known::Judged(kind)) => Self::Candidate(Box::new(judged(object, kind, namespace)?)),
             Some(Known::Workload(template)) => {
-                let Some(pod) = pod_of_workload(document, template, namespace)? else { return Ok(None) };
+                let Some(pod) = pod_of_workload(object, template, namespace)? else { return Ok(None) };
                 Self::Candidate(Box::new(pod))
             }
             Some(Known::Review) => Self::Review,
             None => return Ok(None),
         }))
+    }
+
+    /// Decodes a document, as [`Content::of`] does an object.
+    ///
+    /// # Errors
+    /// [`Problem`] with the place of the value, for an object that the API server would reject.
+    pub fn read(document: &Document, namespace: &str) -> Result<Option<Self>, Problem> {
+        Self::of(&document.value, namespace).map_err(|error| document.problem(error))
     }
 
     /// Adds to the inventory what the content states about the cluster. A later object replaces an earlier one of the same
@@ -224,33 +232,32 @@ impl Template {
 }
 
 /// A topology, after the checks that the API server makes.
-fn topology(document: &Document) -> Result<Content, Problem> {
+fn topology(object: &Value) -> Result<Content, ObjectError> {
     // Whatever is wrong here hides the topology from every verdict.
     let hidden =
-        |problem: Problem| Problem { error: ManifestError::Topology(problem.error.to_string()), ..problem };
-    let metadata = metadata(document).map_err(hidden)?;
-    let name = name_of(document, &metadata).map_err(hidden)?;
-    let Some(value) = document.value.get("spec") else {
+        |error: ObjectError| ObjectError { error: ManifestError::Topology(error.error.to_string()), ..error };
+    let metadata = metadata(object).map_err(hidden)?;
+    let name = name_of(&metadata).map_err(hidden)?;
+    let Some(value) = object.get("spec") else {
         let text = "`spec` is missing: write `spec: {}` for the built-in defaults".to_owned();
-        return Err(wrong(document, &FieldPath::fields(["spec"]), text));
+        return Err(wrong(&FieldPath::fields(["spec"]), text));
     };
     let spec: GatewayTopologySpec =
-        decode(value).map_err(|error| hidden(rejected(document, error.under(["spec"]))))?;
-    spec.check()
-        .map_err(|error| wrong(document, &error.field, format!("`{}`: {}", error.field, error.problem)))?;
+        decode(value).map_err(|error| hidden(ObjectError::from(error.under(["spec"]))))?;
+    spec.check().map_err(|error| wrong(&error.field, format!("`{}`: {}", error.field, error.problem)))?;
     let declared = Declared { generation: metadata.generation, spec };
     Ok(Content::Topology { name, declared: Box::new(declared) })
 }
 
-/// The object of a document that is itself judged.
-fn object(document: &Document, kind: Kind, namespace: &str) -> Result<Candidate, Problem> {
-    let mut object = decode_object(&document.value, kind).map_err(|error| rejected(document, error))?;
+/// An object that is itself judged.
+fn judged(value: &Value, kind: Kind, namespace: &str) -> Result<Candidate, ObjectError> {
+    let mut object = decode_object(value, kind)?;
     let metadata = metadata_of(&mut object);
     set_default_namespace(metadata, namespace);
-    let name = name_of(document, metadata)?;
+    let name = name_of(metadata)?;
     let (namespace, own_name) = (metadata.namespace.clone(), metadata.name.clone());
     Ok(Candidate {
-        kind: kind_of(document),
+        kind: kind_of(value),
         change: Change::create(namespace.as_str(), own_name, object),
         namespace,
         name,
@@ -260,24 +267,24 @@ fn object(document: &Document, kind: Kind, namespace: &str) -> Result<Candidate,
 
 /// The pod that a workload creates; `None` where it has no template.
 fn pod_of_workload(
-    document: &Document,
+    object: &Value,
     template: Template,
     namespace: &str,
-) -> Result<Option<Candidate>, Problem> {
-    let mut workload = metadata(document)?;
+) -> Result<Option<Candidate>, ObjectError> {
+    let mut workload = metadata(object)?;
     set_default_namespace(&mut workload, namespace);
-    let name = name_of(document, &workload)?;
+    let name = name_of(&workload)?;
     let path = template.path();
-    let Some(value) = document.at(&path) else { return Ok(None) };
-    let mut pod =
-        decode_object(value, Kind::Pod).map_err(|error| rejected(document, error.under(path.tokens())))?;
+    let value = path.tokens().try_fold(object, |value, token| value.get(token.as_ref()));
+    let Some(value) = value else { return Ok(None) };
+    let mut pod = decode_object(value, Kind::Pod).map_err(|error| error.under(path.tokens()))?;
     let metadata = metadata_of(&mut pod);
     metadata.namespace.clone_from(&workload.namespace);
     // The API server generates the name after admission.
     metadata.name.clear();
     metadata.generate_name = format!("{name}-");
     Ok(Some(Candidate {
-        kind: kind_of(document),
+        kind: kind_of(object),
         change: Change::create(workload.namespace.as_str(), "", pod),
         namespace: workload.namespace,
         name,
@@ -290,17 +297,16 @@ fn pod_key(kind: &str, workload: ObjectKey) -> ObjectKey {
     ObjectKey { name: format!("{kind}/{}", workload.name), ..workload }
 }
 
-pub(super) fn metadata(document: &Document) -> Result<Metadata, Problem> {
-    let object: Node = decode(&document.value).map_err(|error| rejected(document, error))?;
+pub(super) fn metadata(object: &Value) -> Result<Metadata, ObjectError> {
+    let object: Node = decode(object)?;
     Ok(object.metadata)
 }
 
 /// The name, or the prefix of the name that the API server generates.
-pub(super) fn name_of(document: &Document, metadata: &Metadata) -> Result<String, Problem> {
+pub(super) fn name_of(metadata: &Metadata) -> Result<String, ObjectError> {
     let name = if metadata.name.is_empty() { &metadata.generate_name } else { &metadata.name };
     if name.is_empty() {
-        let at = document.place(&FieldPath::fields(["metadata"]));
-        return Err(Problem::at(&document.source, at.mark, ManifestError::NoName));
+        return Err(ObjectError { path: vec!["metadata".to_owned()], error: ManifestError::NoName });
     }
     Ok(name.clone())
 }
@@ -320,8 +326,8 @@ fn decode_object(value: &Value, kind: Kind) -> Result<Object, DecodeError> {
     }
 }
 
-fn kind_of(document: &Document) -> String {
-    document.value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned()
+fn kind_of(object: &Value) -> String {
+    object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn metadata_of(object: &mut Object) -> &mut Metadata {
@@ -333,22 +339,17 @@ fn metadata_of(object: &mut Object) -> &mut Metadata {
     }
 }
 
-/// A decoding error at the place of the value.
-pub(super) fn rejected(document: &Document, error: DecodeError) -> Problem {
-    let at = document.positions.find(&error.tokens);
-    Problem::at(&document.source, at.mark, ManifestError::Field(error))
-}
-
-fn unknown_kind(document: &Document) -> Problem {
-    let field = |name| document.value.get(name).and_then(Value::as_str).unwrap_or_default();
+fn unknown_kind(object: &Value) -> ObjectError {
+    let field = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let text = format!(
         "unknown kind `{}` `{}`: use `lockstep.dev/v1alpha1` `GatewayTopology`",
         field("apiVersion"),
         field("kind")
     );
-    wrong(document, &FieldPath::fields(["apiVersion"]), text)
+    wrong(&FieldPath::fields(["apiVersion"]), text)
 }
 
-fn wrong(document: &Document, field: &FieldPath, text: String) -> Problem {
-    Problem::at(&document.source, document.place(field).mark, ManifestError::Topology(text))
+fn wrong(field: &FieldPath, text: String) -> ObjectError {
+    let path = field.tokens().map(|token| token.as_ref().to_owned()).collect();
+    ObjectError { path, error: ManifestError::Topology(text) }
 }

@@ -71,6 +71,22 @@ pub enum ManifestError {
     Topology(String),
 }
 
+/// An object that cannot be used, and which value of it is at fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct ObjectError {
+    /// The reference tokens of the path to the value, from the root of the object.
+    pub path: Vec<String>,
+    /// The cause.
+    pub error: ManifestError,
+}
+
+impl From<DecodeError> for ObjectError {
+    fn from(error: DecodeError) -> Self {
+        Self { path: error.tokens.clone(), error: ManifestError::Field(error) }
+    }
+}
+
 impl Problem {
     /// A problem of a file as a whole.
     #[must_use]

@@ -1,15 +1,14 @@
-//! The state of a cluster, as manifests describe it: everything that an assessment reads.
+//! The state of a cluster, as its objects describe it: everything that an assessment reads.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::content::{metadata, name_of, rejected, set_default_namespace};
+use super::content::{Content, metadata, name_of, set_default_namespace};
 use super::decode::decode;
-use super::{Document, Problem, inventory};
-use crate::labels::Labels;
+use super::{Document, ObjectError, Problem};
 use crate::objects::Metadata;
-use crate::snapshot::{Inventory, ObjectKey, Source, Speaker};
+use crate::snapshot::{Inventory, ObjectKey, RunningPod, Source};
 
 /// What manifests say about a cluster, and what in them cannot be used.
 ///
@@ -17,135 +16,111 @@ use crate::snapshot::{Inventory, ObjectKey, Source, Speaker};
 /// all of its kinds count as read, because a dump of a cluster without an advertisement is how that looks.
 #[must_use]
 pub fn state(documents: &[Document], namespace: &str) -> (Inventory, Vec<Problem>) {
-    let (mut inventory, mut problems) = inventory(documents, namespace);
+    let (mut inventory, mut problems) = (Inventory::default(), Vec::new());
     for document in documents {
-        if let Err(problem) = add(&mut inventory, document, namespace)
-            && !problems.contains(&problem)
-        {
-            problems.push(problem);
+        match add_state(&mut inventory, &document.value, namespace) {
+            Ok(added) => inventory.read.extend(added),
+            Err(error) => problems.push(document.problem(error)),
         }
     }
+    inventory.infer_settings();
     (inventory, problems)
 }
 
-fn add(inventory: &mut Inventory, document: &Document, namespace: &str) -> Result<(), Problem> {
-    let field = |name| document.value.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (api_version, kind) = (field("apiVersion"), field("kind"));
-    if api_version.starts_with("metallb.io/") && kind != "ServiceL2Status" {
-        inventory.read.extend([
-            Source::AddressPools,
-            Source::LegacyAddressPools,
-            Source::L2Advertisements,
-            Source::BgpAdvertisements,
-        ]);
+/// Adds an object to an inventory, but not to its [`read`](Inventory::read): what was read in full, only the caller knows.
+/// Returns the kinds that have an object now. Namespaced objects without a namespace belong to `namespace`.
+///
+/// # Errors
+/// [`ObjectError`] for an object that the API server would reject.
+pub fn add_state(
+    inventory: &mut Inventory,
+    object: &Value,
+    namespace: &str,
+) -> Result<Vec<Source>, ObjectError> {
+    if let Some(content) = Content::of(object, namespace)? {
+        content.add_to(inventory);
     }
-    match (api_version, kind) {
+    let field = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (field("apiVersion"), field("kind"));
+    Ok(match (api_version, kind) {
         ("v1", "Node") => {
-            inventory.node_states.insert(identity(document, "")?.0.name, whole(document)?);
-            inventory.read.insert(Source::Nodes);
+            inventory.node_states.insert(identity(object, "")?.0.name, decode(object)?);
+            vec![Source::Nodes]
         }
         ("v1", "Namespace") => {
-            let (key, metadata) = identity(document, "")?;
+            let (key, metadata) = identity(object, "")?;
             inventory.namespaces.insert(key.name, metadata.labels);
-            inventory.read.insert(Source::Namespaces);
+            vec![Source::Namespaces]
         }
         ("v1", "Pod") => {
-            let (key, metadata) = identity(document, namespace)?;
-            let pod: Running = whole(document)?;
-            if is_speaker(&metadata.labels) {
-                inventory.read.insert(Source::Speakers);
-                let is_ready = pod.is_ready();
-                inventory.speakers.insert(key, Speaker { node: pod.spec.node_name, is_ready });
+            let (key, metadata) = identity(object, namespace)?;
+            let pod: RunningPod = decode(object)?;
+            if pod.is_speaker(&metadata.labels) {
+                inventory.speakers.insert(key, pod.into());
+                vec![Source::Speakers]
             } else {
-                inventory.read.insert(Source::Pods);
-                inventory.pod_nodes.insert(key, pod.spec.node_name);
+                inventory.pod_nodes.insert(key, pod.into_node());
+                vec![Source::Pods]
             }
         }
         ("v1", "Service") => {
-            inventory.load_balancers.insert(identity(document, namespace)?.0, whole(document)?);
-            inventory.read.insert(Source::Services);
+            inventory.load_balancers.insert(identity(object, namespace)?.0, decode(object)?);
+            vec![Source::Services]
         }
         ("discovery.k8s.io/v1", "EndpointSlice") => {
-            inventory.endpoint_slices.insert(identity(document, namespace)?.0, whole(document)?);
-            inventory.read.insert(Source::EndpointSlices);
-        }
-        ("metallb.io/v1beta1", "IPAddressPool") => {
-            inventory.pool_specs.insert(identity(document, namespace)?.0, spec(document)?);
-        }
-        ("metallb.io/v1alpha1" | "metallb.io/v1beta1", "AddressPool") => {
-            inventory.legacy_pools.insert(identity(document, namespace)?.0, spec(document)?);
-        }
-        ("metallb.io/v1beta1", "BGPAdvertisement") => {
-            inventory.bgp_advertisements.insert(identity(document, namespace)?.0, spec(document)?);
+            inventory.endpoint_slices.insert(identity(object, namespace)?.0, decode(object)?);
+            vec![Source::EndpointSlices]
         }
         ("metallb.io/v1beta1", "ServiceL2Status") => {
-            let report: Report = whole(document)?;
+            let report: Report = decode(object)?;
             let Status { node, service_name, service_namespace } = report.status;
             let service = ObjectKey { namespace: service_namespace, name: service_name };
             inventory.reported_announcers.entry(service).or_default().insert(node);
-            inventory.read.insert(Source::L2Statuses);
+            vec![Source::L2Statuses]
+        }
+        (api_version, kind) if api_version.starts_with("metallb.io/") => {
+            add_configuration(inventory, object, (api_version, kind), namespace)?;
+            CONFIGURATION.to_vec()
+        }
+        _ => Vec::new(),
+    })
+}
+
+/// The kinds of MetalLB's configuration.
+const CONFIGURATION: [Source; 4] =
+    [Source::AddressPools, Source::LegacyAddressPools, Source::L2Advertisements, Source::BgpAdvertisements];
+
+fn add_configuration(
+    inventory: &mut Inventory,
+    object: &Value,
+    kind: (&str, &str),
+    namespace: &str,
+) -> Result<(), ObjectError> {
+    let key = || identity(object, namespace).map(|(key, _)| key);
+    match kind {
+        ("metallb.io/v1beta1", "IPAddressPool") => drop(inventory.pool_specs.insert(key()?, spec(object)?)),
+        ("metallb.io/v1alpha1" | "metallb.io/v1beta1", "AddressPool") => {
+            inventory.legacy_pools.insert(key()?, spec(object)?);
+        }
+        ("metallb.io/v1beta1", "BGPAdvertisement") => {
+            inventory.bgp_advertisements.insert(key()?, spec(object)?);
         }
         _ => {}
     }
     Ok(())
 }
 
-fn identity(document: &Document, namespace: &str) -> Result<(ObjectKey, Metadata), Problem> {
-    let mut metadata = metadata(document)?;
+fn identity(object: &Value, namespace: &str) -> Result<(ObjectKey, Metadata), ObjectError> {
+    let mut metadata = metadata(object)?;
     set_default_namespace(&mut metadata, namespace);
-    let name = name_of(document, &metadata)?;
+    let name = name_of(&metadata)?;
     Ok((ObjectKey { namespace: metadata.namespace.clone(), name }, metadata))
 }
 
-fn whole<T: DeserializeOwned>(document: &Document) -> Result<T, Problem> {
-    decode(&document.value).map_err(|error| rejected(document, error))
-}
-
-fn spec<T: DeserializeOwned + Default>(document: &Document) -> Result<T, Problem> {
-    match document.value.get("spec") {
+fn spec<T: DeserializeOwned + Default>(object: &Value) -> Result<T, ObjectError> {
+    match object.get("spec") {
         None | Some(Value::Null) => Ok(T::default()),
-        Some(spec) => decode(spec).map_err(|error| rejected(document, error.under(["spec"]))),
-    }
-}
-
-/// The labels that MetalLB's manifests and its chart give speaker pods.
-fn is_speaker(labels: &Labels) -> bool {
-    let is = |key: &str, value: &str| labels.get(key).is_some_and(|held| held == value);
-    is("app", "metallb") && is("component", "speaker")
-        || is("app.kubernetes.io/name", "metallb") && is("app.kubernetes.io/component", "speaker")
-}
-
-/// A pod, as far as it runs.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Running {
-    spec: Binding,
-    status: PodStatus,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Binding {
-    node_name: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PodStatus {
-    conditions: Vec<Condition>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Condition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
-}
-
-impl Running {
-    fn is_ready(&self) -> bool {
-        self.status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
+        Some(spec) => Ok(decode(spec).map_err(|error| error.under(["spec"]))?),
     }
 }
 

@@ -11,6 +11,7 @@ mod address;
 mod allocation;
 mod configuration;
 mod node_table;
+mod release;
 #[cfg(test)]
 mod tests;
 mod version;
@@ -21,6 +22,7 @@ pub use configuration::{
     AddressPool, BgpAdvertisement, Configuration, Layer2Advertisement, Rejection, Reservation,
 };
 use node_table::{NodeSet, NodeTable};
+pub use release::{AssumedVersion, VersionBasis};
 pub use version::{MetalLbVersion, UnknownVersion};
 
 use std::cmp::Reverse;

@@ -11,14 +11,17 @@ mod nodes;
 mod publication;
 mod resolved_topology;
 mod source;
+mod speaker;
 
 pub use advertisement::{Advertisement, Attachment};
 pub(crate) use inventory::in_namespace;
-pub use inventory::{Declared, Inventory, MetalLbSettings, ObjectKey, Speaker};
+pub use inventory::{Declared, Inventory, ObjectKey};
 pub use nodes::Nodes;
 pub use publication::Publication;
 pub use resolved_topology::{Pool, ResolvedTopology};
 pub use source::Source;
+pub(crate) use speaker::image_name;
+pub use speaker::{MetalLbSettings, RunningPod, Speaker};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

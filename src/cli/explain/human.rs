@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use super::super::render;
 use super::{label, service_name};
 use crate::assessment::{AddressAssessment, Assessment, ServiceAssessment};
+use crate::election::VersionBasis;
 
 /// The assessment in words: each address, the nodes, and what mends it.
-pub(super) fn text(assessment: &Assessment) -> String {
+pub(super) fn text(assessment: &Assessment, basis: &VersionBasis) -> String {
     let mut text = String::new();
     for topology in &assessment.topologies {
         for service in &topology.services {
@@ -31,7 +32,7 @@ pub(super) fn text(assessment: &Assessment) -> String {
     if !unread.is_empty() {
         line(&mut text, &format!("not in the input: {}", unread.join(", ")));
     }
-    line(&mut text, &format!("as MetalLB {} decides", assessment.version));
+    line(&mut text, &format!("as MetalLB {} decides: {basis}", assessment.version));
     text
 }
 

@@ -7,11 +7,13 @@ use crate::assessment::{
     AddressAssessment, Assessment, Cause, CauseCode, Condition, NodeAssessment, ServiceAssessment,
     TopologyAssessment,
 };
+use crate::election::VersionBasis;
 
 /// The assessment as one JSON document.
-pub(super) fn document(assessment: &Assessment) -> Value {
+pub(super) fn document(assessment: &Assessment, basis: &VersionBasis) -> Value {
     json!({
         "metallb": assessment.version.number(),
+        "metallbBasis": {"reason": basis.reason(), "message": basis.to_string()},
         "topologies": assessment.topologies.iter().map(topology).collect::<Vec<_>>(),
         "unread": assessment.unread.iter().map(|source| label(*source)).collect::<Vec<_>>(),
     })

@@ -19,6 +19,21 @@ impl MetalLbVersion {
     /// Every version, oldest first.
     pub const ALL: [Self; 3] = [Self::V0_13_5, Self::V0_15_2, Self::V0_16_2];
 
+    /// The version that decides as a release does, by the tag of the release: `v0.14.9`, `0.16.0-debian-12-r3`. Before
+    /// 0.14 that is 0.13.5, with 0.14 and 0.15 it is 0.15.2, and later it is 0.16.2. `None` for a tag without a version, such as
+    /// `main`.
+    #[must_use]
+    pub fn of_release(tag: &str) -> Option<Self> {
+        let mut numbers = tag.strip_prefix('v').unwrap_or(tag).split('.');
+        let mut next = || numbers.next()?.parse::<u32>().ok();
+        let (major, minor) = (next()?, next()?);
+        Some(match (major, minor) {
+            (0, ..=13) => Self::V0_13_5,
+            (0, 14 | 15) => Self::V0_15_2,
+            _ => Self::V0_16_2,
+        })
+    }
+
     /// The version's number.
     #[must_use]
     pub const fn number(self) -> &'static str {
@@ -126,6 +141,26 @@ impl FromStr for MetalLbVersion {
 #[cfg(test)]
 mod tests {
     use super::MetalLbVersion;
+
+    #[test]
+    fn a_release_between_two_versions_decides_as_the_nearest_one() {
+        use MetalLbVersion::{V0_13_5, V0_15_2, V0_16_2};
+        for (tag, expected) in [
+            ("v0.12.1", Some(V0_13_5)),
+            ("v0.13.12", Some(V0_13_5)),
+            ("0.14.9-debian-12-r0", Some(V0_15_2)),
+            ("v0.15.2", Some(V0_15_2)),
+            ("v0.16.0", Some(V0_16_2)),
+            ("v1.0.0", Some(V0_16_2)),
+            ("v0.16", Some(V0_16_2)),
+            ("main", None),
+            ("v0", None),
+            ("", None),
+            ("99999999999.1", None),
+        ] {
+            assert_eq!(MetalLbVersion::of_release(tag), expected, "{tag}");
+        }
+    }
 
     #[test]
     fn versions_are_read_back_with_and_without_the_v_and_no_other_is() {

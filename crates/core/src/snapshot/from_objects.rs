@@ -49,7 +49,8 @@ fn add(inventory: &mut Inventory, object: &Value) {
         "Namespace" => drop(inventory.namespaces.insert(name, labels)),
         "Pod" if labels.get("app").is_some_and(|app| app == "metallb") => {
             let is_ready = object["ready"] != json!(false);
-            inventory.speakers.insert(key, Speaker { node: text(object, "/spec/nodeName"), is_ready });
+            let speaker = Speaker { node: text(object, "/spec/nodeName"), is_ready, ..Speaker::default() };
+            inventory.speakers.insert(key, speaker);
         }
         "Pod" => {
             inventory.pod_nodes.insert(key.clone(), text(object, "/spec/nodeName"));

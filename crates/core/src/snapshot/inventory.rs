@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Source;
+use super::{MetalLbSettings, Source, Speaker};
 use crate::labels::Labels;
 use crate::objects::{
     AddressPoolSpec, AdvertisementSpec, BgpAdvertisementSpec, EndpointSlice, LegacyPoolSpec, LoadBalancer,
@@ -27,25 +27,6 @@ pub struct Declared {
     pub generation: i64,
     /// The spec.
     pub spec: GatewayTopologySpec,
-}
-
-/// A speaker pod of MetalLB.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Speaker {
-    /// The node that the pod is bound to; empty while it is not scheduled.
-    pub node: String,
-    /// Whether the pod is ready.
-    pub is_ready: bool,
-}
-
-/// The settings of MetalLB that influence the election.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MetalLbSettings {
-    /// Whether speakers ignore `node.kubernetes.io/exclude-from-external-load-balancers` (`--ignore-exclude-lb`, since
-    /// 0.14.4).
-    pub ignores_exclude_label: bool,
-    /// Whether speakers run without a memberlist, so that no speaker knows which others are alive.
-    pub lacks_memberlist: bool,
 }
 
 /// The objects that a snapshot is built from.
@@ -99,6 +80,65 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    /// Sets the settings of MetalLB to those of its speaker pods. A setting holds if every speaker has it, because all of
+    /// them come from one `DaemonSet`; while it is rolled out, the default holds.
+    pub fn infer_settings(&mut self) {
+        let all = |has: fn(&MetalLbSettings) -> bool| {
+            !self.speakers.is_empty() && self.speakers.values().all(|speaker| has(&speaker.settings))
+        };
+        self.metallb = MetalLbSettings {
+            ignores_exclude_label: all(|settings| settings.ignores_exclude_label),
+            lacks_memberlist: all(|settings| settings.lacks_memberlist),
+        };
+    }
+
+    /// Adds the objects of another inventory, which replace those of the same name. Settings stay as they are.
+    pub fn absorb(&mut self, other: Self) {
+        let Self {
+            topologies,
+            nodes,
+            pools,
+            advertisements,
+            services,
+            pods,
+            pending,
+            lacks_metallb,
+            read,
+            metallb: _,
+            node_states,
+            pod_nodes,
+            load_balancers,
+            endpoint_slices,
+            pool_specs,
+            legacy_pools,
+            bgp_advertisements,
+            namespaces,
+            speakers,
+            reported_announcers,
+        } = other;
+        self.topologies.extend(topologies);
+        self.nodes.extend(nodes);
+        self.pools.extend(pools);
+        self.advertisements.extend(advertisements);
+        self.services.extend(services);
+        self.pods.extend(pods);
+        self.pending.extend(pending);
+        self.lacks_metallb |= lacks_metallb;
+        self.read.extend(read);
+        self.node_states.extend(node_states);
+        self.pod_nodes.extend(pod_nodes);
+        self.load_balancers.extend(load_balancers);
+        self.endpoint_slices.extend(endpoint_slices);
+        self.pool_specs.extend(pool_specs);
+        self.legacy_pools.extend(legacy_pools);
+        self.bgp_advertisements.extend(bgp_advertisements);
+        self.namespaces.extend(namespaces);
+        self.speakers.extend(speakers);
+        for (service, nodes) in reported_announcers {
+            self.reported_announcers.entry(service).or_default().extend(nodes);
+        }
+    }
+
     /// Adds the built-in topology if there is none, for manifests. In a cluster without a topology, nothing is enforced.
     #[must_use]
     pub fn or_built_in(mut self) -> Self {
