@@ -22,6 +22,7 @@
 
 pub use lockstep_core::{
     assessment, change, coverage, election, field, labels, objects, rules, snapshot, topology, verdict,
+    what_if,
 };
 
 pub mod admission;

@@ -6,6 +6,7 @@
 
 mod address;
 mod cause;
+mod comparison;
 mod condition;
 mod node;
 #[cfg(test)]

@@ -37,3 +37,4 @@ pub mod rules;
 pub mod snapshot;
 pub mod topology;
 pub mod verdict;
+pub mod what_if;

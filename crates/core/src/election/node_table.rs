@@ -103,6 +103,9 @@ impl<'i> NodeTable<'i> {
 
     /// Whether a live speaker runs on the node; `None` where speakers were not read.
     pub(crate) fn has_speaker(&self, position: usize) -> Option<bool> {
+        if self.state(position).is_some_and(|state| state.is_down) {
+            return Some(false);
+        }
         self.speakers.as_ref().map(|speakers| speakers.contains(position))
     }
 

@@ -1,6 +1,6 @@
 //! `EndpointSlice`s: which pods a Service reaches, and on which nodes.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use smol_str::SmolStr;
 
 use super::Metadata;
@@ -31,6 +31,23 @@ pub struct Endpoint {
     /// Whether it takes traffic.
     #[serde(deserialize_with = "or_default")]
     pub conditions: EndpointConditions,
+    /// The pod that it leads to, in the namespace of the slice; empty where it names none.
+    #[serde(rename = "targetRef", deserialize_with = "pod_name")]
+    pub pod: SmolStr,
+}
+
+/// The name in a reference to a pod; empty for a reference to anything else.
+fn pod_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SmolStr, D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Target {
+        #[serde(deserialize_with = "or_default")]
+        kind: SmolStr,
+        #[serde(deserialize_with = "or_default")]
+        name: SmolStr,
+    }
+    let target: Target = or_default(deserializer)?;
+    Ok(if target.kind == "Pod" { target.name } else { SmolStr::default() })
 }
 
 /// The conditions of an endpoint. `None` means unknown, and each consumer reads that in its own way.

@@ -13,6 +13,9 @@ pub struct NodeState {
     pub is_network_unavailable: bool,
     /// The taints that keep pods away: those with effect `NoSchedule` or `NoExecute`.
     pub taints: Vec<Taint>,
+    /// Whether the node is down, so that its speaker does not announce. No condition says so, because a node that is not
+    /// ready may still announce; a what-if does.
+    pub is_down: bool,
 }
 
 /// One taint.
@@ -77,6 +80,10 @@ impl From<Whole> for NodeState {
         taints.retain(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute"));
         // The first condition of a type counts (`conditionStatus`, internal/k8s/nodes/nodes.go, 0.16.2).
         let network = whole.status.conditions.iter().find(|condition| condition.kind == "NetworkUnavailable");
-        Self { is_network_unavailable: network.is_some_and(|condition| condition.status == "True"), taints }
+        Self {
+            is_network_unavailable: network.is_some_and(|condition| condition.status == "True"),
+            taints,
+            is_down: false,
+        }
     }
 }

@@ -1,0 +1,122 @@
+//! Objects that are applied, as `kubectl apply` does it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::WhatIfError;
+use crate::election::parse_address;
+use crate::labels::{Labels, carries};
+use crate::objects::{Ingress, LoadBalancer, Service};
+use crate::snapshot::{Inventory, ObjectKey, Source};
+
+impl Inventory {
+    pub(super) fn apply(&mut self, objects: &Self) -> Result<(), WhatIfError> {
+        let reselected = self.reselected(objects);
+        if let Some(service) = reselected.first().filter(|_| !self.read.contains(&Source::Pods)) {
+            return Err(WhatIfError::PodsUnread { service: service.name.clone() });
+        }
+        for (name, labels) in &objects.nodes {
+            // kubelets and cloud controllers own most labels of a node.
+            let held = Arc::make_mut(self.nodes.entry(name.clone()).or_default());
+            held.extend(labels.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+        add(&mut self.node_states, &objects.node_states);
+        for (key, applied) in &objects.load_balancers {
+            let after = match self.load_balancers.get(key) {
+                Some(before) => updated(before, applied),
+                None => applied.clone(),
+            };
+            self.load_balancers.insert(key.clone(), after);
+        }
+        for (key, node) in objects.pod_nodes.iter().filter(|(_, node)| !node.is_empty()) {
+            self.pod_nodes.insert(key.clone(), node.clone());
+        }
+        add(&mut self.topologies, &objects.topologies);
+        add(&mut self.pools, &objects.pools);
+        add(&mut self.pool_specs, &objects.pool_specs);
+        add(&mut self.legacy_pools, &objects.legacy_pools);
+        add(&mut self.advertisements, &objects.advertisements);
+        add(&mut self.bgp_advertisements, &objects.bgp_advertisements);
+        add(&mut self.services, &objects.services);
+        add(&mut self.endpoint_slices, &objects.endpoint_slices);
+        add(&mut self.pods, &objects.pods);
+        add(&mut self.namespaces, &objects.namespaces);
+        add(&mut self.speakers, &objects.speakers);
+        add(&mut self.reported_announcers, &objects.reported_announcers);
+        self.drop_unselected_endpoints(&reselected, objects);
+        Ok(())
+    }
+
+    /// The Services that would get another selector.
+    fn reselected(&self, objects: &Self) -> BTreeSet<ObjectKey> {
+        let changes = objects.services.iter().filter(|(key, service)| {
+            self.services.get(*key).is_some_and(|held| selector(held) != selector(service))
+        });
+        changes.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Removes endpoints that the endpoint controller would remove: their pod no longer has the labels that the Service
+    /// asks for. An endpoint that names no pod stays while a pod on its node has them.
+    fn drop_unselected_endpoints(&mut self, reselected: &BTreeSet<ObjectKey>, objects: &Self) {
+        let Self { endpoint_slices, services, pods, pod_nodes, .. } = self;
+        // Slices that the change itself brings are as it says.
+        let held = endpoint_slices.iter_mut().filter(|(key, _)| !objects.endpoint_slices.contains_key(*key));
+        for (key, slice) in held {
+            let Some(name) = slice.service() else { continue };
+            let service = ObjectKey { namespace: key.namespace.clone(), name: name.to_owned() };
+            let is_reselected = reselected.contains(&service);
+            let Some(selector) = services.get(&service).and_then(selector) else { continue };
+            let selects = |pod: &ObjectKey| pods.get(pod).is_some_and(|labels| carries(labels, selector));
+            let runs_on = |node: &SmolStr| {
+                let on_node = pod_nodes.iter().filter(|(_, held)| node == held.as_str());
+                on_node.map(|(pod, _)| pod).any(|pod| pod.namespace == key.namespace && selects(pod))
+            };
+            slice.endpoints.retain(|endpoint| {
+                let pod = ObjectKey { namespace: key.namespace.clone(), name: endpoint.pod.to_string() };
+                if endpoint.pod.is_empty() {
+                    !is_reselected || runs_on(&endpoint.node_name)
+                } else if is_reselected || objects.pods.contains_key(&pod) {
+                    selects(&pod)
+                } else {
+                    true
+                }
+            });
+        }
+    }
+}
+
+fn add<K: Ord + Clone, T: Clone>(
+    held: &mut std::collections::BTreeMap<K, T>,
+    applied: &std::collections::BTreeMap<K, T>,
+) {
+    held.extend(applied.iter().map(|(key, value)| (key.clone(), value.clone())));
+}
+
+fn selector(service: &Service) -> Option<&Labels> {
+    service.spec.as_ref().map(|spec| &spec.selector).filter(|selector| !selector.is_empty())
+}
+
+/// A Service's part in its addresses after an update: the server keeps what the object does not give, and MetalLB's
+/// controller gives the addresses that the object asks for.
+fn updated(before: &LoadBalancer, applied: &LoadBalancer) -> LoadBalancer {
+    let families = if applied.families.is_empty() { &before.families } else { &applied.families };
+    let ingress = if applied.ingress.is_empty() {
+        let asks = requested(applied).filter(|asked| Some(asked) != requested(before).as_ref());
+        asks.unwrap_or_else(|| before.ingress.clone())
+    } else {
+        applied.ingress.clone()
+    };
+    LoadBalancer { families: families.clone(), ingress, ..applied.clone() }
+}
+
+/// The addresses that a Service asks for; `None` if it asks for none, or not for addresses.
+fn requested(balancer: &LoadBalancer) -> Option<Vec<Ingress>> {
+    let list = balancer.annotation("loadBalancerIPs", false).unwrap_or(&balancer.requested_address);
+    let addresses = list.split(',').map(|address| parse_address(address.trim()));
+    let addresses: Vec<Ingress> = addresses
+        .map(|address| Some(Ingress { ip: address?.to_string(), hostname: String::new() }))
+        .collect::<Option<_>>()?;
+    (!addresses.is_empty()).then_some(addresses)
+}
