@@ -17,9 +17,9 @@ mod state;
 mod tests;
 mod yaml;
 
-pub use content::{Candidate, Content, inventory};
+pub use content::{Candidate, Content, add, inventory};
 pub use decode::DecodeError;
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, load_each};
 pub use problem::{ManifestError, ObjectError, Problem};
 pub use source::{LineColumn, Place, Positions, Source, Span};
 pub use state::{add_state, state};

@@ -150,7 +150,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let source = if facts.is_empty() {
         SnapshotSource::cluster(&mut registry).await?
     } else {
-        SnapshotSource::manifests(facts)?
+        SnapshotSource::manifests(&facts)?
     };
     let cluster = source.cluster_access();
     // One watch for every reader of the webhook configurations.

@@ -164,12 +164,20 @@ pub fn inventory(documents: &[Document], namespace: &str) -> (Inventory, Vec<Pro
     let mut inventory = Inventory::default();
     let mut problems = Vec::new();
     for document in documents {
-        match Content::read(document, namespace) {
-            Ok(content) => content.iter().for_each(|content| content.add_to(&mut inventory)),
-            Err(problem) => problems.push(problem),
-        }
+        problems.extend(add(&mut inventory, document, namespace).err());
     }
     (inventory, problems)
+}
+
+/// Adds what a document states about the cluster to the inventory.
+///
+/// # Errors
+/// [`Problem`] for an object that the API server would reject.
+pub fn add(inventory: &mut Inventory, document: &Document, namespace: &str) -> Result<(), Problem> {
+    if let Some(content) = Content::read(document, namespace)? {
+        content.add_to(inventory);
+    }
+    Ok(())
 }
 
 /// A kind that is decoded, by `apiVersion` and `kind`.

@@ -24,20 +24,37 @@ pub struct Loaded {
 /// In a directory, every file at any depth whose name ends in `.yaml`, `.yml` or `.json` is read, sorted by path; hidden
 /// files and directories are skipped. Whatever cannot be read or parsed is a problem, and the rest is read.
 pub fn load(paths: &[PathBuf], stdin: &mut dyn Read) -> Loaded {
-    let mut loaded = Loaded::default();
-    for path in paths {
-        if path.as_os_str() == "-" {
-            loaded.add(STDIN, stdin);
-        } else if path.is_dir() {
-            loaded.add_directory(path);
-        } else {
-            loaded.add_file(path);
-        }
-    }
-    loaded
+    let mut documents = Vec::new();
+    let problems = load_each(paths, stdin, &mut |document| documents.push(document));
+    // A template may leave out or repeat any document, so none of them is used.
+    documents.retain(|document: &Document| {
+        !problems.iter().any(|problem| problem.makes_a_template_of(&document.source))
+    });
+    Loaded { documents, problems }
 }
 
-impl Loaded {
+/// As [`load`], one document after the other, for inputs that are many times larger than what is kept of them. The
+/// documents of a template are handed out before its problem is known.
+pub fn load_each(paths: &[PathBuf], stdin: &mut dyn Read, each: &mut dyn FnMut(Document)) -> Vec<Problem> {
+    let mut reader = Reader { each, problems: Vec::new() };
+    for path in paths {
+        if path.as_os_str() == "-" {
+            reader.add(STDIN, stdin);
+        } else if path.is_dir() {
+            reader.add_directory(path);
+        } else {
+            reader.add_file(path);
+        }
+    }
+    reader.problems
+}
+
+struct Reader<'e> {
+    each: &'e mut dyn FnMut(Document),
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
     fn add_directory(&mut self, directory: &Path) {
         let mut files = Vec::new();
         if let Err((path, error)) = collect(directory, &mut files) {
@@ -60,11 +77,7 @@ impl Loaded {
 
     fn add(&mut self, name: &str, input: &mut dyn Read) {
         match read_text(input).map(|text| Arc::new(Source::new(name, text))) {
-            Ok(source) => {
-                let Self { documents, problems } = yaml::parse(&source);
-                self.documents.extend(documents);
-                self.problems.extend(problems);
-            }
+            Ok(source) => self.problems.extend(yaml::parse(&source, self.each)),
             Err(error) => self.problems.push(Problem::of_file(name, error)),
         }
     }

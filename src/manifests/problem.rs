@@ -113,6 +113,11 @@ impl Problem {
         matches!(self.error, ManifestError::Topology(_))
     }
 
+    /// Whether the source is a template, not a manifest.
+    pub(super) fn makes_a_template_of(&self, source: &Source) -> bool {
+        self.error == ManifestError::Template && self.file == source.name()
+    }
+
     /// The place as `file:line:column`, or the file alone.
     #[must_use]
     pub fn place(&self) -> String {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -14,7 +15,7 @@ use serde_json::{Map, Number, Value};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Options, Spanned};
 
-use super::{Document, Loaded, ManifestError, Positions, Problem, Source, Span, list};
+use super::{Document, ManifestError, Positions, Problem, Source, Span, list};
 
 /// How many nodes the aliases of a source may add to those that its text spells out. Real manifests add a few dozen, and
 /// this many are still read in milliseconds.
@@ -24,27 +25,36 @@ const MAX_DEPTH: usize = 128;
 /// The longest key, in characters. YAML's own limit of 1024 would reject valid JSON.
 const MAX_KEY: usize = 1 << 16;
 
+/// How many documents are decoded before the first of them is used.
+const AHEAD: usize = 64;
+
 /// The stack of the decoder in bytes: room for [`MAX_DEPTH`] levels of up to 64 KiB each without optimisations.
 const STACK: usize = 16 << 20;
 
-/// Reads every object of a source, lists unfolded. A document that cannot be read is a problem, and the others are read.
+/// Hands out every object of a source, lists unfolded, and returns its problems. A document that cannot be read is a
+/// problem, and the others are read.
 ///
-/// The decoder recurses and the caller may be a worker thread with a small stack, so this runs on a thread of its own.
-pub(super) fn parse(source: &Arc<Source>) -> Loaded {
+/// The decoder recurses and the caller may be a worker thread with a small stack, so it runs on a thread of its own. It is
+/// a few documents ahead of the caller at most.
+pub(super) fn parse(source: &Arc<Source>, each: &mut dyn FnMut(Document)) -> Vec<Problem> {
     thread::scope(|scope| {
-        let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || read(source));
+        let (send, documents) = mpsc::sync_channel(AHEAD);
+        let parser =
+            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || read(source, &send));
         match parser {
-            Ok(parser) => parser.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Ok(parser) => {
+                documents.iter().for_each(each);
+                parser.join().unwrap_or_else(|panic| resume_unwind(panic))
+            }
             Err(error) => {
-                let error = ManifestError::Unreadable(error.to_string());
-                Loaded { problems: vec![Problem::of_file(source.name(), error)], ..Loaded::default() }
+                vec![Problem::of_file(source.name(), ManifestError::Unreadable(error.to_string()))]
             }
         }
     })
 }
 
-fn read(source: &Arc<Source>) -> Loaded {
-    let mut loaded = Loaded::default();
+fn read(source: &Arc<Source>, send: &SyncSender<Document>) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let mut spare = ALIAS_NODES;
     let json = json_values(source.text());
     let is_json = json.is_some();
@@ -53,25 +63,25 @@ fn read(source: &Arc<Source>) -> Loaded {
             if is_json { json_value(source, span, &mut spare) } else { yaml(source, span, &mut spare) };
         match roots {
             Ok(roots) => {
-                let objects = roots.into_iter().flat_map(|(value, positions)| list::unfold(value, positions));
-                loaded.documents.extend(objects.map(|(value, positions)| Document {
-                    source: Arc::clone(source),
-                    value,
-                    positions,
-                }));
+                for (value, positions) in
+                    roots.into_iter().flat_map(|(value, positions)| list::unfold(value, positions))
+                {
+                    let document = Document { source: Arc::clone(source), value, positions };
+                    if send.send(document).is_err() {
+                        // The caller panics.
+                        return problems;
+                    }
+                }
             }
-            // A template may leave out or repeat any document, so none of them is read.
-            Err(problem) if problem.error == ManifestError::Template => {
-                return Loaded { problems: vec![problem], ..Loaded::default() };
-            }
+            Err(problem) if problem.error == ManifestError::Template => return vec![problem],
             Err(problem) => {
-                loaded.problems.push(problem);
+                problems.push(problem);
                 // The decoder does not report how much a broken document used. Many of them must not add up.
                 spare /= 2;
             }
         }
     }
-    loaded
+    problems
 }
 
 /// The values of a JSON text; `None` for anything else. Values may follow each other without a separator, as `jq` writes

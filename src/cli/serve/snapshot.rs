@@ -14,7 +14,6 @@ use tracing::info;
 
 use super::Failure;
 use crate::cluster::{self, WatchMetrics};
-use crate::labels::Labels;
 use crate::manifests;
 use crate::snapshot::{Inventory, Publication, Snapshot};
 
@@ -40,7 +39,7 @@ impl SnapshotSource {
     }
 
     /// Manifests, read once. Every file must be readable, because a snapshot with a hole would be wrong.
-    pub(super) fn manifests(paths: Vec<PathBuf>) -> Result<Self, Failure> {
+    pub(super) fn manifests(paths: &[PathBuf]) -> Result<Self, Failure> {
         let inventory = read(paths)?;
         let topologies: Vec<&str> = inventory.topologies.keys().map(String::as_str).collect();
         info!(
@@ -78,21 +77,17 @@ impl SnapshotSource {
     }
 }
 
-/// Reads the manifests on a thread of their own, and copies the inventory alone into this one.
-///
-/// The text, values and positions of a large cluster are several times its inventory. The allocator keeps
-/// memory by thread, and gives a thread's back as a whole: what is copied here is all that stays resident.
-fn read(paths: Vec<PathBuf>) -> Result<Inventory, Failure> {
-    let reader = std::thread::spawn(move || {
-        let loaded = manifests::load(&paths, &mut std::io::empty());
-        let (inventory, mut problems) = manifests::inventory(&loaded.documents, NAMESPACE);
-        problems.extend(loaded.problems);
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        if problems.is_empty() { Ok(inventory) } else { Err(problems.join("; ")) }
+/// Reads the manifests one document at a time: the values and positions of a large cluster are several times its inventory,
+/// and the allocator would keep their memory.
+fn read(paths: &[PathBuf]) -> Result<Inventory, Failure> {
+    let mut inventory = Inventory::default();
+    let mut problems = Vec::new();
+    let unreadable = manifests::load_each(paths, &mut std::io::empty(), &mut |document| {
+        problems.extend(manifests::add(&mut inventory, &document, NAMESPACE).err());
     });
-    let read = reader.join().map_err(|_| "reading the manifests failed: this is a bug, report it")?;
-    let inventory = read.map_err(|problems| format!("`--facts` cannot be used: {problems}"))?;
-    let nodes = inventory.nodes.iter().map(|(name, labels)| (name.clone(), Arc::new(Labels::clone(labels))));
-    let copied = Inventory { nodes: nodes.collect(), ..inventory.clone() };
-    Ok(copied.or_built_in())
+    let problems: Vec<String> = problems.iter().chain(&unreadable).map(ToString::to_string).collect();
+    if problems.is_empty() {
+        return Ok(inventory.or_built_in());
+    }
+    Err(format!("`--facts` cannot be used: {}", problems.join("; ")).into())
 }
