@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_time_in_which_healthy_watches_are_silent_is_refused() {
+    async fn a_stale_after_below_the_silence_of_a_healthy_watch_is_rejected() {
         let unused = service_fn(async |_| Ok::<_, kube::Error>(Response::new(Body::empty())));
         let client = Client::new(unused, "default");
         let stale_after = Duration::from_secs(2);

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_was_stopped_is_no_dead_watch() {
+    async fn a_stopped_task_is_not_a_dead_watch() {
         let mut supervisor = supervisor(MIN_STALE_AFTER);
         supervisor.tasks.spawn(std::future::pending()).abort();
         let ended = tokio::time::timeout(Duration::from_millis(50), supervisor.ended());

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_logged_once_per_cause_and_once_when_it_is_over() {
+    fn a_failure_is_logged_once_per_cause_and_once_after_recovery() {
         let mut log = FailureLog::new("failed", "recovered");
         for (error, is_news) in [
             (None, false),

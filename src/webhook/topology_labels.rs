@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_no_api_server_stores_is_no_label() {
+    fn a_name_that_the_api_server_would_not_store_is_not_a_label_value() {
         assert_eq!(TopologyLabels::default().label(&"x".repeat(NAME_LIMIT + 1).into()), TopologyLabel(None));
     }
 }

@@ -31,7 +31,7 @@ fn a_topology_that_names_no_namespace_is_covered_in_the_definitions() {
 }
 
 #[test]
-fn a_pod_is_given_the_time_that_it_takes_to_end() {
+fn the_termination_grace_period_covers_the_drain() {
     for more in
         [["--set", "drainSeconds=10"], ["--set", "drainSeconds=60"], ["--set", "preStopSleepSeconds=30"]]
     {
@@ -50,7 +50,7 @@ fn a_pod_is_given_the_time_that_it_takes_to_end() {
 
 /// A replica that is asked to end without being deleted is out of the endpoints while it still answers.
 #[test]
-fn a_replica_that_drains_is_seen_to_be_unready_before_it_closes() {
+fn a_draining_replica_becomes_unready_before_it_closes() {
     let pod = the("Deployment", &Helm::offline().render("default", &[]))["spec"]["template"]["spec"].clone();
     let probe = &pod["containers"][0]["readinessProbe"];
     let [period, patience, tries] =
@@ -61,7 +61,7 @@ fn a_replica_that_drains_is_seen_to_be_unready_before_it_closes() {
 }
 
 #[test]
-fn the_probes_call_paths_that_the_program_serves() {
+fn the_probes_request_paths_that_the_program_serves() {
     let pod = the("Deployment", &Helm::offline().render("default", &[]))["spec"]["template"]["spec"].clone();
     let path = |probe: &str| pod["containers"][0][probe]["httpGet"]["path"].clone();
     assert_eq!(path("livenessProbe"), Admin::LIVEZ);
@@ -69,7 +69,7 @@ fn the_probes_call_paths_that_the_program_serves() {
 }
 
 #[test]
-fn another_name_is_another_name_everywhere() {
+fn a_name_override_applies_to_every_object() {
     let helm = Helm::offline();
     let rendered = helm.render("default", &["--set", "fullnameOverride=guard"]);
     for object in rendered.iter().filter(|object| object["kind"] != "GatewayTopology") {
@@ -89,7 +89,7 @@ fn another_name_is_another_name_everywhere() {
 }
 
 #[test]
-fn the_notes_tell_the_next_step_and_the_way_back() {
+fn the_notes_name_the_next_step_and_how_to_uninstall() {
     let chart = chart("");
     let notes =
         Helm::offline().run(&["install", "lockstep", &chart, "-n", NAMESPACE, "--dry-run=client"]).unwrap();

@@ -67,7 +67,7 @@ fn previous_chart() -> tempfile::TempDir {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upgrade_changes_what_was_asked_for_and_keeps_certificates() {
+async fn an_upgrade_changes_only_the_given_values_and_keeps_the_certificates() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     let previous = previous_chart();
@@ -119,7 +119,7 @@ async fn an_upgrade_changes_what_was_asked_for_and_keeps_certificates() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_definition_can_be_applied_over_what_helm_installed() {
+async fn the_crd_can_be_applied_over_the_one_that_helm_installed() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     cluster.install(&[]);
@@ -130,7 +130,7 @@ async fn the_definition_can_be_applied_over_what_helm_installed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_installs_before_istio_and_metallb_and_leaves_nothing_but_the_definition() {
+async fn it_installs_before_istio_and_metallb_and_an_uninstall_leaves_only_the_crd() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     cluster.install(&[]);
@@ -167,7 +167,7 @@ async fn it_installs_before_istio_and_metallb_and_leaves_nothing_but_the_definit
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_installs_after_them_with_rights_in_their_namespaces_alone() {
+async fn it_installs_after_istio_and_metallb_with_rights_in_their_namespaces_only() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     for name in ["istio-system", "metallb-system"] {

@@ -79,7 +79,7 @@ fn covers(grant: &Grant, done: &Grant) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_program_runs_on_what_the_chart_gives_it_and_uses_every_right_of_it() {
+async fn the_program_runs_with_the_charts_flags_and_uses_every_right() {
     let cluster = Cluster::start(Options::default().audit(AuditLevel::Metadata)).await;
     let client = cluster.client().await;
     cluster.install(VALUES);

@@ -13,7 +13,7 @@ fn refused(namespace: &str, values: &[&str]) -> String {
 }
 
 #[test]
-fn a_value_that_is_not_known_or_not_possible_is_named() {
+fn an_unknown_or_impossible_value_is_named() {
     for (value, field, complaint) in [
         ("replica=3", "at ''", "additional properties 'replica' not allowed"),
         ("certificates.mod=\"self\"", "at '/certificates'", "additional properties 'mod' not allowed"),
@@ -51,7 +51,7 @@ fn the_releases_own_namespace_cannot_be_covered() {
 }
 
 #[test]
-fn covering_nothing_and_serving_nothing_are_refused() {
+fn values_that_cover_no_namespace_or_serve_no_webhook_are_rejected() {
     let said = refused(NAMESPACE, &["topologies=[]"]);
     assert!(said.contains("no namespace is covered: write a topology into `topologies`"), "{said}");
     let said = refused(NAMESPACE, &["certificates.mode=\"files\""]);

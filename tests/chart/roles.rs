@@ -56,7 +56,7 @@ fn table(namespaced: bool) -> Vec<Grant> {
 }
 
 #[test]
-fn no_right_is_granted_that_is_not_in_the_table_and_none_is_missing() {
+fn the_granted_rights_are_exactly_those_in_the_table() {
     let helm = Helm::offline();
     assert_eq!(granted(&helm.render("default", &[])), table(false));
     assert_eq!(granted(&helm.render("default", &["--set", "rbac.namespaced=true"])), table(true));
@@ -67,7 +67,7 @@ fn no_right_is_granted_that_is_not_in_the_table_and_none_is_missing() {
 }
 
 #[test]
-fn where_others_make_the_certificates_nothing_may_be_written_but_status() {
+fn with_external_certificates_only_status_may_be_written() {
     for values in ["cert-manager", "minimal"] {
         let writes: Vec<_> = granted(&Helm::offline().render(values, &[]))
             .into_iter()
@@ -147,7 +147,7 @@ async fn installed(namespaced: bool) -> (Cluster, Account) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_right_in_the_table_is_one_that_the_account_has() {
+async fn the_service_account_has_every_right_in_the_table() {
     for namespaced in [false, true] {
         let (_cluster, account) = installed(namespaced).await;
         let client = account.client().await;
@@ -194,7 +194,7 @@ const FORBIDDEN: [(&str, &str, &str, &str); 24] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_in_the_table_is_forbidden() {
+async fn the_api_server_forbids_every_right_outside_the_table() {
     for namespaced in [false, true] {
         let (_cluster, account) = installed(namespaced).await;
         let client = account.client().await;

@@ -9,7 +9,7 @@ use lockstep_test_support::helm::{Helm, VALUES, chart, text};
 const MOODS: [&str; 8] = ["lookup", "genCA", "genSelf", "genSigned", "genPrivate", "rand", "now", "uuidv4"];
 
 #[test]
-fn what_is_rendered_is_what_was_reviewed() {
+fn the_rendered_chart_equals_the_reviewed_files() {
     let helm = Helm::offline();
     for values in VALUES {
         let file = format!("tests/chart/snapshots/{values}.yaml");
@@ -19,7 +19,7 @@ fn what_is_rendered_is_what_was_reviewed() {
 }
 
 #[test]
-fn the_same_is_rendered_every_time() {
+fn the_chart_renders_the_same_every_time() {
     let helm = Helm::offline();
     for values in VALUES {
         assert_eq!(helm.template(values, &[]), helm.template(values, &[]), "{values}");
@@ -36,7 +36,7 @@ fn the_same_is_rendered_every_time() {
 }
 
 #[test]
-fn no_ca_is_rendered_where_the_replicas_make_it() {
+fn the_chart_renders_no_ca_that_the_replicas_create() {
     let helm = Helm::offline();
     for values in ["default", "ha", "mtls"] {
         assert!(!helm.template(values, &[]).contains("caBundle:"), "{values}");

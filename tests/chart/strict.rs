@@ -12,7 +12,7 @@ use lockstep_test_support::release::{Cluster, apply};
 const ELSEWHERE: [&str; 2] = ["monitoring.coreos.com/v1", "cert-manager.io/v1"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_rendered_object_is_taken_under_the_restricted_pod_security_standard() {
+async fn every_rendered_object_is_accepted_under_the_restricted_pod_security_standard() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     let crd = text("crds/gatewaytopologies.yaml");
@@ -43,7 +43,7 @@ async fn every_rendered_object_is_taken_under_the_restricted_pod_security_standa
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strict_is_strict() {
+async fn strict_validation_rejects_an_unknown_field() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     api::create(&client, &namespace(NAMESPACE)).await;
@@ -57,7 +57,7 @@ async fn strict_is_strict() {
 /// What the API server fills into an object. Anything here would be a lasting difference to whoever compares a
 /// manifest with the cluster field by field.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_filled_into_a_webhook_configuration() {
+async fn the_api_server_adds_no_default_to_a_webhook_configuration() {
     let cluster = Cluster::start(Options::default()).await;
     let client = cluster.client().await;
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {

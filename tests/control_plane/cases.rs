@@ -22,12 +22,12 @@ use lockstep_test_support::webhook;
 const AT_ONCE: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn by_the_api_server_with_metallb_0_16_2() {
+async fn every_case_by_the_api_server_with_metallb_0_16_2() {
     by_the_api_server(MetalLb::V0_16_2, Case::clone).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn by_the_api_server_with_metallb_0_13_5() {
+async fn every_case_by_the_api_server_with_metallb_0_13_5() {
     // The objects stay as they are: here the CRDs prune them.
     let expected_on_0_13_5 = |case: &Case| Case {
         expected: case.expected_on_0_13_5.clone(),

@@ -207,7 +207,7 @@ async fn snapshots_follow_the_cluster() {
 }
 
 #[tokio::test]
-async fn kinds_may_be_installed_later_and_removed_again() {
+async fn a_kind_may_be_installed_later_and_removed_again() {
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespaces(&client).await;

@@ -103,7 +103,7 @@ struct Loss {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_is_killed_costs_the_calls_on_its_connections_and_admits_none_unchecked() {
+async fn killing_a_replica_fails_only_the_calls_on_its_connections() {
     let mut cluster = Cluster::start().await;
     let load = cluster.load().await;
     let mut losses = Vec::new();

@@ -98,7 +98,7 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_refused_by_both() {
+async fn the_program_and_the_api_server_reject_the_same_topologies() {
     let (_control_plane, client) = start().await;
     for (index, (spec, field, words)) in wrong().into_iter().enumerate() {
         assert!(read(&spec).is_err(), "Rust takes {spec}");
@@ -112,7 +112,7 @@ async fn what_is_wrong_is_refused_by_both() {
 }
 
 #[tokio::test]
-async fn what_is_left_out_is_filled_in_alike() {
+async fn the_program_and_the_api_server_fill_in_the_same_defaults() {
     let (_control_plane, client) = start().await;
     let longest = format!("{}.{}/{}", long(126), long(126), long(63));
     for (index, spec) in [

@@ -17,7 +17,7 @@ use lockstep_test_support::serve::Serve;
 const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_https() {
+async fn every_case_over_https() {
     let cases = case::all();
     let judged = futures::stream::iter(&cases).map(judge).buffered(AT_ONCE).collect::<Vec<_>>().await;
     let expected = |case: &Case| case.expected.with_texts(texts(&case.findings));

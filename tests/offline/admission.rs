@@ -28,7 +28,7 @@ fn answer_to(review: &Value, phase: Phase) -> Value {
 }
 
 #[test]
-fn the_uid_comes_back_and_the_type_is_v1() {
+fn the_response_has_the_uid_and_the_type_v1() {
     let answer = answer(POD, Phase::Mutate);
     assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
     assert_eq!(answer["kind"], "AdmissionReview");
@@ -38,7 +38,7 @@ fn the_uid_comes_back_and_the_type_is_v1() {
 
 /// Metrics, logs and audit records tell them apart by these.
 #[test]
-fn the_two_questions_keep_their_words() {
+fn the_words_of_the_phases_are_stable() {
     assert_eq!([Phase::Mutate, Phase::Validate].map(Phase::word), ["mutate", "validate"]);
 }
 
@@ -59,7 +59,7 @@ fn a_denial_is_403_forbidden_with_causes_and_annotations() {
 }
 
 #[test]
-fn a_patch_is_base64_and_comes_with_its_type_and_only_while_mutating() {
+fn only_a_mutating_response_has_a_base64_patch_with_its_type() {
     let patched = answer_to(&recorded(SERVICE), Phase::Mutate);
     assert_eq!(patched["patchType"], "JSONPatch");
     assert!(patched["patch"].is_string());
@@ -76,7 +76,7 @@ fn warnings_fit_into_the_api_servers_headers() {
 }
 
 #[test]
-fn audit_annotations_stay_small_and_plain_whatever_the_names() {
+fn audit_annotations_are_bounded_and_escaped() {
     let odd = "eve\"\n\u{1b}[2J\u{9b}\u{7f}\u{202e}";
     for name in [odd.repeat(1000), "x".repeat(1 << 20)] {
         let mut inventory = Inventory::default().or_built_in();
@@ -116,7 +116,7 @@ fn hostile_text_is_bounded_and_escaped() {
 }
 
 #[test]
-fn fields_in_any_order_mean_the_same() {
+fn the_order_of_fields_does_not_change_the_response() {
     let review = recorded(POD);
     let request = review["request"].as_object().unwrap();
     let reversed: Vec<String> =
@@ -130,7 +130,7 @@ fn fields_in_any_order_mean_the_same() {
 
 /// The API server writes them in one order; JSON promises none.
 #[test]
-fn a_request_is_the_same_wherever_its_object_stands() {
+fn the_place_of_the_object_in_the_request_does_not_change_the_response() {
     let request = recorded(POD)["request"].take();
     let names = ["resource", "operation", "object"];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
@@ -155,7 +155,7 @@ const PODS: &str =
     r#""uid":"u","resource":{"group":"","version":"v1","resource":"pods"},"namespace":"istio-system""#;
 
 #[test]
-fn what_goes_is_not_read() {
+fn a_delete_is_allowed_without_reading_the_object() {
     let review =
         in_order(&format!(r#"{PODS},"operation":"DELETE","oldObject":{{"metadata":{{"labels":[1]}}}}"#));
     let answer = answer(review.as_bytes(), Phase::Validate);
@@ -164,7 +164,7 @@ fn what_goes_is_not_read() {
 
 /// Otherwise a creation that brings itself as what was there before would pass for one that changes nothing.
 #[test]
-fn a_creation_has_no_past() {
+fn a_create_has_no_old_object() {
     let mut review = recorded(SERVICE);
     let request = &mut review["request"];
     request["oldObject"] = request["object"].clone();
@@ -174,7 +174,7 @@ fn a_creation_has_no_past() {
 }
 
 #[test]
-fn a_name_to_be_made_up_is_told_by_its_prefix() {
+fn an_object_without_a_name_is_reported_by_its_generate_name() {
     for (name, prefix, told) in
         [("", "gw-", "gw-*"), ("gw-1", "gw-", "gw-1"), ("", "", ""), ("gw-1", "", "gw-1")]
     {
@@ -188,7 +188,7 @@ fn a_name_to_be_made_up_is_told_by_its_prefix() {
 }
 
 #[test]
-fn what_no_rule_is_about_passes_untouched() {
+fn objects_that_no_rule_judges_are_allowed_unchanged() {
     let with = |change: &dyn Fn(&mut Value)| {
         let mut review = recorded(POD);
         change(&mut review["request"]);
@@ -221,7 +221,7 @@ fn patch_of(answer: &Value) -> Value {
 }
 
 #[test]
-fn nulls_everywhere_are_read_as_nothing() {
+fn nulls_are_read_as_missing_fields() {
     let mut review = recorded(POD);
     let request = &mut review["request"];
     for field in ["name", "userInfo", "dryRun", "subResource", "oldObject", "options"] {
@@ -254,7 +254,7 @@ fn a_pod_without_a_spec_gets_one() {
 }
 
 #[test]
-fn what_has_no_uid_has_no_answer() {
+fn a_review_without_a_uid_is_a_bad_request() {
     let unanswerable: [&[u8]; 7] = [
         b"",
         b"{",
@@ -274,7 +274,7 @@ fn what_has_no_uid_has_no_answer() {
 }
 
 #[test]
-fn what_cannot_be_read_but_has_a_uid_is_denied_with_the_reason() {
+fn an_unreadable_object_is_denied_with_the_reason() {
     let with = |change: &dyn Fn(&mut Value)| {
         let mut review = recorded(POD);
         change(&mut review);
@@ -301,7 +301,7 @@ fn what_cannot_be_read_but_has_a_uid_is_denied_with_the_reason() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_quoted() {
+fn an_unreadable_value_is_not_quoted() {
     let mut review = recorded(POD);
     review["request"]["object"]["metadata"]["labels"] = "hunter2, expected or not".into();
     let answer = answer_to(&review, Phase::Validate);
@@ -314,7 +314,7 @@ fn what_cannot_be_read_is_not_quoted() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_by_its_place_in_the_review() {
+fn an_unreadable_field_is_named_by_its_path_in_the_review() {
     let review = in_order(&format!(r#"{PODS},"operation":"CREATE","object":{{"spec":true}}"#));
     let message = answer(review.as_bytes(), Phase::Validate)["response"]["status"]["message"].take();
     let column = review.find("true").unwrap() + "true".len();
@@ -327,7 +327,7 @@ fn what_cannot_be_read_is_told_by_its_place_in_the_review() {
 }
 
 #[test]
-fn deep_nesting_is_answered() {
+fn a_deeply_nested_object_is_answered() {
     let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
     // Where no rule looks, depth does not matter; where one looks, it is a shape that is refused.
     let ignored = format!(
@@ -350,7 +350,7 @@ fn deep_nesting_is_answered() {
 }
 
 #[test]
-fn where_the_facts_are_not_known_there_is_no_verdict() {
+fn a_namespace_that_is_not_synced_gets_no_verdict() {
     let mut inventory = Inventory::default().or_built_in();
     inventory.pending.insert("metallb-system".to_owned());
     let facts = Snapshot::new(&inventory);

@@ -16,7 +16,7 @@ fn run(level: &str, cases: &[Case], judge: impl Fn(&Case) -> Outcome) {
 
 /// Compares codes with `case.yaml`, which people write, and texts with `findings.yaml`, which `LOCKSTEP_BLESS=1` writes.
 #[test]
-fn by_the_rules() {
+fn every_case_by_the_rules() {
     let cases = case::all();
     let (mut seen, mut differences) = (Vec::new(), Vec::new());
     for case in &cases {
@@ -38,12 +38,12 @@ fn by_the_rules() {
 }
 
 #[test]
-fn by_check_as_recorded_requests() {
+fn every_case_by_check_as_a_recorded_request() {
     run("check", &case::all(), check::judge_review);
 }
 
 #[test]
-fn by_check_as_manifests() {
+fn every_case_by_check_as_a_manifest() {
     let creations: Vec<Case> = case::all().into_iter().filter(|case| case.operation == "CREATE").collect();
     run("check", &creations, check::judge_manifest);
 }

@@ -16,7 +16,7 @@ const END: &str = "<!-- end of values -->\n";
 const LONGEST_DEFAULT: usize = 60;
 
 #[test]
-fn the_readmes_table_is_what_values_yaml_says() {
+fn the_readmes_table_of_values_equals_values_yaml() {
     assert_part_holds(Path::new(&chart("README.md")), BEGIN, END, &table(&text("values.yaml")));
 }
 
@@ -58,7 +58,7 @@ fn default(values: &Value, keys: &[&str]) -> String {
 }
 
 #[test]
-fn the_definition_is_the_programs() {
+fn the_charts_crd_equals_the_programs() {
     let printed = std::process::Command::new(env!("CARGO_BIN_EXE_lockstep")).arg("crd").output().unwrap();
     let printed = String::from_utf8(printed.stdout).unwrap();
     assert!(text("crds/gatewaytopologies.yaml") == printed, "the definition has changed: run `just crd`");

@@ -137,7 +137,7 @@ fn creation(object: &Value) -> Value {
 proptest! {
     /// A patch is proved on the parents of its paths, which must hold for the whole object.
     #[test]
-    fn a_patch_makes_of_the_whole_object_what_the_edits_ask_for(object in gateway_object()) {
+    fn a_patch_applied_to_the_whole_object_has_the_effect_of_the_edits(object in gateway_object()) {
         let snapshot = Snapshot::new(&Inventory::default().or_built_in());
         let bytes = serde_json::to_vec(&creation(&object)).unwrap();
         let body = Body::new(&bytes);

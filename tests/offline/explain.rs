@@ -40,7 +40,7 @@ fn document(arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn each_state_is_explained_as_its_text_says() {
+fn each_state_has_the_expected_explanation() {
     for state in states() {
         let output = explain(&["-f", state.to_str().unwrap()]);
         assert_eq!(text(&output.stderr), "", "{}", state.display());
@@ -50,7 +50,7 @@ fn each_state_is_explained_as_its_text_says() {
 }
 
 #[test]
-fn the_json_document_says_what_the_text_says() {
+fn the_json_document_agrees_with_the_text() {
     for state in states() {
         let path = state.to_str().unwrap();
         let (text, document) = (text(&explain(&["-f", path]).stdout), document(&["-f", path]));
@@ -74,7 +74,7 @@ fn the_json_document_says_what_the_text_says() {
 }
 
 #[test]
-fn a_topology_a_service_or_an_address_can_be_picked() {
+fn a_target_selects_a_topology_a_service_or_an_address() {
     let file = "tests/cases/state/announced-by-bgp-alone.yaml";
     for target in [
         "edge",
@@ -96,7 +96,7 @@ fn a_topology_a_service_or_an_address_can_be_picked() {
 }
 
 #[test]
-fn what_is_not_in_the_input_is_unknown_and_never_good() {
+fn a_kind_that_is_not_in_the_input_is_unknown() {
     let empty = explain(&["-f", "/dev/null"]);
     assert_eq!(empty.status.code(), Some(2), "{}", text(&empty.stdout));
     let broken = explain(&["-f", "/no/such/file"]);
@@ -122,7 +122,7 @@ fn what_is_not_in_the_input_is_unknown_and_never_good() {
 }
 
 #[test]
-fn each_metallb_version_decides_in_its_own_way() {
+fn each_metallb_version_has_its_own_election() {
     let file = "tests/cases/state/the-gateway-node-is-excluded.yaml";
     let outcome = |version: &str| {
         document(&["-f", file, "--metallb", version])["topologies"][0]["services"][0]["addresses"][0]["outcome"].clone()

@@ -13,6 +13,6 @@ mod remedies;
 mod selectors;
 
 #[test]
-fn the_tests_that_documents_name_exist() {
+fn the_tests_named_in_documents_exist() {
     lockstep_test_support::documents::assert_named_tests_exist("offline");
 }

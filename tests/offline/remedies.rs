@@ -86,7 +86,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_proposed_is_admitted(
+    fn a_proposed_remedy_is_admitted(
         written in prop::collection::vec(selector(), 0..=4),
         relation in prop::sample::select(vec![Match::Exact, Match::Contained]),
     ) {
@@ -103,7 +103,7 @@ proptest! {
 }
 
 #[test]
-fn the_smallest_change_is_proposed() {
+fn the_proposed_remedy_is_the_smallest_change() {
     let facts = facts(Match::Exact);
     let parse = |text: &str| -> Vec<LabelSelector> { serde_saphyr::from_str(text).unwrap() };
     let arp = "{matchLabels: {loadbalancerIPs.metallb.io: arp}}";
@@ -121,7 +121,7 @@ fn the_smallest_change_is_proposed() {
 }
 
 #[test]
-fn selectors_are_narrowed_where_that_is_enough() {
+fn selectors_are_narrowed_if_that_suffices() {
     let arp = "loadbalancerIPs.metallb.io: arp";
     let help = |text: &str, relation| {
         let written: Vec<LabelSelector> = serde_saphyr::from_str(text).unwrap();
@@ -160,7 +160,7 @@ fn selectors_are_narrowed_where_that_is_enough() {
 }
 
 #[test]
-fn more_selectors_than_people_read_are_answered_with_the_placement() {
+fn for_many_selectors_the_remedy_is_the_placement() {
     let zone = |n: usize| format!("{{matchLabels: {{zone: z{n}}}}}");
     let narrowed = |n: usize| format!("{{matchLabels: {{loadbalancerIPs.metallb.io: arp, zone: z{n}}}}}");
     let list = |count: usize, item: &dyn Fn(usize) -> String| {
@@ -180,7 +180,7 @@ fn more_selectors_than_people_read_are_answered_with_the_placement() {
 }
 
 #[test]
-fn a_list_of_thousands_is_judged_and_answered_with_the_placement() {
+fn for_thousands_of_selectors_the_remedy_is_the_placement() {
     let named = |n: usize| LabelSelector {
         match_labels: [("kubernetes.io/hostname".into(), format!("n{n}").into())].into(),
         ..LabelSelector::default()

@@ -111,7 +111,7 @@ proptest! {
 /// The colourings of a complete graph with one colour too few, as an uncovered part that does not exist: each
 /// selector excludes one way in which two vertices share a colour. Deciding it is a pigeonhole proof.
 #[test]
-fn what_is_too_complex_is_said_to_be_and_does_not_hang() {
+fn a_comparison_that_is_too_complex_is_reported_in_bounded_time() {
     const VERTICES: usize = 12;
     let colours: Vec<String> = (1..VERTICES).map(|colour| format!("c{colour}")).collect();
     let vertex = |n: usize| format!("v{n}");

@@ -25,6 +25,6 @@ fn the_clients_address_survives_real_packets() {
 }
 
 #[test]
-fn the_tests_that_documents_name_exist() {
+fn the_tests_named_in_documents_exist() {
     lockstep_test_support::documents::assert_named_tests_exist("packets");
 }

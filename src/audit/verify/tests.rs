@@ -219,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_are_no_intact_log(bytes: Vec<u8>) {
+    fn random_bytes_are_not_an_intact_log(bytes: Vec<u8>) {
         let report = verify(&bytes);
         prop_assert!(!report.is_intact());
     }

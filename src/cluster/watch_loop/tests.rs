@@ -178,19 +178,19 @@ async fn a_watch_resumes_at_the_last_event_or_bookmark() {
 }
 
 #[tokio::test]
-async fn a_version_that_expired_is_listed_again() {
+async fn an_expired_resource_version_causes_a_relist() {
     let mut scene = Scene::start(60, vec![list(&["a", "b"]), watch(&[EXPIRED]), list(&["b", "c"])]);
     assert_eq!(scene.nexts().await, ["a,b", "too old (410)", "b,c"]);
 }
 
 #[tokio::test]
-async fn any_other_error_event_is_listed_again_too() {
+async fn any_other_error_event_causes_a_relist() {
     let mut scene = Scene::start(60, vec![list(&["a"]), watch(&[INTERNAL]), list(&["b"])]);
     assert_eq!(scene.nexts().await, ["a", "broken (500)", "b"]);
 }
 
 #[tokio::test]
-async fn an_event_that_does_not_decode_is_listed_again() {
+async fn an_event_that_does_not_decode_causes_a_relist() {
     let odd = r#"{"type":"ADDED","object":{"metadata":7}}"#;
     let mut scene = Scene::start(60, vec![list(&["a"]), watch(&[odd]), list(&["b"])]);
     let [first, _, second] = scene.nexts().await;
@@ -228,13 +228,13 @@ async fn every_event_and_the_end_of_a_watch_in_time_confirm_liveness() {
 }
 
 #[tokio::test]
-async fn an_error_event_confirms_nothing() {
+async fn an_error_event_does_not_confirm_liveness() {
     assert_eq!(confirmations(0, watch(&[INTERNAL])).await, 0);
     assert_eq!(confirmations(0, watch(&[NODE, EXPIRED])).await, 1);
 }
 
 #[tokio::test]
-async fn half_an_event_confirms_nothing_and_neither_does_a_broken_connection() {
+async fn a_partial_event_or_a_broken_connection_does_not_confirm_liveness() {
     let (start, end) = NODE.split_at(NODE.len() / 2);
     let piece = |text: &str| Piece::Text(text.to_owned());
     let half = || Answer { status: 200, pieces: vec![piece(start)] };
@@ -245,7 +245,7 @@ async fn half_an_event_confirms_nothing_and_neither_does_a_broken_connection() {
 }
 
 #[tokio::test]
-async fn a_refusal_confirms_nothing() {
+async fn a_rejected_request_does_not_confirm_liveness() {
     assert_eq!(confirmations(0, refusal(403)).await, 0);
     assert_eq!(confirmations(0, refusal(500)).await, 0);
 }

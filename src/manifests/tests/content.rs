@@ -44,7 +44,7 @@ spec:
 ";
 
 #[test]
-fn every_kind_of_a_snapshot_is_read() {
+fn every_kind_of_the_inventory_is_read() {
     let (inventory, problems) = facts(
         "
 apiVersion: v1

@@ -68,7 +68,7 @@ fn anchors_aliases_and_merge_keys_point_at_the_text_they_stand_for() {
 }
 
 #[test]
-fn errors_have_a_place_and_a_remedy() {
+fn syntax_errors_have_a_place_and_a_remedy() {
     let cases = [
         ("a: 1\na: 2\n", "a.yaml:2:1: the key `a` stands twice in the same map: remove one of them"),
         ("a: [\n", "a.yaml:1:4: this is not valid YAML: unclosed bracket '['"),

@@ -29,7 +29,7 @@ async fn until_unready(serve: &Serve, reason: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readyz_reports_what_is_missing_until_everything_is_there() {
+async fn readyz_reports_what_is_missing_until_the_program_is_ready() {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
@@ -96,7 +96,7 @@ fn binding(role: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_right_beyond_the_secret_and_the_two_configurations_is_needed() {
+async fn rotation_needs_rights_to_the_secret_and_the_two_configurations_only() {
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespace(&client).await;

@@ -14,7 +14,7 @@ use lockstep_test_support::wait;
 use lockstep_test_support::webhook;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_a_cluster_the_source_ip_path_is_kept_and_everything_else_goes_on() {
+async fn in_a_cluster_the_gateway_is_guarded_and_other_objects_are_not_affected() {
     let options = Options::default().audit(AuditLevel::Metadata);
     let control_plane = ControlPlane::start_with(options).await.unwrap();
     control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();

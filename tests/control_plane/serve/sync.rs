@@ -41,7 +41,7 @@ async fn until_denied(serve: &Serve) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn before_the_first_sync_every_review_is_put_off_and_probes_say_why() {
+async fn before_the_first_sync_every_review_gets_503_and_readyz_gives_the_reason() {
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     webhook::furnish(&client).await;
@@ -72,7 +72,7 @@ async fn before_the_first_sync_every_review_is_put_off_and_probes_say_why() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn before_the_first_sync_the_api_server_asks_again_and_admits_nothing_unchecked() {
+async fn before_the_first_sync_the_api_server_retries_and_admits_nothing_unchecked() {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
     control_plane.install_topologies().await.unwrap();
@@ -128,7 +128,7 @@ async fn serve_topologies(client: &Client, served: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metallb_may_come_late_and_its_first_advertisement_is_judged_rightly() {
+async fn metallb_may_be_installed_later_and_its_first_advertisement_is_judged() {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();

@@ -49,7 +49,7 @@ fn replaced(from: &str, to: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_no_review_gets_a_status_and_a_sentence() {
+async fn a_body_that_is_not_a_review_gets_a_4xx_and_a_sentence() {
     let serve = Serve::on_facts(&seed()).await;
     let mut connection = connect(&serve).await;
     let whole = review().to_string();
@@ -134,7 +134,7 @@ async fn a_review_with_a_uid_is_denied_with_the_reason_it_cannot_be_read_for() {
 }
 
 #[tokio::test]
-async fn those_who_never_finish_do_not_keep_others_from_being_served() {
+async fn connections_that_never_finish_do_not_block_others() {
     let serve = Serve::on_facts(&seed()).await;
     let mut steady = connect(&serve).await;
     assert_serves(&mut steady).await;

@@ -81,7 +81,7 @@ async fn sigterm_lets_a_review_under_way_finish_and_ends_with_success() {
 }
 
 #[tokio::test]
-async fn while_it_drains_it_is_not_ready_and_still_serves_and_a_second_signal_ends_it() {
+async fn a_draining_program_serves_calls_and_a_second_signal_ends_it() {
     let facts = seed();
     let mut serve = Serve::start(&["--facts", facts.to_str().unwrap(), "--drain", "600"], None).await;
     let tls = trusting(&serve.ca_pem);

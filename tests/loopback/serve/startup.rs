@@ -49,7 +49,7 @@ fn file(folder: &Path, name: &str, text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_command_line_that_makes_no_sense_is_explained() {
+async fn an_invalid_command_line_is_explained() {
     for (arguments, sentence) in [
         (&["--tls-cert", "tls.crt"][..], "--tls-key <FILE>"),
         (&["--tls-key", "tls.key"], "--tls-cert <FILE>"),
@@ -95,7 +95,7 @@ async fn certificate_files_that_cannot_be_served_are_named() {
 }
 
 #[tokio::test]
-async fn lifetimes_and_client_cas_that_are_of_no_use_are_named() {
+async fn invalid_lifetimes_and_client_cas_are_named() {
     let own = ["--tls-secret", "a/b", "--tls-name", "x", "--webhook-configuration", "x"];
     let error_of = async |flag: &str| error(&[&own[..], &[flag, "0"]].concat()).await;
     assert!(error_of("--ca-lifetime").await.starts_with("`--ca-lifetime` must not be 0"));
@@ -118,7 +118,7 @@ async fn a_port_that_is_taken_is_named() {
 }
 
 #[tokio::test]
-async fn facts_with_a_hole_are_no_facts() {
+async fn facts_that_cannot_be_read_in_full_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     file(folder.path(), "good.yaml", "{apiVersion: v1, kind: Node, metadata: {name: a}}");
     let broken = file(folder.path(), "broken.yaml", "apiVersion: v1\nkind: Node\nmetadata: {name: [\n");
@@ -132,7 +132,7 @@ async fn facts_with_a_hole_are_no_facts() {
 }
 
 #[tokio::test]
-async fn without_a_cluster_it_says_where_it_looked() {
+async fn without_a_cluster_the_error_names_the_places_searched() {
     let error = error(&[]).await;
     for word in ["no cluster is configured", "KUBECONFIG", ".kube/config", "`--facts PATH`"] {
         assert!(error.contains(word), "{error}");

@@ -14,7 +14,7 @@ async fn livez_answers_ok() {
 }
 
 #[tokio::test]
-async fn readyz_answers_what_the_caller_reports() {
+async fn readyz_reports_the_readiness_of_the_program() {
     let server = TestServer::start(limits()).await;
     assert_eq!(server.get_admin("/readyz").await.status, 200);
     let _ = server.readiness.send_replace(Err("the nodes have not been listed yet".to_owned()));

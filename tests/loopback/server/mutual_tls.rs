@@ -194,7 +194,7 @@ async fn a_rejected_caller_reads_the_alert_on_every_try() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_ca_of_the_same_name_is_rejected() {
+async fn a_certificate_of_another_ca_with_the_same_name_is_rejected() {
     let (ca, forged) = (ClientCa::new("ours"), ClientCa::new("ours"));
     let mutual = MutualTls::start(&ca, &[]).await;
     assert!(mutual.call(Some(&forged.client("anybody", &[]))).await.is_err());

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn facts_are_used_and_not_judged() {
+fn objects_of_facts_are_used_and_not_judged() {
     let (code, report) = as_json(&["--facts", "examples/seed", "-"], ADVERTISEMENT);
     assert_eq!(code, 1);
     assert_eq!(report["summary"]["judged"], 1);

@@ -94,7 +94,7 @@ fn a_full_disk_is_an_error_that_names_it() {
 
 #[cfg(unix)]
 #[test]
-fn the_kubectl_plugin_shows_the_name_that_users_type() {
+fn the_kubectl_plugin_shows_the_command_that_users_type() {
     use std::os::unix::process::CommandExt;
     let output = command(&["check", "--help"]).arg0("/usr/bin/kubectl-lockstep").output().unwrap();
     assert!(String::from_utf8(output.stdout).unwrap().contains("Usage: kubectl lockstep check"));

@@ -64,7 +64,7 @@ fn shown(page: &Document) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_that_is_shown_is_understood() {
+fn every_command_in_documents_parses() {
     let mut seen = 0;
     for page in documents() {
         // In the reference, each command's usage is no command line.
@@ -105,7 +105,7 @@ fn any_has_flag(command: &Command, word: &str) -> bool {
 
 /// In running text, commands are cut short: what is there must be right.
 #[test]
-fn every_flag_that_is_named_is_there() {
+fn every_flag_named_in_documents_exists() {
     let root = command();
     let mut seen = 0;
     for page in documents() {

@@ -28,7 +28,7 @@ fn has_heading(file: &Path, wanted: &str) -> bool {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_in_documents_resolves() {
     let mut seen = 0;
     for page in documents() {
         for link in links(&page) {
@@ -49,7 +49,7 @@ fn every_link_leads_somewhere() {
 
 /// Sections are also told by name: see "The chain".
 #[test]
-fn every_section_that_is_quoted_is_there() {
+fn every_quoted_section_exists() {
     for page in documents() {
         let headings: Vec<&str> =
             page.text.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' ')).collect();

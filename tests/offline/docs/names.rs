@@ -28,7 +28,7 @@ fn is_capital(letter: char) -> bool {
 }
 
 #[test]
-fn every_metric_that_is_named_is_exported() {
+fn every_metric_named_in_documents_is_exported() {
     let table = text("docs/metrics.md");
     let mut seen = 0;
     for page in documents().into_iter().chain([document("charts/lockstep/templates/prometheusrule.yaml")]) {
@@ -43,7 +43,7 @@ fn every_metric_that_is_named_is_exported() {
 }
 
 #[test]
-fn every_alert_that_is_named_is_in_the_chart() {
+fn every_alert_named_in_documents_is_in_the_chart() {
     let rules = text("charts/lockstep/templates/prometheusrule.yaml");
     for page in documents() {
         for span in page.spans() {
@@ -61,7 +61,7 @@ fn every_alert_that_is_named_is_in_the_chart() {
 }
 
 #[test]
-fn every_variable_that_is_named_is_read() {
+fn every_variable_named_in_documents_is_read() {
     let serve = command();
     let serve = serve.find_subcommand("serve").unwrap();
     let known: BTreeSet<&str> =
@@ -76,7 +76,7 @@ fn every_variable_that_is_named_is_read() {
 
 /// A name such as `certificates.mode`, with or without a value behind it, as in `certificates.mode: self`.
 #[test]
-fn every_value_of_the_chart_that_is_named_is_one() {
+fn every_chart_value_named_in_documents_exists() {
     let values: Value = serde_saphyr::from_str(&text("charts/lockstep/values.yaml")).unwrap();
     let mut seen = 0;
     for page in documents() {
@@ -117,14 +117,14 @@ fn assert_paths_are_there(page: &Document) -> usize {
 }
 
 #[test]
-fn every_file_that_is_named_is_there() {
+fn every_file_named_in_documents_exists() {
     let seen: usize = documents().iter().map(assert_paths_are_there).sum();
     assert!(seen > 80, "{seen} files");
 }
 
 /// `just` and `.ci/run` do not drift from the README.
 #[test]
-fn what_the_readme_lists_for_developers_is_what_is_run() {
+fn the_ci_runs_the_commands_that_the_readme_lists_for_developers() {
     let [ci, just] = [".ci/run", "justfile"].map(|path| text(path).replace(" --locked", ""));
     let readme = text("README.md");
     let (_, section) = readme.split_once("## Develop\n\n```console\n").unwrap();

@@ -117,7 +117,7 @@ fn section(command: &Command, path: &str, out: &mut String) {
 }
 
 #[test]
-fn the_reference_is_what_help_says() {
+fn the_reference_equals_the_help_texts() {
     let mut expected = "\n".to_owned();
     section(&command(), "lockstep", &mut expected);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
@@ -125,7 +125,7 @@ fn the_reference_is_what_help_says() {
 }
 
 #[test]
-fn a_variable_is_the_flag_in_capitals() {
+fn an_environment_variable_is_named_after_its_flag() {
     let command = command();
     let serve = command.find_subcommand("serve").unwrap();
     let mut seen = 0;

@@ -17,7 +17,7 @@ fn check(arguments: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn the_readme_shows_what_check_prints_for_the_examples() {
+fn the_readme_shows_the_output_of_check_for_the_examples() {
     let readme = document("README.md");
     let blocks = readme.blocks(&["text"]);
     assert_eq!(blocks.len(), 2);
@@ -30,7 +30,7 @@ fn the_readme_shows_what_check_prints_for_the_examples() {
 
 /// What the chart installs, once the replicas have written `caBundle`, and with one field changed by hand.
 #[test]
-fn the_readmes_status_is_what_the_guard_says_of_the_chart() {
+fn the_status_in_the_readme_is_the_status_with_the_chart_installed() {
     let rendered = text("tests/chart/snapshots/default.yaml");
     let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
     let configuration = |kind: &str, policy: &str| -> Configuration {
@@ -55,7 +55,7 @@ fn the_readmes_status_is_what_the_guard_says_of_the_chart() {
 }
 
 #[test]
-fn check_ends_with_the_exit_codes_of_its_table() {
+fn check_exits_with_the_documented_codes() {
     let codes: Vec<String> = document("README.md")
         .table(&["exit code", "meaning"])
         .into_iter()
@@ -74,7 +74,7 @@ fn check_ends_with_the_exit_codes_of_its_table() {
 }
 
 #[test]
-fn the_topology_that_is_shown_is_the_built_in_one() {
+fn the_topology_in_documents_is_the_built_in_one() {
     let readme = document("README.md");
     let blocks = readme.blocks(&["yaml"]);
     let [block] = &blocks[..] else { panic!("{blocks:?}") };
@@ -90,14 +90,14 @@ fn the_topology_that_is_shown_is_the_built_in_one() {
 }
 
 #[test]
-fn the_rules_that_are_listed_are_the_rules_that_there_are() {
+fn the_listed_rules_are_all_rules() {
     let rows = document("README.md").table(&["rule", "what it does"]);
     let listed: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
     assert_eq!(listed, Rule::ALL.map(Rule::id));
 }
 
 #[test]
-fn every_manifest_that_is_shown_can_be_read() {
+fn every_manifest_in_documents_is_valid() {
     let mut seen = 0;
     for page in documents() {
         for block in page.blocks(&["yaml"]) {

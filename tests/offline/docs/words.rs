@@ -45,7 +45,7 @@ fn the_labels_of_metrics_have_the_values_that_are_listed() {
 }
 
 #[test]
-fn every_reason_not_to_be_guarded_is_explained() {
+fn every_reason_of_the_guarded_condition_is_documented() {
     let rows = document("docs/operation.md").table(&["reason", "what to do"]);
     let listed: BTreeSet<String> = rows.iter().flat_map(|row| spans(&row[0])).collect();
     let mut reasons: BTreeSet<String> =
@@ -55,7 +55,7 @@ fn every_reason_not_to_be_guarded_is_explained() {
 }
 
 #[test]
-fn every_kind_of_problem_with_the_decision_log_is_explained() {
+fn every_problem_of_the_decision_log_is_documented() {
     let rows = document("docs/audit.md").table(&["kind", "meaning"]);
     let listed: BTreeSet<String> = rows.iter().flat_map(|row| spans(&row[0])).collect();
     let kinds = ProblemKind::ALL.map(|kind| serde_json::to_value(kind).unwrap().as_str().unwrap().to_owned());

@@ -166,7 +166,7 @@ fn told(assessment: &Assessment) -> (String, Vec<String>) {
 }
 
 #[test]
-fn all_is_well() {
+fn a_healthy_gateway_is_preserved_without_findings() {
     let assessment = assess(&inventory_of(&world()));
     assert_eq!(told(&assessment), ("Preserved".to_owned(), vec![]));
     let topology = &assessment.topologies[0];
@@ -659,7 +659,7 @@ const TOLD: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn every_cause_is_told_with_what_mends_it() {
+fn every_cause_has_a_message_and_a_mend() {
     let states = states();
     assert_eq!(states.len(), TOLD.len());
     for ((what, changes), (name, outcome, findings)) in states.iter().zip(TOLD) {
@@ -671,7 +671,7 @@ fn every_cause_is_told_with_what_mends_it() {
 }
 
 #[test]
-fn what_was_not_read_is_unknown_and_named() {
+fn a_kind_that_was_not_read_is_unknown_and_named() {
     let inventory = inventory_of(&world());
     let without = |sources: &[Source], version| {
         let mut inventory = inventory.clone();
@@ -721,7 +721,7 @@ fn what_was_not_read_is_unknown_and_named() {
 }
 
 #[test]
-fn a_taint_is_told_where_speakers_were_not_read() {
+fn a_taint_is_reported_if_speakers_were_not_read() {
     let mut inventory = inventory_of(&with(&[tainted("n1", json!({KEY: "arp"}), "dedicated")]));
     inventory.read.remove(&Source::Speakers);
     let (outcome, findings) = told(&assess(&inventory));

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_rejected() {
+    fn an_invalid_address_range_is_rejected() {
         let parse = |text| AddressRange::parse(text, MetalLbVersion::V0_16_2);
         for text in
             ["", "192.0.2.1", "192.0.2.0/33", "192.0.2.0/+8", "192.0.2.0/", "::/129", "a-b", "-", "1.1.1.1-"]

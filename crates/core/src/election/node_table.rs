@@ -132,7 +132,7 @@ mod tests {
     use super::NodeSet;
 
     #[test]
-    fn a_set_holds_what_was_put_in_and_nothing_else() {
+    fn a_node_set_contains_exactly_the_inserted_positions() {
         let mut set = NodeSet::default();
         assert!(set.is_empty() && !set.contains(0));
         for position in [0, 63, 64, 1000] {

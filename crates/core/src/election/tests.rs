@@ -194,7 +194,7 @@ fn the_first_address_decides_for_all_and_all_must_be_in_one_pool() {
 }
 
 #[test]
-fn each_obstacle_is_the_first_that_the_speaker_meets() {
+fn each_node_reports_the_first_obstacle_in_the_speakers_order() {
     use MetalLbVersion::{V0_13_5, V0_15_2, V0_16_2};
     let excluded = json!({KEY: "arp", EXCLUDE_LABEL: ""});
     let unavailable = |labels: Value| {
@@ -236,7 +236,7 @@ fn each_obstacle_is_the_first_that_the_speaker_meets() {
 }
 
 #[test]
-fn nobody_is_elected_and_why() {
+fn the_reason_is_given_if_no_node_is_elected() {
     use MetalLbVersion::{V0_13_5, V0_15_2, V0_16_2};
     let selecting = |name: &str, labels: Value| {
         let spec = json!({
@@ -579,7 +579,7 @@ fn a_legacy_pool_is_announced_from_every_node_by_0_13_5_only() {
 }
 
 #[test]
-fn with_the_node_its_pods_go_so_that_nobody_may_be_next() {
+fn a_failing_node_takes_its_pods_so_that_no_other_node_may_announce() {
     let outcome = |policy, nodes: &[&str]| {
         elect(&with(&[service(policy, &["10.6.229.180"]), ready_on(nodes)]), MetalLbVersion::default())
             .unwrap()
@@ -599,7 +599,7 @@ fn with_the_node_its_pods_go_so_that_nobody_may_be_next() {
 }
 
 #[test]
-fn the_pool_that_addresses_come_from() {
+fn an_address_is_allocated_from_the_pool_that_metallb_chooses() {
     use MetalLbVersion::{V0_13_5, V0_15_2, V0_16_2};
     let reserved = |name: &str, third: u8, allocation: Value| {
         let addresses = [format!("192.0.{third}.0/24")];
@@ -1025,7 +1025,7 @@ proptest! {
     }
 
     #[test]
-    fn an_advertisement_more_takes_no_candidate_away(world in random_world(), more in random_advertisement()) {
+    fn adding_an_advertisement_removes_no_candidate(world in random_world(), more in random_advertisement()) {
         let (_, before) = world.decide(&world.objects());
         let mut wider = world.clone();
         wider.advertisements.push(more.clone());
@@ -1039,7 +1039,7 @@ proptest! {
     }
 
     #[test]
-    fn a_node_that_goes_without_announcing_moves_nothing(world in random_world(), gone in any::<prop::sample::Index>()) {
+    fn removing_a_node_that_does_not_announce_moves_no_address(world in random_world(), gone in any::<prop::sample::Index>()) {
         let objects = world.objects();
         let (winner, _) = world.decide(&objects);
         let gone = format!("n{}", gone.index(world.nodes.len()));

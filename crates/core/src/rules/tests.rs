@@ -104,7 +104,7 @@ fn messages_of_external_traffic_policy() {
 }
 
 #[test]
-fn a_service_that_stays_as_it_was_is_only_warned_of() {
+fn an_unchanged_violating_service_gets_a_warning_only() {
     let snapshot = snapshot(&[json!({})]);
     let severity = |old: &Value| {
         let verdict = validate(&change(Kind::Service, &service("Cluster"), Some(old)), &snapshot);

@@ -101,7 +101,7 @@ fn a_label_change_leaves_pods_where_they_run() {
 }
 
 #[test]
-fn a_node_that_fails_takes_its_pods_and_its_speaker_along() {
+fn a_failed_node_loses_its_pods_and_its_speaker() {
     assert_eq!(outcome(&[WhatIf::Fail("n2".to_owned())]), (node("n1"), None, "Fragile", "ONE_NODE"));
     let both = [WhatIf::Fail("n2".to_owned()), WhatIf::Fail("n1".to_owned())];
     assert_eq!(outcome(&both), (None, None, "Silent", "NO_ENDPOINT"));
@@ -123,14 +123,14 @@ fn a_node_that_fails_takes_its_pods_and_its_speaker_along() {
 }
 
 #[test]
-fn a_deleted_node_takes_its_pods_along() {
+fn deleting_a_node_deletes_its_pods() {
     assert_eq!(outcome(&[deleted("node/n2")]), (node("n1"), None, "Fragile", "ONE_NODE"));
     let after = after(&[deleted("no/n2")]).unwrap();
     assert_eq!((after.nodes.len(), after.pods.len(), after.speakers.len()), (2, 1, 2));
 }
 
 #[test]
-fn a_deleted_pod_takes_its_endpoint_along() {
+fn deleting_a_pod_deletes_its_endpoint() {
     // One endpoint names its pod; the other one is the only one on its node.
     for (pod, announcer) in [("Pod/gateway-1", "n2"), ("pods/istio-system/gateway-2", "n1")] {
         assert_eq!(outcome(&[deleted(pod)]), (node(announcer), None, "Fragile", "ONE_NODE"), "{pod}");
@@ -152,13 +152,13 @@ fn a_pod_whose_endpoint_is_not_known_is_an_error() {
 }
 
 #[test]
-fn a_deleted_service_takes_its_endpoints_along() {
+fn deleting_a_service_deletes_its_endpoints() {
     let after = after(&[deleted("Service/istio-ingressgateway")]).unwrap();
     assert!(after.services.is_empty() && after.load_balancers.is_empty() && after.endpoint_slices.is_empty());
 }
 
 #[test]
-fn the_last_advertisement_or_pool_that_goes_silences_the_address() {
+fn deleting_the_last_advertisement_or_pool_silences_the_address() {
     for (reference, code) in [
         ("L2Advertisement/arp", "NOT_ADVERTISED"),
         ("l2advertisements/metallb-system/arp", "NOT_ADVERTISED"),
@@ -193,7 +193,7 @@ fn an_applied_node_keeps_the_labels_that_the_object_does_not_give() {
 }
 
 #[test]
-fn a_narrower_selector_takes_the_endpoints_of_other_pods_away() {
+fn narrowing_a_selector_removes_the_endpoints_of_other_pods() {
     let narrower = service(&json!({"spec": {"type": "LoadBalancer", "externalTrafficPolicy": "Local",
         "selector": {"app": "istio-ingressgateway", "istio": "ingressgateway", "track": "canary"}}}));
     let canary = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"nodeName": "n1"}, "metadata": {"name": "gateway-1",
@@ -217,14 +217,14 @@ fn a_kind_that_was_not_read_stays_unread() {
 }
 
 #[test]
-fn an_advertisement_that_metallb_refuses_is_reported_as_such() {
+fn an_advertisement_that_metallb_rejects_is_reported() {
     let twice = json!({"apiVersion": "metallb.io/v1beta1", "kind": "L2Advertisement", "metadata": {"name": "twice"},
         "spec": {"ipAddressPools": ["default-pool", "default-pool"]}});
     assert_eq!(outcome(&[applied(&[twice])]), (None, None, "Silent", "CONFIGURATION_REJECTED"));
 }
 
 #[test]
-fn reports_of_metallb_about_the_state_before_are_no_finding_after() {
+fn metallbs_reports_of_the_state_before_are_not_compared_with_the_state_after() {
     let mut objects = edge();
     objects.push(
         json!({"apiVersion": "metallb.io/v1beta1", "kind": "ServiceL2Status", "metadata": {"name": "l2-x"},
@@ -267,7 +267,7 @@ fn an_unknown_name_is_an_error_with_names_like_it() {
 }
 
 #[test]
-fn what_is_written_is_read_or_an_error_says_why_not() {
+fn a_node_label_or_an_object_parses_or_the_error_names_the_form() {
     let label: NodeLabel = "worker-03:loadbalancerIPs.metallb.io=arp".parse().unwrap();
     let set = LabelEdit::Set("arp".to_owned());
     assert_eq!(label, NodeLabel { node: "worker-03".to_owned(), key: LABEL.to_owned(), edit: set });
