@@ -2,6 +2,7 @@
 
 mod human;
 mod json;
+mod what_if;
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use clap::ValueEnum;
 use super::output::{Streams, json_document, print};
 use super::{Exit, render};
 use crate::assessment::{Assessment, Outcome, ServiceAssessment, TopologyAssessment};
-use crate::election::{AssumedVersion, MetalLbVersion};
+use crate::election::{AssumedVersion, MetalLbVersion, VersionBasis};
 use crate::manifests::{self, Problem};
 use crate::snapshot::Source;
 
@@ -25,8 +26,12 @@ use crate::snapshot::Source;
 /// The first line of each address says what becomes of it: Preserved, Fragile (one step ends it), Lost (the gateway sees
 /// another address), Silent (no node announces it) or Unknown. What mends it follows.
 ///
+/// With `--with`, `--without`, `--label-node` and `--fail-node` the command shows the state as it would be after these
+/// changes, and each outcome before and after. Nothing is changed. The changes are applied in this order. MetalLB's controller
+/// and the scheduler are not replayed: addresses stay, unless a Service asks for others, and pods stay where they run.
+///
 /// The exit code is 0 if the client's source IP survives at every address, 1 if at one it does not or there is none, and
-/// 2 if something cannot be read or is Unknown.
+/// 2 if something cannot be read or is Unknown. With changes, it is that of the state after them.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ExplainArgs {
     /// Only this topology, Service (`NAME` or `NAMESPACE/NAME`) or IP address
@@ -41,6 +46,8 @@ pub(super) struct ExplainArgs {
     /// The MetalLB version whose decision is replayed; by default that of the speaker pods' image, else the newest
     #[arg(long, value_enum, value_name = "VERSION")]
     metallb: Option<Version>,
+    #[command(flatten)]
+    what_if: what_if::WhatIfArgs,
     /// The output format
     #[arg(short = 'o', long = "output", value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     format: Format,
@@ -96,9 +103,27 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<E
     // Which kinds a cluster serves, manifests do not say.
     let AssumedVersion { version, basis } =
         given.unwrap_or_else(|| AssumedVersion::detect(&inventory, |_| false));
-    let mut assessment = Assessment::explain(&inventory.or_built_in(), version);
+    let is_built_in = inventory.topologies.is_empty();
+    let supposed = match args.what_if.apply_to(&inventory, &args.namespace, streams.stdin) {
+        Ok(supposed) => supposed,
+        Err(problems) => {
+            for problem in problems {
+                print(streams.stderr, format!("lockstep: {problem}\n").as_bytes())?;
+            }
+            return Ok(Exit::Unusable);
+        }
+    };
+    let now = Assessment::explain(&inventory.or_built_in(), version);
+    let mut explained = match supposed {
+        None => Explained { assessment: now, basis, before: None, changes: Vec::new() },
+        Some(what_if::Supposed { inventory, changes }) => {
+            let after = if is_built_in { inventory.or_built_in() } else { inventory };
+            let assessment = Assessment::foresee(&after, version);
+            Explained { assessment, basis, before: Some(now), changes }
+        }
+    };
     if let Some(target) = &args.target
-        && !select(&mut assessment, target)
+        && !explained.select(target)
     {
         let text = format!(
             "lockstep: no topology, Service or address `{}` in the input\n",
@@ -108,11 +133,31 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<E
         return Ok(Exit::Unusable);
     }
     let text = match args.format {
-        Format::Human => human::text(&assessment, &basis),
-        Format::Json => json_document(&json::document(&assessment, &basis))?,
+        Format::Human => human::text(&explained),
+        Format::Json => json_document(&json::document(&explained))?,
     };
     print(streams.stdout, text.as_bytes())?;
-    Ok(if problems.is_empty() { exit(&assessment) } else { Exit::Unusable })
+    Ok(if problems.is_empty() { exit(&explained.assessment) } else { Exit::Unusable })
+}
+
+/// What is explained.
+struct Explained {
+    /// The state, or with what-if the state after the changes.
+    assessment: Assessment,
+    /// Why this version's decision was replayed.
+    basis: VersionBasis,
+    /// The state before the changes of a what-if.
+    before: Option<Assessment>,
+    /// The changes of a what-if in words.
+    changes: Vec<String>,
+}
+
+impl Explained {
+    /// Leaves nothing but what was asked for. Whether there is such a thing, before or after.
+    fn select(&mut self, target: &str) -> bool {
+        let is_before = self.before.as_mut().is_some_and(|before| select(before, target));
+        select(&mut self.assessment, target) || is_before
+    }
 }
 
 /// Leaves nothing but what was asked for. Whether there is such a thing.
@@ -142,7 +187,8 @@ fn outcomes(assessment: &Assessment) -> impl Iterator<Item = &Outcome> {
     services.flat_map(|service| &service.addresses).map(|address| &address.outcome)
 }
 
-/// The worst of all outcomes. A topology without any Service is not preserved: nothing was there to look at.
+/// The worst of all outcomes. A topology without any Service is not preserved, nor is a state without a topology: nothing was
+/// there to look at.
 fn exit(assessment: &Assessment) -> Exit {
     let is_unknown = |topology: &TopologyAssessment| topology.unread.is_some();
     if outcomes(assessment).any(|outcome| matches!(outcome, Outcome::Unknown(_)))
@@ -151,7 +197,8 @@ fn exit(assessment: &Assessment) -> Exit {
         return Exit::Unusable;
     }
     let is_bad = |outcome: &Outcome| matches!(outcome, Outcome::Lost(_) | Outcome::Silent(_));
-    let has_nothing = assessment.topologies.iter().any(|topology| topology.services.is_empty());
+    let has_nothing = assessment.topologies.is_empty()
+        || assessment.topologies.iter().any(|topology| topology.services.is_empty());
     if has_nothing || outcomes(assessment).any(is_bad) { Exit::Denied } else { Exit::Fine }
 }
 

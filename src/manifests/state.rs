@@ -1,5 +1,7 @@
 //! The state of a cluster, as its objects describe it: everything that an assessment reads.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -24,6 +26,22 @@ pub fn state(documents: &[Document], namespace: &str) -> (Inventory, Vec<Problem
         }
     }
     inventory.infer_settings();
+    (inventory, problems)
+}
+
+/// What manifests would change in a cluster if they were applied, and what in them cannot be used: their objects, without the
+/// state of nodes whose taints and conditions they do not give.
+#[must_use]
+pub fn changes(documents: &[Document], namespace: &str) -> (Inventory, Vec<Problem>) {
+    let (mut inventory, problems) = state(documents, namespace);
+    let gives =
+        |document: &Document, pointer| document.value.pointer(pointer).is_some_and(|value| !value.is_null());
+    let given: BTreeSet<&str> = documents
+        .iter()
+        .filter(|document| gives(document, "/spec/taints") || gives(document, "/status/conditions"))
+        .filter_map(|document| document.value.pointer("/metadata/name")?.as_str())
+        .collect();
+    inventory.node_states.retain(|name, _| given.contains(name.as_str()));
     (inventory, problems)
 }
 

@@ -1,5 +1,7 @@
 //! `lockstep explain` on the states in tests/cases/state: the text, the JSON document and the exit code.
 
+mod what_if;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

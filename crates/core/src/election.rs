@@ -222,6 +222,11 @@ impl<'i> MetalLb<'i> {
         self.version.excludes_nodes() && self.nodes.is_network_unavailable(node)
     }
 
+    /// Whether a what-if took the node down.
+    pub(crate) fn is_down(&self, node: usize) -> bool {
+        self.nodes.state(node).is_some_and(|state| state.is_down)
+    }
+
     /// The positions of the nodes that a selector selects.
     pub(crate) fn selected<'t>(
         &'t self,

@@ -3,17 +3,23 @@
 use std::fmt::Write as _;
 
 use super::super::render;
-use super::{label, service_name};
+use super::{Explained, label, service_name};
 use crate::assessment::{AddressAssessment, Assessment, ServiceAssessment};
-use crate::election::VersionBasis;
 
 /// The assessment in words: each address, the nodes, and what mends it.
-pub(super) fn text(assessment: &Assessment, basis: &VersionBasis) -> String {
+pub(super) fn text(explained: &Explained) -> String {
+    let Explained { assessment, basis, before, changes } = explained;
     let mut text = String::new();
+    if let Some(before) = before {
+        write_gone(&mut text, before, assessment);
+    }
     for topology in &assessment.topologies {
         for service in &topology.services {
             for address in &service.addresses {
-                write_address(&mut text, service, address);
+                let before = before
+                    .as_ref()
+                    .map(|before| before.address(&topology.name, &service.key, address.address.as_deref()));
+                write_address(&mut text, service, address, before);
             }
             write_nodes(&mut text, service);
         }
@@ -28,6 +34,9 @@ pub(super) fn text(assessment: &Assessment, basis: &VersionBasis) -> String {
             line(&mut text, &format!("  mend: {}", finding.mend));
         }
     }
+    if before.is_some() {
+        line(&mut text, &format!("what if: {}", changes.join("; ")));
+    }
     let unread: Vec<String> = assessment.unread.iter().map(|source| label(*source)).collect();
     if !unread.is_empty() {
         line(&mut text, &format!("not in the input: {}", unread.join(", ")));
@@ -41,9 +50,40 @@ fn line(text: &mut String, words: &str) {
     text.push('\n');
 }
 
-fn write_address(text: &mut String, service: &ServiceAssessment, address: &AddressAssessment) {
+/// The addresses that only the state before has.
+fn write_gone(text: &mut String, before: &Assessment, after: &Assessment) {
+    for topology in &before.topologies {
+        for service in &topology.services {
+            for address in &service.addresses {
+                let shown = address.address.as_deref();
+                if after.address(&topology.name, &service.key, shown).is_none() {
+                    let word = address.outcome.word().to_uppercase();
+                    let shown = shown.unwrap_or("no address");
+                    line(
+                        text,
+                        &format!("{shown} {word} -> GONE: no Service of the topology has it any more"),
+                    );
+                    line(text, &format!("  Service {}", service_name(service)));
+                }
+            }
+        }
+    }
+}
+
+/// An address; with what-if also the one of the state before, if there is one.
+fn write_address(
+    text: &mut String,
+    service: &ServiceAssessment,
+    address: &AddressAssessment,
+    before: Option<Option<&AddressAssessment>>,
+) {
     let shown = address.address.as_deref().unwrap_or("no address");
     let word = address.outcome.word().to_uppercase();
+    let word = match before {
+        None => word,
+        Some(None) => format!("NEW -> {word}"),
+        Some(Some(before)) => format!("{} -> {word}", before.outcome.word().to_uppercase()),
+    };
     let announced = || match (&address.announcer, address.bgp_announcers.as_slice()) {
         (Some(node), _) => format!(
             "`{node}` announces it, then {}",

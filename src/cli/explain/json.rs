@@ -2,15 +2,24 @@
 
 use serde_json::{Value, json};
 
-use super::label;
+use super::{Explained, label};
 use crate::assessment::{
     AddressAssessment, Assessment, Cause, CauseCode, Condition, NodeAssessment, ServiceAssessment,
     TopologyAssessment,
 };
 use crate::election::VersionBasis;
 
-/// The assessment as one JSON document.
-pub(super) fn document(assessment: &Assessment, basis: &VersionBasis) -> Value {
+/// The assessment as one JSON document. With what-if it is that of the state after the changes, and has the one before.
+pub(super) fn document(explained: &Explained) -> Value {
+    let mut document = state(&explained.assessment, &explained.basis);
+    if let (Some(before), Value::Object(fields)) = (&explained.before, &mut document) {
+        fields.insert("whatIf".to_owned(), json!(explained.changes));
+        fields.insert("before".to_owned(), state(before, &explained.basis));
+    }
+    document
+}
+
+fn state(assessment: &Assessment, basis: &VersionBasis) -> Value {
     json!({
         "metallb": assessment.version.number(),
         "metallbBasis": {"reason": basis.reason(), "message": basis.to_string()},

@@ -525,7 +525,9 @@ pub(super) fn excluded(node: &str, message: &str) -> Cause {
 
 pub(super) fn no_speaker(metallb: &MetalLb<'_>, node: usize, message: &str) -> Cause {
     let taints = metallb.taints(node);
-    let mend = if taints.is_empty() {
+    let mend = if metallb.is_down(node) {
+        format!("bring node `{}` back", metallb.node_name(node))
+    } else if taints.is_empty() {
         format!(
             "start the speaker on `{}`: `kubectl -n {} get pods -o wide` shows where speakers run",
             metallb.node_name(node),

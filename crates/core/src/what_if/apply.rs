@@ -17,34 +17,24 @@ impl Inventory {
         if let Some(service) = reselected.first().filter(|_| !self.read.contains(&Source::Pods)) {
             return Err(WhatIfError::PodsUnread { service: service.name.clone() });
         }
-        for (name, labels) in &objects.nodes {
+        let mut applied = objects.clone();
+        applied.read.clear();
+        for (name, labels) in &mut applied.nodes {
             // kubelets and cloud controllers own most labels of a node.
-            let held = Arc::make_mut(self.nodes.entry(name.clone()).or_default());
+            let mut held = self.nodes.get(name).map(|held| Labels::clone(held)).unwrap_or_default();
             held.extend(labels.iter().map(|(key, value)| (key.clone(), value.clone())));
+            *labels = Arc::new(held);
         }
-        add(&mut self.node_states, &objects.node_states);
-        for (key, applied) in &objects.load_balancers {
-            let after = match self.load_balancers.get(key) {
-                Some(before) => updated(before, applied),
-                None => applied.clone(),
-            };
-            self.load_balancers.insert(key.clone(), after);
+        for (key, balancer) in &mut applied.load_balancers {
+            if let Some(before) = self.load_balancers.get(key) {
+                *balancer = updated(before, balancer);
+            }
         }
-        for (key, node) in objects.pod_nodes.iter().filter(|(_, node)| !node.is_empty()) {
-            self.pod_nodes.insert(key.clone(), node.clone());
+        applied.pod_nodes.retain(|_, node| !node.is_empty());
+        self.absorb(applied);
+        if !objects.speakers.is_empty() {
+            self.infer_settings();
         }
-        add(&mut self.topologies, &objects.topologies);
-        add(&mut self.pools, &objects.pools);
-        add(&mut self.pool_specs, &objects.pool_specs);
-        add(&mut self.legacy_pools, &objects.legacy_pools);
-        add(&mut self.advertisements, &objects.advertisements);
-        add(&mut self.bgp_advertisements, &objects.bgp_advertisements);
-        add(&mut self.services, &objects.services);
-        add(&mut self.endpoint_slices, &objects.endpoint_slices);
-        add(&mut self.pods, &objects.pods);
-        add(&mut self.namespaces, &objects.namespaces);
-        add(&mut self.speakers, &objects.speakers);
-        add(&mut self.reported_announcers, &objects.reported_announcers);
         self.drop_unselected_endpoints(&reselected, objects);
         Ok(())
     }
@@ -85,13 +75,6 @@ impl Inventory {
             });
         }
     }
-}
-
-fn add<K: Ord + Clone, T: Clone>(
-    held: &mut std::collections::BTreeMap<K, T>,
-    applied: &std::collections::BTreeMap<K, T>,
-) {
-    held.extend(applied.iter().map(|(key, value)| (key.clone(), value.clone())));
 }
 
 fn selector(service: &Service) -> Option<&Labels> {
