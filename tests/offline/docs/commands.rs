@@ -8,12 +8,13 @@ use super::reference::command;
 use lockstep_test_support::documents::{Document, documents};
 
 /// Flags of other programs that the text speaks of.
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 6] = [
     "--admission-control-config-file",
     "--enable-certificate-owner-ref",
     "--force",
     "--force-conflicts",
     "--force-replace",
+    "--ignore-exclude-lb",
 ];
 
 /// The words of a line as a shell has them, and where it would split it into commands. Comments are left out, and
