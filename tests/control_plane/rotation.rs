@@ -22,8 +22,8 @@ const AT_ONCE: &[usize] = &[60];
 const EVERY: Duration = Duration::from_millis(280);
 const DELAY: Duration = Duration::from_millis(60);
 
-/// The time limit of the test. A CA expires long before it.
-const PATIENCE: Duration = Duration::from_secs(8 * 60);
+/// The time limit of the test.
+const PATIENCE: Duration = Duration::from_secs(12 * 60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_rotations_under_load_lose_no_admission() {
@@ -71,12 +71,13 @@ async fn twenty_rotations_under_load_lose_no_admission() {
 }
 
 async fn start(control_plane: &ControlPlane) -> Serve {
-    // A rotation must finish within a third of the CA's lifetime, with an API server under load.
+    // A rotation must finish within a third of the CA's lifetime. It takes 2 s, and up to 7 s on a machine that other
+    // programs keep busy.
     let arguments = [
         "--ca-lifetime",
-        "20",
+        "30",
         "--leaf-lifetime",
-        "8",
+        "12",
         "--ca-propagation",
         "1",
         "--drain",
