@@ -27,11 +27,11 @@ mod failure;
 mod kinds;
 mod liveness;
 mod metrics;
-mod overlap;
 mod publication;
 mod status;
 mod store;
 mod supervisor;
+mod topology_overlap;
 pub mod topology_status;
 mod watch_loop;
 mod webhook_configurations;
@@ -58,10 +58,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::snapshot::Snapshot;
 use debounce::Debounce;
-use overlap::Overlaps;
 use publication::Publisher;
 use store::Stores;
 use supervisor::Supervisor;
+use topology_overlap::Overlaps;
 
 /// The default for how long the objects of a watch are used without hearing from the API server. A healthy watch is
 /// confirmed every minute: this leaves a minute to notice that one is dead and to reconnect before reviews are affected.

@@ -9,7 +9,6 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::alerts;
-use lockstep_test_support::account::{Account, Grant, USER, granted, qualified};
 use lockstep_test_support::api::{self, call};
 use lockstep_test_support::control_plane::{AuditLevel, MetalLb, Options};
 use lockstep_test_support::helm::{NAMESPACE, objects, the};
@@ -17,6 +16,7 @@ use lockstep_test_support::https::{Connection, get, trusting};
 use lockstep_test_support::objects::{gateway_pod, namespace};
 use lockstep_test_support::release::{Cluster, apply, arguments, read};
 use lockstep_test_support::serve::Serve;
+use lockstep_test_support::service_account::{Account, Grant, USER, granted, qualified};
 use lockstep_test_support::wait;
 
 /// The API server of this test calls an address of this machine, so the certificates must be good for it.

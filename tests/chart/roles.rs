@@ -4,12 +4,12 @@ use axum::http::{Method, StatusCode};
 use kube::Client;
 use serde_json::{Value, json};
 
-use lockstep_test_support::account::{Account, Grant, granted};
 use lockstep_test_support::api::{self, Answer, call};
 use lockstep_test_support::control_plane::{MetalLb, Options};
 use lockstep_test_support::helm::Helm;
 use lockstep_test_support::objects::namespace;
 use lockstep_test_support::release::Cluster;
+use lockstep_test_support::service_account::{Account, Grant, granted};
 use lockstep_test_support::wait;
 
 /// Every right there is: where, what, which one, and the verbs. `gateway` and `metallb` are everywhere, unless

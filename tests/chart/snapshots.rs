@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lockstep_test_support::held::assert_file_holds;
+use lockstep_test_support::golden_file::assert_file_holds;
 use lockstep_test_support::helm::{Helm, VALUES, chart, text};
 
 /// Functions whose answer is another one each time, or in each cluster.

@@ -6,7 +6,7 @@ use kube::CustomResourceExt;
 use lockstep::topology::GatewayTopology;
 use serde_json::Value;
 
-use lockstep_test_support::held::assert_part_holds;
+use lockstep_test_support::golden_file::assert_part_holds;
 use lockstep_test_support::helm::{chart, text};
 
 const BEGIN: &str = "<!-- values: made from values.yaml by `just chart-docs` -->\n";

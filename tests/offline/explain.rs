@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use lockstep_test_support::held::assert_file_holds;
+use lockstep_test_support::golden_file::assert_file_holds;
 use serde_json::Value;
 
 fn explain(arguments: &[&str]) -> Output {

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use super::objects::advertisement;
 use super::program::log;
-use lockstep_test_support::account::Account;
 use lockstep_test_support::api::{self, call};
 use lockstep_test_support::objects::gateway_pod;
 use lockstep_test_support::release::{arguments, read};
 use lockstep_test_support::serve::Serve;
+use lockstep_test_support::service_account::Account;
 use lockstep_test_support::wait;
 
 /// The process has no Service, so its certificate also names the address at which it listens.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::page::{Family, Page};
-use lockstep_test_support::held::assert_part_holds;
+use lockstep_test_support::golden_file::assert_part_holds;
 
 const BEGIN: &str = "<!-- What the program exports: tests/control_plane/metrics/table.rs writes it with LOCKSTEP_BLESS=1. -->\n";
 const END: &str = "<!-- end -->\n";

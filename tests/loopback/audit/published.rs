@@ -6,7 +6,7 @@ use lockstep::audit::{Content, Line};
 use serde_json::Value;
 
 use lockstep_test_support::decision_log::{assert_whole, audit, lines};
-use lockstep_test_support::held::assert_file_holds;
+use lockstep_test_support::golden_file::assert_file_holds;
 use lockstep_test_support::https::{Connection, trusting};
 use lockstep_test_support::reviews::{response, review, review_elsewhere, seed};
 use lockstep_test_support::serve::Serve;

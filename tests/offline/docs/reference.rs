@@ -6,7 +6,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory};
 use lockstep::cli::Cli;
 
-use lockstep_test_support::held::assert_part_holds;
+use lockstep_test_support::golden_file::assert_part_holds;
 
 const BEGIN: &str = "<!-- What `lockstep --help` says: made by `just cli-docs`. -->\n";
 const END: &str = "<!-- end -->\n";

@@ -13,6 +13,7 @@ use std::time::Duration;
 mod assets;
 mod audit;
 mod cache;
+mod concurrency;
 mod crds;
 mod credentials;
 mod error;
@@ -25,14 +26,13 @@ mod options;
 mod port;
 mod ready;
 mod server;
-mod turn;
 
 pub use assets::{Assets, Machinery, assets, helm, machinery, openmetrics, promtool};
 pub use audit::AuditLevel;
+pub use concurrency::Turn;
 pub use error::{Error, Result};
 pub use metallb::{MetalLb, metallb_crds};
 pub use options::Options;
-pub use turn::Turn;
 
 use credentials::{ADMIN, Credentials};
 use files::Home;

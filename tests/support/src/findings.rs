@@ -10,7 +10,7 @@ use lockstep_core::labels::Witness;
 use lockstep_core::verdict;
 use serde::{Deserialize, Serialize};
 
-use super::held::assert_file_holds;
+use super::golden_file::assert_file_holds;
 
 /// The webhook names up to this many causes of a denial.
 const CAUSES: usize = 16;

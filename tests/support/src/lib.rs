@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-pub mod account;
 pub mod api;
 pub mod balancer;
 pub mod busy;
@@ -14,7 +13,7 @@ pub mod control_plane;
 pub mod decision_log;
 pub mod documents;
 pub mod findings;
-pub mod held;
+pub mod golden_file;
 pub mod helm;
 pub mod https;
 pub mod levels;
@@ -24,6 +23,7 @@ pub mod release;
 pub mod replica;
 pub mod reviews;
 pub mod serve;
+pub mod service_account;
 pub mod wait;
 pub mod webhook;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::election::{AddressPool, MetalLb, Origin};
 use crate::escape::excerpt;
 use crate::labels::{Selector, TooComplex, uncovered};
-use crate::relation::{Outside, Relation};
+use crate::node_relation::{Outside, Relation};
 use crate::snapshot::{ObjectKey, ResolvedTopology, Source, in_namespace};
 use crate::topology::Match;
 

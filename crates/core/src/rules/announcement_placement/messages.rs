@@ -4,8 +4,8 @@ use super::remedy;
 use crate::escape::excerpt;
 use crate::field::FieldPath;
 use crate::labels::{SelectorError, Witness, in_words};
+use crate::node_relation::Outside;
 use crate::objects::AdvertisementSpec;
-use crate::relation::Outside;
 use crate::rules::builder::Details;
 use crate::snapshot::{Advertisement, Nodes, Pool, ResolvedTopology};
 
