@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::machines::{CLIENT, GATEWAY, Machine, node_of_pod, node_with_mac};
+use super::machines::{CLIENT, Machine, node_of_pod, node_with_mac};
 use super::network;
 
 /// After this long without an answer, a request is lost.
@@ -67,11 +67,11 @@ pub fn own(target: IpAddr) -> IpAddr {
     if target.is_ipv4() { CLIENT.v4().into() } else { CLIENT.v6().into() }
 }
 
-/// Sends requests to each of the gateway's addresses, each on a new connection: this many at a time, this often.
-pub async fn ask(path: &str, at_once: usize, times: usize) -> [Tally; 2] {
+/// Sends requests to each of the addresses, each on a new connection: this many at a time, this often.
+pub async fn ask(targets: [IpAddr; 2], path: &str, at_once: usize, times: usize) -> [Tally; 2] {
     let path = path.to_owned();
     let work = move || {
-        GATEWAY.map(|target| {
+        targets.map(|target| {
             let ask = |_| {
                 let path = path.clone();
                 network::spawn(CLIENT.name, move || (0..times).map(|_| request(target, &path)).collect())
@@ -122,9 +122,9 @@ pub struct Steady {
 
 impl Steady {
     /// Begins.
-    pub fn start(path: &str) -> Self {
+    pub fn start(targets: [IpAddr; 2], path: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let threads = GATEWAY.map(|target| {
+        let threads = targets.map(|target| {
             let (path, stop) = (path.to_owned(), stop.clone());
             network::spawn(CLIENT.name, move || steadily(target, &path, &stop))
         });

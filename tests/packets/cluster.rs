@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::kubelet::Kubelet;
 use super::machines::{CONTROL, Machine, NODES};
 use super::network;
-use super::objects::{ISTIO, METALLB, node, node_status, pool, speaker};
+use super::objects::{ISTIO, METALLB, node, node_status, pool, speaker, speaker_arguments};
 use super::program::{Program, log};
 use super::{audit, sandbox};
 use lockstep_test_support::api::{self, call};
@@ -21,7 +21,8 @@ use lockstep_test_support::release;
 
 /// What Kubernetes is asked to do here. Nothing sends heartbeats, so nobody looks for them.
 const CONTROLLERS: &str = "deployment-controller,replicaset-controller,daemonset-controller,endpointslice-controller,\
-                           garbage-collector-controller,namespace-controller,serviceaccount-controller";
+                           garbage-collector-controller,namespace-controller,serviceaccount-controller,\
+                           taint-eviction-controller";
 
 /// How long anything may take that a cluster does by itself.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -39,6 +40,7 @@ pub struct Cluster {
     /// Who may do everything.
     pub client: Client,
     speakers: BTreeMap<&'static str, Program>,
+    proxies: BTreeMap<&'static str, Program>,
     machinery: Machinery,
     kubeconfig: PathBuf,
     _programs: Vec<Program>,
@@ -60,13 +62,15 @@ impl Cluster {
         base.control_plane.install_metallb(MetalLb::V0_15_2).await.unwrap();
         let kubeconfig = kubeconfig(&base);
         let machinery = machinery().unwrap();
+        let (speakers, proxies) = (BTreeMap::new(), BTreeMap::new());
         let mut cluster =
-            Self { base, client, speakers: BTreeMap::new(), machinery, kubeconfig, _programs: Vec::new() };
+            Self { base, client, speakers, proxies, machinery, kubeconfig, _programs: Vec::new() };
         cluster.populate().await;
         cluster._programs = cluster.programs();
         Kubelet::start(cluster.client.clone());
         for node in NODES {
-            cluster.start_speaker(node);
+            cluster.start_proxy(node);
+            cluster.start_speaker(node).await;
         }
         cluster.speakers_know_each_other().await;
         cluster
@@ -80,11 +84,8 @@ impl Cluster {
             let object = node(machine);
             api::create(&self.client, &object).await;
             self.patch(&format!("{}/status", api::path_of(&object)), &node_status(machine)).await;
-            let pod = api::create(&self.client, &speaker(machine)).await;
-            let status = json!({"status": {
-                "phase": "Running", "podIP": machine.v4(), "podIPs": [{"ip": machine.v4()}, {"ip": machine.v6()}],
-            }});
-            self.patch(&format!("{}/status", api::path_of(&pod)), &status).await;
+            // Each speaker looks for the others' pods once, when it starts.
+            self.speaker_pod(machine, false).await;
         }
         self.settled("the pool", async || api::post(&self.client, &pool(), false).await.status.is_success())
             .await;
@@ -97,7 +98,7 @@ impl Cluster {
             Program::start(name, command.arg(&kubeconfig).args(arguments))
         };
         let controllers = format!("--controllers={CONTROLLERS}");
-        let mut programs = vec![
+        vec![
             audit::start(),
             start(
                 "kube-controller-manager",
@@ -122,49 +123,95 @@ impl Cluster {
                 &self.machinery.controller,
                 &["--namespace=metallb-system", "--webhook-mode=disabled"],
             ),
-        ];
-        let cidrs = "--cluster-cidr=10.244.0.0/16,fd44::/32";
-        for node in NODES {
-            let name = format!("--hostname-override={}", node.name);
-            let arguments = [
-                "--proxy-mode=nftables",
-                &name,
-                cidrs,
-                "--conntrack-max-per-core=0",
-                "--conntrack-tcp-timeout-established=0s",
-                "--conntrack-tcp-timeout-close-wait=0s",
-            ];
-            programs.push(start(
-                &format!("kube-proxy-{}", node.name),
-                node,
-                &self.machinery.proxy,
-                &arguments,
-            ));
+        ]
+    }
+
+    /// Starts kube-proxy on a node, if it does not run.
+    fn start_proxy(&mut self, node: Machine) {
+        if self.proxies.get_mut(node.name).is_some_and(Program::runs) {
+            return;
         }
-        programs
+        let mut command = network::command(node.name, self.machinery.proxy.to_str().unwrap());
+        command.args([
+            &format!("--kubeconfig={}", self.kubeconfig.display()),
+            "--proxy-mode=nftables",
+            &format!("--hostname-override={}", node.name),
+            "--cluster-cidr=10.244.0.0/16,fd44::/32",
+            "--conntrack-max-per-core=0",
+            "--conntrack-tcp-timeout-established=0s",
+            "--conntrack-tcp-timeout-close-wait=0s",
+        ]);
+        let program = Program::start(&format!("kube-proxy-{}", node.name), &mut command);
+        self.proxies.insert(node.name, program);
+    }
+
+    /// Cuts the power of a node, and reports its pods as not ready, as Kubernetes' node lifecycle controller does once
+    /// heartbeats are missing.
+    pub async fn power_off(&mut self, node: Machine) {
+        network::unplug(node);
+        self.proxies.get_mut(node.name).unwrap().kill();
+        self.kill_speaker(node).await;
+        let pods = format!("/api/v1/namespaces/{ISTIO}/pods");
+        let all = release::read(&self.client, &pods).await;
+        let on_node = |pod: &&Value| pod["spec"]["nodeName"] == node.name;
+        for pod in all["items"].as_array().unwrap().iter().filter(on_node) {
+            let path = format!("{pods}/{}/status", pod["metadata"]["name"].as_str().unwrap());
+            let status = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}});
+            let content_type = "application/strategic-merge-patch+json";
+            let answer = call(&self.client, Method::PATCH, &path, content_type, &status).await;
+            assert!(answer.status.is_success(), "{path}: {}", answer.body);
+        }
+    }
+
+    /// Starts what does not run on a node.
+    pub async fn power_on(&mut self, node: Machine) {
+        network::plug(node);
+        self.start_proxy(node);
+        self.start_speaker(node).await;
     }
 
     /// Starts the speaker of a node, if it does not run.
-    pub fn start_speaker(&mut self, node: Machine) {
+    async fn start_speaker(&mut self, node: Machine) {
         if self.speakers.get_mut(node.name).is_some_and(Program::runs) {
             return;
         }
+        self.speaker_pod(node, true).await;
         let mut command = network::command(node.name, self.machinery.speaker.to_str().unwrap());
-        command.args([
-            format!("--kubeconfig={}", self.kubeconfig.display()),
-            format!("--namespace={METALLB}"),
-            format!("--node-name={}", node.name),
-            format!("--pod-name=speaker-{}", node.name),
-            format!("--host={}", node.v4()),
-            format!("--ml-bindaddr={}", node.v4()),
-            "--ml-labels=app=metallb,component=speaker".to_owned(),
-        ]);
-        self.speakers.insert(node.name, Program::start(&speaker_log(node), &mut command));
+        command.arg(format!("--kubeconfig={}", self.kubeconfig.display())).args(speaker_arguments(node));
+        self.speakers.insert(node.name, Program::start(&speaker_name(node), &mut command));
     }
 
-    /// Ends the speaker of a node as a crash would.
-    pub fn kill_speaker(&mut self, node: Machine) {
+    /// Ends the speaker of a node as a crash would. Its pod is there, and not ready.
+    pub async fn kill_speaker(&mut self, node: Machine) {
         self.speakers.get_mut(node.name).unwrap().kill();
+        self.speaker_pod(node, false).await;
+    }
+
+    /// Waits until Kubernetes takes the speaker's pod from a node, and does what the kubelet does then.
+    pub async fn speaker_is_evicted(&mut self, node: Machine) {
+        let path = speaker_path(node);
+        self.settled("the eviction of a speaker", async || {
+            !release::read(&self.client, &path).await["metadata"]["deletionTimestamp"].is_null()
+        })
+        .await;
+        self.speakers.get_mut(node.name).unwrap().terminate();
+        let now = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
+        let answer = call(&self.client, Method::DELETE, &path, "application/json", &now).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.body);
+    }
+
+    /// The pod of a node's speaker, with the status that a kubelet gives it.
+    async fn speaker_pod(&self, node: Machine, ready: bool) {
+        let answer = api::post(&self.client, &speaker(node), false).await;
+        assert!(answer.status.is_success() || answer.status == 409, "{}", answer.body);
+        let ready = if ready { "True" } else { "False" };
+        let status = json!({"status": {
+            "phase": "Running",
+            "podIP": node.v4(),
+            "podIPs": [{"ip": node.v4()}, {"ip": node.v6()}],
+            "conditions": [{"type": "Ready", "status": ready}],
+        }});
+        self.patch(&format!("{}/status", speaker_path(node)), &status).await;
     }
 
     /// Waits until every speaker knows of every other one. They look for each other when a node changes.
@@ -218,14 +265,18 @@ impl Cluster {
 
 /// Whether the last thing that the speaker of a node has heard of another one is that it is there.
 fn knows(of: Machine, node: Machine) -> bool {
-    let text = std::fs::read_to_string(log(&speaker_log(of))).unwrap();
+    let text = std::fs::read_to_string(log(&speaker_name(of))).unwrap();
     let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut events = events.filter(|event| event["node name"] == node.name);
     events.next_back().is_some_and(|event| event["node event"] == "NodeJoin")
 }
 
-fn speaker_log(node: Machine) -> String {
+fn speaker_name(node: Machine) -> String {
     format!("speaker-{}", node.name)
+}
+
+fn speaker_path(node: Machine) -> String {
+    format!("/api/v1/namespaces/{METALLB}/pods/{}", speaker_name(node))
 }
 
 /// For the programs in the other namespaces. The certificate names no address of theirs, but `localhost`.

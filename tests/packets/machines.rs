@@ -43,6 +43,13 @@ pub const GATEWAY: [IpAddr; 2] =
 /// The pool, as MetalLB reads it. It has exactly one address of each kind.
 pub const POOL: [&str; 2] = ["10.6.229.181/32", "fd06::181/128"];
 
+/// What the Service is given if another one has that.
+pub const SECOND_GATEWAY: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(10, 6, 229, 182)), IpAddr::V6(Ipv6Addr::new(0xfd06, 0, 0, 0, 0, 0, 0, 0x182))];
+
+/// The second pool, which has exactly one address of each kind, too.
+pub const SECOND_POOL: [&str; 2] = ["10.6.229.182/32", "fd06::182/128"];
+
 impl Machine {
     /// Its IPv4 address.
     pub fn v4(self) -> Ipv4Addr {

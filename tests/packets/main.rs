@@ -1,9 +1,10 @@
 //! Proof with real packets: in a cluster of network namespaces, a client's requests are counted by the address that
-//! arrives in an audit log behind the gateway, without Lockstep and with it. It takes root, iproute2, nftables and
-//! haproxy, and Go for the first run.
+//! arrives in an audit log behind the gateway, without Lockstep and with it. At each count, `lockstep explain` must say
+//! what the packets show. It takes root, iproute2, nftables and haproxy, and Go for the first run.
 
 #![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
 
+mod agreement;
 mod audit;
 mod client;
 mod cluster;

@@ -131,6 +131,16 @@ pub fn remove_pod(name: &str) {
     run("ip netns delete \"$name\"", &[("name", name.to_owned())]);
 }
 
+/// Pulls a machine's cable out of the switch.
+pub fn unplug(machine: Machine) {
+    run("ip -n lan link set \"p$number\" nomaster", &variables(machine));
+}
+
+/// Puts it back.
+pub fn plug(machine: Machine) {
+    run("ip -n lan link set \"p$number\" master br0", &variables(machine));
+}
+
 /// A program of a machine or a pod.
 pub fn command(namespace: &str, program: &str) -> Command {
     let mut command = Command::new("ip");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::machines::{Machine, NODES, POOL};
+use super::machines::{Machine, NODES, POOL, SECOND_POOL};
 
 /// The seed's label of gateway nodes.
 pub const LABEL: &str = "loadbalancerIPs.metallb.io";
@@ -19,7 +19,11 @@ pub const ISTIO: &str = "istio-system";
 /// Where MetalLB is.
 pub const METALLB: &str = "metallb-system";
 
-const NAME: &str = "istio-ingressgateway";
+/// The name of the gateway's Deployment and Service.
+pub const NAME: &str = "istio-ingressgateway";
+
+/// The taint of nodes that are reserved for ingress.
+pub const TAINT: &str = "example.com/ingress";
 
 /// A node that is ready; nothing here sends heartbeats, and nothing waits for them.
 pub fn node(node: Machine) -> Value {
@@ -82,6 +86,12 @@ pub fn placed(mut deployment: Value) -> Value {
     deployment
 }
 
+/// The same for nodes that are reserved for ingress.
+pub fn tolerating(mut deployment: Value) -> Value {
+    deployment["spec"]["template"]["spec"]["tolerations"] = json!([{"key": TAINT, "operator": "Exists"}]);
+    deployment
+}
+
 /// A gateway pod on every node, as somebody wants it who has thought of nothing but load.
 pub fn everywhere(mut deployment: Value) -> Value {
     deployment["spec"]["replicas"] = NODES.len().into();
@@ -110,6 +120,33 @@ pub fn with_policy(mut service: Value, policy: &str) -> Value {
     service
 }
 
+/// A second Service of the gateway, for its probes.
+pub fn status_service() -> Value {
+    let mut status = service();
+    status["metadata"]["name"] = json!("istio-ingressgateway-status");
+    status["spec"]["ports"] =
+        json!([{"name": "status-port", "port": 15021, "targetPort": 8080, "protocol": "TCP"}]);
+    status
+}
+
+/// A Service of something else that has an address of the gateway's pool.
+pub fn other_service() -> Value {
+    let mut other = service();
+    other["metadata"] = json!({
+        "name": "dashboard",
+        "namespace": ISTIO,
+        "annotations": {"metallb.io/address-pool": "default-pool"},
+    });
+    other["spec"]["selector"] = json!({"app": "dashboard"});
+    other
+}
+
+/// The same, with consent to share its address.
+pub fn sharing(mut service: Value) -> Value {
+    service["metadata"]["annotations"] = json!({"metallb.io/allow-shared-ip": "istio"});
+    service
+}
+
 /// The pool of the gateway's addresses.
 pub fn pool() -> Value {
     json!({
@@ -118,6 +155,28 @@ pub fn pool() -> Value {
         "metadata": {"name": "default-pool", "namespace": METALLB},
         "spec": {"addresses": POOL},
     })
+}
+
+/// A pool that nobody has thought of.
+pub fn second_pool() -> Value {
+    let mut second = pool();
+    second["metadata"]["name"] = json!("second-pool");
+    second["spec"]["addresses"] = json!(SECOND_POOL);
+    second
+}
+
+/// The advertisement of another pool.
+pub fn of_pool(mut advertisement: Value, pool: &str) -> Value {
+    advertisement["spec"]["ipAddressPools"] = json!([pool]);
+    advertisement
+}
+
+/// The advertisement of pools with this label `tier`, whatever their names are.
+pub fn of_tier(mut advertisement: Value, tier: &str) -> Value {
+    let spec = advertisement["spec"].as_object_mut().unwrap();
+    spec.remove("ipAddressPools");
+    spec.insert("ipAddressPoolSelectors".to_owned(), json!([{"matchLabels": {"tier": tier}}]));
+    advertisement
 }
 
 /// An advertisement of the pool from the nodes that are selected; from every node if nothing is said.
@@ -139,7 +198,7 @@ pub fn right() -> Value {
     advertisement("default", Some(json!([{"matchLabels": {LABEL: ARP}}])))
 }
 
-/// A speaker's pod: speakers find each other by these.
+/// A speaker's pod, as MetalLB's manifests have it: speakers find each other by its labels.
 pub fn speaker(node: Machine) -> Value {
     json!({
         "apiVersion": "v1",
@@ -152,7 +211,23 @@ pub fn speaker(node: Machine) -> Value {
         "spec": {
             "nodeName": node.name,
             "hostNetwork": true,
-            "containers": [{"name": "speaker", "image": "quay.io/metallb/speaker:v0.15.2"}],
+            "containers": [{
+                "name": "speaker",
+                "image": "quay.io/metallb/speaker:v0.15.2",
+                "args": speaker_arguments(node),
+            }],
         },
     })
+}
+
+/// What the speaker in that pod is started with.
+pub fn speaker_arguments(node: Machine) -> [String; 6] {
+    [
+        format!("--namespace={METALLB}"),
+        format!("--node-name={}", node.name),
+        format!("--pod-name=speaker-{}", node.name),
+        format!("--host={}", node.v4()),
+        format!("--ml-bindaddr={}", node.v4()),
+        "--ml-labels=app=metallb,component=speaker".to_owned(),
+    ]
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::agreement::Statement;
 use super::client::Tally;
 use super::machines::name_of;
 use super::picture::picture;
@@ -27,6 +28,8 @@ pub struct Row {
     pub announced: Option<&'static str>,
     /// What was counted.
     pub tally: Tally,
+    /// What `lockstep explain` said of the same moment.
+    pub explained: Statement,
 }
 
 impl Row {
@@ -69,12 +72,13 @@ impl fmt::Display for Row {
         let Tally { asked, answered, .. } = self.tally;
         write!(
             f,
-            "{} | {} | {} | {} | {} | {} | {answered} of {asked} | {} | {}",
+            "{} | {} | {} | {} | {} | {} | {} | {answered} of {asked} | {} | {}",
             self.scenario,
             self.half(),
             self.what,
             self.kind(),
             self.announced(),
+            self.explained,
             self.by(),
             self.share(),
             self.instead()
@@ -89,6 +93,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// What was refused or changed, by scenario.
     pub notes: Vec<(&'static str, String)>,
+    /// How often `explain` was asked once more, because it did not agree with the packets yet.
+    pub asked_again: usize,
 }
 
 impl Report {
@@ -105,7 +111,7 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{HEAD}{}\n{TABLE}", self.summary());
+        let mut text = format!("{HEAD}{}{}\n{TABLE}", self.summary(), self.agreement());
         for row in &self.rows {
             text.push_str(&format!("| {row} |\n"));
         }
@@ -114,6 +120,14 @@ impl Report {
             text.push_str(&format!("* *{scenario}*: {}\n", note.replace('\n', " ")));
         }
         text
+    }
+
+    /// How often `explain` was compared with the packets. Where they disagree, there is no report.
+    fn agreement(&self) -> String {
+        let (rows, again) = (self.rows.len(), self.asked_again);
+        format!(
+            "* `lockstep explain` agreed with the packets in {rows} of {rows} comparisons; {again} times it was asked again\n"
+        )
     }
 
     /// How many requests there were in all.
@@ -144,6 +158,10 @@ namespaces, with MetalLB's real speakers and kube-proxy. Each scenario is shown 
 tells which node had the gateway's address for the client, on which nodes gateway pods answered, how many of the requests were
 answered, and which share of the answered ones arrived in the audit log with the client's own address.
 
+At each of these moments, `lockstep explain` read the state of the same cluster. It must name the node that answered ARP or
+neighbour discovery, and what became of the client's address; where nobody answered, it must name the cause. The run fails where
+it says otherwise.
+
 A few requests may be lost where the address itself moves to another node: that is layer 2 with policy `Local`. To compare like
 with like, the rollout and the two scenarios that say so are also shown with the right topology, made by hand without Lockstep.
 
@@ -152,6 +170,6 @@ with like, the rollout and the two scenarios that say so are also shown with the
 ";
 
 const TABLE: &str = "\
-| scenario | Lockstep | moment | over | announced by | answered on | answered | with the client's address | seen instead |
-|---|---|---|---|---|---|---|---|---|
+| scenario | Lockstep | moment | over | announced by | `explain` says | answered on | answered | with the client's address | seen instead |
+|---|---|---|---|---|---|---|---|---|---|
 ";

@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use lockstep_test_support::control_plane::{MetalLb, assets, helm, machinery, metallb_crds};
@@ -12,8 +13,8 @@ use lockstep_test_support::control_plane::{MetalLb, assets, helm, machinery, met
 /// Set for the test that runs inside.
 const INSIDE: &str = "LOCKSTEP_PACKETS_INSIDE";
 
-/// Four minutes are usual.
-const DEADLINE: Duration = Duration::from_secs(600);
+/// Five minutes are usual.
+const DEADLINE: Duration = Duration::from_secs(900);
 
 /// Between two looks at whether it has ended.
 const BETWEEN: Duration = Duration::from_millis(100);
@@ -84,9 +85,11 @@ pub fn inside(test: &str, world: impl FnOnce()) {
     assert!(status.success(), "the packet test failed; what the programs logged is in `target/packets/logs`");
 }
 
-/// Says something at once: the test harness would keep it until the end.
+/// Says something at once, and when: the test harness would keep it until the end.
 pub fn say(sentence: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "packets: {sentence}");
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    let seconds = BEGUN.get_or_init(Instant::now).elapsed().as_secs_f64();
+    let _ = writeln!(std::io::stderr(), "packets: {seconds:5.1} s: {sentence}");
 }
 
 fn refusal() -> Option<String> {

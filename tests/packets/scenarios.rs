@@ -7,8 +7,10 @@ use super::program::folder;
 use super::sandbox::say;
 use super::stage::{Expected, Stage};
 
+mod addresses;
 mod announcements;
 mod life;
+mod nodes;
 mod outage;
 mod policy;
 mod seed;
@@ -36,12 +38,16 @@ async fn run() {
     both(&mut stage, announcements::narrower).await;
     both(&mut stage, announcements::disjoint).await;
     both(&mut stage, announcements::second).await;
+    both(&mut stage, addresses::shared).await;
+    both(&mut stage, addresses::second_pool_taken).await;
+    both(&mut stage, nodes::cannot_announce).await;
     both(&mut stage, life::label_moved).await;
     life::label_moved_by_hand(&mut stage).await;
     life::rolled_out(&mut stage).await;
     both(&mut stage, life::drained).await;
     life::drained_by_hand(&mut stage).await;
     both(&mut stage, life::speaker_killed).await;
+    both(&mut stage, life::node_failed).await;
     both(&mut stage, outage::webhook_down).await;
     stage.write_report();
     say(format_args!("all scenarios took {:.0} s", begun.elapsed().as_secs_f64()));

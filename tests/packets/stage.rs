@@ -1,19 +1,27 @@
 //! The stage that every scenario enters: the cluster as the seed finds it, without a gateway.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use serde_json::{Value, json};
 
+use super::agreement::{Explanation, Shown};
 use super::client::{self, Steady, Tally, announcer, own};
-use super::cluster::Cluster;
+use super::cluster::{BETWEEN, Cluster};
 use super::lockstep::Lockstep;
 use super::machines::{FIRST, GATEWAY, Machine, NODES, SECOND};
-use super::objects::{ARP, ISTIO, LABEL, METALLB};
+use super::objects::{ARP, ISTIO, LABEL, TAINT, node_status, pool, second_pool};
 use super::report::{Report, Row};
 use super::{audit, sandbox};
 use lockstep_test_support::api::{self, Answer, call};
 use lockstep_test_support::release::read;
+
+/// Where MetalLB's advertisements are.
+const L2_ADVERTISEMENTS: &str = "/apis/metallb.io/v1beta1/namespaces/metallb-system/l2advertisements";
+
+/// The label that keeps load balancers away from a node.
+const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 /// How many requests in a row must be as expected before the ones that count are sent.
 const STEADY: usize = 5;
@@ -28,6 +36,12 @@ const ENOUGH: usize = 200;
 /// How many, where none is expected to be answered.
 const COUNT_OF_SILENCE: usize = 20;
 
+/// How many rounds of requests in a row must go unanswered before those that count. Each takes the client's patience.
+const STEADY_SILENCE: usize = 2;
+
+/// How long `explain` may disagree with packets that are as expected: endpoints and statuses are written after the fact.
+const AGREEMENT: Duration = Duration::from_secs(10);
+
 /// What requests are expected to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
@@ -35,10 +49,10 @@ pub enum Expected {
     Kept,
     /// Another address arrives.
     Lost,
-    /// The client's address arrives, announced from this node, which is no gateway node.
+    /// The client's address arrives, announced from this node, gateway node or not.
     From(Machine),
-    /// Nothing is answered.
-    Silence,
+    /// Nothing is answered, for this reason, in the code of `explain`.
+    Silence(&'static str),
 }
 
 /// Everything that a scenario needs.
@@ -51,6 +65,8 @@ pub struct Stage {
     scenario: &'static str,
     guarded: bool,
     gateway_nodes: Vec<Machine>,
+    /// The addresses that the gateway's Service is expected to have.
+    targets: [IpAddr; 2],
 }
 
 impl Stage {
@@ -59,15 +75,23 @@ impl Stage {
         let cluster = Cluster::start().await;
         let lockstep = Lockstep::install(&cluster).await;
         let report = Report::default();
-        Self { cluster, lockstep, report, scenario: "", guarded: false, gateway_nodes: Vec::new() }
+        Self {
+            cluster,
+            lockstep,
+            report,
+            scenario: "",
+            guarded: false,
+            gateway_nodes: Vec::new(),
+            targets: GATEWAY,
+        }
     }
 
-    /// Clears it for one half of a scenario: no gateway, no advertisements, the seed's labels, everything runs.
+    /// Clears it for one half of a scenario: no gateway, no advertisements, one pool, the seed's labels, everything runs.
     pub async fn enter(&mut self, scenario: &'static str, guarded: bool) {
-        (self.scenario, self.guarded) = (scenario, guarded);
+        (self.scenario, self.guarded, self.targets) = (scenario, guarded, GATEWAY);
         self.lockstep.off(&self.cluster).await;
-        self.clear(&format!("/apis/metallb.io/v1beta1/namespaces/{METALLB}/l2advertisements")).await;
-        self.delete(&format!("/api/v1/namespaces/{ISTIO}/services/istio-ingressgateway")).await;
+        self.clear(L2_ADVERTISEMENTS).await;
+        self.clear(&format!("/api/v1/namespaces/{ISTIO}/services")).await;
         for plural in ["deployments", "replicasets"] {
             self.clear(&format!("/apis/apps/v1/namespaces/{ISTIO}/{plural}")).await;
         }
@@ -81,15 +105,84 @@ impl Stage {
                 })
                 .await;
         }
+        // MetalLB rejects a configuration that takes the pool of an address away.
+        self.delete(&api::path_of(&second_pool())).await;
+        self.label_pool(None).await;
         for node in NODES {
             self.cordon(node, false).await;
-            self.cluster.start_speaker(node);
         }
-        self.cluster.speakers_know_each_other().await;
+        self.repair(&NODES).await;
         self.label(&[FIRST, SECOND]).await;
         if guarded {
             self.lockstep.on(&self.cluster).await;
         }
+    }
+
+    /// Begins another scenario on the same stage: what is there stays.
+    pub fn go_on(&mut self, scenario: &'static str) {
+        self.scenario = scenario;
+    }
+
+    /// Makes nodes as they were: nothing keeps them from announcing, and their speakers run.
+    pub async fn repair(&mut self, nodes: &[Machine]) {
+        for node in nodes {
+            self.exclude(*node, false).await;
+            self.set_network(*node, true).await;
+            self.taint(*node, false).await;
+            self.cluster.power_on(*node).await;
+        }
+        self.cluster.speakers_know_each_other().await;
+    }
+
+    /// Sets the label that keeps load balancers away from a node, as kubeadm does on those of the control plane.
+    pub async fn exclude(&self, node: Machine, excluded: bool) {
+        let value = if excluded { json!("") } else { Value::Null };
+        let labels = json!({"metadata": {"labels": {EXCLUDE: value}}});
+        self.cluster.patch(&format!("/api/v1/nodes/{}", node.name), &labels).await;
+    }
+
+    /// Reports the node's network as a cloud's controller does.
+    pub async fn set_network(&self, node: Machine, available: bool) {
+        let mut status = node_status(node);
+        let unavailable = if available { "False" } else { "True" };
+        let condition =
+            json!({"type": "NetworkUnavailable", "status": unavailable, "reason": "NoRouteCreated"});
+        status["status"]["conditions"].as_array_mut().unwrap().push(condition);
+        self.cluster.patch(&format!("/api/v1/nodes/{}/status", node.name), &status).await;
+    }
+
+    /// Reserves a node for ingress, or frees it. Pods that do not tolerate that must go.
+    pub async fn taint(&self, node: Machine, tainted: bool) {
+        let taints = if tainted { json!([{"key": TAINT, "effect": "NoExecute"}]) } else { Value::Null };
+        let spec = json!({"spec": {"taints": taints}});
+        self.cluster.patch(&format!("/api/v1/nodes/{}", node.name), &spec).await;
+    }
+
+    /// Sets the pool's label `tier`, or takes it away.
+    pub async fn label_pool(&self, tier: Option<&str>) {
+        let labels = json!({"metadata": {"labels": {"tier": tier}}});
+        self.cluster.patch(&api::path_of(&pool()), &labels).await;
+    }
+
+    /// Takes every advertisement away.
+    pub async fn clear_advertisements(&self) {
+        self.clear(L2_ADVERTISEMENTS).await;
+    }
+
+    /// Waits until a Service has these addresses.
+    pub async fn has_addresses(&self, service: &Value, addresses: [IpAddr; 2]) {
+        let path = api::path_of(service);
+        let ingress = json!(addresses.map(|address| json!({"ip": address, "ipMode": "VIP"})));
+        self.cluster
+            .settled("the addresses", async || {
+                read(&self.cluster.client, &path).await["status"]["loadBalancer"]["ingress"] == ingress
+            })
+            .await;
+    }
+
+    /// The addresses that the gateway's Service is expected to have from now on.
+    pub fn expect_addresses(&mut self, targets: [IpAddr; 2]) {
+        self.targets = targets;
     }
 
     async fn clear(&self, path: &str) {
@@ -192,42 +285,42 @@ impl Stage {
 
     /// Begins to ask steadily.
     pub fn steady(&self, what: &'static str) -> Steady {
-        Steady::start(&self.path(what))
+        Steady::start(self.targets, &self.path(what))
     }
 
     /// Ends it, and counts what is expected of every answer.
     pub async fn stop(&mut self, steady: Steady, what: &'static str, expected: Expected) -> [Tally; 2] {
         let tallies = steady.stop();
-        self.judge(what, expected, &tallies);
+        self.judge(what, expected, &tallies).await;
         tallies
     }
 
-    /// Asks until the answers are as expected, and then counts.
-    pub async fn measure(&mut self, what: &'static str, expected: Expected) {
-        let (count, at_once) = match expected {
-            Expected::Silence => (1, COUNT_OF_SILENCE),
-            _ => (COUNT, 1),
-        };
+    /// Asks until the answers are as expected, and then counts. What `explain` says of this moment.
+    pub async fn measure(&mut self, what: &'static str, expected: Expected) -> Explanation {
+        let is_silence = matches!(expected, Expected::Silence(_));
+        let (count, at_once, steady) =
+            if is_silence { (1, COUNT_OF_SILENCE, STEADY_SILENCE) } else { (COUNT, 1, STEADY) };
         let path = self.path(what);
         let mut in_a_row = 0;
         client::forget();
         self.cluster
             .settled(what, async || {
-                let tallies = client::ask("/before", 1, 1).await;
+                let tallies = client::ask(self.targets, "/before", 1, 1).await;
                 in_a_row = if self.mismatch(expected, &tallies).is_none() { in_a_row + 1 } else { 0 };
                 if self.guarded {
-                    assert_eq!(foreign(&tallies), 0, "{what}: an address was lost on the way: {tallies:?}");
+                    let foreign = self.foreign(&tallies);
+                    assert_eq!(foreign, 0, "{what}: an address was lost on the way: {tallies:?}");
                 }
                 if in_a_row == 0 {
                     client::forget();
                 }
-                in_a_row == STEADY
+                in_a_row == steady
             })
             .await;
-        let tallies = client::ask(&path, at_once, count).await;
-        let enough = |tally: &Tally| expected == Expected::Silence || tally.answered >= ENOUGH;
+        let tallies = client::ask(self.targets, &path, at_once, count).await;
+        let enough = |tally: &Tally| is_silence || tally.answered >= ENOUGH;
         assert!(tallies.iter().all(enough), "{what}: {tallies:?}");
-        self.judge(what, expected, &tallies);
+        self.judge(what, expected, &tallies).await
     }
 
     fn path(&self, what: &str) -> String {
@@ -235,38 +328,65 @@ impl Stage {
             .replace(|character: char| !character.is_ascii_alphanumeric() && character != '/', "-")
     }
 
-    fn judge(&mut self, what: &'static str, expected: Expected, tallies: &[Tally; 2]) {
+    /// Every count comes here: it must be as expected, the audit log must have it, and `explain` must say the same.
+    async fn judge(&mut self, what: &'static str, expected: Expected, tallies: &[Tally; 2]) -> Explanation {
         let mismatch = self.mismatch(expected, tallies);
         assert!(mismatch.is_none(), "{}, {what}: {mismatch:?}\n{tallies:?}", self.scenario);
         self.agrees_with_the_audit_log(what, tallies);
-        let announced = GATEWAY.map(announcer);
-        for (target, (tally, announced)) in GATEWAY.into_iter().zip(tallies.iter().zip(announced)) {
+        let (explanation, announced) = self.agreement(what, expected).await;
+        for (shown, tally) in announced.into_iter().zip(tallies) {
             let row = Row {
                 scenario: self.scenario,
                 guarded: self.guarded,
                 what,
-                target,
-                own: own(target),
-                announced: announced.map(|node| node.name),
+                target: shown.target,
+                own: own(shown.target),
+                announced: shown.announced.map(|node| node.name),
                 tally: tally.clone(),
+                explained: explanation.statement(shown.target).unwrap(),
             };
             let why = &row.tally.why;
             let lost = if why.is_empty() { String::new() } else { format!(" lost: {why:?}") };
             sandbox::say(format_args!("{row}{lost}"));
             self.report.rows.push(row);
         }
+        explanation
+    }
+
+    /// Explains the state until that agrees with what the packets show. They are as expected already, so it does at once,
+    /// but for what is written later. The client asks anew each time who has the addresses.
+    async fn agreement(&mut self, what: &str, expected: Expected) -> (Explanation, [Shown; 2]) {
+        let started = Instant::now();
+        loop {
+            let explanation = Explanation::of(&self.cluster.client).await;
+            let shown = self.targets.map(|target| Shown { target, announced: announcer(target) });
+            let Some(disagreement) = explanation.disagreement(expected, &shown) else {
+                return (explanation, shown);
+            };
+            if started.elapsed() > AGREEMENT {
+                panic!("{}, {what}: {}", self.scenario, explanation.leave(&disagreement));
+            }
+            self.report.asked_again += 1;
+            sandbox::say(format_args!("{}, {what}: not yet: {disagreement}", self.scenario));
+            tokio::time::sleep(BETWEEN).await;
+            client::forget();
+            client::ask(self.targets, "/again", 1, 1).await;
+        }
     }
 
     /// What is not as expected, if anything.
     fn mismatch(&self, expected: Expected, tallies: &[Tally; 2]) -> Option<String> {
-        GATEWAY.into_iter().zip(tallies).find_map(|(target, tally)| self.differs(expected, target, tally))
+        self.targets
+            .into_iter()
+            .zip(tallies)
+            .find_map(|(target, tally)| self.differs(expected, target, tally))
     }
 
     fn differs(&self, expected: Expected, target: IpAddr, tally: &Tally) -> Option<String> {
         let kept = tally.with(own(target));
         let announced = announcer(target);
         let is = match expected {
-            Expected::Silence => tally.answered == 0,
+            Expected::Silence(_) => tally.answered == 0,
             Expected::Lost => tally.answered > 0 && kept == 0,
             Expected::From(node) => tally.answered > 0 && kept == tally.answered && announced == Some(node),
             Expected::Kept => {
@@ -277,6 +397,12 @@ impl Stage {
             }
         };
         (!is).then(|| format!("{expected:?} is not what {target} shows, announced from {announced:?}"))
+    }
+
+    /// How many answers carry another address than the client's.
+    fn foreign(&self, tallies: &[Tally; 2]) -> usize {
+        let foreign = |(target, tally): (IpAddr, &Tally)| tally.answered - tally.with(own(target));
+        self.targets.into_iter().zip(tallies).map(foreign).sum()
     }
 
     /// What the client was told is what stands in the log. A request whose answer was lost may stand there, too.
@@ -302,12 +428,6 @@ impl Stage {
     pub fn write_report(&self) {
         self.report.write();
     }
-}
-
-/// How many answers carry another address than the client's.
-fn foreign(tallies: &[Tally; 2]) -> usize {
-    let foreign = |(target, tally): (IpAddr, &Tally)| tally.answered - tally.with(own(target));
-    GATEWAY.into_iter().zip(tallies).map(foreign).sum()
 }
 
 /// The object, or why it was refused.

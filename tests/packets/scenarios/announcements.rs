@@ -27,7 +27,7 @@ pub async fn narrower(stage: &mut Stage, guarded: bool) {
     stage.advertise(&advertisement("default", Some(one)), "NARROWER", guarded).await;
     stage.measure("installed", Expected::Kept).await;
     stage.drain(FIRST).await;
-    let expected = kept_or(Expected::Silence, guarded);
+    let expected = kept_or(Expected::Silence("NODE_NOT_SELECTED"), guarded);
     stage.measure("that node drained", expected).await;
 }
 
@@ -38,7 +38,7 @@ pub async fn disjoint(stage: &mut Stage, guarded: bool) {
     stage.make(&with_policy(service(), "Local")).await;
     let typo = json!([{"matchLabels": {LABEL: "ARP"}}]);
     stage.advertise(&advertisement("default", Some(typo)), "DISJOINT", guarded).await;
-    let expected = kept_or(Expected::Silence, guarded);
+    let expected = kept_or(Expected::Silence("NODE_NOT_SELECTED"), guarded);
     stage.measure("installed", expected).await;
 }
 

@@ -72,10 +72,20 @@ pub async fn speaker_killed(stage: &mut Stage, guarded: bool) {
     stage.careless(guarded).await;
     let announcer = if guarded { FIRST } else { OTHER };
     under_traffic(stage, kept_or(Expected::Lost, guarded), async |stage| {
-        stage.cluster.kill_speaker(announcer);
+        stage.cluster.kill_speaker(announcer).await;
         stage.cluster.speaker_is_missed(announcer).await;
     })
     .await;
+}
+
+/// The node that announces loses its power.
+pub async fn node_failed(stage: &mut Stage, guarded: bool) {
+    stage.enter("a gateway node fails", guarded).await;
+    stage.right(guarded).await;
+    stage.measure("before", Expected::From(FIRST)).await;
+    stage.cluster.power_off(FIRST).await;
+    stage.cluster.speaker_is_missed(FIRST).await;
+    stage.measure("after", Expected::From(SECOND)).await;
 }
 
 /// Something happens while requests keep coming. Before, meanwhile and after, they must show the same.

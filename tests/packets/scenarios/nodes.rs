@@ -1,0 +1,67 @@
+//! What befalls the gateway nodes and the last advertisement, one after the other, with everything else right. Lockstep has
+//! no webhook for it, so it is the same with Lockstep: `explain` must name the cause.
+
+use super::super::machines::{FIRST, SECOND};
+use super::super::objects::{deployment, of_tier, placed, right, service, tolerating, with_policy};
+use super::super::stage::{Expected, Stage};
+
+/// The gateway nodes.
+const BOTH: [super::super::machines::Machine; 2] = [FIRST, SECOND];
+
+/// The label of the pool that the last advertisement selects.
+const TIER: &str = "ingress";
+
+/// All of it, on one stage.
+pub async fn cannot_announce(stage: &mut Stage, guarded: bool) {
+    stage.enter("gateway nodes excluded from load balancers", guarded).await;
+    let deployment = tolerating(deployment());
+    if guarded {
+        stage.gateway(&deployment).await;
+        stage.make(&service()).await;
+    } else {
+        stage.gateway(&placed(deployment)).await;
+        stage.make(&with_policy(service(), "Local")).await;
+    }
+    stage.make(&right()).await;
+    stage.measure("before", Expected::From(FIRST)).await;
+    stage.exclude(FIRST, true).await;
+    stage.measure("one excluded", Expected::From(SECOND)).await;
+    stage.exclude(SECOND, true).await;
+    stage.measure("both excluded", Expected::Silence("NODE_EXCLUDED")).await;
+    stage.repair(&BOTH).await;
+
+    stage.go_on("gateway nodes without a network");
+    stage.measure("before", Expected::From(FIRST)).await;
+    stage.set_network(FIRST, false).await;
+    stage.measure("one without", Expected::From(SECOND)).await;
+    stage.set_network(SECOND, false).await;
+    stage.measure("both without", Expected::Silence("NETWORK_UNAVAILABLE")).await;
+    stage.repair(&BOTH).await;
+
+    stage.go_on("gateway nodes tainted, speakers evicted");
+    stage.measure("before", Expected::From(FIRST)).await;
+    for node in BOTH {
+        stage.taint(node, true).await;
+        stage.cluster.speaker_is_evicted(node).await;
+    }
+    stage.measure("both tainted", Expected::Silence("NO_SPEAKER")).await;
+    stage.repair(&BOTH).await;
+
+    stage.go_on("gateway nodes lose their label");
+    stage.measure("before", Expected::From(FIRST)).await;
+    stage.label(&[]).await;
+    stage.measure("both unlabelled", Expected::Silence("NODE_NOT_SELECTED")).await;
+    stage.label(&BOTH).await;
+
+    stage.go_on("the last advertisement deleted");
+    stage.measure("before", Expected::From(FIRST)).await;
+    stage.clear_advertisements().await;
+    stage.measure("deleted", Expected::Silence("NOT_ADVERTISED")).await;
+
+    stage.go_on("the pool relabelled");
+    stage.label_pool(Some(TIER)).await;
+    stage.make(&of_tier(right(), TIER)).await;
+    stage.measure("advertised by its label", Expected::From(FIRST)).await;
+    stage.label_pool(Some("retired")).await;
+    stage.measure("relabelled", Expected::Silence("NOT_ADVERTISED")).await;
+}
