@@ -1,5 +1,6 @@
 //! `lockstep explain` on the states in tests/cases/state: the text, the JSON document and the exit code.
 
+mod mends;
 mod what_if;
 
 use std::fs;
@@ -39,6 +40,17 @@ fn document(arguments: &[&str]) -> Value {
     let mut all = vec!["-o", "json"];
     all.extend(arguments);
     serde_json::from_slice(&explain(&all).stdout).unwrap()
+}
+
+/// The addresses of a document, as pairs of a Service and an address of it.
+fn addresses(document: &Value) -> Vec<(&str, &Value)> {
+    let topologies = document["topologies"].as_array().unwrap();
+    let services = topologies.iter().flat_map(|topology| topology["services"].as_array().unwrap());
+    let pairs = services.flat_map(|service| {
+        let name = service["name"].as_str().unwrap();
+        service["addresses"].as_array().unwrap().iter().map(move |address| (name, address))
+    });
+    pairs.collect()
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod address;
 mod cause;
+mod command;
 mod comparison;
 mod condition;
 mod node;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::render;
 use super::{Explained, label, service_name};
-use crate::assessment::{AddressAssessment, Assessment, ServiceAssessment};
+use crate::assessment::{AddressAssessment, Assessment, Cause, ServiceAssessment};
 
 /// The assessment in words: each address, the nodes, and what mends it.
 pub(super) fn text(explained: &Explained) -> String {
@@ -31,7 +31,7 @@ pub(super) fn text(explained: &Explained) -> String {
         }
         for finding in &topology.findings {
             line(&mut text, &format!("topology {}: {}: {}", topology.name, finding.code, finding.message));
-            line(&mut text, &format!("  mend: {}", finding.mend));
+            write_mend(&mut text, finding);
         }
     }
     if before.is_some() {
@@ -43,6 +43,14 @@ pub(super) fn text(explained: &Explained) -> String {
     }
     line(&mut text, &format!("as MetalLB {} decides: {basis}", assessment.version));
     text
+}
+
+/// What mends it, with its commands on lines of their own, so that they can be copied.
+fn write_mend(text: &mut String, cause: &Cause) {
+    line(text, &format!("  mend: {}", cause.mend));
+    for command in &cause.commands {
+        line(text, &format!("    {command}"));
+    }
 }
 
 fn line(text: &mut String, words: &str) {
@@ -99,7 +107,7 @@ fn write_address(
     let policy = if service.policy.is_empty() { "Cluster" } else { &service.policy };
     line(text, &format!("  Service {}, {pool}, externalTrafficPolicy {policy}", service_name(service)));
     if let Some(cause) = address.outcome.cause() {
-        line(text, &format!("  mend: {}", cause.mend));
+        write_mend(text, cause);
     }
 }
 

@@ -50,7 +50,7 @@ fn condition(condition: &Condition) -> Value {
 }
 
 fn cause(cause: &Cause) -> Value {
-    json!({"reason": cause.code.code(), "message": cause.message, "mend": cause.mend})
+    json!({"reason": cause.code.code(), "message": cause.message, "mend": cause.mend, "commands": cause.commands})
 }
 
 fn service(service: &ServiceAssessment) -> Value {
@@ -64,6 +64,7 @@ fn service(service: &ServiceAssessment) -> Value {
             "reason": cause.map(|cause| cause.code.code()),
             "message": cause.map(|cause| cause.message.clone()),
             "mend": cause.map(|cause| cause.mend.clone()),
+            "commands": cause.map_or(&[][..], |cause| &cause.commands),
             "announcer": address.announcer,
             "next": address.next,
             "bgpAnnouncers": address.bgp_announcers,

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{document, explain, states, text};
+use super::{addresses, document, explain, states, text};
 
 const PRESERVED: &str = "tests/cases/state/a-nodeport-that-is-not-local.yaml";
 
@@ -13,17 +13,6 @@ fn first_line(arguments: &[&str]) -> (String, Option<i32>) {
     all.extend(arguments);
     let output = explain(&all);
     (text(&output.stdout).lines().next().unwrap_or_default().to_owned(), output.status.code())
-}
-
-/// The addresses of a document, as pairs of a Service and an address of it.
-fn addresses(document: &Value) -> Vec<(&str, &Value)> {
-    let topologies = document["topologies"].as_array().unwrap();
-    let services = topologies.iter().flat_map(|topology| topology["services"].as_array().unwrap());
-    let pairs = services.flat_map(|service| {
-        let name = service["name"].as_str().unwrap();
-        service["addresses"].as_array().unwrap().iter().map(move |address| (name, address))
-    });
-    pairs.collect()
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The outcome at each address of a Service.
 
+use serde_json::json;
+
 use crate::election::{
     AddressPool, AddressRange, BalancedService, Election, Family, Ineligible, Layer2, MetalLb, NobodyElected,
     Obstacle, Origin, Rejection, parse_address,
@@ -7,10 +9,10 @@ use crate::election::{
 use crate::escape::excerpt;
 use crate::labels::Labels;
 use crate::objects::{LoadBalancer, Service};
-use crate::snapshot::{ObjectKey, ResolvedTopology, in_namespace};
+use crate::snapshot::{Advertisement, ObjectKey, ResolvedTopology, in_namespace};
 
 use super::cause::{join, names};
-use super::{AddressAssessment, Cause, CauseCode, Outcome, ServiceAssessment, State};
+use super::{AddressAssessment, Cause, CauseCode, Outcome, ServiceAssessment, State, command};
 
 /// A Service of a topology: its key and itself.
 pub(super) type Entry<'i> = (&'i ObjectKey, &'i Service);
@@ -56,13 +58,13 @@ impl<'i> State<'i> {
         }
         let metallb = match self.metallb.get(topology.spec.metallb_namespace.as_str()) {
             Some(Ok(metallb)) => metallb,
-            Some(Err(rejection)) => return self.assess_rejected(service, rejection),
+            Some(Err(rejection)) => return self.assess_rejected(topology, service, rejection),
             None => return without_announcer(service, None, &Outcome::Unknown(Cause::no_metallb())),
         };
         let election = match metallb.elect(service) {
             Ok(election) => election,
             Err(ineligible) => {
-                let cause = ineligible_cause(metallb, service, &ineligible);
+                let cause = ineligible_cause(topology, metallb, service, &ineligible);
                 return without_announcer(service, Some(metallb), &Outcome::Silent(cause));
             }
         };
@@ -74,17 +76,25 @@ impl<'i> State<'i> {
     }
 
     /// Running speakers keep their last valid configuration, which nobody can read; those that start announce nothing.
-    fn assess_rejected(&self, service: BalancedService<'_>, rejection: &Rejection) -> Vec<AddressAssessment> {
+    fn assess_rejected(
+        &self,
+        topology: &ResolvedTopology,
+        service: BalancedService<'_>,
+        rejection: &Rejection,
+    ) -> Vec<AddressAssessment> {
+        let namespace = &topology.spec.metallb_namespace;
         let reported = self.inventory.reported_announcers.get(service.key).and_then(|nodes| nodes.first());
         let outcome = match reported {
             Some(node) => Outcome::Fragile(rejected(
                 rejection,
+                namespace,
                 &format!(
                     "`{node}` still announces by an older configuration, and a speaker that restarts will announce nothing"
                 ),
             )),
             None => Outcome::Silent(rejected(
                 rejection,
+                namespace,
                 "a speaker that starts announces nothing, and one that runs keeps its last valid configuration",
             )),
         };
@@ -96,12 +106,13 @@ impl<'i> State<'i> {
     }
 }
 
-fn rejected(rejection: &Rejection, consequence: &str) -> Cause {
-    Cause::new(
+fn rejected(rejection: &Rejection, namespace: &str, consequence: &str) -> Cause {
+    let cause = Cause::new(
         CauseCode::ConfigurationRejected,
         format!("{consequence}, because MetalLB rejects the configuration: {rejection}"),
         format!("correct or delete {} `{}`", rejection.kind, rejection.name),
-    )
+    );
+    cause.with([command::edit(rejection.kind, namespace, &rejection.name)])
 }
 
 /// One entry for each address, or one for a Service without any, that all have the same outcome.
@@ -133,7 +144,12 @@ fn without_announcer(
     entries.collect()
 }
 
-fn ineligible_cause(metallb: &MetalLb<'_>, service: BalancedService<'_>, ineligible: &Ineligible) -> Cause {
+fn ineligible_cause(
+    topology: &ResolvedTopology,
+    metallb: &MetalLb<'_>,
+    service: BalancedService<'_>,
+    ineligible: &Ineligible,
+) -> Cause {
     match ineligible {
         Ineligible::NoAddress => no_address(metallb, service),
         Ineligible::NotAnAddress(text) => Cause::new(
@@ -144,13 +160,26 @@ fn ineligible_cause(metallb: &MetalLb<'_>, service: BalancedService<'_>, ineligi
             ),
             "remove the entry: another controller than MetalLB wrote it, so let only one of them serve the Service",
         ),
-        Ineligible::NoPool(address) => Cause::new(
-            CauseCode::AddressInNoPool,
-            format!("no address pool has {address}, so MetalLB announces none of the Service's addresses"),
-            format!(
-                "add {address} to `spec.addresses` of an IPAddressPool, or let MetalLB give the Service another address"
-            ),
-        ),
+        Ineligible::NoPool(address) => {
+            let own = metallb.configuration().pools.iter().find(|pool| {
+                pool.kind == "IPAddressPool" && topology.spec.address_pools.contains(&pool.name)
+            });
+            let length = if address.is_ipv4() { 32 } else { 128 };
+            let add = own.map(|pool| {
+                let range = format!("{address}/{length}");
+                command::append(pool.kind, metallb.namespace(), &pool.name, "/spec/addresses", &range)
+            });
+            let cause = Cause::new(
+                CauseCode::AddressInNoPool,
+                format!(
+                    "no address pool has {address}, so MetalLB announces none of the Service's addresses"
+                ),
+                format!(
+                    "add {address} to `spec.addresses` of an IPAddressPool, or let MetalLB give the Service another address"
+                ),
+            );
+            cause.with(add)
+        }
         Ineligible::SeveralPools { one, other } => Cause::new(
             CauseCode::SeveralPools,
             format!(
@@ -243,7 +272,7 @@ impl Decided<'_> {
         let consequence = format!(
             "`{node}` is elected, but its speaker cannot use the configuration, and no other node steps in"
         );
-        Some(rejected(rejection, &consequence))
+        Some(rejected(rejection, self.metallb.namespace(), &consequence))
     }
 
     fn outcome(&self, announcer: Option<usize>, next: Option<usize>) -> Outcome {
@@ -283,10 +312,11 @@ impl Decided<'_> {
                 CauseCode::NotAdvertised,
                 format!("no L2Advertisement and no BGPAdvertisement announces pool `{pool}`"),
                 format!(
-                    "create an L2Advertisement in namespace `{}` with `ipAddressPools: [{pool}]`",
+                    "create an L2Advertisement in namespace `{}` that announces the pool from the gateway nodes",
                     self.topology.spec.metallb_namespace
                 ),
-            ),
+            )
+            .with([self.state.create_advertisement(self.topology, pool)]),
             NobodyElected::NotAdvertised => self.no_bgp_announcer(),
             NobodyElected::ServiceNotSelected => Cause::new(
                 CauseCode::ServiceNotSelected,
@@ -294,15 +324,17 @@ impl Decided<'_> {
                     "none of the advertisements of pool `{pool}` selects the Service: {}",
                     self.advertisement_names()
                 ),
-                "add the Service's labels to `serviceSelectors` of one of them, or label the Service as it asks",
-            ),
+                "label the Service as one of them asks, or add the Service's labels to its `serviceSelectors`",
+            )
+            .with(self.label_service()),
             NobodyElected::SharedAddress => Cause::new(
                 CauseCode::SharedAddress,
                 format!(
                     "the Service has the annotation `allow-shared-ip`, and MetalLB announces no such Service while an advertisement of pool `{pool}` with `serviceSelectors` selects it"
                 ),
                 "remove the annotation, or the `serviceSelectors`",
-            ),
+            )
+            .with(self.unshare()),
             NobodyElected::NoMemberlist => Cause::new(
                 CauseCode::NoMemberlist,
                 format!(
@@ -375,13 +407,17 @@ impl Decided<'_> {
                 format!("repair the node's network: `kubectl describe node {name}` shows the condition"),
             ),
             Obstacle::Excluded => excluded(
-                name,
+                &[name],
                 &format!("`{name}` {runs}, but the label `{EXCLUDE}` keeps MetalLB from announcing from it"),
             ),
             Obstacle::Rejected => self.metallb.rejection_on(node).map_or_else(
                 || self.endpoint_without_node(),
                 |rejection| {
-                    rejected(rejection, &format!("`{name}` {runs}, but its speaker announces nothing"))
+                    rejected(
+                        rejection,
+                        self.metallb.namespace(),
+                        &format!("`{name}` {runs}, but its speaker announces nothing"),
+                    )
                 },
             ),
             Obstacle::Contradiction => Cause::new(
@@ -391,21 +427,24 @@ impl Decided<'_> {
                 ),
                 format!("set the same values in {}", self.advertisement_names()),
             ),
-            Obstacle::NotSelected | Obstacle::NoLocalEndpoint => Cause::new(
-                CauseCode::NodeNotSelected,
-                format!("`{name}` {runs}, but no advertisement of pool `{pool}` selects it"),
-                self.mend_selection(node),
-            ),
+            Obstacle::NotSelected | Obstacle::NoLocalEndpoint => {
+                let (mend, commands) = self.mend_selection(node);
+                let message = format!("`{name}` {runs}, but no advertisement of pool `{pool}` selects it");
+                Cause::new(CauseCode::NodeNotSelected, message, mend).with(commands)
+            }
         }
     }
 
-    /// The labels that the node lacks, if with the placement's labels an advertisement selects it; else the advertisement.
-    fn mend_selection(&self, node: usize) -> String {
+    /// The labels that the node lacks, if with the placement's labels an advertisement selects it; else the advertisement, too.
+    fn mend_selection(&self, node: usize) -> (String, Vec<String>) {
         let name = self.metallb.node_name(node);
         let labels = &self.service.service.metadata.labels;
         let held = self.metallb.node_labels(node).cloned().unwrap_or_default();
         let mut placed = held.clone();
         placed.extend(self.topology.spec.placement.node_selector.clone());
+        let mut missing = placed.clone();
+        missing.retain(|key, value| held.get(key) != Some(value));
+        let label = (!missing.is_empty()).then(|| command::label_nodes(&[name], &missing));
         let announces = |placed: &Labels| {
             let configuration = self.metallb.configuration();
             let layer2 = configuration.layer2_of(self.pool).map(|(_, layer2)| &layer2.advertisement);
@@ -413,14 +452,43 @@ impl Decided<'_> {
             all.any(|advertisement| advertisement.applies_to(labels) && advertisement.announces_from(placed))
         };
         if announces(&placed) {
-            let missing = placed.iter().filter(|(key, value)| held.get(*key) != Some(value));
-            let pairs: Vec<String> = missing.map(|(key, value)| format!("{key}={value}")).collect();
-            return format!("label the node: `kubectl label node {name} --overwrite {}`", pairs.join(" "));
+            return (format!("label `{}` as a gateway node", excerpt(name)), label.into_iter().collect());
         }
-        format!(
-            "let `nodeSelectors` of {} select `{name}`, or move the gateway to a node that they select",
-            self.advertisement_names()
-        )
+        let mend = format!(
+            "let `nodeSelectors` of {} select `{}`, or move the gateway to a node that they select",
+            self.advertisement_names(),
+            excerpt(name)
+        );
+        let admit = self.state.announce_placement(self.topology, self.metallb, self.pool, labels);
+        (mend, label.into_iter().chain([admit]).collect())
+    }
+
+    /// Labels the Service so that an advertisement of the pool selects it.
+    fn label_service(&self) -> Option<String> {
+        let configuration = self.metallb.configuration();
+        let layer2 = configuration.layer2_of(self.pool).map(|(_, layer2)| &layer2.advertisement);
+        let mut all = layer2.chain(configuration.bgp_of(self.pool).map(|(_, bgp)| &bgp.advertisement));
+        let held = &self.service.service.metadata.labels;
+        let missing = all.find_map(|advertisement| advertisement.labels_to_apply_to(held))?;
+        Some(command::label_service(&self.service.key.namespace, &self.service.key.name, &missing))
+    }
+
+    /// Takes the annotations away that let the Service share its address, unless it does share it: then it would lose it.
+    fn unshare(&self) -> Option<String> {
+        if !self.sharers().is_empty() {
+            return None;
+        }
+        let annotations = self.service.balancer.annotations.keys().map(smol_str::SmolStr::as_str);
+        let keys: Vec<&str> = annotations.filter(|key| key.ends_with("/allow-shared-ip")).collect();
+        Some(command::unannotate_service(&self.service.key.namespace, &self.service.key.name, &keys))
+    }
+
+    /// The other Services that have one of the addresses.
+    fn sharers(&self) -> Vec<String> {
+        let sharers =
+            self.election.addresses.iter().filter_map(|address| self.state.sharers.get(address)).flatten();
+        let others = sharers.filter(|key| **key != self.service.key);
+        others.map(|key| format!("{}/{}", key.namespace, key.name)).collect()
     }
 
     /// Why no node announces by BGP, and nothing but BGP announces the pool: the first node that could have.
@@ -442,15 +510,12 @@ impl Decided<'_> {
             "externalTrafficPolicy is `{}`: kube-proxy replaces the client's source IP by a node's",
             excerpt(policy)
         );
-        let sharers =
-            self.election.addresses.iter().filter_map(|address| self.state.sharers.get(address)).flatten();
-        let others: Vec<String> = sharers
-            .filter(|key| **key != self.service.key)
-            .map(|key| format!("{}/{}", key.namespace, key.name))
-            .collect();
-        let mend = if others.is_empty() {
-            "set `spec.externalTrafficPolicy: Local`".to_owned()
-        } else {
+        let others = self.sharers();
+        if others.is_empty() {
+            return Cause::new(CauseCode::NotLocal, message, "set `spec.externalTrafficPolicy: Local`")
+                .with([set_local(self.service.key)]);
+        }
+        let mend = {
             // MetalLB compares a Service's policy and selector before it lets it share (`k8salloc.BackendKey`).
             format!(
                 "give the Service an address of its own first: it shares its address with {}, and MetalLB takes the address away from a Service that alone turns to `Local`; then set `spec.externalTrafficPolicy: Local`",
@@ -474,11 +539,14 @@ impl Decided<'_> {
                 Family::V6 => ("aggregationLengthV6", bgp.aggregation_length_v6),
             };
             let prefix = AddressRange::parse(&format!("{address}/{length}"), self.metallb.version()).ok().flatten()?;
-            Some(Cause::new(
+            let cause = Cause::new(
                 CauseCode::Aggregated,
                 format!("BGPAdvertisement `{}` announces {prefix} as one prefix: a node with a pod of another Service in the prefix draws this address's traffic and drops it", bgp.name),
                 format!("remove `spec.{field}` from BGPAdvertisement `{}`", bgp.name),
-            ))
+            );
+            let fields = json!({"spec": {field: null}});
+            let namespace = Some(self.metallb.namespace());
+            Some(cause.with([command::patch("BGPAdvertisement", namespace, &bgp.name, &fields)]))
         })
     }
 
@@ -498,7 +566,8 @@ impl Decided<'_> {
         let running = self.metallb.endpoint_nodes(self.service).into_iter().filter(|node| *node != only);
         if let Some((obstacle, node)) = running.filter_map(|node| is_obstructed(&node)).next() {
             let other = self.obstructed(obstacle, node);
-            return Cause::new(CauseCode::OneNode, format!("{message}: {}", other.message), other.mend);
+            return Cause::new(CauseCode::OneNode, format!("{message}: {}", other.message), other.mend)
+                .with(other.commands);
         }
         let nodes = self.state.snapshot.nodes();
         let other =
@@ -513,14 +582,80 @@ impl Decided<'_> {
 
 pub(super) const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
-pub(super) fn excluded(node: &str, message: &str) -> Cause {
-    Cause::new(
-        CauseCode::NodeExcluded,
-        message,
-        format!(
-            "remove the label: `kubectl label node {node} {EXCLUDE}-`, or run MetalLB's speakers with `--ignore-exclude-lb`"
-        ),
-    )
+pub(super) fn excluded(nodes: &[&str], message: &str) -> Cause {
+    let mend = "remove the label, or run MetalLB's speakers with `--ignore-exclude-lb`";
+    Cause::new(CauseCode::NodeExcluded, message, mend).with([command::unlabel_nodes(nodes, EXCLUDE)])
+}
+
+/// Sets a Service's policy to `Local`.
+pub(super) fn set_local(service: &ObjectKey) -> String {
+    let fields = json!({"spec": {"externalTrafficPolicy": "Local"}});
+    command::patch("Service", Some(&service.namespace), &service.name, &fields)
+}
+
+impl State<'_> {
+    /// Lets the pool be announced from the gateway nodes: by an advertisement that announces nothing but the topology's pools,
+    /// else by a new one, because others depend on the advertisements that there are.
+    pub(super) fn announce_placement(
+        &self,
+        topology: &ResolvedTopology,
+        metallb: &MetalLb<'_>,
+        pool: &AddressPool,
+        service: &Labels,
+    ) -> String {
+        let is_own = |advertisement: &Advertisement| {
+            advertisement.applies_to(service) && announces_only(topology, advertisement)
+        };
+        let configuration = metallb.configuration();
+        let layer2 = configuration
+            .layer2_of(pool)
+            .filter(|(_, layer2)| is_own(&layer2.advertisement))
+            .map(|(_, layer2)| ("L2Advertisement", &layer2.name));
+        let bgp = configuration
+            .bgp_of(pool)
+            .filter(|(_, bgp)| is_own(&bgp.advertisement))
+            .map(|(_, bgp)| ("BGPAdvertisement", &bgp.name));
+        match layer2.chain(bgp).next() {
+            Some((kind, name)) => restrict(topology, kind, name),
+            None => self.create_advertisement(topology, &pool.name),
+        }
+    }
+
+    /// Creates an L2Advertisement of a pool from the gateway nodes, under a name that is free.
+    pub(super) fn create_advertisement(&self, topology: &ResolvedTopology, pool: &str) -> String {
+        let namespace = &topology.spec.metallb_namespace;
+        let is_free = |name: &String| {
+            let key = ObjectKey { namespace: namespace.clone(), name: name.clone() };
+            !self.inventory.advertisements.contains_key(&key)
+        };
+        let first = topology.name.to_string();
+        let numbered = (2_u32..).map(|number| format!("{first}-{number}"));
+        let name = std::iter::once(first.clone()).chain(numbered).find(is_free).unwrap_or_default();
+        let mut spec = json!({"ipAddressPools": [pool]});
+        let selectors = command::node_selectors(&topology.spec.placement.node_selector);
+        if let (Some(spec), false) = (spec.as_object_mut(), selectors.is_null()) {
+            spec.insert("nodeSelectors".to_owned(), selectors);
+        }
+        command::create(&json!({
+            "apiVersion": "metallb.io/v1beta1",
+            "kind": "L2Advertisement",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": spec,
+        }))
+    }
+}
+
+/// Whether an advertisement announces nothing but pools of the topology, so that changing it changes nothing for others.
+pub(super) fn announces_only(topology: &ResolvedTopology, advertisement: &Advertisement) -> bool {
+    let own = &topology.spec.address_pools;
+    advertisement.names_pools_only() && advertisement.named_pools().iter().all(|pool| own.contains(pool))
+}
+
+/// Lets an advertisement announce from the gateway nodes, and from no others.
+pub(super) fn restrict(topology: &ResolvedTopology, kind: &str, name: &str) -> String {
+    let selectors = command::node_selectors(&topology.spec.placement.node_selector);
+    let fields = json!({"spec": {"nodeSelectors": selectors}});
+    command::patch(kind, Some(&topology.spec.metallb_namespace), name, &fields)
 }
 
 pub(super) fn no_speaker(metallb: &MetalLb<'_>, node: usize, message: &str) -> Cause {

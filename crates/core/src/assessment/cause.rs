@@ -136,11 +136,18 @@ pub struct Cause {
     pub message: String,
     /// What to change, in the same form.
     pub mend: String,
+    /// The same as commands for a shell, in their order; none where somebody has to decide or look first.
+    pub commands: Vec<String>,
 }
 
 impl Cause {
     pub(super) fn new(code: CauseCode, message: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { code, message: message.into(), mend: mend.into() }
+        Self { code, message: message.into(), mend: mend.into(), commands: Vec::new() }
+    }
+
+    /// The same cause with commands that mend it.
+    pub(super) fn with(self, commands: impl IntoIterator<Item = String>) -> Self {
+        Self { commands: commands.into_iter().collect(), ..self }
     }
 
     pub(super) fn unread(sources: &[Source]) -> Self {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use crate::election::{AddressPool, MetalLb, Origin};
 use crate::escape::excerpt;
 use crate::labels::{Selector, TooComplex, uncovered};
@@ -9,14 +11,27 @@ use crate::node_relation::{Outside, Relation};
 use crate::snapshot::{ObjectKey, ResolvedTopology, Source, in_namespace};
 use crate::topology::Match;
 
-use super::address::{Entry, excluded, no_speaker};
+use super::address::{Entry, announces_only, excluded, no_speaker, restrict, set_local};
 use super::cause::{join, names};
-use super::{Cause, CauseCode, State};
+use super::{Cause, CauseCode, State, command};
 
 /// An advertisement of either kind: what messages call it, and whom it announces from.
 struct Announcing<'a> {
+    kind: &'static str,
+    own_name: &'a str,
     name: String,
     nodes: &'a [Selector],
+    /// Whether it announces nothing but the topology's pools.
+    is_own: bool,
+}
+
+/// Labels nodes as gateway nodes; nothing for no node.
+fn label_as_placed(topology: &ResolvedTopology, nodes: &BTreeSet<&str>) -> Option<String> {
+    /// More than a person would read.
+    const LIMIT: usize = 20;
+    let labels = &topology.spec.placement.node_selector;
+    let nodes: Vec<&str> = nodes.iter().copied().take(LIMIT).collect();
+    (!nodes.is_empty() && !labels.is_empty()).then(|| command::label_nodes(&nodes, labels))
 }
 
 impl<'i> State<'i> {
@@ -34,7 +49,7 @@ impl<'i> State<'i> {
             && can_judge.into_iter().all(|source| self.has_read(source))
         {
             self.check_pools(topology, metallb, services, &mut findings);
-            self.check_alignment(topology, metallb, &mut findings);
+            self.check_alignment(topology, metallb, services, &mut findings);
             self.check_nodes(topology, metallb, services, &mut findings);
             self.check_reports(metallb, services, &mut findings);
         }
@@ -72,7 +87,8 @@ impl<'i> State<'i> {
                 CauseCode::NotLocal,
                 format!("Service `{}` also leads to the gateway, and its externalTrafficPolicy is not `Local`: kube-proxy replaces the client's source IP", key.name),
                 "set `spec.externalTrafficPolicy: Local`",
-            ));
+            )
+            .with([set_local(key)]));
         }
     }
 
@@ -105,11 +121,13 @@ impl<'i> State<'i> {
                     "{many} gateway pods run on nodes that are no gateway nodes, such as `{first}` on `{node}`"
                 ),
             };
-            findings.push(Cause::new(
-                CauseCode::PodOffPlacement,
-                message,
-                format!("label `{node}` as a gateway node, or delete the pod, so that its successor gets the placement"),
-            ));
+            let mend = format!(
+                "label `{node}` as a gateway node, or delete the pod, so that its successor gets the placement"
+            );
+            let nodes: BTreeSet<&str> = off.iter().map(|(_, node)| *node).collect();
+            findings.push(
+                Cause::new(CauseCode::PodOffPlacement, message, mend).with(label_as_placed(topology, &nodes)),
+            );
         }
     }
 
@@ -146,20 +164,30 @@ impl<'i> State<'i> {
                 _ => None,
             };
             if let Some(pool) = held.or(asked) {
-                findings.push(Cause::new(
-                    CauseCode::OtherPool,
-                    format!(
-                        "the addresses of Service `{}` come from pool `{}`, and the topology names {}",
-                        excerpt(&service.key.name),
-                        pool.name,
-                        named()
-                    ),
-                    format!(
-                        "add `{}` to `spec.addressPools` of the topology, or let the Service ask for {}",
-                        pool.name,
-                        named()
-                    ),
-                ));
+                let all: Vec<&String> = own.iter().chain([&pool.name]).collect();
+                let all = json!({"spec": {"addressPools": all}});
+                findings.push(
+                    Cause::new(
+                        CauseCode::OtherPool,
+                        format!(
+                            "the addresses of Service `{}` come from pool `{}`, and the topology names {}",
+                            excerpt(&service.key.name),
+                            pool.name,
+                            named()
+                        ),
+                        format!(
+                            "add `{}` to `spec.addressPools` of the topology, or let the Service ask for {}",
+                            pool.name,
+                            named()
+                        ),
+                    )
+                    .with([command::patch(
+                        "GatewayTopology",
+                        None,
+                        &topology.name,
+                        &all,
+                    )]),
+                );
             }
         }
     }
@@ -169,8 +197,14 @@ impl<'i> State<'i> {
         &self,
         topology: &'i ResolvedTopology,
         metallb: &MetalLb<'_>,
+        services: &[Entry<'i>],
         findings: &mut Vec<Cause>,
     ) {
+        // While pods run elsewhere, advertisements that are restricted to gateway nodes would silence them.
+        let endpoints = services.iter().flat_map(|entry| metallb.endpoint_nodes(self.balanced(*entry)));
+        let can_restrict = endpoints
+            .filter_map(|node| metallb.node_labels(node))
+            .all(|labels| topology.placement.matches(labels));
         let configuration = metallb.configuration();
         let own = |pool: &&AddressPool| topology.spec.address_pools.contains(&pool.name);
         for pool in configuration.pools.iter().filter(own) {
@@ -185,15 +219,18 @@ impl<'i> State<'i> {
                     .chain(bgp)
                     .filter(|(.., advertisement)| advertisement.applies_to(service))
                     .map(|(kind, name, advertisement)| Announcing {
+                        kind,
+                        own_name: name,
                         name: format!("{kind} `{}`", excerpt(name)),
                         nodes: advertisement.nodes(),
+                        is_own: announces_only(topology, advertisement),
                     })
                     .collect();
                 // That nothing announces the pool is told for each of its addresses.
                 if announcing.is_empty() {
                     continue;
                 }
-                for finding in self.compare(topology, pool, &announcing) {
+                for finding in self.compare(topology, pool, &announcing, can_restrict) {
                     if !findings.contains(&finding) {
                         findings.push(finding);
                     }
@@ -207,6 +244,7 @@ impl<'i> State<'i> {
         topology: &ResolvedTopology,
         pool: &AddressPool,
         announcing: &[Announcing<'_>],
+        can_restrict: bool,
     ) -> Vec<Cause> {
         let placement = &topology.placement;
         let nodes = self.snapshot.nodes();
@@ -216,10 +254,16 @@ impl<'i> State<'i> {
             Match::Contained => Ok(Relation::contained(&selectors, placement)),
             Match::LiveNodes => Ok(Relation::live(&selectors, placement, nodes)),
         };
-        let owner = |outside: &Outside| {
-            let mut owners = announcing.iter().flat_map(|ad| ad.nodes.iter().map(move |_| &ad.name));
-            owners.nth(outside.selector).cloned().unwrap_or_default()
+        let owner_of = |outside: &Outside| {
+            let mut owners = announcing.iter().flat_map(|ad| ad.nodes.iter().map(move |_| ad));
+            owners.nth(outside.selector)
         };
+        let owner = |outside: &Outside| owner_of(outside).map(|ad| ad.name.clone()).unwrap_or_default();
+        let align = |ad: Option<&Announcing<'_>>| {
+            let ad = ad.filter(|ad| can_restrict && ad.is_own)?;
+            Some(restrict(topology, ad.kind, ad.own_name))
+        };
+        let align_first = || align(announcing.iter().find(|ad| ad.is_own));
         let all = || join(announcing.iter().take(3).map(|ad| ad.name.clone()));
         let pool = &pool.name;
         let wider = |code, outside: &Outside| {
@@ -243,6 +287,7 @@ impl<'i> State<'i> {
                 ),
                 format!("restrict `spec.nodeSelectors` of {} to the topology's placement", owner(outside)),
             )
+            .with(align(owner_of(outside)))
         };
         let narrower = |witness: &dyn std::fmt::Display| {
             Cause::new(
@@ -250,6 +295,7 @@ impl<'i> State<'i> {
                 format!("no advertisement announces pool `{pool}` from a gateway node {witness}"),
                 format!("widen `spec.nodeSelectors` of {} to the topology's placement", all()),
             )
+            .with(align_first())
         };
         let mut findings = match relation {
             Err(TooComplex) => vec![Cause::new(
@@ -259,11 +305,14 @@ impl<'i> State<'i> {
             )],
             Ok(Relation::Matches) => Vec::new(),
             Ok(Relation::NoGatewayNode) => return Vec::new(),
-            Ok(Relation::SelectsNothing) => vec![Cause::new(
-                CauseCode::Narrower,
-                format!("the selectors of {} contradict themselves and select no node", all()),
-                "set them to the topology's placement",
-            )],
+            Ok(Relation::SelectsNothing) => vec![
+                Cause::new(
+                    CauseCode::Narrower,
+                    format!("the selectors of {} contradict themselves and select no node", all()),
+                    "set them to the topology's placement",
+                )
+                .with(align_first()),
+            ],
             Ok(Relation::Disjoint(outside)) => vec![wider(CauseCode::Disjoint, &outside)],
             Ok(Relation::Differs { wider: outside, narrower: witness }) => outside
                 .map(|outside| wider(CauseCode::Wider, &outside))
@@ -300,14 +349,17 @@ impl<'i> State<'i> {
         if gateway_nodes.is_empty() {
             let labels = topology.spec.placement.node_selector.iter();
             let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();
+            let running = services.iter().flat_map(|entry| metallb.endpoint_nodes(self.balanced(*entry)));
+            let running = running.map(|node| metallb.node_name(node)).collect();
             findings.push(Cause::new(
                 CauseCode::NoGatewayNode,
                 format!(
                     "no node carries the placement's labels `{}`, so that no gateway pod can be scheduled",
                     labels.join(",")
                 ),
-                format!("label a node: `kubectl label node NAME {}`", labels.join(" ")),
-            ));
+                "label the nodes that run the gateway, or shall run it",
+            )
+            .with(label_as_placed(topology, &running)));
             return;
         }
         let name = |node: &usize| metallb.node_name(*node);
@@ -316,12 +368,13 @@ impl<'i> State<'i> {
         };
         let told = |nodes: &[usize]| names(nodes.iter().map(name));
         let excluded_nodes = those(&|node| metallb.is_excluded(node));
-        if let Some(first) = excluded_nodes.first() {
+        if !excluded_nodes.is_empty() {
             let message = format!(
                 "MetalLB does not announce from these gateway nodes, because they are excluded from external load balancers: {}",
                 told(&excluded_nodes)
             );
-            findings.push(excluded(name(first), &message));
+            let nodes: Vec<&str> = excluded_nodes.iter().map(name).collect();
+            findings.push(excluded(&nodes, &message));
         }
         let unavailable = those(&|node| metallb.is_network_unavailable(node));
         if let Some(first) = unavailable.first() {

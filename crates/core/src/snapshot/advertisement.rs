@@ -118,6 +118,18 @@ impl Advertisement {
             || self.service_selectors.iter().any(|selector| selector.matches(service))
     }
 
+    /// The labels that a Service lacks so that the advertisement applies to it; `None` if labels alone do not do it.
+    #[must_use]
+    pub fn labels_to_apply_to(&self, service: &Labels) -> Option<Labels> {
+        self.service_selectors.iter().find_map(|selector| {
+            let mut missing = selector.witness()?.labels;
+            missing.retain(|key, value| service.get(key) != Some(value));
+            let mut labels = service.clone();
+            labels.extend(missing.clone());
+            selector.matches(&labels).then_some(missing)
+        })
+    }
+
     /// The pools that the advertisement names.
     #[must_use]
     pub fn named_pools(&self) -> &BTreeSet<String> {
