@@ -395,20 +395,20 @@ fn states() -> Vec<(&'static str, Vec<Value>)> {
 const TOLD: &[(&str, &str, &[&str])] = &[
     (
         "the last advertisement is gone",
-        "Silent NOT_ADVERTISED: no L2Advertisement and no BGPAdvertisement announces pool `default-pool`; create an L2Advertisement in namespace `metallb-system` with `ipAddressPools: [default-pool]`",
+        "Silent NOT_ADVERTISED: no L2Advertisement and no BGPAdvertisement announces pool `default-pool`; create an L2Advertisement in namespace `metallb-system` that announces the pool from the gateway nodes",
         &[],
     ),
     (
         "no gateway node carries the label",
-        "Silent NODE_NOT_SELECTED: `n1` runs a ready gateway pod, but no advertisement of pool `default-pool` selects it; label the node: `kubectl label node n1 --overwrite loadbalancerIPs.metallb.io=arp`",
+        "Silent NODE_NOT_SELECTED: `n1` runs a ready gateway pod, but no advertisement of pool `default-pool` selects it; label `n1` as a gateway node",
         &[
             "POD_OFF_PLACEMENT: 2 gateway pods run on nodes that are no gateway nodes, such as `gateway-1` on `n1`; label `n1` as a gateway node, or delete the pod, so that its successor gets the placement",
-            "NO_GATEWAY_NODE: no node carries the placement's labels `loadbalancerIPs.metallb.io=arp`, so that no gateway pod can be scheduled; label a node: `kubectl label node NAME loadbalancerIPs.metallb.io=arp`",
+            "NO_GATEWAY_NODE: no node carries the placement's labels `loadbalancerIPs.metallb.io=arp`, so that no gateway pod can be scheduled; label the nodes that run the gateway, or shall run it",
         ],
     ),
     (
         "the pod runs on a node that nothing selects",
-        "Silent NODE_NOT_SELECTED: `n3` runs a ready gateway pod, but no advertisement of pool `default-pool` selects it; label the node: `kubectl label node n3 --overwrite loadbalancerIPs.metallb.io=arp`",
+        "Silent NODE_NOT_SELECTED: `n3` runs a ready gateway pod, but no advertisement of pool `default-pool` selects it; label `n3` as a gateway node",
         &[
             "POD_OFF_PLACEMENT: gateway pod `gateway-1` runs on `n3`, which is no gateway node; label `n3` as a gateway node, or delete the pod, so that its successor gets the placement",
             "NO_READY_POD: these gateway nodes run no ready gateway pod, so that they cannot take over: `n1` and `n2`; raise the gateway's replicas and spread them over the gateway nodes",
@@ -424,9 +424,9 @@ const TOLD: &[(&str, &str, &[&str])] = &[
     ),
     (
         "the gateway node is excluded",
-        "Silent NODE_EXCLUDED: `n1` runs a ready gateway pod, but the label `node.kubernetes.io/exclude-from-external-load-balancers` keeps MetalLB from announcing from it; remove the label: `kubectl label node n1 node.kubernetes.io/exclude-from-external-load-balancers-`, or run MetalLB's speakers with `--ignore-exclude-lb`",
+        "Silent NODE_EXCLUDED: `n1` runs a ready gateway pod, but the label `node.kubernetes.io/exclude-from-external-load-balancers` keeps MetalLB from announcing from it; remove the label, or run MetalLB's speakers with `--ignore-exclude-lb`",
         &[
-            "NODE_EXCLUDED: MetalLB does not announce from these gateway nodes, because they are excluded from external load balancers: `n1`; remove the label: `kubectl label node n1 node.kubernetes.io/exclude-from-external-load-balancers-`, or run MetalLB's speakers with `--ignore-exclude-lb`",
+            "NODE_EXCLUDED: MetalLB does not announce from these gateway nodes, because they are excluded from external load balancers: `n1`; remove the label, or run MetalLB's speakers with `--ignore-exclude-lb`",
             "NO_READY_POD: these gateway nodes run no ready gateway pod, so that they cannot take over: `n2`; raise the gateway's replicas and spread them over the gateway nodes",
         ],
     ),
@@ -485,7 +485,7 @@ const TOLD: &[(&str, &str, &[&str])] = &[
     ),
     (
         "no advertisement selects the Service",
-        "Silent SERVICE_NOT_SELECTED: none of the advertisements of pool `default-pool` selects the Service: `arp`; add the Service's labels to `serviceSelectors` of one of them, or label the Service as it asks",
+        "Silent SERVICE_NOT_SELECTED: none of the advertisements of pool `default-pool` selects the Service: `arp`; label the Service as one of them asks, or add the Service's labels to its `serviceSelectors`",
         &[],
     ),
     (
@@ -537,7 +537,7 @@ const TOLD: &[(&str, &str, &[&str])] = &[
     ),
     (
         "the pool was taken by another one",
-        "Silent NOT_ADVERTISED: no L2Advertisement and no BGPAdvertisement announces pool `second`; create an L2Advertisement in namespace `metallb-system` with `ipAddressPools: [second]`",
+        "Silent NOT_ADVERTISED: no L2Advertisement and no BGPAdvertisement announces pool `second`; create an L2Advertisement in namespace `metallb-system` that announces the pool from the gateway nodes",
         &[
             "OTHER_POOL: the addresses of Service `istio-ingressgateway` come from pool `second`, and the topology names `default-pool`; add `second` to `spec.addressPools` of the topology, or let the Service ask for `default-pool`",
         ],
