@@ -8,6 +8,7 @@
 mod audit;
 mod check;
 mod check_report;
+mod cluster_args;
 mod completions;
 mod crd;
 mod duration;
@@ -51,6 +52,9 @@ Examples:
     lockstep crd | kubectl apply -f -
 
   Explain which node announces each address, and if none does, why:
+    lockstep explain
+
+  Explain the same from manifests, away from the cluster:
     kubectl get gwt,nodes,svc,pods,endpointslices -A -o yaml > all.yaml
     kubectl get ipaddresspools,l2advertisements,bgpadvertisements -A -o yaml |
       lockstep explain -f all.yaml -f -

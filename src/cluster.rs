@@ -17,6 +17,7 @@
 //! * The end of a watch task is the end of [`run`]: stale objects must not look like fresh ones.
 //! * The objects of a watch are used for a bounded time without hearing from the API server. Then they are unknown, as
 //!   before the first list, and the watch is replaced.
+//! * A one-shot reading ([`state`]) shares nothing with the watches but the client.
 //! * Status has tasks of its own ([`reconcile_status`]): whatever happens to them, snapshots stay current.
 //! * This module knows no request and no verdict.
 
@@ -28,6 +29,7 @@ mod kinds;
 mod liveness;
 mod metrics;
 mod publication;
+pub mod state;
 mod status;
 mod store;
 mod supervisor;
@@ -46,10 +48,11 @@ pub use webhook_configurations::{
 
 use std::error::Error as _;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::config::{InferConfigError, KubeconfigError};
+use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
@@ -92,6 +95,9 @@ pub enum Error {
     /// There is a kubeconfig, and it is wrong.
     #[error("the kubeconfig cannot be used: {0}")]
     Kubeconfig(String),
+    /// The kubeconfig does not have the context that was asked for.
+    #[error("the kubeconfig has no context `{0}`: `kubectl config get-contexts` lists them")]
+    NoContext(String),
     /// The configuration of the client cannot be used.
     #[error("the configured cluster cannot be used: {0}")]
     Client(String),
@@ -115,7 +121,31 @@ pub enum Error {
 /// # Errors
 /// [`Error::NoCluster`], [`Error::Kubeconfig`] and [`Error::Client`].
 pub async fn connect() -> Result<Client, Error> {
-    let mut config = Config::infer().await.map_err(|error| unconfigured(&error))?;
+    client(Config::infer().await.map_err(|error| unconfigured(&error))?)
+}
+
+/// A client for a cluster as kubectl's flags `--kubeconfig` and `--context` name it. Without both, it is that of
+/// [`connect`].
+///
+/// # Errors
+/// As [`connect`], and [`Error::NoContext`].
+pub async fn connect_to(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client, Error> {
+    if kubeconfig.is_none() && context.is_none() {
+        return connect().await;
+    }
+    let read = kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let config = match read {
+        Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
+        Err(error) => Err(error),
+    };
+    client(config.map_err(|error| match error {
+        KubeconfigError::LoadContext(name) => Error::NoContext(name),
+        error => Error::Kubeconfig(error.to_string()),
+    })?)
+}
+
+fn client(mut config: Config) -> Result<Client, Error> {
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     Client::try_from(config).map_err(|error| Error::Client(failure::words(&error)))

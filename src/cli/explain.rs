@@ -2,6 +2,7 @@
 
 mod human;
 mod json;
+mod origin;
 mod what_if;
 
 use std::io;
@@ -9,19 +10,21 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::cluster_args::ClusterArgs;
 use super::output::{Streams, json_document, print};
 use super::{Exit, render};
 use crate::assessment::{Assessment, Outcome, ServiceAssessment, TopologyAssessment};
-use crate::election::{AssumedVersion, MetalLbVersion, VersionBasis};
-use crate::manifests::{self, Problem};
-use crate::snapshot::Source;
+use crate::election::{AssumedVersion, MetalLbVersion};
+use origin::Origin;
 
 /// Explain whether the client's source IP survives, and if not, why
 ///
 /// Replays MetalLB's own decision which node announces each address of the gateway's Services, from the objects of a
-/// cluster in manifests: topologies, nodes, Services with their status, `EndpointSlices`, pods, and MetalLB's pools and
-/// advertisements. `kubectl get -o yaml` writes them. A kind that the input does not have is unknown: an outcome that
-/// takes it is Unknown, and the others are assessed without it.
+/// cluster: topologies, nodes, Services with their status, `EndpointSlices`, pods, and MetalLB's pools and
+/// advertisements. They are read from the cluster, with your own rights, or with `-f` from manifests, which
+/// `kubectl get -o yaml` writes. A kind that you may not list, or that the input does not have, is unknown: an outcome
+/// that takes it is Unknown, and the others are assessed without it. For a missing right the output has the RBAC rule
+/// that grants it.
 ///
 /// The first line of each address says what becomes of it: Preserved, Fragile (one step ends it), Lost (the gateway sees
 /// another address), Silent (no node announces it) or Unknown. What mends it follows.
@@ -37,13 +40,18 @@ pub(super) struct ExplainArgs {
     /// Only this topology, Service (`NAME` or `NAMESPACE/NAME`) or IP address
     #[arg(value_name = "TARGET")]
     target: Option<String>,
-    /// A file, a directory (every `.yaml`, `.yml` and `.json` below) or `-` for standard input; may be repeated
-    #[arg(short, long, required = true, value_name = "PATH")]
+    /// Read manifests instead of the cluster: a file, a directory (every `.yaml`, `.yml` and `.json` below) or `-` for
+    /// standard input; may be repeated
+    #[arg(short, long, value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"])]
     filename: Vec<PathBuf>,
-    /// The namespace of objects that name none
-    #[arg(short, long, default_value = "default")]
-    namespace: String,
-    /// The MetalLB version whose decision is replayed; by default that of the speaker pods' image, else the newest
+    /// The namespace of objects in files that name none, by default `default`; from a cluster also that of a Service which
+    /// TARGET names without one, by default any
+    #[arg(short, long)]
+    namespace: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The MetalLB version whose decision is replayed; by default that of the speaker pods' image, else
+    /// that of the kinds that the cluster serves, else the newest
     #[arg(long, value_enum, value_name = "VERSION")]
     metallb: Option<Version>,
     #[command(flatten)]
@@ -84,52 +92,62 @@ impl From<Version> for MetalLbVersion {
     }
 }
 
-/// Explains the state that the manifests describe.
+/// Explains the state of the cluster, or the one that manifests describe.
 ///
 /// # Errors
 /// If the output cannot be written.
 pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
-    let loaded = manifests::load(&args.filename, streams.stdin);
-    let (inventory, problems) = manifests::state(&loaded.documents, &args.namespace);
-    let problems: Vec<Problem> = loaded.problems.into_iter().chain(problems).collect();
-    for problem in &problems {
-        print(streams.stderr, format!("lockstep: {}\n", render::printable(&problem.to_string())).as_bytes())?;
-    }
-    if inventory.topologies.is_empty() {
-        let text = "lockstep: no GatewayTopology in the input: the built-in one is used\n";
-        print(streams.stderr, text.as_bytes())?;
-    }
+    let mut warn =
+        |words: &str| print(streams.stderr, format!("lockstep: {}\n", render::printable(words)).as_bytes());
+    let namespace = args.namespace.as_deref().unwrap_or("default");
+    let changes = match args.what_if.load(namespace, streams.stdin) {
+        Ok(changes) => changes,
+        Err(problems) => {
+            problems.iter().try_for_each(|problem| warn(problem))?;
+            return Ok(Exit::Unusable);
+        }
+    };
+    let reading = match origin::read(args, &changes, streams.stdin)? {
+        Ok(reading) => reading,
+        Err(problem) => {
+            warn(&problem)?;
+            return Ok(Exit::Unusable);
+        }
+    };
+    let has_problems = !reading.problems.is_empty();
+    reading.problems.iter().try_for_each(|problem| warn(problem))?;
+    reading.warning().map_or(Ok(()), &mut warn)?;
     let given = args.metallb.map(|version| AssumedVersion::given(version.into()));
-    // Which kinds a cluster serves, manifests do not say.
-    let AssumedVersion { version, basis } =
-        given.unwrap_or_else(|| AssumedVersion::detect(&inventory, |_| false));
+    let AssumedVersion { version, basis } = given.unwrap_or_else(|| reading.detect());
+    let (inventory, origin) = reading.split(basis);
     let is_built_in = inventory.topologies.is_empty();
-    let supposed = match args.what_if.apply_to(&inventory, &args.namespace, streams.stdin) {
+    let supposed = match what_if::apply(changes, &inventory) {
         Ok(supposed) => supposed,
         Err(problems) => {
-            for problem in problems {
-                print(streams.stderr, format!("lockstep: {problem}\n").as_bytes())?;
-            }
+            problems.iter().try_for_each(|problem| warn(problem))?;
             return Ok(Exit::Unusable);
         }
     };
     let now = Assessment::explain(&inventory.or_built_in(), version);
     let mut explained = match supposed {
-        None => Explained { assessment: now, basis, before: None, changes: Vec::new() },
+        None => Explained { assessment: now, origin, before: None, changes: Vec::new() },
         Some(what_if::Supposed { inventory, changes }) => {
             let after = if is_built_in { inventory.or_built_in() } else { inventory };
             let assessment = Assessment::foresee(&after, version);
-            Explained { assessment, basis, before: Some(now), changes }
+            Explained { assessment, origin, before: Some(now), changes }
         }
     };
+    let is_live = args.filename.is_empty();
+    let namespace = args.namespace.as_deref().filter(|_| is_live);
     if let Some(target) = &args.target
-        && !explained.select(target)
+        && !explained.select(target, namespace)
     {
-        let text = format!(
-            "lockstep: no topology, Service or address `{}` in the input\n",
-            render::printable(target)
-        );
-        print(streams.stderr, text.as_bytes())?;
+        warn(&format!("no topology, Service or address `{target}` in {}", explained.origin.place()))?;
+        // It may be there, and not be seen.
+        if is_live {
+            let unread = explained.origin.unread_lines(&explained.assessment);
+            unread.iter().try_for_each(|line| warn(line))?;
+        }
         return Ok(Exit::Unusable);
     }
     let text = match args.format {
@@ -137,15 +155,15 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<E
         Format::Json => json_document(&json::document(&explained))?,
     };
     print(streams.stdout, text.as_bytes())?;
-    Ok(if problems.is_empty() { exit(&explained.assessment) } else { Exit::Unusable })
+    Ok(if has_problems { Exit::Unusable } else { exit(&explained.assessment) })
 }
 
 /// What is explained.
 struct Explained {
     /// The state, or with what-if the state after the changes.
     assessment: Assessment,
-    /// Why this version's decision was replayed.
-    basis: VersionBasis,
+    /// Where the objects come from, and why this version's decision was replayed.
+    origin: Origin,
     /// The state before the changes of a what-if.
     before: Option<Assessment>,
     /// The changes of a what-if in words.
@@ -154,14 +172,14 @@ struct Explained {
 
 impl Explained {
     /// Leaves nothing but what was asked for. Whether there is such a thing, before or after.
-    fn select(&mut self, target: &str) -> bool {
-        let is_before = self.before.as_mut().is_some_and(|before| select(before, target));
-        select(&mut self.assessment, target) || is_before
+    fn select(&mut self, target: &str, namespace: Option<&str>) -> bool {
+        let is_before = self.before.as_mut().is_some_and(|before| select(before, target, namespace));
+        select(&mut self.assessment, target, namespace) || is_before
     }
 }
 
-/// Leaves nothing but what was asked for. Whether there is such a thing.
-fn select(assessment: &mut Assessment, target: &str) -> bool {
+/// Leaves nothing but what was asked for. Whether there is such a thing. A namespace is that of a Service by its name alone.
+fn select(assessment: &mut Assessment, target: &str, namespace: Option<&str>) -> bool {
     if assessment.topologies.iter().any(|topology| *topology.name == *target) {
         assessment.topologies.retain(|topology| *topology.name == *target);
         return true;
@@ -169,7 +187,8 @@ fn select(assessment: &mut Assessment, target: &str) -> bool {
     let address = target.parse::<std::net::IpAddr>().ok().map(|address| address.to_canonical().to_string());
     for topology in &mut assessment.topologies {
         for service in &mut topology.services {
-            let is_named = service.key.name == target || service_name(service) == target;
+            let is_in = namespace.is_none_or(|namespace| service.key.namespace == namespace);
+            let is_named = service.key.name == target && is_in || service_name(service) == target;
             service.addresses.retain(|held| is_named || held.address.is_some() && held.address == address);
         }
         topology.services.retain(|service| !service.addresses.is_empty());
@@ -200,11 +219,4 @@ fn exit(assessment: &Assessment) -> Exit {
     let has_nothing = assessment.topologies.is_empty()
         || assessment.topologies.iter().any(|topology| topology.services.is_empty());
     if has_nothing || outcomes(assessment).any(is_bad) { Exit::Denied } else { Exit::Fine }
-}
-
-fn label(source: Source) -> String {
-    match source {
-        Source::Speakers => "MetalLB's speaker pods".to_owned(),
-        source => source.to_string(),
-    }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::cluster_args::ClusterArgs;
 use super::{Exit, duration, print};
-use crate::cluster;
 use crate::cluster::topology_status::{self, TopologyStatuses};
 use report::Report;
 
@@ -28,6 +28,8 @@ pub(super) struct StatusArgs {
     /// Wait up to this long until all topologies are guarded
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     wait: Option<Duration>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -40,15 +42,16 @@ enum Format {
 
 /// Shows the cluster's topologies.
 pub(super) fn run(args: &StatusArgs, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<Exit> {
+    let StatusArgs { format, wait, cluster } = args;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = match runtime.block_on(read(args.wait)) {
+    let report = match runtime.block_on(read(cluster, *wait)) {
         Ok(topologies) => Report::new(&topologies),
         Err(problem) => {
             print(stderr, format!("lockstep: {problem}\n").as_bytes())?;
             return Ok(Exit::Unusable);
         }
     };
-    let text = match args.format {
+    let text = match format {
         Format::Table => report.table(),
         Format::Json => report.json()?,
     };
@@ -56,8 +59,8 @@ pub(super) fn run(args: &StatusArgs, stdout: &mut dyn Write, stderr: &mut dyn Wr
     Ok(if report.is_guarded() { Exit::Fine } else { Exit::Denied })
 }
 
-async fn read(wait: Option<Duration>) -> Result<TopologyStatuses, String> {
-    let client = cluster::connect().await.map_err(|error| error.to_string())?;
+async fn read(cluster: &ClusterArgs, wait: Option<Duration>) -> Result<TopologyStatuses, String> {
+    let client = cluster.connect().await.map_err(|error| error.to_string())?;
     let read = match wait {
         Some(patience) => {
             let is_wanted = |topologies: &TopologyStatuses| Report::new(topologies).is_guarded();

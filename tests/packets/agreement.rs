@@ -140,7 +140,7 @@ impl Explanation {
             return Some(format!("explain replays MetalLB {}", self.document["metallb"]));
         }
         let unread = self.document["unread"].as_array().unwrap();
-        if !self.errors.is_empty() || unread.iter().any(|kind| kind != REPORTS) {
+        if !self.errors.is_empty() || unread.iter().any(|entry| entry["kind"] != REPORTS) {
             return Some(format!("explain could not read {unread:?}: {}", self.errors));
         }
         if self.exit != Some(expected.exit()) {

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use super::super::render;
-use super::{Explained, label, service_name};
+use super::{Explained, service_name};
 use crate::assessment::{AddressAssessment, Assessment, Cause, ServiceAssessment};
 
 /// The assessment in words: each address, the nodes, and what mends it.
 pub(super) fn text(explained: &Explained) -> String {
-    let Explained { assessment, basis, before, changes } = explained;
+    let Explained { assessment, origin, before, changes } = explained;
     let mut text = String::new();
     if let Some(before) = before {
         write_gone(&mut text, before, assessment);
@@ -37,11 +37,10 @@ pub(super) fn text(explained: &Explained) -> String {
     if before.is_some() {
         line(&mut text, &format!("what if: {}", changes.join("; ")));
     }
-    let unread: Vec<String> = assessment.unread.iter().map(|source| label(*source)).collect();
-    if !unread.is_empty() {
-        line(&mut text, &format!("not in the input: {}", unread.join(", ")));
+    for unread in origin.unread_lines(assessment) {
+        line(&mut text, &unread);
     }
-    line(&mut text, &format!("as MetalLB {} decides: {basis}", assessment.version));
+    line(&mut text, &format!("as MetalLB {} decides: {}", assessment.version, origin.basis));
     text
 }
 

@@ -2,29 +2,29 @@
 
 use serde_json::{Value, json};
 
-use super::{Explained, label};
+use super::Explained;
+use super::origin::Origin;
 use crate::assessment::{
     AddressAssessment, Assessment, Cause, CauseCode, Condition, NodeAssessment, ServiceAssessment,
     TopologyAssessment,
 };
-use crate::election::VersionBasis;
 
 /// The assessment as one JSON document. With what-if it is that of the state after the changes, and has the one before.
 pub(super) fn document(explained: &Explained) -> Value {
-    let mut document = state(&explained.assessment, &explained.basis);
+    let mut document = state(&explained.assessment, &explained.origin);
     if let (Some(before), Value::Object(fields)) = (&explained.before, &mut document) {
         fields.insert("whatIf".to_owned(), json!(explained.changes));
-        fields.insert("before".to_owned(), state(before, &explained.basis));
+        fields.insert("before".to_owned(), state(before, &explained.origin));
     }
     document
 }
 
-fn state(assessment: &Assessment, basis: &VersionBasis) -> Value {
+fn state(assessment: &Assessment, origin: &Origin) -> Value {
     json!({
         "metallb": assessment.version.number(),
-        "metallbBasis": {"reason": basis.reason(), "message": basis.to_string()},
+        "metallbBasis": {"reason": origin.basis.reason(), "message": origin.basis.to_string()},
         "topologies": assessment.topologies.iter().map(topology).collect::<Vec<_>>(),
-        "unread": assessment.unread.iter().map(|source| label(*source)).collect::<Vec<_>>(),
+        "unread": origin.unread(assessment),
     })
 }
 

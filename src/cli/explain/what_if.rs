@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::super::render::printable;
 use crate::manifests::{self, Problem};
 use crate::snapshot::Inventory;
+use crate::topology::GatewayTopologySpec;
 use crate::what_if::{NodeLabel, ObjectReference, WhatIf};
 
 /// The changes to suppose.
@@ -45,19 +46,17 @@ pub(super) struct Supposed {
     pub(super) changes: Vec<String>,
 }
 
+/// A change with its words.
+pub(super) type Change = (String, WhatIf);
+
 impl WhatIfArgs {
-    /// The state after the changes; `None` if none is asked for. Objects are applied first, then deleted, then nodes are
+    /// The changes, in the order in which they are applied: objects are applied first, then deleted, then nodes are
     /// labelled, then they fail.
     ///
     /// # Errors
-    /// One sentence for everything that cannot be supposed.
-    pub(super) fn apply_to(
-        &self,
-        before: &Inventory,
-        namespace: &str,
-        stdin: &mut dyn Read,
-    ) -> Result<Option<Supposed>, Vec<String>> {
-        let mut changes: Vec<(String, WhatIf)> = Vec::new();
+    /// One sentence for everything in the files that cannot be used.
+    pub(super) fn load(&self, namespace: &str, stdin: &mut dyn Read) -> Result<Vec<Change>, Vec<String>> {
+        let mut changes: Vec<Change> = Vec::new();
         let mut problems = Vec::new();
         for path in &self.with {
             match read(path, namespace, stdin) {
@@ -75,22 +74,44 @@ impl WhatIfArgs {
         let failed =
             self.fail_node.iter().map(|node| (format!("node `{node}` down"), WhatIf::Fail(node.clone())));
         changes.extend(failed);
-        if changes.is_empty() && problems.is_empty() {
-            return Ok(None);
+        if problems.is_empty() { Ok(changes) } else { Err(problems) }
+    }
+
+    /// Whether files are read.
+    pub(super) fn has_files(&self) -> bool {
+        !self.with.is_empty()
+    }
+}
+
+/// The topologies that changes apply.
+pub(super) fn topologies(changes: &[Change]) -> impl Iterator<Item = &GatewayTopologySpec> {
+    let applied = changes.iter().filter_map(|(_, change)| match change {
+        WhatIf::Apply(objects) => Some(objects),
+        _ => None,
+    });
+    applied.flat_map(|objects| objects.topologies.values()).map(|declared| &declared.spec)
+}
+
+/// The state after the changes; `None` without any.
+///
+/// # Errors
+/// One sentence for every change that cannot be supposed.
+pub(super) fn apply(changes: Vec<Change>, before: &Inventory) -> Result<Option<Supposed>, Vec<String>> {
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    let (mut inventory, mut problems) = (before.clone(), Vec::new());
+    for (words, change) in &changes {
+        match inventory.clone().what_if(change) {
+            Ok(after) => inventory = after,
+            Err(error) => problems.push(format!("what if {words}: {error}")),
         }
-        let mut inventory = before.clone();
-        for (words, change) in &changes {
-            match inventory.clone().what_if(change) {
-                Ok(after) => inventory = after,
-                Err(error) => problems.push(format!("what if {}: {error}", printable(words))),
-            }
-        }
-        if problems.is_empty() {
-            let changes = changes.into_iter().map(|(words, _)| printable(&words).into_owned()).collect();
-            Ok(Some(Supposed { inventory, changes }))
-        } else {
-            Err(problems)
-        }
+    }
+    if problems.is_empty() {
+        let changes = changes.into_iter().map(|(words, _)| printable(&words).into_owned()).collect();
+        Ok(Some(Supposed { inventory, changes }))
+    } else {
+        Err(problems)
     }
 }
 
@@ -100,14 +121,13 @@ fn read(path: &PathBuf, namespace: &str, mut stdin: &mut dyn Read) -> Result<Inv
     let (mut objects, problems) = manifests::changes(&loaded.documents, namespace);
     let problems: Vec<Problem> = loaded.problems.into_iter().chain(problems).collect();
     if !problems.is_empty() {
-        return Err(problems.iter().map(|problem| printable(&problem.to_string()).into_owned()).collect());
+        return Err(problems.iter().map(ToString::to_string).collect());
     }
     objects.read.clear();
     if objects == Inventory::default() {
-        let path = path.display().to_string();
         return Err(vec![format!(
             "`{}` has no object that an outcome depends on, so it would change nothing",
-            printable(&path)
+            path.display()
         )]);
     }
     Ok(objects)

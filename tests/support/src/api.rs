@@ -89,6 +89,7 @@ fn collection(object: &Value) -> String {
     let plural = match kind {
         "GatewayTopology" => "gatewaytopologies".to_owned(),
         "NetworkPolicy" => "networkpolicies".to_owned(),
+        "ServiceL2Status" => "servicel2statuses".to_owned(),
         _ => format!("{}s", kind.to_lowercase()),
     };
     match object["metadata"]["namespace"].as_str() {

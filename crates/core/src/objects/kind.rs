@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 /// A resource as webhook configurations and RBAC name it, in the one version that is understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resource {
     /// The API group; empty for the core group.
     pub group: &'static str,

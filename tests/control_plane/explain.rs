@@ -1,0 +1,515 @@
+//! `lockstep explain` on a real API server: with which rights it sees what, and that it says of a cluster what it says of
+//! the same objects in manifests.
+
+use std::path::{Path, PathBuf};
+
+use axum::http::{Method, StatusCode};
+use kube::Client;
+use lockstep::manifests;
+use lockstep_test_support::api::{call, create, path_of};
+use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
+use lockstep_test_support::objects;
+use lockstep_test_support::wait;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// A control plane with the definitions of topologies and of a MetalLB release, and the two namespaces.
+async fn start(metallb: Option<MetalLb>) -> (ControlPlane, Client) {
+    let control_plane = ControlPlane::start().await.unwrap();
+    control_plane.install_topologies().await.unwrap();
+    if let Some(version) = metallb {
+        control_plane.install_metallb(version).await.unwrap();
+    }
+    let client = control_plane.client().await.unwrap();
+    for name in ["istio-system", "metallb-system"] {
+        create(&client, &objects::namespace(name)).await;
+    }
+    (control_plane, client)
+}
+
+fn states() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/state");
+    let mut states: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    states.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    states.sort();
+    states
+}
+
+/// A state in which every kind is needed that MetalLB configures, and the outcome is `Preserved`.
+fn preserved() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/state/announced-by-bgp-alone.yaml")
+}
+
+/// The objects of a state, with the fields that the API server requires and an assessment does not read.
+fn stored_objects(state: &Path) -> Vec<Value> {
+    let loaded = manifests::load(&[state.to_owned()], &mut std::io::empty());
+    assert_eq!(loaded.problems, [], "{}", state.display());
+    let complete = |mut object: Value| {
+        match object["kind"].as_str() {
+            Some("Pod") if object["spec"]["containers"].is_null() => {
+                object["spec"]["containers"] = json!([{"name": "proxy", "image": "istio/proxyv2"}]);
+            }
+            Some("Service") => object["spec"]["ports"] = json!([{"port": 443}]),
+            Some("EndpointSlice") if object["addressType"].is_null() => object["addressType"] = json!("IPv4"),
+            _ => {}
+        }
+        object
+    };
+    loaded.documents.into_iter().map(|document| complete(document.value)).collect()
+}
+
+/// Creates objects with their status.
+async fn put(client: &Client, objects: &[Value]) {
+    for object in objects {
+        create(client, object).await;
+        if object["kind"] == "Node" {
+            // The API server taints a new node as not ready until its kubelet reports.
+            let taints = json!({"spec": {"taints": object["spec"]["taints"]}});
+            let path = path_of(object);
+            let answer = call(client, Method::PATCH, &path, "application/merge-patch+json", &taints).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        }
+        if !object["status"].is_null() {
+            let status = json!({"status": object["status"]});
+            let path = format!("{}/status", path_of(object));
+            let answer = call(client, Method::PATCH, &path, "application/merge-patch+json", &status).await;
+            assert_eq!(answer.status, StatusCode::OK, "{object}: {}", answer.body);
+        }
+    }
+}
+
+/// Deletes objects at once: no kubelet ends a pod here.
+async fn remove(client: &Client, objects: &[Value]) {
+    for object in objects {
+        let path = format!("{}?gracePeriodSeconds=0", path_of(object));
+        let answer = call(client, Method::DELETE, &path, "application/json", &Value::Null).await;
+        assert_eq!(answer.status, StatusCode::OK, "{object}: {}", answer.body);
+    }
+}
+
+/// What a run of `lockstep explain` printed.
+struct Explained {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Explained {
+    fn document(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("no document: {} {}", self.out, self.err))
+    }
+
+    fn outcome(&self) -> Value {
+        self.document()["topologies"][0]["services"][0]["addresses"][0]["outcome"].clone()
+    }
+
+    /// The kinds that were not read, each with its namespace and RBAC rule.
+    fn unread(&self) -> Vec<(String, Value, Value)> {
+        let document = self.document();
+        let entries = document["unread"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        entries
+            .map(|entry| (text(&entry["kind"]), entry["namespace"].clone(), entry["rule"].clone()))
+            .collect()
+    }
+}
+
+/// Runs `lockstep explain` with a kubeconfig.
+async fn explain(kubeconfig: &Path, arguments: &[&str]) -> Explained {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    let output = command.arg("explain").args(arguments).env("KUBECONFIG", kubeconfig).output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Explained { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_explained_as_the_same_objects_in_manifests_are() {
+    let (control_plane, client) = start(Some(MetalLb::V0_16_2)).await;
+    for state in states() {
+        let objects = stored_objects(&state);
+        put(&client, &objects).await;
+        let live = explain(control_plane.kubeconfig_path(), &["-o", "json"]).await;
+        let file = explain(Path::new("/nonexistent"), &["-o", "json", "-f", state.to_str().unwrap()]).await;
+        assert_eq!((live.err.as_str(), live.code), ("", file.code), "{}", state.display());
+        assert_eq!(live.unread(), [], "{}", state.display());
+        let (live, mut file) = (live.document(), file.document());
+        for service in file["topologies"][0]["services"].as_array_mut().unwrap() {
+            if service["policy"] == "" {
+                // The API server's default.
+                service["policy"] = json!("Cluster");
+            }
+        }
+        assert_eq!(live["topologies"], file["topologies"], "{}", state.display());
+        assert_eq!(live["metallb"], file["metallb"], "{}", state.display());
+        remove(&client, &objects).await;
+    }
+}
+
+/// A rule of a role.
+fn rule(group: &str, resources: &[&str]) -> Value {
+    json!({"apiGroups": [group], "resources": resources, "verbs": ["list"]})
+}
+
+/// Everything that `explain` reads.
+const READ: [(&str, &str); 10] = [
+    ("lockstep.dev", "gatewaytopologies"),
+    ("", "nodes"),
+    ("", "namespaces"),
+    ("", "pods"),
+    ("", "services"),
+    ("discovery.k8s.io", "endpointslices"),
+    ("metallb.io", "ipaddresspools"),
+    ("metallb.io", "l2advertisements"),
+    ("metallb.io", "bgpadvertisements"),
+    ("metallb.io", "servicel2statuses"),
+];
+
+/// A kubeconfig with a context for each reader, who is impersonated.
+struct Readers {
+    folder: tempfile::TempDir,
+}
+
+impl Readers {
+    fn new(control_plane: &ControlPlane, names: &[String]) -> Self {
+        let text = std::fs::read_to_string(control_plane.kubeconfig_path()).unwrap();
+        let mut kubeconfig: Value = serde_json::from_str(&text).unwrap();
+        let token = control_plane.admin_token();
+        let cluster = kubeconfig["clusters"][0]["name"].clone();
+        let user = |name| json!({"name": name, "user": {"token": token, "as": name}});
+        let context = |name| json!({"name": name, "context": {"cluster": cluster, "user": name}});
+        kubeconfig["users"] = names.iter().map(user).collect();
+        kubeconfig["contexts"] = names.iter().map(context).collect();
+        kubeconfig["current-context"] = json!("");
+        let readers = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::write(readers.path(), kubeconfig.to_string()).unwrap();
+        readers
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("config")
+    }
+
+    async fn explain(&self, name: &str, arguments: &[&str]) -> Explained {
+        let path = self.path();
+        let flags = ["--kubeconfig", path.to_str().unwrap(), "--context", name];
+        explain(Path::new("/nonexistent"), &[&flags, arguments].concat()).await
+    }
+}
+
+/// Grants rules to a user: everywhere, or in one namespace.
+async fn grant(client: &Client, user: &str, namespace: Option<&str>, rules: &[Value]) {
+    let group = "rbac.authorization.k8s.io";
+    let (role, binding) = match namespace {
+        Some(_) => ("Role", "RoleBinding"),
+        None => ("ClusterRole", "ClusterRoleBinding"),
+    };
+    let object = |kind: &str| {
+        let mut object =
+            json!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": user}});
+        if let Some(namespace) = namespace {
+            object["metadata"]["namespace"] = json!(namespace);
+        }
+        object
+    };
+    let mut granted = object(role);
+    granted["rules"] = json!(rules);
+    create(client, &granted).await;
+    let mut bound = object(binding);
+    bound["roleRef"] = json!({"apiGroup": group, "kind": role, "name": user});
+    bound["subjects"] = json!([{"apiGroup": group, "kind": "User", "name": user}]);
+    create(client, &bound).await;
+}
+
+/// Waits until the API server knows of a right: its authorizer follows the roles by watches.
+async fn until_granted(client: &Client, user: &str, namespace: &str, (group, resource): (&str, &str)) {
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes":
+            {"group": group, "resource": resource, "verb": "list", "namespace": namespace}},
+    });
+    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    let is_allowed = wait::until_so(async || {
+        let answer = call(client, Method::POST, path, "application/json", &review).await;
+        answer.body["status"]["allowed"] == true
+    });
+    assert!(is_allowed.await, "`{user}` never may list `{resource}`");
+}
+
+/// Without a right, what takes the kind is Unknown, everything else is as before, and the output has the rule to add.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_right_makes_unknown_what_takes_it_and_the_rule_that_grants_it_is_printed() {
+    let (control_plane, client) = start(Some(MetalLb::V0_16_2)).await;
+    put(&client, &stored_objects(&preserved())).await;
+    let reader = |without: &str| format!("without-{without}");
+    let names: Vec<String> = READ.iter().map(|(_, resource)| reader(resource)).collect();
+    for (_, without) in READ {
+        let granted = READ.iter().filter(|(_, resource)| *resource != without);
+        let rules: Vec<Value> = granted.map(|(group, resource)| rule(group, &[resource])).collect();
+        grant(&client, &reader(without), None, &rules).await;
+    }
+    for (index, name) in names.iter().enumerate() {
+        until_granted(&client, name, "", READ[usize::from(index == 0)]).await;
+    }
+    let readers = Readers::new(&control_plane, &names);
+    let outcomes = [
+        ("nodes", None, "Unknown"),
+        ("namespaces", None, "Preserved"),
+        ("services", Some("istio-system"), "Unknown"),
+        ("endpointslices", Some("istio-system"), "Unknown"),
+        ("ipaddresspools", Some("metallb-system"), "Unknown"),
+        ("l2advertisements", Some("metallb-system"), "Unknown"),
+        ("bgpadvertisements", Some("metallb-system"), "Unknown"),
+        ("servicel2statuses", Some("metallb-system"), "Preserved"),
+    ];
+    for (resource, namespace, outcome) in outcomes {
+        let explained = readers.explain(&reader(resource), &["-o", "json"]).await;
+        let (group, _) = READ.iter().find(|(_, held)| *held == resource).unwrap();
+        let kind = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+        let expected = [(kind, json!(namespace), rule(group, &[resource]))];
+        assert_eq!(explained.unread(), expected, "{resource}");
+        assert_eq!(explained.code, if outcome == "Unknown" { 2 } else { 0 }, "{resource}: {}", explained.err);
+        if resource == "services" {
+            let topology = &explained.document()["topologies"][0];
+            assert_eq!(
+                (&topology["services"], &topology["conditions"][0]["status"]),
+                (&json!([]), &json!("Unknown"))
+            );
+        } else {
+            assert_eq!(explained.outcome(), outcome, "{resource}: {}", explained.out);
+        }
+    }
+
+    // Gateway pods and speakers are two lists of one kind.
+    let explained = readers.explain("without-pods", &["-o", "json"]).await;
+    let pods = |kind: &str, namespace| (kind.to_owned(), json!(namespace), rule("", &["pods"]));
+    let expected = [pods("pods", "istio-system"), pods("MetalLB's speaker pods", "metallb-system")];
+    assert_eq!((explained.unread().as_slice(), explained.outcome()), (&expected[..], json!("Preserved")));
+
+    let text = readers.explain("without-endpointslices", &[]).await;
+    let expected = "not read: endpointslices.discovery.k8s.io in namespace `istio-system`: you may not list them; \
+        a Role or ClusterRole with this rule allows it:\n  \
+        - {apiGroups: [\"discovery.k8s.io\"], resources: [\"endpointslices\"], verbs: [\"list\"]}\n";
+    assert!(text.out.contains(expected), "{}", text.out);
+
+    let blind = readers.explain("without-gatewaytopologies", &[]).await;
+    assert_eq!((blind.code, blind.out.as_str()), (2, ""));
+    assert_eq!(
+        blind.err,
+        "lockstep: the API server does not allow you to list topologies, which say what to read: grant the rule \
+         {apiGroups: [\"lockstep.dev\"], resources: [\"gatewaytopologies\"], verbs: [\"list\"]} in a ClusterRole\n"
+    );
+}
+
+/// Who may list pods only in the gateway's namespace is not asked to list them everywhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rights_in_the_namespaces_of_a_topology_are_enough() {
+    let (control_plane, client) = start(Some(MetalLb::V0_16_2)).await;
+    let mut objects = stored_objects(&preserved());
+    // Another topology, in a namespace that the reader has no right in.
+    objects.push(objects::topology("other", &json!({"gateway": {"namespace": "other"}})));
+    put(&client, &objects).await;
+    let cluster = [rule("lockstep.dev", &["gatewaytopologies"]), rule("", &["nodes"])];
+    grant(&client, "reader", None, &cluster).await;
+    let gateway = [rule("", &["pods", "services"]), rule("discovery.k8s.io", &["endpointslices"])];
+    grant(&client, "reader", Some("istio-system"), &gateway).await;
+    let kinds = ["ipaddresspools", "l2advertisements", "bgpadvertisements", "servicel2statuses"];
+    grant(&client, "reader", Some("metallb-system"), &[rule("metallb.io", &kinds), rule("", &["pods"])])
+        .await;
+    until_granted(&client, "reader", "", ("", "nodes")).await;
+    until_granted(&client, "reader", "metallb-system", ("", "pods")).await;
+    until_granted(&client, "reader", "istio-system", ("", "pods")).await;
+    let readers = Readers::new(&control_plane, &["reader".to_owned()]);
+
+    let one = readers.explain("reader", &["edge", "-o", "json"]).await;
+    assert_eq!((one.code, one.outcome()), (0, json!("Preserved")), "{} {}", one.out, one.err);
+    assert_eq!(one.unread(), [("namespaces".to_owned(), Value::Null, rule("", &["namespaces"]))]);
+
+    let all = readers.explain("reader", &["-o", "json"]).await;
+    assert_eq!((all.code, all.outcome()), (2, json!("Unknown")));
+    let elsewhere = all.unread().into_iter().filter(|(_, namespace, _)| namespace == "other");
+    let kinds: Vec<String> = elsewhere.map(|(kind, ..)| kind).collect();
+    assert_eq!(kinds, ["services", "endpointslices.discovery.k8s.io", "pods"]);
+}
+
+/// A release is told by the kinds that the cluster serves where no speaker pod shows it, and a kind of another release
+/// is neither missing nor forbidden.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_served_kinds_tell_the_release_where_no_speaker_does() {
+    let releases = [
+        (MetalLb::V0_13_5, "0.13.5", "addresspools"),
+        (MetalLb::V0_15_2, "0.15.2", "servicel2statuses"),
+        (MetalLb::V0_16_2, "0.16.2", "configurationstates"),
+    ];
+    for (release, number, kind) in releases {
+        let (control_plane, client) = start(Some(release)).await;
+        let mut objects = stored_objects(&preserved());
+        put(&client, &objects).await;
+        let kubeconfig = control_plane.kubeconfig_path();
+        let explained = explain(kubeconfig, &["-o", "json"]).await;
+        let document = explained.document();
+        assert_eq!(document["metallb"], number);
+        let message = format!("detected from the kind `{kind}.metallb.io`, which the cluster serves");
+        assert_eq!(document["metallbBasis"], json!({"reason": "Kind", "message": message}));
+        assert_eq!(explained.unread(), []);
+        let given = explain(kubeconfig, &["-o", "json", "--metallb", "0.15.2"]).await.document();
+        assert_eq!(
+            (&given["metallb"], &given["metallbBasis"]["reason"]),
+            (&json!("0.15.2"), &json!("Given"))
+        );
+
+        let speakers: Vec<Value> =
+            objects.extract_if(.., |object| object["metadata"]["labels"]["component"] == "speaker").collect();
+        assert!(!speakers.is_empty());
+        remove(&client, &speakers).await;
+        let image = "registry.example:5000/metallb/speaker:v0.14.9";
+        let renamed = speakers.into_iter().map(|mut speaker| {
+            speaker["metadata"]["labels"] = json!({"app.kubernetes.io/name": "renamed"});
+            speaker["spec"]["containers"][0]["image"] = json!(image);
+            speaker
+        });
+        put(&client, &renamed.collect::<Vec<_>>()).await;
+        let detected = explain(kubeconfig, &["-o", "json"]).await.document();
+        let message = format!("detected from the speaker's image `{image}`");
+        assert_eq!(
+            (&detected["metallb"], &detected["metallbBasis"]),
+            (&json!("0.15.2"), &json!({"reason": "Image", "message": message}))
+        );
+    }
+}
+
+/// Pods of which none looks like a speaker are no proof that none runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn speakers_that_are_not_recognized_are_unknown_and_not_absent() {
+    let (control_plane, client) = start(Some(MetalLb::V0_16_2)).await;
+    let mut objects = stored_objects(&preserved());
+    for object in &mut objects {
+        if object["metadata"]["labels"]["component"] == "speaker" {
+            object["metadata"]["labels"] = json!({"app": "renamed"});
+        }
+    }
+    put(&client, &objects).await;
+    let explained = explain(control_plane.kubeconfig_path(), &["-o", "json"]).await;
+    assert_eq!((explained.code, explained.outcome()), (0, json!("Preserved")));
+    let unread = [("MetalLB's speaker pods".to_owned(), json!("metallb-system"), Value::Null)];
+    assert_eq!(explained.unread(), unread);
+    let is_pod =
+        |object: &Value| object["kind"] == "Pod" && object["metadata"]["namespace"] == "metallb-system";
+    remove(&client, &objects.into_iter().filter(is_pod).collect::<Vec<_>>()).await;
+    let explained = explain(control_plane.kubeconfig_path(), &["-o", "json"]).await;
+    assert_eq!((explained.code, explained.outcome()), (1, json!("Silent")), "no pod is no speaker");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_topology_the_built_in_one_is_explained_with_a_warning() {
+    let control_plane = ControlPlane::start().await.unwrap();
+    let (kubeconfig, client) = (control_plane.kubeconfig_path(), control_plane.client().await.unwrap());
+    let warning = "lockstep: no GatewayTopology in the cluster, so that Lockstep enforces nothing: the built-in one is \
+        used; apply the output of `lockstep crd`, and create one\n";
+
+    let bare = explain(kubeconfig, &["-o", "json"]).await;
+    assert_eq!((bare.code, bare.err.as_str()), (2, warning), "{}", bare.out);
+    assert_eq!(bare.document()["topologies"][0]["conditions"][0]["status"], "Unknown");
+    assert!(bare.out.contains("the cluster does not serve MetalLB's kinds"), "{}", bare.out);
+
+    control_plane.install_topologies().await.unwrap();
+    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    for name in ["istio-system", "metallb-system"] {
+        create(&client, &objects::namespace(name)).await;
+    }
+    let mut objects = stored_objects(&preserved());
+    objects.retain(|object| object["kind"] != "GatewayTopology");
+    put(&client, &objects).await;
+    let explained = explain(kubeconfig, &["-o", "json"]).await;
+    assert_eq!((explained.code, explained.err.as_str()), (0, warning));
+    assert_eq!(explained.outcome(), "Preserved");
+
+    let spec = json!({"gateway": {"podLabels": {"a": "b"}}, "placement": {"nodeSelector": {"k": "v"}}});
+    create(&client, &objects::topology("edge", &spec)).await;
+    let explained = explain(kubeconfig, &["edge"]).await;
+    assert_eq!((explained.code, explained.err.as_str()), (1, ""), "{}", explained.out);
+    assert!(explained.out.contains("topology edge: NO_POD: "), "{}", explained.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_is_found_in_its_namespace_and_nothing_else_is_limited() {
+    let (control_plane, client) = start(Some(MetalLb::V0_16_2)).await;
+    put(&client, &stored_objects(&preserved())).await;
+    let kubeconfig = control_plane.kubeconfig_path();
+    for target in [
+        &["istio-ingressgateway"][..],
+        &["istio-ingressgateway", "-n", "istio-system"],
+        &["istio-system/istio-ingressgateway"],
+        &["10.6.229.180"],
+        &["edge"],
+    ] {
+        let explained = explain(kubeconfig, target).await;
+        assert_eq!((explained.code, explained.err.as_str()), (0, ""), "{target:?}");
+        assert!(explained.out.starts_with("10.6.229.180 PRESERVED: "), "{target:?}: {}", explained.out);
+    }
+    let elsewhere = explain(kubeconfig, &["istio-ingressgateway", "-n", "default"]).await;
+    assert_eq!((elsewhere.code, elsewhere.out.as_str()), (2, ""));
+    assert_eq!(
+        elsewhere.err,
+        "lockstep: no topology, Service or address `istio-ingressgateway` in the cluster\n"
+    );
+    let alone = explain(kubeconfig, &["-n", "istio-system"]).await;
+    assert_eq!(alone.code, 2);
+    assert!(alone.err.contains("name a Service, or leave the flag out"), "{}", alone.err);
+}
+
+/// The topology that is supposed has a namespace of its own, which is read because of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_if_is_answered_on_a_cluster_and_changes_nothing_in_it() {
+    let (control_plane, client) = start(Some(MetalLb::V0_16_2)).await;
+    put(&client, &stored_objects(&preserved())).await;
+    let kubeconfig = control_plane.kubeconfig_path();
+    let failed = explain(kubeconfig, &["-o", "json", "--fail-node", "n1"]).await;
+    let document = failed.document();
+    assert_eq!(document["before"]["topologies"][0]["services"][0]["addresses"][0]["outcome"], "Preserved");
+    assert_eq!(failed.outcome(), "Fragile", "{}", failed.out);
+    assert_eq!(explain(kubeconfig, &["-o", "json"]).await.outcome(), "Preserved");
+
+    create(&client, &objects::namespace("edge")).await;
+    let mut service = objects::service("edge");
+    service["metadata"]["namespace"] = json!("edge");
+    service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "10.6.229.181"}]}});
+    put(&client, &[service]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("topology.yaml");
+    let topology = objects::topology("other", &json!({"gateway": {"namespace": "edge"}}));
+    std::fs::write(&file, topology.to_string()).unwrap();
+    let supposed = explain(kubeconfig, &["other", "-o", "json", "--with", file.to_str().unwrap()]).await;
+    let service = &supposed.document()["topologies"][0]["services"][0];
+    assert_eq!((&service["namespace"], &service["policy"]), (&json!("edge"), &json!("Cluster")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_cannot_be_reached_or_is_not_configured_is_an_error() {
+    let nowhere = explain(Path::new("/nonexistent"), &[]).await;
+    assert_eq!((nowhere.code, nowhere.out.as_str()), (2, ""));
+    assert!(nowhere.err.starts_with("lockstep: no cluster is configured: "), "{}", nowhere.err);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "users": [{"name": "it", "user": {}}],
+    });
+    std::fs::write(&path, kubeconfig.to_string()).unwrap();
+    let unreachable = explain(&path, &[]).await;
+    assert_eq!((unreachable.code, unreachable.out.as_str()), (2, ""));
+    let begin = "lockstep: cannot list `gatewaytopologies.lockstep.dev`: ";
+    assert!(unreachable.err.starts_with(begin) && unreachable.err.contains("refused"), "{}", unreachable.err);
+    let other = explain(&path, &["--context", "other"]).await;
+    assert_eq!(other.code, 2);
+    assert_eq!(
+        other.err,
+        "lockstep: the kubeconfig has no context `other`: `kubectl config get-contexts` lists them\n"
+    );
+    let missing = explain(&path, &["--kubeconfig", "/nonexistent"]).await;
+    assert_eq!(missing.code, 2);
+    assert!(missing.err.contains("/nonexistent"), "{}", missing.err);
+}
