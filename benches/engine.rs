@@ -1,8 +1,8 @@
-//! What a review costs by itself: the engine and the codec, no socket.
+//! The cost of a review without sockets: the rules and the codec.
 //!
-//! Two figures per review: the median time on one core, and the instructions, counted by valgrind's
-//! cachegrind. Instructions are the same on a busy machine; times are what people ask for. With
-//! `--smoke` everything runs once, briefly.
+//! Each subject gets two figures: the median time per review on one core, and the instructions per review, counted by
+//! valgrind's cachegrind. Instruction counts do not depend on the load of the machine. `--smoke` runs everything once,
+//! briefly.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -17,7 +17,7 @@ use lockstep::objects::Service;
 use lockstep::snapshot::{Inventory, ObjectKey, Snapshot};
 use serde_json::json;
 
-/// One review, in one world.
+/// A review in one of the two worlds.
 struct Subject {
     name: &'static str,
     phase: Phase,
@@ -66,7 +66,7 @@ fn subjects() -> Vec<Subject> {
     ]
 }
 
-/// The recorded review of an advertisement, with another spec.
+/// Returns the recorded review of an advertisement with another spec.
 fn advertisement(spec: &serde_json::Value) -> Vec<u8> {
     let recorded = include_bytes!("reviews/l2advertisement.json");
     let mut review: serde_json::Value =
@@ -79,7 +79,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
 }
 
-/// Snapshot of the world: one node in ten is a gateway node, as many advertisements as asked for.
+/// Builds the snapshot of the world: one node in ten is a gateway node.
 fn facts(world: World) -> Snapshot {
     let (nodes, services, advertisements) = match world {
         World::Small => (10, 1, 1),
@@ -140,7 +140,8 @@ impl Subject {
     }
 }
 
-/// The median of one review in nanoseconds, in a process of its own: what other subjects left of the heap would count, too.
+/// Returns the median time of one review in nanoseconds. It is measured in a process of its own, because the heap that
+/// other subjects leave behind would affect the time.
 fn nanoseconds(index: usize, rounds: usize) -> u64 {
     let program = std::env::current_exe().expect("a path");
     let output = Command::new(program).args(["--time", &index.to_string(), &rounds.to_string()]).output();
@@ -148,7 +149,7 @@ fn nanoseconds(index: usize, rounds: usize) -> u64 {
     String::from_utf8_lossy(&text).trim().parse().expect("a number")
 }
 
-/// Instructions per review: the difference between many reviews and few, so that start-up cancels out.
+/// Returns the instructions per review: the difference between many reviews and few, so that start-up cancels out.
 fn instructions(index: usize, reviews: usize) -> Option<u64> {
     let few = count(index, 0)?;
     Some(count(index, reviews)?.saturating_sub(few) / reviews as u64)
@@ -179,7 +180,7 @@ fn main() -> ExitCode {
     } else if let Some((index, reviews)) = after("--only") {
         let subject = &subjects()[index];
         let facts = facts(subject.world);
-        // Once before counting starts, so that what is made on first use is not counted.
+        // One review before counting starts, so that lazy initialization is not counted.
         (0..=reviews).for_each(|_| subject.run(&facts));
     } else {
         print_table(arguments.iter().any(|argument| argument == "--smoke"));

@@ -1,10 +1,11 @@
-//! The webhook over HTTPS, side by side with a no-op webhook on the same server stack.
+//! Compares the webhook over HTTPS with a no-op webhook on the same server stack.
 //!
-//! The no-op webhook reads the body, finds the uid and allows: the limit of what any webhook on this stack
-//! can do. Both run as processes of their own, in turns, under the same load by wrk: 16 requests in flight over
-//! HTTP/1.1 keep-alive, which is what the API server speaks, each with the recorded review of a gateway pod.
-//! Printed are medians, and those of the ratios within a round, since a machine is faster in one minute than in the next;
-//! what the decision log costs; then memory and start-up. `--smoke` runs everything briefly.
+//! The no-op webhook reads the body, finds the uid and allows: no webhook on this stack can be faster. Both run as
+//! separate processes, in turns, under the same load from wrk: 16 requests in flight over HTTP/1.1 keep-alive, as the
+//! API server sends them, each with the recorded review of a gateway pod.
+//!
+//! The benchmark prints medians, medians of the ratios within a round (the speed of a machine varies from minute to
+//! minute), the cost of the decision log, memory and start-up time. `--smoke` runs everything briefly.
 
 #![allow(dead_code, unreachable_pub, reason = "every program uses its own part of what is shared")]
 
@@ -24,7 +25,7 @@ use load::{Load, Ratio};
 use lockstep_test_support::https;
 use process::Server;
 
-/// How much is measured.
+/// The number and the length of the measurements.
 #[derive(Debug, Clone, Copy)]
 struct Effort {
     rounds: usize,
@@ -51,13 +52,13 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// One way to call a webhook.
+/// A webhook and the call that is measured.
 struct Contestant {
     name: &'static str,
     start: fn() -> Server,
     path: &'static str,
     body: fn() -> Vec<u8>,
-    /// What every answer must contain.
+    /// The text that every response must contain.
     marker: &'static str,
 }
 
@@ -67,8 +68,8 @@ fn pod() -> Vec<u8> {
     POD.to_vec()
 }
 
-/// The same pod after it was placed, as the validating webhook sees it. The order of fields stays as the API
-/// server wrote it: JSON has none, but an object that comes before its kind costs a second pass.
+/// Returns the review of the same pod with its node selector, as the validating webhook receives it. The order of
+/// fields stays as the API server wrote it: an object that comes before its kind costs a second pass.
 fn placed_pod() -> Vec<u8> {
     let recorded = String::from_utf8(POD.to_vec()).expect("the recorded review is text");
     let placed = recorded.replacen(
@@ -80,18 +81,18 @@ fn placed_pod() -> Vec<u8> {
     placed.into_bytes()
 }
 
-/// What the cost of the decision log and the metrics is measured with: one program, with them and without.
+/// The names of one program without the decision log and metrics, and with them; their difference is the cost.
 const NEITHER: &str = "no log, no metrics";
 const ON_STDOUT: &str = "metrics, log on stdout";
 const IN_FILE: &str = "metrics, log in a file";
 
-/// Every review that is patched is recorded: the most that a decision log can have to do.
+/// A review that is patched. Each one is recorded, which is the highest load on a decision log.
 const PATCHED: (&str, fn() -> Vec<u8>, &str) = ("/mutate", pod, "\"patch\":");
 const ALLOWED: (&str, fn() -> Vec<u8>, &str) = ("/validate", placed_pod, "\"allowed\":true");
 
 const CONTESTANTS: [Contestant; 7] = [
     Contestant { marker: "\"allowed\":true", ..Contestant::new("no-op", Server::noop, PATCHED) },
-    // With the operators' log, which has a line for each edit where there is no decision log.
+    // This one writes the operators' log, which has a line for each edit if there is no decision log.
     Contestant::new("lockstep /mutate, patched", Server::lockstep, PATCHED),
     Contestant::new("the same, decision log", Server::recording, PATCHED),
     Contestant::new("lockstep /validate, allowed", Server::lockstep, ALLOWED),
@@ -149,7 +150,7 @@ async fn throughput(effort: Effort) {
     print_cost_of_decision_log(&loads);
 }
 
-/// What the decision log and the metrics cost where every review is recorded.
+/// Prints the cost of the decision log and the metrics if every review is recorded.
 fn print_cost_of_decision_log(loads: &[Vec<Load>]) {
     let of = |name: &str| CONTESTANTS.iter().zip(loads).find(|(contestant, _)| contestant.name == name);
     let Some((_, neither)) = of(NEITHER) else { return };
@@ -161,7 +162,7 @@ fn print_cost_of_decision_log(loads: &[Vec<Load>]) {
     }
 }
 
-/// Time from the start of the process to its first right answer.
+/// Prints the time from the start of a process to its first correct response.
 async fn starts(effort: Effort) {
     for contestant in &CONTESTANTS[..2] {
         let mut times = Vec::new();
@@ -174,7 +175,7 @@ async fn starts(effort: Effort) {
         }
         times.sort_unstable();
         println!(
-            "{:<28} first right answer after {:.0} ms (median of {})",
+            "{:<28} first correct response after {:.0} ms (median of {})",
             contestant.name,
             times[times.len() / 2].as_secs_f64() * 1e3,
             times.len()

@@ -1,5 +1,5 @@
-//! Webhooks that this program hosts on the server stack of the product: one with nothing behind it, one with the
-//! engine and the codec alone, and the product's own with its metrics and its decision log.
+//! Webhooks that this program hosts on the server stack of the product: a no-op, the rules and the codec alone, and
+//! the product's own with its metrics and its decision log.
 
 use std::fs::File;
 use std::io;
@@ -17,14 +17,14 @@ use lockstep::webhook::{Decisions, ReviewMetrics, Webhook};
 use serde::Deserialize;
 use tokio::sync::watch;
 
-/// What makes this program the no-op webhook.
+/// The argument that makes this program the no-op webhook.
 pub const NOOP: &str = "--noop-webhook";
 
-/// What makes this program the engine and the codec: nothing is logged and nothing counted.
+/// The argument that makes this program the rules and the codec, without logs and metrics.
 pub const ENGINE: &str = "--engine-webhook";
 
-/// What makes this program the product's webhook: with its metrics, and its decision log in the file that is named
-/// next, or on standard output for `-`.
+/// The argument that makes this program the product's webhook with its metrics. The decision log is written to the
+/// file in the next argument, or to standard output for `-`.
 pub const RECORDING: &str = "--recording-webhook";
 
 struct Noop;
@@ -62,7 +62,7 @@ impl Handler for Engine {
     }
 }
 
-/// The webhook that these arguments ask for.
+/// Returns the webhook that these arguments select.
 pub fn asked_for(arguments: &[String]) -> Option<Arc<dyn Handler>> {
     let place = |name: &str| arguments.iter().position(|argument| argument == name);
     if place(NOOP).is_some() {
@@ -81,7 +81,7 @@ fn recording(facts: Snapshot, log: &str) -> Webhook {
         let stdout = io::stdout().as_fd().try_clone_to_owned();
         Box::new(File::from(stdout.expect("a standard output")))
     } else {
-        // What `lockstep serve` has without flags.
+        // The defaults of `lockstep serve`.
         let rotation = Rotation { size: 100 << 20, older: 5 };
         Box::new(RotatingFile::open(PathBuf::from(log), rotation).expect("a file that can be written"))
     };
@@ -90,7 +90,7 @@ fn recording(facts: Snapshot, log: &str) -> Webhook {
     Webhook::new(facts, ReviewMetrics::default(), Some(Decisions { log, also_allowed: false }))
 }
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub fn serve(handler: Arc<dyn Handler>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -106,12 +106,12 @@ pub fn serve(handler: Arc<dyn Handler>) -> ExitCode {
             metrics: ServerMetrics::default(),
         };
         let bound = server.bind().await.expect("free ports");
-        // The one line that the caller reads, in the form of the product's log.
+        // The only line that the caller reads, in the format of the product's log.
         eprintln!(
             "{}",
             serde_json::json!({"message": "serving", "webhook": bound.local_addr().to_string(), "ca": ca_pem})
         );
-        bound.run(Shutdown::default()).await.expect("a server that goes on");
+        bound.run(Shutdown::default()).await.expect("a server that keeps running");
     });
     ExitCode::SUCCESS
 }

@@ -1,5 +1,5 @@
-//! Load, made by wrk: 16 connections, each with one request at a time, from one thread, so that on two cores
-//! the server has one to itself.
+//! Load from wrk: 16 connections with one request at a time each. wrk has one thread, so on two cores the server has a
+//! core to itself.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,21 +11,21 @@ use super::process::{Address, Server};
 
 const IN_FLIGHT: usize = 16;
 
-/// What came of it.
+/// The figures of one load.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// Reviews per second.
     pub rate: f64,
-    /// Seconds.
+    /// The median latency in seconds.
     pub p50: f64,
-    /// Seconds.
+    /// The 99th percentile of the latency in seconds.
     pub p99: f64,
-    /// Seconds of the server's CPU per 10,000 reviews.
+    /// The server's CPU time in seconds per 10,000 reviews.
     pub cpu: f64,
 }
 
 impl Load {
-    /// Of each figure by itself.
+    /// Returns the median of each figure.
     pub fn median(loads: &[Self]) -> Self {
         let of = |figure: fn(&Self) -> f64| median(loads.iter().map(figure));
         Self {
@@ -37,7 +37,7 @@ impl Load {
     }
 }
 
-/// What came of one load against what came of another.
+/// The ratios of the figures of two loads.
 #[derive(Debug, Clone, Copy)]
 pub struct Ratio {
     pub rate: f64,
@@ -45,7 +45,7 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// Of the ratios within each round.
+    /// Returns the median of the ratios within each round.
     pub fn median(loads: &[Load], bases: &[Load]) -> Self {
         let of = |figure: fn(&Load) -> f64| {
             median(loads.iter().zip(bases).map(|(load, base)| figure(load) / figure(base)))
@@ -65,7 +65,7 @@ fn median(figures: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-/// Loads a server for a while. Its answers must contain `marker` before and after, and be 200 throughout.
+/// Loads a server for a while. Its responses must contain `marker` before and after, and be 200 throughout.
 pub async fn run(
     server: &Server,
     address: &Address,
@@ -76,7 +76,7 @@ pub async fn run(
 ) -> Load {
     let script = script(path, &body);
     once(address, path, body.clone(), marker).await;
-    // Not measured: the first requests pay for pages and branches that later ones find warm.
+    // A warm-up that is not measured: the first requests pay for page faults and cold caches.
     wrk(address, script.path(), Duration::from_secs(1)).await;
     let (cpu, start) = (server.cpu(), Instant::now());
     let report = wrk(address, script.path(), time).await;
@@ -92,7 +92,7 @@ pub async fn run(
     }
 }
 
-/// One request, on a connection of its own.
+/// Sends one request over a connection of its own and asserts its response.
 pub async fn once(address: &Address, path: &'static str, body: Vec<u8>, marker: &'static str) {
     let mut connection = Connection::open(&address.webhook, &trusting(&address.ca_pem)).await;
     let answer = connection.post(path, body).await;
@@ -124,7 +124,7 @@ async fn wrk(address: &Address, script: &Path, time: Duration) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The number before `word`.
+/// Returns the number before `word`.
 fn number(report: &str, word: &str) -> f64 {
     let before = report.split(word).next().unwrap_or_default();
     before
@@ -134,7 +134,7 @@ fn number(report: &str, word: &str) -> f64 {
         .unwrap_or_else(|| panic!("{report}"))
 }
 
-/// The latency at a percentile, in seconds.
+/// Returns the latency at a percentile, in seconds.
 fn latency(report: &str, percentile: &str) -> f64 {
     let line = report.lines().find(|line| line.trim_start().starts_with(percentile));
     let text = line.and_then(|line| line.split_whitespace().nth(1)).unwrap_or_else(|| panic!("{report}"));

@@ -1,4 +1,4 @@
-//! Resident memory: idle with the seed's facts, and with a large cluster's after load.
+//! Resident memory: idle on the facts of `examples/seed`, and after load on the facts of a large cluster.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::load;
 use super::process::Server;
 
-/// Measures and prints.
+/// Measures resident memory and prints it.
 pub async fn print(load_time: Duration) {
     let mut idle = Server::lockstep();
     idle.ready().await;

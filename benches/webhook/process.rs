@@ -1,4 +1,4 @@
-//! The webhooks as processes, and what the kernel says they use.
+//! The webhooks as processes, and the CPU time and memory that the kernel reports for them.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -6,24 +6,24 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
-/// A webhook that runs. It is killed when dropped.
+/// A running webhook. It is killed when dropped.
 pub struct Server {
     child: Child,
     ca_file: tempfile::NamedTempFile,
-    /// What goes with it.
+    /// The folder of the decision log, which is removed with the server.
     folder: Option<tempfile::TempDir>,
 }
 
-/// Where a webhook is, and what to trust.
+/// The address of a webhook, and the CA that a client must trust.
 pub struct Address {
     pub webhook: String,
     pub ca_pem: String,
 }
 
-/// Reads to the end in large pieces, and drops it: what a reader makes of the lines is not the product's cost.
+/// Reads a pipe to its end in large pieces and discards it, so that reading costs as little as possible.
 async fn drain(pipe: impl AsyncRead + Unpin) {
     let mut pieces = BufReader::with_capacity(1 << 20, pipe);
-    // A process that was killed ends its pipes in the middle.
+    // The pipe of a killed process may end anywhere.
     let _ = tokio::io::copy_buf(&mut pieces, &mut tokio::io::sink()).await;
 }
 
@@ -36,17 +36,17 @@ impl Server {
         Self::hosted(super::hosted::NOOP)
     }
 
-    /// What the product does, without its logs and without its metrics.
+    /// Starts the rules and the codec, without logs and metrics.
     pub fn engine() -> Self {
         Self::hosted(super::hosted::ENGINE)
     }
 
-    /// The same with metrics and the decision log on standard output, a pipe that somebody reads.
+    /// Starts the product's webhook with metrics and the decision log on standard output, a pipe that is read.
     pub fn engine_recording() -> Self {
         Self::start(this_program().args([super::hosted::RECORDING, "-"]).stdout(Stdio::piped()))
     }
 
-    /// The same with metrics and the decision log in a file on the disk of the system's temporary folder.
+    /// Starts the product's webhook with metrics and the decision log in a file in the system's temporary folder.
     pub fn engine_recording_to_file() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = folder.path().join("audit.log");
@@ -63,8 +63,8 @@ impl Server {
         Self::lockstep_on(&seed)
     }
 
-    /// The product with its decision log on standard output, as the chart has it. It goes through a pipe that somebody
-    /// reads, and the operators' log has no line for an edit.
+    /// Starts the product with its decision log on standard output, as in the chart. The operators' log has no line
+    /// for an edit then.
     pub fn recording() -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
         command.args(["serve", "--audit-log", "-"]).stdout(Stdio::piped());
@@ -72,7 +72,7 @@ impl Server {
         Self::serve(&mut command, &seed)
     }
 
-    /// The product, with its log going where a log goes: through a pipe that somebody reads.
+    /// Starts the product with its log on a pipe that is read.
     pub fn lockstep_on(facts: &Path) -> Self {
         Self::serve(Command::new(env!("CARGO_BIN_EXE_lockstep")).arg("serve"), facts)
     }
@@ -96,11 +96,11 @@ impl Server {
         Self { child, ca_file, folder: None }
     }
 
-    /// Waits until it serves. Its log is read to the end from then on.
+    /// Waits until the webhook serves. From then on its log is read to the end.
     pub async fn ready(&mut self) -> Address {
         let mut lines = BufReader::new(self.child.stderr.take().expect("a piped log")).lines();
         let serving = loop {
-            let line = lines.next_line().await.expect("a log").expect("it serves before it ends");
+            let line = lines.next_line().await.expect("a log").expect("the webhook serves before it exits");
             match serde_json::from_str::<serde_json::Value>(&line) {
                 Ok(event) if event["message"] == "serving" => break event,
                 _ => {}
@@ -113,17 +113,17 @@ impl Server {
         Address { webhook: text("webhook").expect("an address"), ca_pem: text("ca").unwrap_or(written) }
     }
 
-    /// Seconds of CPU used so far, in user and kernel mode.
+    /// Returns the CPU time so far in seconds, in user and kernel mode.
     pub fn cpu(&self) -> f64 {
         let stat = self.proc("stat");
-        // After the command's name, which may hold anything, in parentheses.
+        // The fields follow the command's name, which is in parentheses and may contain anything.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks: f64 = [11, 12].iter().filter_map(|field| fields.get(*field)?.parse::<f64>().ok()).sum();
-        // Linux counts in hundredths of a second on every architecture that is in use (USER_HZ).
+        // Linux counts in hundredths of a second (`USER_HZ`) on every architecture in use.
         ticks / 100.0
     }
 
-    /// Resident memory in MB.
+    /// Returns the resident memory in MB.
     pub fn resident(&self) -> f64 {
         let status = self.proc("status");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();

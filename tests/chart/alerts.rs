@@ -1,4 +1,5 @@
-//! Alerts, as people read them. That they ask for metrics which the program has is seen where it runs: `process`.
+//! The chart's alerts: their texts and their rows in docs/operation.md. `process` checks that the program exports
+//! their metrics.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +7,13 @@ use serde_json::Value;
 
 use lockstep_test_support::helm::{Helm, text, the};
 
-/// The rules of the rendered PrometheusRule.
+/// Returns the rules of the rendered PrometheusRule.
 fn rules() -> Vec<Value> {
     let rendered = the("PrometheusRule", &Helm::offline().render("ha", &[]));
     rendered["spec"]["groups"][0]["rules"].as_array().unwrap().clone()
 }
 
-/// The metrics that the alerts ask for, without what counters add to their names.
+/// Returns the metrics that the alerts query, without the suffix `_total` of counters.
 pub fn metrics() -> BTreeSet<String> {
     let expressions: Vec<_> = rules().iter().map(|rule| rule["expr"].as_str().unwrap().to_owned()).collect();
     let metrics: BTreeSet<String> = expressions

@@ -1,4 +1,4 @@
-//! What the chart repeats of the program is what the program says.
+//! The rendered chart agrees with the program: names, limits, paths and the default topology.
 
 use lockstep::server::{Admin, Limits};
 use lockstep::topology::{BUILT_IN, GatewayTopologySpec};
@@ -48,7 +48,7 @@ fn the_termination_grace_period_covers_the_drain() {
     }
 }
 
-/// A replica that is asked to end without being deleted is out of the endpoints while it still answers.
+/// A replica that receives SIGTERM without being deleted leaves the endpoints while it still serves.
 #[test]
 fn a_draining_replica_becomes_unready_before_it_closes() {
     let pod = the("Deployment", &Helm::offline().render("default", &[]))["spec"]["template"]["spec"].clone();
@@ -57,7 +57,7 @@ fn a_draining_replica_becomes_unready_before_it_closes() {
         ["periodSeconds", "timeoutSeconds", "failureThreshold"].map(|field| probe[field].as_u64().unwrap());
     let endpoints = 2;
     assert!(period * tries + patience + endpoints < Limits::default().drain.as_secs(), "{probe}");
-    assert!(tries > 1, "one late answer must not take a replica away");
+    assert!(tries > 1, "one late response must not make a replica unready");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! From `helm install` to `helm uninstall`: what stays as it was, and what is left.
+//! The chart from `helm install` to `helm uninstall`: what upgrades keep, and what an uninstall leaves.
 
 use axum::http::{Method, StatusCode};
 use base64::Engine;
@@ -23,7 +23,7 @@ async fn status_of(client: &Client, path: &str) -> StatusCode {
     call(client, Method::GET, path, "application/json", &Value::Null).await.status
 }
 
-/// Writes what the replicas write: the CA into the Secret, and into every webhook.
+/// Writes what the replicas write: the CA into the Secret and into every webhook. Returns the CA.
 async fn certify(client: &Client) -> String {
     let pem = "-----BEGIN CERTIFICATE-----\n";
     let ca = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap().cert.pem();
@@ -54,14 +54,14 @@ async fn assert_certified(client: &Client, ca: &str) {
     }
 }
 
-/// The chart as a release before this one would have it.
+/// Returns the chart as an earlier release.
 fn previous_chart() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let copied = std::process::Command::new("cp").arg("-r").arg(chart(".")).arg(folder.path()).status();
     assert!(copied.unwrap().success());
     let chart = folder.path().join("Chart.yaml");
     let older = text("Chart.yaml").replace("\nversion: 0.1.0\n", "\nversion: 0.0.9\n");
-    assert_ne!(older, text("Chart.yaml"), "this test names the chart's version");
+    assert_ne!(older, text("Chart.yaml"), "this test expects the chart's version");
     std::fs::write(chart, older).unwrap();
     folder
 }
@@ -85,7 +85,8 @@ async fn an_upgrade_changes_only_the_given_values_and_keeps_the_certificates() {
     let labels = &read(&client, SECRET).await["metadata"]["labels"];
     assert_eq!(labels["helm.sh/chart"], "lockstep-0.1.0");
 
-    // Somebody's hand in it stops an upgrade, which says so, and can be overruled.
+    // A manual change of a webhook configuration makes the upgrade fail with a conflict; `--force-conflicts` overrides
+    // it.
     for path in WEBHOOKS {
         let edited = json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]);
         let answer = call(&client, Method::PATCH, path, "application/json-patch+json", &edited).await;
@@ -100,7 +101,7 @@ async fn an_upgrade_changes_only_the_given_values_and_keeps_the_certificates() {
     }
     assert_certified(&client, &ca).await;
 
-    // Turned off in an emergency, and on again. No replica runs here.
+    // The webhook configurations are deleted, as in an emergency, and restored by an upgrade. No replica runs here.
     api::create(&client, &namespace("istio-system")).await;
     assert!(!api::post(&client, &gateway_pod("unchecked"), true).await.status.is_success());
     for path in WEBHOOKS {
@@ -142,12 +143,12 @@ async fn it_installs_before_istio_and_metallb_and_an_uninstall_leaves_only_the_c
     let expected = Helm::offline().render("default", &[]).len() - 1;
     assert_eq!(installed.len(), expected, "all but the pod of `helm test`: {installed:?}");
 
-    // No replica runs here, and nothing is admitted unchecked.
+    // No replica runs here, so the API server rejects pods of the gateway.
     let refused = api::post(&client, &gateway_pod("first"), false).await;
     assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", refused.body);
     let said = refused.body["message"].as_str().unwrap();
     assert!(said.contains("failed calling webhook \"gateways.mutate.lockstep.dev\""), "{said}");
-    // Lockstep's own namespace, and every other one, does not depend on it.
+    // Pods in Lockstep's own namespace and in others do not depend on the webhook.
     for free in [NAMESPACE, "default"] {
         let mut pod = gateway_pod("first");
         pod["metadata"]["namespace"] = json!(free);

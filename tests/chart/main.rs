@@ -1,5 +1,4 @@
-//! The chart: what real Helm renders of it, and what becomes of that in a real API server. The first run builds
-//! Helm and the API server, which takes Go.
+//! Tests of the chart with real Helm and a real API server. The first run builds both, which requires Go.
 
 #![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
 

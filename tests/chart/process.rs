@@ -1,4 +1,4 @@
-//! The program as the chart starts it: the Deployment's own arguments, the ServiceAccount's own token.
+//! The program as the chart starts it: with the arguments of the Deployment and the token of the ServiceAccount.
 
 use std::collections::BTreeSet;
 
@@ -19,11 +19,11 @@ use lockstep_test_support::serve::Serve;
 use lockstep_test_support::service_account::{Account, Grant, USER, granted, qualified};
 use lockstep_test_support::wait;
 
-/// The API server of this test calls an address of this machine, so the certificates must be good for it.
+/// The API server of this test calls a loopback address, so the certificates must be valid for it.
 const VALUES: &[&str] = &["--set", "extraArgs={--tls-name=127.0.0.1,--tls-name=localhost}"];
 
-/// Lets the API server reach the process, which has no Service: only the address changes, not what is covered, nor
-/// the CA that the process has written. Returns the CA.
+/// Points the webhook configurations at the process, which has no Service. Their rules and the CA that the process has
+/// written stay. Returns the CA.
 async fn redirect(client: &Client, address: &str) -> String {
     let mut bundle = String::new();
     for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
@@ -33,7 +33,7 @@ async fn redirect(client: &Client, address: &str) -> String {
             let is_given = |webhook: &Value| webhook["clientConfig"]["caBundle"].is_string();
             webhooks.iter().all(is_given).then_some(webhooks)
         });
-        let webhooks = webhooks.await.expect("every webhook is given a bundle");
+        let webhooks = webhooks.await.expect("every webhook gets a `caBundle`");
         bundle = webhooks[0]["clientConfig"]["caBundle"].as_str().unwrap().to_owned();
         let replace = |(index, webhook): (usize, &Value)| {
             let config = &webhook["clientConfig"];
@@ -48,7 +48,7 @@ async fn redirect(client: &Client, address: &str) -> String {
     String::from_utf8(BASE64_STANDARD.decode(bundle).unwrap()).unwrap()
 }
 
-/// What the account was seen to do in the audit log.
+/// Returns the rights that the account has used, from the audit log.
 fn used(cluster: &Cluster) -> BTreeSet<Grant> {
     let log = std::fs::read_to_string(cluster.control_plane.audit_log().unwrap()).unwrap();
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -70,7 +70,7 @@ fn used(cluster: &Cluster) -> BTreeSet<Grant> {
         .collect()
 }
 
-/// Whether a grant allows what was done.
+/// Whether a grant allows a request.
 fn covers(grant: &Grant, done: &Grant) -> bool {
     (grant.namespace.is_empty() || grant.namespace == done.namespace)
         && (grant.name.is_empty() || grant.name == done.name)
@@ -90,7 +90,7 @@ async fn the_program_runs_with_the_charts_flags_and_uses_every_right() {
     let serve = Serve::start(&arguments, Some(&account.kubeconfig())).await;
     wait::until_ready(&serve.admin).await;
 
-    // Istio and MetalLB come later.
+    // Istio and MetalLB are installed after Lockstep.
     cluster.control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
     for name in ["istio-system", "metallb-system"] {
         api::create(&client, &namespace(name)).await;
@@ -116,7 +116,7 @@ async fn the_program_runs_with_the_charts_flags_and_uses_every_right() {
     }
 }
 
-/// What the pod of `helm test` runs, as the account that it runs as.
+/// Runs the request of the pod of `helm test` with the ServiceAccount of that pod.
 async fn helm_test_succeeds(cluster: &Cluster, account: &Account) {
     let hooks = objects(&cluster.helm.run(&["get", "hooks", "lockstep", "-n", NAMESPACE]).unwrap());
     let container = &the("Pod", &hooks)["spec"]["containers"][0];
@@ -128,7 +128,7 @@ async fn helm_test_succeeds(cluster: &Cluster, account: &Account) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
-/// Waits until every one of these rights was used; returns everything that was.
+/// Waits until each of these rights has been used. Returns all rights that were used.
 async fn until_used(cluster: &Cluster, granted: &[Grant]) -> BTreeSet<Grant> {
     let mut unused = Vec::new();
     let all = wait::until_some(async || {
@@ -142,9 +142,9 @@ async fn until_used(cluster: &Cluster, granted: &[Grant]) -> BTreeSet<Grant> {
     }
 }
 
-/// Every metric that an alert asks for is there.
+/// Asserts that every metric in an alert is exported.
 async fn exported(serve: &Serve, ca: &str) {
-    // Families without a series are not shown: this one begins with the first review that cannot be read.
+    // A family without series is not exported. This one begins with the first review that cannot be decoded.
     let mut connection = Connection::open(&serve.webhook, &trusting(ca)).await;
     connection.post("/validate", "{").await;
     let (_, text) = get(&serve.admin, "/metrics").await;
@@ -164,8 +164,8 @@ async fn exported(serve: &Serve, ca: &str) {
     }
 }
 
-/// The mutating webhook is called as the chart registered it. It takes the API server a moment to see a change
-/// of a registration, in which it still refuses.
+/// Asserts that the API server calls the mutating webhook as the chart registers it. The API server needs a moment to
+/// see a changed configuration, and rejects calls until then.
 async fn placed(client: &Client) {
     let pod = gateway_pod("gateway");
     let stored = wait::until_some(async || {
@@ -181,7 +181,7 @@ async fn placed(client: &Client) {
     assert_eq!(stored["spec"]["nodeSelector"], json!({"loadbalancerIPs.metallb.io": "arp"}));
 }
 
-/// And the validating one, with a denial that names the topology of the chart.
+/// Asserts that the validating webhook denies an object and names the chart's topology.
 async fn judged(client: &Client) {
     let advertisement = json!({
         "apiVersion": "metallb.io/v1beta1",

@@ -1,8 +1,8 @@
-//! Values that are wrong are refused before anything reaches a cluster, with a sentence that tells what to do.
+//! Helm rejects invalid values before it changes the cluster, with a message that says what to do.
 
 use lockstep_test_support::helm::{Helm, NAMESPACE, chart};
 
-/// What Helm says to values that it must not take.
+/// Returns Helm's error for values that it must reject.
 fn refused(namespace: &str, values: &[&str]) -> String {
     let chart = chart("");
     let mut arguments = vec!["template", "lockstep", &chart, "-n", namespace];
@@ -40,7 +40,7 @@ fn the_releases_own_namespace_cannot_be_covered() {
         ("metallb-system", vec![]),
         ("edge", vec!["webhooks.gatewayNamespaces=[\"edge\"]"]),
         ("edge", vec!["topologies=[{\"name\":\"a\",\"spec\":{\"metallbNamespace\":\"edge\"}}]"]),
-        // Where a topology leaves its namespace out, it is the definition's default.
+        // A topology without a namespace gets the default of the CRD.
         ("istio-system", vec!["topologies=[{\"name\":\"a\"}]"]),
     ] {
         let said = refused(namespace, &values);

@@ -1,4 +1,4 @@
-//! What the chart's account may do, request by request, and what it may not.
+//! The rights of the chart's ServiceAccount, request by request, and requests that the API server forbids.
 
 use axum::http::{Method, StatusCode};
 use kube::Client;
@@ -12,8 +12,8 @@ use lockstep_test_support::release::Cluster;
 use lockstep_test_support::service_account::{Account, Grant, granted};
 use lockstep_test_support::wait;
 
-/// Every right there is: where, what, which one, and the verbs. `gateway` and `metallb` are everywhere, unless
-/// roles in their namespaces were asked for.
+/// All rights: namespace, resource, name and verbs. `gateway` and `metallb` stand for all namespaces, unless the
+/// values ask for roles in the namespaces.
 const RIGHTS: [(&str, &str, &str, &[&str]); 10] = [
     ("", "nodes", "", &["list", "watch"]),
     ("", "gatewaytopologies.lockstep.dev", "", &["list", "watch"]),
@@ -37,7 +37,7 @@ const RIGHTS: [(&str, &str, &str, &[&str]); 10] = [
     ("metallb-system", "l2advertisements.metallb.io", "", &["list", "watch"]),
 ];
 
-/// The table as grants; by default the gateways' and MetalLB's are not bound to a namespace.
+/// Returns the table as grants. By default, those for the gateways and MetalLB are not bound to a namespace.
 fn table(namespaced: bool) -> Vec<Grant> {
     let mut grants = Vec::new();
     for (namespace, resource, name, verbs) in RIGHTS {
@@ -78,7 +78,7 @@ fn with_external_certificates_only_status_may_be_written() {
     }
 }
 
-/// Where a resource is found.
+/// Returns the path of a resource.
 fn path(namespace: &str, resource: &str, name: &str) -> String {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
@@ -96,7 +96,8 @@ fn path(namespace: &str, resource: &str, name: &str) -> String {
     format!("{root}{place}/{plural}{parts}")
 }
 
-/// The API server holds requests for a kind back for moments after its definition was installed.
+/// Sends a request, again while the API server does not serve the kind: after the CRD is installed, that takes a
+/// moment.
 async fn request(client: &Client, namespace: &str, resource: &str, name: &str, verb: &str) -> Answer {
     let answer = wait::until_some(async || {
         let answer = ask(client, namespace, resource, name, verb).await;
@@ -105,7 +106,7 @@ async fn request(client: &Client, namespace: &str, resource: &str, name: &str, v
     answer.await.expect("the API server serves the kind")
 }
 
-/// One request, as the program would send it.
+/// Sends one request as the program does.
 async fn ask(client: &Client, namespace: &str, resource: &str, name: &str, verb: &str) -> Answer {
     let field =
         if name.is_empty() { String::new() } else { format!("&fieldSelector=metadata.name%3D{name}") };
@@ -155,7 +156,7 @@ async fn the_service_account_has_every_right_in_the_table() {
             verbs.iter().map(move |verb| (*namespace, *resource, *name, *verb))
         });
         let sent = requests.map(async |(namespace, resource, name, verb)| {
-            // Status is written for one topology by its name; the right is for all of them.
+            // The program writes the status of one topology by name; the right covers all topologies.
             let name = if resource.ends_with("/status") { "istio-ingressgateway" } else { name };
             let answer = request(&client, namespace, resource, name, verb).await;
             let is_status = resource.ends_with("/status") && answer.status == StatusCode::NOT_FOUND;
@@ -165,7 +166,7 @@ async fn the_service_account_has_every_right_in_the_table() {
     }
 }
 
-/// Where, what, which one, verb.
+/// Requests that are forbidden: namespace, resource, name, verb.
 const FORBIDDEN: [(&str, &str, &str, &str); 24] = [
     ("", "secrets", "", "list"),
     ("", "secrets", "", "watch"),

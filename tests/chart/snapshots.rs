@@ -1,11 +1,11 @@
-//! What is rendered, word for word, so that a review sees every change of it.
+//! The rendered manifests are files in the repository, so that a review shows every change of them.
 
 use std::path::Path;
 
 use lockstep_test_support::golden_file::assert_file_holds;
 use lockstep_test_support::helm::{Helm, VALUES, chart, text};
 
-/// Functions whose answer is another one each time, or in each cluster.
+/// Template functions whose result differs between runs or clusters.
 const MOODS: [&str; 8] = ["lookup", "genCA", "genSelf", "genSigned", "genPrivate", "rand", "now", "uuidv4"];
 
 #[test]

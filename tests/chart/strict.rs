@@ -1,4 +1,4 @@
-//! A real API server takes everything that is rendered, to the last field.
+//! A real API server accepts everything that the chart renders, with strict field validation.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use lockstep_test_support::helm::{Helm, NAMESPACE, VALUES, objects, text};
 use lockstep_test_support::objects::namespace;
 use lockstep_test_support::release::{Cluster, apply};
 
-/// Groups whose definitions are not here: these objects are held by the snapshots alone.
+/// API groups whose CRDs are not installed here. Only the snapshots check these objects.
 const ELSEWHERE: [&str; 2] = ["monitoring.coreos.com/v1", "cert-manager.io/v1"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,8 +54,8 @@ async fn strict_validation_rejects_an_unknown_field() {
     assert!(answer.body["message"].as_str().unwrap().contains("terminationGracePeriod"), "{}", answer.body);
 }
 
-/// What the API server fills into an object. Anything here would be a lasting difference to whoever compares a
-/// manifest with the cluster field by field.
+/// The API server's defaults for an object. A tool that compares a manifest with the cluster field by field would
+/// report each of them as drift.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_server_adds_no_default_to_a_webhook_configuration() {
     let cluster = Cluster::start(Options::default()).await;

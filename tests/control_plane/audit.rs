@@ -21,14 +21,14 @@ const USERS: [&str; 3] = ["admin", "alice", "bob"];
 const ADMISSIONS: usize = 1000;
 const IN_FLIGHT: usize = 8;
 
-/// The fields of a review in both logs: uid, webhook, user, groups, verdict, rule, reason, topology, namespace.
+/// The fields of a review that both logs have: uid, webhook, user, groups, verdict, rule, reason, topology, namespace.
 type Known = [String; 9];
 
 fn known<const N: usize>(texts: [&str; N]) -> [String; N] {
     texts.map(str::to_owned)
 }
 
-/// One of the admissions and its verdict; `None` if no rule has a finding.
+/// Returns one of the admissions and its verdict; `None` if no rule has a finding.
 fn admission(number: usize) -> (Value, Option<&'static str>) {
     let name = format!("number-{number}");
     match number % 6 {
@@ -129,8 +129,8 @@ fn of_decision(decision: &Value) -> Known {
     ])
 }
 
-/// The reviews in an event of the API server. The event has an id of its own; the webhook's response adds the uid of the review
-/// as an annotation.
+/// Returns the reviews in an event of the API server's audit log. The id of the event is not the uid of a review, so
+/// the webhook adds the uid as an annotation.
 fn of_event(event: &Value) -> Vec<Known> {
     let said = |webhook: &str| -> Option<Known> {
         let text = |key: &str| event["annotations"][format!("{webhook}.lockstep.dev/{key}")].as_str();
@@ -153,7 +153,8 @@ fn of_event(event: &Value) -> Vec<Known> {
     ["mutate", "validate"].into_iter().filter_map(said).collect()
 }
 
-/// Reads the API server's log until it has as many reviews: the API server writes an event after it has responded.
+/// Reads the API server's audit log until it has this many reviews: the API server writes an event after it has
+/// responded.
 async fn events(log: &Path, expected: usize) -> Vec<Known> {
     let mut found = Vec::new();
     let is_complete = async || {
@@ -204,7 +205,7 @@ fn touched_lines_are_found(path: &Path, text: &str) {
         (problem["line"].as_u64().unwrap(), problem["kind"].as_str().unwrap().to_owned())
     };
     let changed = touched(&|lines| {
-        // From one user to another.
+        // Replaces the user of a record.
         let at = lines[499].find("\"user\":\"").unwrap() + 8;
         lines[499].replace_range(at..=at, "x");
     });

@@ -1,4 +1,4 @@
-//! Every case by a real kube-apiserver with MetalLB's real CRDs, and `lockstep serve` as its webhook.
+//! Every case is judged by a real kube-apiserver with MetalLB's real CRDs and `lockstep serve` as its webhook.
 //!
 //! Every case gets namespaces and topologies of its own, so that all of them share one API server.
 
@@ -28,7 +28,7 @@ async fn every_case_by_the_api_server_with_metallb_0_16_2() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_case_by_the_api_server_with_metallb_0_13_5() {
-    // The objects stay as they are: here the CRDs prune them.
+    // The objects stay whole, because here the API server prunes them by the CRDs of 0.13.5.
     let expected_on_0_13_5 = |case: &Case| Case {
         expected: case.expected_on_0_13_5.clone(),
         findings: case.findings_on_0_13_5.clone(),
@@ -46,7 +46,7 @@ async fn by_the_api_server(metallb: MetalLb, expecting: impl Fn(&Case) -> Case) 
     settle("API server", cases.len(), &differences);
 }
 
-/// Runs all cases; the outcomes come in the order of the cases, each with what is expected.
+/// Runs all cases. Returns the actual and the expected outcome of each, in the order of the cases.
 async fn judge_all(cases: &[Case], metallb: MetalLb) -> Vec<(Outcome, Outcome)> {
     let options = Options::default().audit(AuditLevel::Metadata);
     let control_plane = ControlPlane::start_with(options).await.unwrap();
@@ -57,7 +57,7 @@ async fn judge_all(cases: &[Case], metallb: MetalLb) -> Vec<(Outcome, Outcome)> 
     wait::until_ready(&serve.admin).await;
     webhook::register(&client, &serve.webhook.replace("127.0.0.1", "localhost"), &serve.ca_pem).await;
 
-    // Worlds first and topologies last: what violates a rule must be there before the rule is.
+    // Topologies come last: objects that violate a rule must exist before the rule applies.
     let worlds: Vec<World> = cases.iter().enumerate().map(|(index, case)| World::new(index, case)).collect();
     create_nodes(&client, cases).await;
     each(&worlds, |world| world.create_objects(&client)).await;
@@ -75,7 +75,7 @@ async fn judge_all(cases: &[Case], metallb: MetalLb) -> Vec<(Outcome, Outcome)> 
     outcomes.collect()
 }
 
-/// What is expected of this level: the answer's texts, and the annotations of the most severe finding in the audit log.
+/// Returns the expected texts: those of the response, and the annotations of the most severe finding in the audit log.
 fn texts(findings: &[Finding]) -> BTreeSet<String> {
     findings::answered(findings)
         .into_iter()
@@ -83,7 +83,8 @@ fn texts(findings: &[Finding]) -> BTreeSet<String> {
         .collect()
 }
 
-/// The audit log's annotations of these requests, by request. The API server answers before it writes them.
+/// Returns the audit log's annotations of these requests, by request. The API server writes them after it has
+/// responded.
 async fn annotations<'i>(
     control_plane: &ControlPlane,
     ids: impl Iterator<Item = &'i str> + Clone,
@@ -162,7 +163,7 @@ impl World {
                 fresh["metadata"].as_object_mut().unwrap().remove("deletionTimestamp").is_some();
             api::create(client, &fresh).await;
             if is_terminating {
-                // Its finalizer keeps it; that is what gives it a deletionTimestamp.
+                // The finalizer of the object keeps it, so it gets a `deletionTimestamp`.
                 assert!(api::delete(client, &fresh).await.status.is_success());
             }
         }
@@ -174,7 +175,7 @@ impl World {
         }
     }
 
-    /// The outcome, and the id of the request in the audit log.
+    /// Sends the request of the case. Returns the outcome and the id of the request in the audit log.
     async fn judge(&self, client: &Client) -> (Outcome, String) {
         let answer = match &self.old_object {
             None => api::post(client, &self.object, self.dry_run).await,
@@ -201,7 +202,7 @@ impl World {
         (outcome, answer.audit_id)
     }
 
-    /// The findings of the case, in this world and with the API server's defaults.
+    /// Returns the findings of the case with the names of this world and the API server's defaults.
     fn findings(&self, case: &Case) -> Vec<Finding> {
         let topologies: Vec<&str> =
             case.topologies.iter().map(|topology| topology["metadata"]["name"].as_str().unwrap()).collect();
@@ -216,7 +217,7 @@ impl World {
     }
 }
 
-/// Adds what the webhooks' answers left in the audit log. Findings of severity Audit are nowhere else.
+/// Adds the webhooks' audit annotations. Findings of severity Audit appear nowhere else.
 fn add_annotations(outcome: &mut Outcome, findings: &[Finding], annotations: &Value) {
     let seen = ["mutate", "validate"].into_iter().filter_map(|webhook| {
         let text = |key: &str| annotations[format!("{webhook}.lockstep.dev/{key}")].as_str();
@@ -225,7 +226,7 @@ fn add_annotations(outcome: &mut Outcome, findings: &[Finding], annotations: &Va
         Some(findings::annotation(texts))
     });
     outcome.texts.extend(findings::annotations(findings, seen));
-    // One answer has room for one; the others are known to be recorded by the other levels.
+    // The annotations of a response have room for one finding. The other levels check that all are recorded.
     if let Some(headline) = findings::headline(findings).filter(|finding| finding.severity == "audit")
         && outcome.texts.contains(&headline.annotated())
     {
@@ -233,7 +234,7 @@ fn add_annotations(outcome: &mut Outcome, findings: &[Finding], annotations: &Va
     }
 }
 
-/// Whether a warning is Lockstep's: the API server has some of its own.
+/// Whether a warning is one of Lockstep's. The API server adds warnings of its own.
 fn is_ours(warning: &str) -> bool {
     lockstep::verdict::Rule::ALL.iter().any(|rule| warning.starts_with(rule.id()))
 }
@@ -245,7 +246,7 @@ fn renamed(object: &Value, suffix: &str) -> Value {
     object
 }
 
-/// The topology under a name of its own, for namespaces of its own.
+/// Returns the topology with a name and namespaces of its own.
 fn moved(topology: &Value, suffix: &str) -> Value {
     let mut topology = topology.clone();
     let or = |value: &Value, default: &str| format!("{}{suffix}", value.as_str().unwrap_or(default));
@@ -256,7 +257,7 @@ fn moved(topology: &Value, suffix: &str) -> Value {
     topology
 }
 
-/// The part of an object that rules edit.
+/// Returns the part of an object that rules edit.
 fn ruled(object: &Value) -> Value {
     let mut spec = json!({});
     for field in ["nodeSelector", "externalTrafficPolicy"] {
@@ -270,7 +271,7 @@ fn ruled(object: &Value) -> Value {
     json!({ "spec": spec })
 }
 
-/// Without the policy that the API server itself sets where the user wrote none.
+/// Removes the policy if the user wrote none: the API server sets its default.
 fn without_default(written: &Value, mut stored: Value) -> Value {
     let field = "externalTrafficPolicy";
     if written["spec"].get(field).is_none() && stored["spec"][field] == "Cluster" {

@@ -1,4 +1,4 @@
-//! The CA that replicas share, on a real API server: its Secret, the webhook configurations, and mutual TLS.
+//! The CA that replicas share, on a real API server: the Secret, the webhook configurations, and mutual TLS.
 
 mod agreement;
 mod mutual;

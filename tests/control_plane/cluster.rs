@@ -1,4 +1,4 @@
-//! Watches on a real API server: the snapshots that follow, and the rights that an account needs.
+//! Watches on a real API server: the snapshots that they lead to, and the rights that they need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The longest time that a change may take to be seen: moments, on an idle machine.
+/// The time limit until a change is visible. On an idle machine, it takes moments.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The watches under test.
@@ -41,7 +41,7 @@ impl Watches {
         Self { snapshots, registry, shutdown, task }
     }
 
-    /// Waits for a snapshot of which `wanted` holds.
+    /// Waits for a snapshot that `wanted` accepts.
     async fn until(&mut self, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
         let is_wanted =
             |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().is_some_and(|snapshot| wanted(snapshot));
@@ -50,7 +50,7 @@ impl Watches {
         snapshot.clone().unwrap()
     }
 
-    /// Waits for metrics that have a line that starts like this.
+    /// Waits until the metrics have a line with this prefix.
     async fn until_counted(&self, line: &str) {
         assert!(wait::until_so(async || self.counts(line)).await, "{line} is not in\n{}", self.metrics());
     }
@@ -176,7 +176,7 @@ async fn snapshots_follow_the_cluster() {
     watches.until_counted("topologies_enforced 1").await;
     let snapshot = watches.until("the topology", |snapshot| !snapshot.topologies().is_empty()).await;
     assert!(knows_pods(&snapshot, "istio-system") && knows_advertisements(&snapshot));
-    // The Service is the gateway's only because of a label that the live pod carries.
+    // The Service belongs to the gateway only through a label of the live pod.
     let services: Vec<_> = snapshot.topologies()[0].services.iter().collect();
     assert_eq!(services.len(), 1);
     assert_eq!(services[0]["who"], "gateway");
@@ -222,7 +222,7 @@ async fn a_kind_may_be_installed_later_and_removed_again() {
             !snapshot.topologies().is_empty() && knows_pods(snapshot, "istio-system")
         })
         .await;
-    // A request about an advertisement would prove this snapshot wrong.
+    // This snapshot has no advertisements, which a request about an advertisement would disprove.
     assert!(!knows_advertisements(&snapshot));
 
     control_plane.install_metallb(MetalLb::V0_13_5).await.unwrap();
@@ -240,7 +240,7 @@ async fn a_kind_may_be_installed_later_and_removed_again() {
     watches.stop().await;
 }
 
-/// The account has the rights that the watches need and no others. Those in namespaces are granted late.
+/// The account has the rights that the watches need and no others. Its rights in namespaces are granted late.
 #[tokio::test]
 async fn a_namespace_is_pending_until_its_roles_allow_its_watches() {
     let control_plane = ControlPlane::start().await.unwrap();
@@ -274,7 +274,7 @@ fn may_watch(group: &str, resources: &[&str]) -> Value {
     json!({"apiGroups": [group], "resources": resources, "verbs": ["list", "watch"]})
 }
 
-/// Grants `alice` the rules, in one namespace or for the cluster.
+/// Grants these rights to `alice`, in one namespace or in the cluster.
 async fn grant(client: &Client, namespace: Option<&str>, rules: &[Value]) {
     let (group, scope) = ("rbac.authorization.k8s.io", namespace.map_or("Cluster", |_| ""));
     let object = |kind: &str, rest: Value| {

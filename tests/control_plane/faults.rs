@@ -1,5 +1,5 @@
-//! Faults of what Lockstep depends on: an API server that restarts, an etcd that is paused, a connection that goes silent.
-//! Lockstep recovers by itself, answers nothing from stale objects, and admits nothing unchecked.
+//! Faults of dependencies: an API server that restarts, an etcd that is paused, a connection that goes silent.
+//! Lockstep recovers by itself, uses no stale object for a verdict, and admits nothing unchecked.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -22,11 +22,11 @@ const STALE_AFTER: Duration = Duration::from_secs(10);
 const RESTARTS: usize = 5;
 const REPLICAS: usize = 2;
 
-/// 20 admissions a second: this is no benchmark.
+/// 20 admissions a second, because this test is no benchmark.
 const BURSTS: &[usize] = &[2];
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Every placement so far, and when the API server had stored it.
+/// All placements so far, each with the time at which the API server had stored it.
 #[derive(Default)]
 struct History(Vec<(String, Instant)>);
 
@@ -45,18 +45,18 @@ impl History {
         self.0.push((value, Instant::now()));
     }
 
-    /// Waits until pods are placed by the latest placement. Returns how long that took.
+    /// Waits until the webhook sets the latest placement on pods. Returns how long that took.
     async fn until_seen(&self, client: &Client) -> Duration {
         let (value, stored) = self.0.last().unwrap();
         let is_seen = async || {
             let answer = api::post(client, &gateway_pod("probe"), true).await;
             answer.body["spec"]["nodeSelector"][LABEL] == **value
         };
-        assert!(wait::until_so(is_seen).await, "`{value}` is not seen");
+        assert!(wait::until_so(is_seen).await, "`{value}` is not set on pods");
         stored.elapsed()
     }
 
-    /// The age of the oldest answer: the time between the replacement of its placement and the question.
+    /// Returns the age of the oldest response: the time between the replacement of its placement and the request.
     fn oldest(&self, record: &Record) -> Duration {
         let age = |asked: Instant, placed: &str| {
             let position = self.0.iter().position(|(value, _)| value == placed).unwrap();
@@ -88,7 +88,7 @@ fn stale_after() -> [String; 2] {
     ["--stale-after".to_owned(), STALE_AFTER.as_secs().to_string()]
 }
 
-/// Replicas behind a balancer, with the first placement.
+/// Replicas behind a load balancer, with the first placement.
 struct Cluster {
     control_plane: ControlPlane,
     client: Client,
@@ -128,7 +128,7 @@ impl Cluster {
         Load::start(self.client.clone(), BURSTS, EVERY)
     }
 
-    /// Stores another placement, and waits until every replica has seen it.
+    /// Stores another placement and waits until every replica uses it. Returns how long that took.
     async fn changes(&mut self) -> Duration {
         self.history.next(&self.client).await;
         let seen = self.history.until_seen(&self.client).await;
@@ -148,7 +148,7 @@ async fn replicas_recover_from_restarts_of_the_api_server() {
         } else {
             cluster.control_plane.stop_api_server().await.unwrap();
         }
-        // Once for so long that the objects of the watches are stale.
+        // One of the restarts takes so long that the objects of the watches become stale.
         if round == RESTARTS / 2 {
             for replica in &cluster.replicas {
                 wait::until(&replica.admin, "/readyz", |status, _| status == 503).await;
@@ -162,11 +162,12 @@ async fn replicas_recover_from_restarts_of_the_api_server() {
     println!("changes after the restarts were seen within {seen:?}");
     cluster.history.assert_never_too_old(&record, "restarts of the API server");
     for mut replica in cluster.replicas {
-        assert_eq!(replica.child.try_wait().unwrap(), None, "no replica had to be started again");
+        assert_eq!(replica.child.try_wait().unwrap(), None, "no replica was restarted");
     }
 }
 
-/// An assumption of `cluster::liveness`: a version that is too old is reported by an event, in a watch that was granted.
+/// Tests an assumption of `cluster::liveness`: the API server accepts a watch of an expired version, and then reports
+/// the expiry by an event.
 async fn expiry_is_an_event(client: &Client) {
     let watch = Request::get("/api/v1/nodes?watch=true&resourceVersion=1&timeoutSeconds=5").body(Vec::new());
     let told = client.request_text(watch.unwrap()).await.unwrap();
@@ -188,7 +189,7 @@ async fn replicas_recover_from_an_etcd_that_is_paused_for_10_seconds() {
     cluster.history.assert_never_too_old(&record, "a pause of etcd");
 }
 
-/// Waits until the API server stores things again.
+/// Waits until the API server stores objects again.
 async fn until_stored(client: &Client) {
     let namespace = namespace("stored");
     let is_stored = async || {
@@ -198,7 +199,7 @@ async fn until_stored(client: &Client) {
     assert!(wait::until_so(is_stored).await, "the API server does not recover");
 }
 
-/// The API server is healthy and its calls arrive. Only Lockstep's own connection goes silent, without being closed.
+/// The API server is healthy and calls the webhook. Only Lockstep's own connection goes silent, without being closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stale_objects_are_not_used_after_the_connection_goes_silent() {
     let control_plane = ControlPlane::start_with(Options::default().alone()).await.unwrap();
@@ -230,7 +231,8 @@ async fn stale_objects_are_not_used_after_the_connection_goes_silent() {
     assert!(wait::until_so(is_withdrawn).await);
     let (withdrawn, used) = (frozen.elapsed(), last_ready - frozen);
     assert!(used <= STALE_AFTER, "{used:?}");
-    // A watch ends after half that time, so every watch was confirmed within it when the connection went silent.
+    // A watch ends after half of `STALE_AFTER`, so each was confirmed within that time before the connection went
+    // silent.
     assert!(withdrawn >= STALE_AFTER / 2 - Duration::from_secs(1), "{withdrawn:?}");
     let refused = api::post(&client, &gateway_pod("probe"), true).await;
     assert!(refused.body["message"].as_str().unwrap().contains("failed calling webhook"), "{}", refused.body);
@@ -248,7 +250,7 @@ async fn stale_objects_are_not_used_after_the_connection_goes_silent() {
     assert!(reasons.iter().all(|reason| reason.contains("failed calling webhook")), "{reasons:?}");
 }
 
-/// A kubeconfig whose server is reached through `line`.
+/// Writes a kubeconfig whose server is the address of `line`.
 fn through(control_plane: &ControlPlane, line: &Balancer) -> (PathBuf, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");

@@ -1,5 +1,5 @@
-//! Tests against a real control plane: etcd and kube-apiserver, and Prometheus' promtool. The first run builds
-//! them, which takes Go.
+//! Tests against a real control plane: etcd, kube-apiserver, and Prometheus' promtool. The first run builds them,
+//! which requires Go.
 
 #![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
 

@@ -1,5 +1,5 @@
-//! Replicas that come and go under load, as in a rolling update, a node drain, or a crash: three real ones with
-//! certificates of their own making, behind a balancer that is what a Service is, called by a real API server.
+//! Replicas that start and stop under load, as in a rolling update, a node drain or a crash. A real API server calls
+//! three real replicas, each with a certificate that it signs itself, through a load balancer that works as a Service.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -16,15 +16,15 @@ const REPLICAS: usize = 3;
 const TERMINATED: usize = 30;
 const KILLED: usize = 10;
 
-/// What endpoints and kube-proxy need until new connections go where they should. `--drain` is what covers it.
+/// The time that endpoints and kube-proxy need to direct new connections to other replicas. `--drain` covers it.
 const LAG: Duration = Duration::from_millis(500);
 const DRAIN: &str = "5";
 
-/// 250 a second: a trickle that leaves most of the API server's 25 idle connections alone, and bursts that use all of
-/// them and need further ones.
+/// 250 admissions a second: a trickle that leaves most of the API server's 25 idle connections unused, and bursts that
+/// use all of them and open more.
 const BURSTS: &[usize] = &[10, 10, 10, 70];
 const EVERY: Duration = Duration::from_millis(100);
-/// The rate is printed. What is asserted is only that there was a load: a busy machine is no defect.
+/// The least rate, which only proves that there was load. The actual rate depends on the machine and is printed.
 const RATE: f64 = 50.0;
 
 /// A cluster with replicas, the oldest first.
@@ -49,7 +49,7 @@ impl Cluster {
         cluster
     }
 
-    /// A replica that is ready.
+    /// Starts a replica and waits until it is ready.
     async fn replica(&self) -> Serve {
         let replica = replica::start(&self.control_plane, &["--drain", DRAIN]).await;
         wait::until_ready(&replica.admin).await;
@@ -60,12 +60,12 @@ impl Cluster {
         Load::start(self.control_plane.client().await.unwrap(), BURSTS, EVERY)
     }
 
-    /// What the controllers do: new connections go to those that are ready; open ones stay.
+    /// Does the work of the endpoint controllers: new connections go to ready replicas, and open connections stay.
     fn endpoints_are_known(&self) {
         self.balancer.set(self.replicas.iter().map(|replica| replica.webhook.clone()));
     }
 
-    /// One more, as a Deployment starts it before it takes another one away.
+    /// Starts one more replica, as a Deployment does before it deletes another one.
     async fn surge(&mut self) {
         let replica = self.replica().await;
         self.replicas.push_back(replica);
@@ -94,11 +94,11 @@ async fn replicas_that_are_replaced_one_after_the_other_lose_no_admission() {
     assert!(record.rate() > RATE, "{} a second", record.rate());
 }
 
-/// What can be lost with a replica: over HTTP/1.1 a connection carries one call at a time.
+/// The killing of a replica, and the calls that it may lose: over HTTP/1.1 a connection carries one call at a time.
 struct Loss {
-    /// From the kill to the moment in which the balancer has heard of it.
+    /// From the kill to the time at which the load balancer knows of it.
     during: (Instant, Instant),
-    /// The connections that the replica had, and those that still went to it.
+    /// The connections to the replica at the kill, and those that were still opened to it later.
     connections: usize,
 }
 
@@ -135,7 +135,7 @@ async fn kill(cluster: &Cluster, mut replica: Serve) -> Loss {
     Loss { during: (killed, Instant::now()), connections: before.open + after.refused }
 }
 
-/// The losses that an admission lived through: none, or one, or on a busy machine several.
+/// Returns the losses during an admission: none, one, or on a busy machine several.
 fn causes(admission: &Admission, losses: &[Loss]) -> Vec<usize> {
     let lived_through =
         |Loss { during: (killed, heard), .. }: &Loss| admission.started < *heard && admission.ended > *killed;

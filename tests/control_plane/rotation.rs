@@ -88,7 +88,7 @@ async fn start(control_plane: &ControlPlane) -> Serve {
     replica::start(control_plane, &arguments).await
 }
 
-/// Waits for the rotations, and returns the CAs whose certificates were served.
+/// Waits for the rotations. Returns the CAs whose certificates were served.
 async fn until_rotated(replicas: &[Serve], started: Instant) -> BTreeSet<String> {
     let mut issuers = BTreeSet::new();
     while total(replicas, "lockstep_ca_rotations_total").await < ROTATIONS {
@@ -108,7 +108,7 @@ async fn until_rotated(replicas: &[Serve], started: Instant) -> BTreeSet<String>
     }
 }
 
-/// What the replicas logged about certificates and handshakes, by time.
+/// Returns the log lines of the replicas about certificates and handshakes, by time.
 async fn said(replicas: Vec<Serve>) -> Vec<String> {
     let mut said = Vec::new();
     for mut replica in replicas {

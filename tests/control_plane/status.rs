@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The longest time that a change may take to be seen: moments, on an idle machine.
+/// The time limit until a change is visible. On an idle machine, it takes moments.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 const CONFIGURATIONS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
@@ -55,7 +55,7 @@ impl Replica {
         Self { registry, trust_anchors: sender, shutdown, task }
     }
 
-    /// The value of a series; 0 before it is there.
+    /// Returns the value of a series; 0 if it does not exist.
     fn metric(&self, series: &str) -> u64 {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
@@ -172,13 +172,13 @@ async fn the_condition_follows_the_live_webhook_configurations() {
 
     delete(&client, CONFIGURATIONS[0]).await;
     let gone = until(&client, "one", "NoConfiguration").await;
-    // False before and after: no transition.
+    // The status was False before: no transition.
     assert_eq!(gone.last_transition_time, open.last_transition_time);
     delete(&client, CONFIGURATIONS[1]).await;
     register(&client, control_plane.ca_pem()).await;
     assert_eq!(until(&client, "one", "Covered").await.status, "True");
 
-    // The spec changes, and the old verdict says nothing about the new one.
+    // The spec changes, so the old verdict is out of date.
     let mut other = topology("one");
     other["spec"] = json!({"enforcement": "Warn"});
     api::change(&client, &topology("one"), &other).await;
@@ -189,7 +189,7 @@ async fn the_condition_follows_the_live_webhook_configurations() {
     assert_eq!(topologies["one"].status.observed_generation, Some(2));
 }
 
-/// Whichever replica is first writes a change, and no replica writes it again.
+/// The first replica to notice a change writes it, and no other one writes it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_write_each_change_once() {
     let (control_plane, client) = start().await;

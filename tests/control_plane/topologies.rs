@@ -1,4 +1,4 @@
-//! The definition of topologies on a real API server: what it refuses and what it fills in is what Rust does.
+//! The CRD of topologies on a real API server rejects and fills in the same fields as the program.
 
 use axum::http::StatusCode;
 use lockstep::topology::GatewayTopologySpec;
@@ -20,7 +20,7 @@ fn topology(index: usize, spec: &Value) -> Value {
     })
 }
 
-/// What Rust makes of a spec.
+/// Reads a spec as the program does.
 fn read(spec: &Value) -> Result<GatewayTopologySpec, String> {
     let spec: GatewayTopologySpec =
         serde_json::from_value(spec.clone()).map_err(|error| error.to_string())?;
@@ -36,7 +36,7 @@ fn long(length: usize) -> String {
     "x".repeat(length)
 }
 
-/// Wrong specs, with the field and some words of the API server's answer.
+/// Invalid specs, each with the field and some words of the API server's message.
 fn wrong() -> Vec<(Value, &'static str, &'static str)> {
     const LABELS: &str = "spec.gateway.podLabels";
     const KEY: &str = "every key must be a label key: `name` or `dns.prefix/name`";
@@ -101,7 +101,7 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
 async fn the_program_and_the_api_server_reject_the_same_topologies() {
     let (_control_plane, client) = start().await;
     for (index, (spec, field, words)) in wrong().into_iter().enumerate() {
-        assert!(read(&spec).is_err(), "Rust takes {spec}");
+        assert!(read(&spec).is_err(), "the program accepts {spec}");
         let answer = api::post(&client, &topology(index, &spec), true).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{spec}: {}", answer.body);
         let causes = answer.body["details"]["causes"].as_array().unwrap();

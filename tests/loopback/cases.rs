@@ -1,4 +1,4 @@
-//! Every case by the running server, on manifests, called as the API server calls it.
+//! Every case is judged by the running server, on manifests, called as the API server calls it.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use lockstep_test_support::https::{Connection, trusting};
 use lockstep_test_support::levels::{add_causes, add_warning, difference, edits_between, settle};
 use lockstep_test_support::serve::Serve;
 
-/// How many servers run at once.
+/// The number of servers that run at once.
 const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,7 +27,7 @@ async fn every_case_over_https() {
     settle("https", cases.len(), &differences);
 }
 
-/// Posts the case to `/mutate`, and what came of it to `/validate`; then reads what the decision log has of both.
+/// Posts the case to `/mutate` and the result to `/validate`, and reads the records of both from the decision log.
 async fn judge(case: &Case) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let facts = folder.path().join("facts");
@@ -45,7 +45,7 @@ async fn judge(case: &Case) -> Outcome {
     outcome
 }
 
-/// What is expected of this level: the answers' texts, the annotations of the most severe finding, and all findings in
+/// Returns the expected texts: those of the responses, the annotations of the most severe finding, and all findings in
 /// the decision log.
 fn texts(findings: &[Finding]) -> BTreeSet<String> {
     let annotated = findings::headline(findings).map(Finding::annotated);
@@ -79,7 +79,7 @@ async fn post(connection: &mut Connection, path: &str, case: &Case, object: &Val
     answer["response"].take()
 }
 
-/// The object with the answer's patch applied, by the library that made it none of its business.
+/// Returns the object with the response's patch applied, by a library that the program does not use for it.
 fn patched(object: &Value, response: &Value) -> Value {
     let mut patched = object.clone();
     if let Some(patch) = response.get("patch") {
@@ -91,7 +91,7 @@ fn patched(object: &Value, response: &Value) -> Value {
     patched
 }
 
-/// Adds what the answer says; whether it denies.
+/// Adds the findings and texts of the response. Returns whether it denies.
 fn add(outcome: &mut Outcome, case: &Case, response: &Value) -> bool {
     for warning in response["warnings"].as_array().into_iter().flatten() {
         add_warning(outcome, warning.as_str().unwrap());
@@ -112,7 +112,7 @@ fn add(outcome: &mut Outcome, case: &Case, response: &Value) -> bool {
     true
 }
 
-/// Adds the findings in the decision log. Those of severity Audit are nowhere else.
+/// Adds the findings in the decision log. Those of severity Audit appear nowhere else.
 fn add_records(outcome: &mut Outcome, log: &str) {
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     for finding in lines.flat_map(|line| line["findings"].as_array().cloned().unwrap_or_default()) {
@@ -124,7 +124,7 @@ fn add_records(outcome: &mut Outcome, log: &str) {
     }
 }
 
-/// A finding of the decision log, as [`Finding::recorded`] writes it.
+/// Formats a finding of the decision log like [`Finding::recorded`].
 fn recorded(finding: &Value) -> String {
     let text = |key: &str| finding[key].as_str().unwrap_or_default();
     let [severity, rule, reason, field] = ["severity", "rule", "reason", "field"].map(text);

@@ -1,4 +1,4 @@
-//! `lockstep serve` as people run it: the real program, over real sockets.
+//! `lockstep serve` as a process, over real sockets.
 
 mod bad_input;
 mod certificates;

@@ -1,4 +1,4 @@
-//! The wire format: what comes in, whatever it is, and what goes out.
+//! The wire format: decoding of arbitrary requests, and encoding of responses.
 
 use lockstep::admission::{Body, Decision, DecodeError, Review, ReviewError, decode, review};
 use lockstep::change::Phase;
@@ -36,7 +36,7 @@ fn the_response_has_the_uid_and_the_type_v1() {
     assert_eq!(answer["response"]["allowed"], true);
 }
 
-/// Metrics, logs and audit records tell them apart by these.
+/// Metrics, logs and audit records use these words.
 #[test]
 fn the_words_of_the_phases_are_stable() {
     assert_eq!([Phase::Mutate, Phase::Validate].map(Phase::word), ["mutate", "validate"]);
@@ -128,7 +128,7 @@ fn the_order_of_fields_does_not_change_the_response() {
     assert_eq!(answer(reversed.as_bytes(), Phase::Mutate), answer(POD, Phase::Mutate));
 }
 
-/// The API server writes them in one order; JSON promises none.
+/// The API server always writes the fields in the same order, but JSON has no order.
 #[test]
 fn the_place_of_the_object_in_the_request_does_not_change_the_response() {
     let request = recorded(POD)["request"].take();
@@ -146,7 +146,7 @@ fn the_place_of_the_object_in_the_request_does_not_change_the_response() {
     }
 }
 
-/// A review with a request as it is written.
+/// Returns a review with the text of its request as written.
 fn in_order(request: &str) -> String {
     format!(r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{{request}}}}}"#)
 }
@@ -162,7 +162,7 @@ fn a_delete_is_allowed_without_reading_the_object() {
     assert_eq!(answer["response"], json!({"uid": "u", "allowed": true}));
 }
 
-/// Otherwise a creation that brings itself as what was there before would pass for one that changes nothing.
+/// If its `oldObject` were read, a CREATE that contains a copy of the new object would pass as a change of nothing.
 #[test]
 fn a_create_has_no_old_object() {
     let mut review = recorded(SERVICE);
@@ -213,7 +213,7 @@ fn objects_that_no_rule_judges_are_allowed_unchanged() {
     }
 }
 
-/// The patch in an answer.
+/// Returns the patch in a response.
 fn patch_of(answer: &Value) -> Value {
     let standard = &base64::engine::general_purpose::STANDARD;
     let patch = base64::Engine::decode(standard, answer["patch"].as_str().unwrap());
@@ -233,7 +233,7 @@ fn nulls_are_read_as_missing_fields() {
     for field in ["nodeSelector", "nodeName", "affinity"] {
         object["spec"][field] = Value::Null;
     }
-    // Into a null nothing can be added: the whole selector is set.
+    // Nothing can be added inside a null, so the whole selector is set.
     assert_eq!(
         patch_of(&answer_to(&review, Phase::Mutate)),
         json!([{"op": "add", "path": "/spec/nodeSelector", "value": {"loadbalancerIPs.metallb.io": "arp"}}])
@@ -329,7 +329,7 @@ fn an_unreadable_field_is_named_by_its_path_in_the_review() {
 #[test]
 fn a_deeply_nested_object_is_answered() {
     let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-    // Where no rule looks, depth does not matter; where one looks, it is a shape that is refused.
+    // The depth of a field that no rule reads does not matter. In a field that a rule reads, it is a wrong type.
     let ignored = format!(
         r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","x":{}}}}}"#,
         deep(100_000)
@@ -354,7 +354,7 @@ fn a_namespace_that_is_not_synced_gets_no_verdict() {
     let mut inventory = Inventory::default().or_built_in();
     inventory.pending.insert("metallb-system".to_owned());
     let facts = Snapshot::new(&inventory);
-    // The pod's namespace is tied to MetalLB's by the topology.
+    // The topology makes the verdict on the pod depend on MetalLB's namespace.
     assert!(matches!(review(&Body::new(POD), Phase::Mutate, &facts), Err(ReviewError::NotKnown(_))));
     let elsewhere = String::from_utf8(POD.to_vec()).unwrap().replace("istio-system", "elsewhere");
     assert!(matches!(

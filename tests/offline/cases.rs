@@ -1,4 +1,4 @@
-//! Every case by the rules alone, and by `check`.
+//! Every case is judged by the rules alone, and by `check`.
 
 mod check;
 mod rules;
@@ -14,7 +14,8 @@ fn run(level: &str, cases: &[Case], judge: impl Fn(&Case) -> Outcome) {
     settle(level, cases.len(), &differences);
 }
 
-/// Compares codes with `case.yaml`, which people write, and texts with `findings.yaml`, which `LOCKSTEP_BLESS=1` writes.
+/// `case.yaml` has the expected codes and is written by hand; `findings.yaml` has the expected texts and is written by
+/// `LOCKSTEP_BLESS=1`.
 #[test]
 fn every_case_by_the_rules() {
     let cases = case::all();

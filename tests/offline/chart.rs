@@ -1,4 +1,4 @@
-//! The chart's files against the program: the definition of topologies, the schema of the values, the tables in the docs.
+//! The chart's files against the program: the CRD, the schema of the values, and the tables in the documents.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use lockstep_test_support::helm::{chart, text};
 const BEGIN: &str = "<!-- values: made from values.yaml by `just chart-docs` -->\n";
 const END: &str = "<!-- end of values -->\n";
 
-/// What is longer stands in values.yaml only.
+/// The maximum length of a default in the table. A longer one is in values.yaml only.
 const LONGEST_DEFAULT: usize = 60;
 
 #[test]
@@ -20,7 +20,8 @@ fn the_readmes_table_of_values_equals_values_yaml() {
     assert_part_holds(Path::new(&chart("README.md")), BEGIN, END, &table(&text("values.yaml")));
 }
 
-/// One row for every value that has a comment. Every value must have one, or be inside one that has.
+/// Returns the table, with one row for every value that has a comment. Every value must have a comment, or be inside
+/// one that has.
 fn table(yaml: &str) -> String {
     let values: Value = serde_saphyr::from_str(yaml).unwrap();
     let mut rows = "| value | default | meaning |\n|---|---|---|\n".to_owned();
@@ -36,7 +37,7 @@ fn table(yaml: &str) -> String {
             comment.push(text);
             continue;
         }
-        let (key, rest) = content.split_once(':').unwrap_or_else(|| panic!("`{line}` is no value"));
+        let (key, rest) = content.split_once(':').unwrap_or_else(|| panic!("`{line}` is not a value"));
         path.retain(|(outer, _)| *outer < indent);
         path.push((indent, key));
         documented = (!comment.is_empty()).then_some(indent);
@@ -61,10 +62,10 @@ fn default(values: &Value, keys: &[&str]) -> String {
 fn the_charts_crd_equals_the_programs() {
     let printed = std::process::Command::new(env!("CARGO_BIN_EXE_lockstep")).arg("crd").output().unwrap();
     let printed = String::from_utf8(printed.stdout).unwrap();
-    assert!(text("crds/gatewaytopologies.yaml") == printed, "the definition has changed: run `just crd`");
+    assert!(text("crds/gatewaytopologies.yaml") == printed, "the CRD has changed: run `just crd`");
 }
 
-/// The paths of all properties below a schema.
+/// Collects the paths of all properties below a schema.
 fn properties(schema: &Value, root: &Value, path: &str, found: &mut Vec<String>) {
     let schema = match schema["$ref"].as_str() {
         Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
@@ -91,7 +92,7 @@ fn the_values_schema_knows_exactly_the_fields_of_a_topology() {
     assert_eq!(in_values, in_crd);
 }
 
-/// Objects of a schema that take any property.
+/// Collects the objects of a schema that accept any property.
 fn open_objects(schema: &Value, path: &str, found: &mut Vec<String>) {
     if let Some(inner) = schema["properties"].as_object() {
         if schema["additionalProperties"] != false {
@@ -116,5 +117,5 @@ fn the_values_schema_is_strict_everywhere() {
     let mut open = Vec::new();
     open_objects(&schema, "", &mut open);
     open_objects(&schema["$defs"]["topology"], "topology", &mut open);
-    assert!(open.is_empty(), "these take any property: {open:?}");
+    assert!(open.is_empty(), "these accept any property: {open:?}");
 }

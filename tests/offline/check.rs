@@ -1,4 +1,4 @@
-//! `lockstep check` as people and programs use it: the built binary, its output and its exit code.
+//! `lockstep check` as a process: its output and its exit code.
 
 mod examples;
 mod formats;
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// What a run left behind.
+/// The exit code and the output of a run.
 struct Run {
     code: i32,
     out: String,
@@ -52,7 +52,7 @@ fn as_json(arguments: &[&str], stdin: &str) -> (i32, Value) {
     (run.code, report)
 }
 
-/// The object of a report, by kind and name.
+/// Returns the object of a report by kind and name.
 #[track_caller]
 fn object<'r>(report: &'r Value, kind: &str, name: &str) -> &'r Value {
     let objects = report["objects"].as_array().unwrap();
@@ -63,7 +63,7 @@ fn reasons(object: &Value) -> Vec<&str> {
     object["findings"].as_array().unwrap().iter().map(|finding| finding["reason"].as_str().unwrap()).collect()
 }
 
-/// The line of the file that a finding, an edit or an object points at.
+/// Returns the line of the file that a finding, an edit or an object points at.
 fn line_at(file: &str, place: &Value) -> String {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
     let line = usize::try_from(place["line"].as_u64().unwrap()).unwrap();

@@ -1,4 +1,5 @@
-//! The decoder leaves out lists that no rule reads, and a patch is made without the whole object. Neither changes a result.
+//! The decoder skips lists that no rule reads, and patches are made without the whole object. Neither changes a
+//! result.
 
 use lockstep::admission::{Body, Decision, Review, UNREAD, decode, edited, review};
 use lockstep::change::{Change, Phase};
@@ -13,7 +14,7 @@ const RECORDED: [&[u8]; 3] = [
     include_bytes!("../../benches/reviews/l2advertisement.json"),
 ];
 
-/// The reviews of all cases, and those that were recorded from an API server.
+/// Returns the reviews of all cases, and those that were recorded from an API server.
 fn reviews() -> Vec<Value> {
     let recorded = RECORDED.iter().map(|bytes| serde_json::from_slice(bytes).unwrap());
     let mut cases = case::all();
@@ -26,7 +27,7 @@ fn decoded(body: &Body<'_>) -> Result<Option<Change>, String> {
     decode(body).map(|request| request.change).map_err(|error| error.to_string())
 }
 
-/// Asserts that the review is decoded alike with and without its unread lists; whether it can be decoded.
+/// Asserts that the review is decoded alike with and without its unread lists. Returns whether it can be decoded.
 fn assert_decoded_alike(review: &Value) -> bool {
     let bytes = serde_json::to_vec(review).unwrap();
     let whole = decoded(&Body::whole(&bytes));
@@ -34,7 +35,7 @@ fn assert_decoded_alike(review: &Value) -> bool {
     whole.is_ok()
 }
 
-/// A list that would show in any field that reads it, full of what could mislead a search for its end.
+/// Returns a list that would affect any field that reads it, full of text that could mislead a search for its end.
 fn misleading_list() -> Value {
     json!([
         {"name": "]\"}", "key": "\\\"volumes\":[", "nodeSelector": {"a": "[[\\"}, "operator": "Exists"},
@@ -42,7 +43,7 @@ fn misleading_list() -> Value {
     ])
 }
 
-/// The JSON pointers of all objects within a value.
+/// Collects the JSON pointers of all objects within a value.
 fn objects(value: &Value, pointer: String, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -61,7 +62,7 @@ fn objects(value: &Value, pointer: String, found: &mut Vec<String>) {
     }
 }
 
-/// Fails if a rule starts to read a list of [`UNREAD`], wherever in an object it stands.
+/// Fails if a rule starts to read a list of [`UNREAD`], in any object.
 #[test]
 fn lists_left_out_of_reviews_change_no_decoded_request() {
     let (mut filled, mut decoded) = (0, 0);
@@ -77,7 +78,7 @@ fn lists_left_out_of_reviews_change_no_decoded_request() {
             decoded += usize::from(assert_decoded_alike(&review));
         }
     }
-    // In a map of strings, a list is refused either way.
+    // A list in a map of strings is rejected in both ways.
     assert!(decoded > filled / 2, "only {decoded} of {filled} filled reviews can be decoded");
 }
 
@@ -85,7 +86,7 @@ fn one_of(values: &[Value]) -> impl Strategy<Value = Value> + use<> {
     proptest::sample::select(values.to_vec())
 }
 
-/// Pods, DaemonSets and Services of the gateway, with every shape of the parents of what rules edit.
+/// Pods, DaemonSets and Services of the gateway, with every shape of the parents of the fields that rules edit.
 fn gateway_object() -> impl Strategy<Value = Value> {
     let labels = json!({"app": "istio-ingressgateway", "istio": "ingressgateway"});
     let selector = one_of(&[
@@ -135,7 +136,7 @@ fn creation(object: &Value) -> Value {
 }
 
 proptest! {
-    /// A patch is proved on the parents of its paths, which must hold for the whole object.
+    /// A patch is proved on the parents of its paths only, and must hold for the whole object.
     #[test]
     fn a_patch_applied_to_the_whole_object_has_the_effect_of_the_edits(object in gateway_object()) {
         let snapshot = Snapshot::new(&Inventory::default().or_built_in());

@@ -1,5 +1,4 @@
-//! What the documents say is so: links lead somewhere, commands are understood, what is shown is what is printed,
-//! and what is named is there.
+//! The documents are correct: links resolve, commands parse, shown output is the real output, and names exist.
 
 mod commands;
 mod links;

@@ -1,4 +1,4 @@
-//! Tests that need nothing but the built program: no socket, no cluster.
+//! Tests that need only the built program: no socket, no cluster.
 
 #![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
 

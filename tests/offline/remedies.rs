@@ -1,4 +1,4 @@
-//! Every refusal teaches how to fix it, and what it teaches works: each proposal, done as it is written, is admitted.
+//! Every denial names a remedy, and following the remedy to the letter leads to admission.
 
 use lockstep::labels::{LabelSelector, Requirement};
 use lockstep::objects::{AdvertisementSpec, L2Advertisement, Object};
@@ -32,7 +32,7 @@ fn judge(selectors: Vec<LabelSelector>, facts: &Snapshot) -> Verdict {
     validate(&change, facts)
 }
 
-/// Does what the help says.
+/// Applies the remedy in the help of a finding.
 fn follow(finding: &Finding, written: &[LabelSelector]) -> Vec<LabelSelector> {
     if let Some(index) = finding.help.strip_prefix("remove `spec.nodeSelectors[") {
         let index: usize = index.trim_end_matches("]`").parse().unwrap();
@@ -93,7 +93,7 @@ proptest! {
         let facts = facts(relation);
         let verdict = judge(written.clone(), &facts);
         let finding = verdict.denials().next();
-        // What MetalLB refuses is told by place; there is nothing to propose.
+        // Selectors that MetalLB itself rejects are named by their place, and have no proposed remedy.
         if let Some(finding) = finding.filter(|finding| finding.reason != Reason::Invalid) {
             let followed = follow(finding, &written);
             let again = judge(followed, &facts);
@@ -113,7 +113,7 @@ fn the_proposed_remedy_is_the_smallest_change() {
         help(&format!("[{arp}, {{matchLabels: {{kubernetes.io/os: linux}}}}]")),
         "remove `spec.nodeSelectors[1]`"
     );
-    // What stays within the placement adds nothing to it.
+    // A selector within the placement adds nothing to it.
     assert_eq!(
         help("[{matchLabels: {loadbalancerIPs.metallb.io: arp, zone: a}}]"),
         format!("set `spec.nodeSelectors` to `[{arp}]`")

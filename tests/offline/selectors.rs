@@ -1,7 +1,7 @@
-//! The algebra of selectors against brute force: every label set of a small universe, one by one.
+//! The algebra of selectors against brute force: every label set of a small universe is tried.
 //!
-//! A selector names values out of `VALUES`; what lies outside is represented by one more value, because no
-//! requirement can tell two unnamed values apart.
+//! Selectors use values out of `VALUES`. One more value represents all others, because no requirement can distinguish
+//! two values that it does not name.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ fn values() -> impl Strategy<Value = Values> {
     ]
 }
 
-/// Up to five requirements, so that some keys are named twice and may contradict themselves.
+/// Generates up to five requirements, so that some keys are named twice and may contradict each other.
 fn selector() -> impl Strategy<Value = Selector> {
     prop::collection::vec((prop::sample::select(KEYS.to_vec()), values()), 0..=5).prop_map(|requirements| {
         let mut selector = Selector::default();
@@ -34,7 +34,7 @@ fn selector() -> impl Strategy<Value = Selector> {
     })
 }
 
-/// Every label set over the keys: each absent, or with one of the values, or with one that nobody names.
+/// Every label set over the keys: each key is absent, or has one of the values or one that no selector names.
 static UNIVERSE: LazyLock<Vec<Labels>> = LazyLock::new(universe);
 
 fn universe() -> Vec<Labels> {
@@ -88,7 +88,7 @@ proptest! {
         let gap = UNIVERSE.iter().find(|labels| space.matches(labels) && !covered(labels));
         match uncovered(&space, &cover).expect("small selectors stay within the work limit") {
             Some(rest) => {
-                let witness = rest.witness().expect("what is left over is not empty");
+                let witness = rest.witness().expect("the remainder is not empty");
                 prop_assert!(space.matches(&witness.labels) && !covered(&witness.labels), "{witness}");
             }
             None => prop_assert_eq!(gap, None),
@@ -108,8 +108,8 @@ proptest! {
     }
 }
 
-/// The colourings of a complete graph with one colour too few, as an uncovered part that does not exist: each
-/// selector excludes one way in which two vertices share a colour. Deciding it is a pigeonhole proof.
+/// The colourings of a complete graph with one colour too few. Each selector of the cover excludes one way in which
+/// two vertices have the same colour, so nothing is uncovered, and the proof is that of the pigeonhole principle.
 #[test]
 fn a_comparison_that_is_too_complex_is_reported_in_bounded_time() {
     const VERTICES: usize = 12;

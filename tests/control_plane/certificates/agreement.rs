@@ -34,7 +34,7 @@ async fn agree(world: World) {
     let (one_issuer, other_issuer) = (one.issuer().unwrap(), other.issuer().unwrap());
     assert_eq!(one_issuer, other_issuer);
     assert_eq!(world.bundles().await, vec![ca.clone(); 4]);
-    // Each has signed one certificate, so neither has used another CA before.
+    // Each replica has signed one certificate, so neither has used another CA before.
     for replica in [&mut one, &mut other] {
         assert!(replica.served.has_changed().unwrap());
         replica.served.mark_unchanged();

@@ -1,4 +1,4 @@
-//! Mutual TLS with a real API server, which shows its certificate as its admission configuration tells it to.
+//! Mutual TLS with a real API server, which presents the client certificate of its admission configuration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use lockstep_test_support::wait;
 
 const LABEL: &str = "loadbalancerIPs.metallb.io";
 
-/// Writes a CA, and a client certificate of it with this name.
+/// Writes a CA and a client certificate with this name that it has signed.
 fn write_identity(folder: &Path, name: &str) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -35,7 +35,7 @@ fn write_identity(folder: &Path, name: &str) {
     fs::write(folder.join("client.key"), key.serialize_pem()).unwrap();
 }
 
-/// What `certs/README.md` tells to put beside the API server. JSON is YAML.
+/// Writes the API server's admission configuration from `certs/README.md`. JSON is YAML.
 fn write_admission_configuration(folder: &Path) -> PathBuf {
     let kubeconfig = folder.join("webhooks.yaml");
     let user = json!({
@@ -80,11 +80,12 @@ async fn serve(folder: &Path, namespace: &str, name: &str) -> Serve {
     serve
 }
 
-/// Registers a webhook for the gateway pods of one namespace.
+/// Registers a webhook for the gateway pods of a namespace.
 async fn register(client: &Client, namespace: &str, serve: &Serve) {
     let ca = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &serve.ca_pem);
-    // A Service and not a URL: the API server calls it over HTTP/1.1, as in a cluster. It calls the URL of a loopback
-    // address over HTTP/2, and Go's HTTP/2 client does not always report why a handshake failed.
+    // The webhook is registered by Service, not by URL: the API server calls a Service over HTTP/1.1, as in a cluster,
+    // but the URL of a loopback address over HTTP/2, and Go's HTTP/2 client does not always report why a handshake
+    // failed.
     let service = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": "lockstep", "namespace": namespace},
@@ -118,7 +119,8 @@ fn pod(namespace: &str) -> Value {
     })
 }
 
-/// Has the webhook reject the API server's certificate so often, and checks that the user reads why every time.
+/// Makes the webhook reject the API server's certificate this many times, and asserts that the user gets the reason
+/// each time.
 async fn assert_explained(client: &Client, tries: usize) {
     for attempt in 0..tries {
         let answer = api::post(client, &pod("guarded"), true).await;
@@ -146,7 +148,7 @@ async fn the_api_server_is_let_in_with_its_certificate_and_not_with_another_name
     register(&client, "istio-system", &right).await;
     register(&client, "guarded", &wrong).await;
 
-    // Until the API server has seen a registration, a pod goes through as it is.
+    // The API server admits pods unchanged until it has seen the webhook configuration.
     let is_placed = async || {
         let answer = api::post(&client, &pod("istio-system"), true).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
@@ -155,7 +157,7 @@ async fn the_api_server_is_let_in_with_its_certificate_and_not_with_another_name
     super::world::until("the webhook is called", is_placed).await;
     let is_refused = async || api::post(&client, &pod("guarded"), true).await.status != StatusCode::CREATED;
     super::world::until("the other webhook is called", is_refused).await;
-    // A connection that is reset loses the alert only now and then, most often on a busy machine.
+    // A connection reset loses the alert only sometimes, most often on a busy machine.
     let busy = BusyThreads::start();
     assert_explained(&client, 100).await;
     drop(busy);

@@ -1,4 +1,4 @@
-//! What `/readyz` reports until a replica is ready, and the rights that a replica needs.
+//! The reasons in `/readyz` until a replica is ready, and the rights that a replica needs.
 
 use axum::http::StatusCode;
 use lockstep::tls::ca::Lifetimes;
@@ -56,7 +56,7 @@ async fn readyz_reports_what_is_missing_until_the_program_is_ready() {
     world.create_configurations().await;
     wait::until_ready(&serve.admin).await;
     let ca = world.data("ca.crt").await.unwrap();
-    assert_eq!(ca, first, "it was remembered");
+    assert_eq!(ca, first, "the replica keeps its CA");
     drop(Connection::open(&serve.webhook, &trusting(&ca)).await);
     let metrics = wait::until(&serve.admin, "/metrics", |status, _| status == StatusCode::OK).await;
     for name in [

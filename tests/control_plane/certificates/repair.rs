@@ -1,4 +1,4 @@
-//! Repair of the Secret and of `caBundle` after somebody else has changed them.
+//! Repair of the Secret and of `caBundle` after a change by another client.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use lockstep_test_support::control_plane::ControlPlane;
 
 const JSON_PATCH: &str = "application/json-patch+json";
 
-/// A configuration without the metadata that changes with every write.
+/// Returns a configuration without the metadata that changes with every write.
 fn lasting(configuration: &Value) -> Value {
     let mut lasting = configuration.clone();
     let metadata = lasting["metadata"].as_object_mut().unwrap();
@@ -41,7 +41,7 @@ async fn a_changed_ca_bundle_is_repaired_and_nothing_else_is_changed() {
     }
     assert_eq!(after, before);
 
-    // Applying a manifest without `caBundle` again removes it, and another controller may write its own.
+    // A manifest without `caBundle` that is applied again removes it, and another controller may write its own.
     let [mutating, validating] = world.configuration_paths();
     let path = "/webhooks/1/clientConfig/caBundle";
     let removal = json!([{"op": "remove", "path": path}]);
@@ -83,7 +83,7 @@ async fn an_emptied_or_recreated_secret_is_restored() {
 
     assert_eq!(world.bundles().await, vec![world.data("ca.crt").await.unwrap(); 4]);
     for replica in [&mut one, &mut other] {
-        assert!(replica.readiness.borrow().is_ok(), "it goes on serving meanwhile");
+        assert!(replica.readiness.borrow().is_ok(), "the replica stays ready meanwhile");
         assert_eq!(replica.issuer(), issuer);
     }
     let secret = world.secret().await;
@@ -121,7 +121,7 @@ async fn a_requested_rotation_is_performed_once_and_keeps_unknown_keys() {
     assert!(world.data("retired-at").await.is_some());
     assert_eq!(world.data("note").await.unwrap(), "mine");
     let rotations = |replica: &super::world::Replica| replica.metrics().contains("ca_rotations_total 1\n");
-    assert!(rotations(&one) != rotations(&other), "one of them did it");
+    assert!(rotations(&one) != rotations(&other), "exactly one replica rotated");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! A Secret, two webhook configurations, and replicas that share the CA in them.
+//! A Secret, two webhook configurations, and the replicas that share the CA in them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub async fn create_namespace(client: &Client) {
     create(client, &namespace).await;
 }
 
-/// A Secret and two configurations of one name.
+/// A Secret and two webhook configurations with the same name.
 #[derive(Clone)]
 pub struct World {
     pub client: Client,
@@ -37,7 +37,7 @@ pub struct World {
 }
 
 impl World {
-    /// Creates an empty Secret and two configurations without CA bundle.
+    /// Creates an empty Secret and two configurations without `caBundle`.
     pub async fn create(client: &Client, name: &str) -> Self {
         let world = Self { client: client.clone(), name: name.to_owned() };
         world.create_secret().await;
@@ -126,7 +126,7 @@ impl World {
         self.get(&api::path_of(&self.secret_manifest())).await
     }
 
-    /// The Secret's data, decoded.
+    /// Returns a value of the Secret's data, decoded.
     pub async fn data(&self, key: &str) -> Option<String> {
         let secret = self.secret().await;
         let value = BASE64_STANDARD.decode(secret["data"][key].as_str()?).unwrap();
@@ -137,7 +137,7 @@ impl World {
         self.patch(&api::path_of(&self.secret_manifest()), "application/merge-patch+json", patch).await;
     }
 
-    /// Both configurations.
+    /// Returns both configurations.
     pub async fn configurations(&self) -> [Value; 2] {
         let [mutating, validating] = self.configuration_paths();
         [self.get(&mutating).await, self.get(&validating).await]
@@ -148,7 +148,7 @@ impl World {
             .map(|kind| api::path_of(&self.configuration_manifest(kind)))
     }
 
-    /// Every `caBundle` of both configurations, decoded.
+    /// Returns every `caBundle` of both configurations, decoded.
     pub async fn bundles(&self) -> Vec<String> {
         let decode = |webhook: &Value| {
             let bundle = webhook["clientConfig"]["caBundle"].as_str().unwrap_or_default();
@@ -175,7 +175,7 @@ pub async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
     assert!(until_so(is_so).await, "never so: {what}");
 }
 
-/// The TLS of one replica, as a task that ends when dropped.
+/// The TLS of one replica: a task that stops when dropped.
 pub struct Replica {
     task: JoinHandle<()>,
     pub served: watch::Receiver<Arc<ServerConfig>>,
@@ -195,7 +195,7 @@ impl Replica {
         drop(ready.expect("it becomes ready in time").unwrap());
     }
 
-    /// The serial number of the CA that signed the served certificate.
+    /// Returns the serial number of the CA that signed the served certificate.
     pub fn issuer(&self) -> Option<String> {
         let metrics = self.metrics();
         let mut series = metrics.lines().filter_map(|line| line.strip_prefix("tls_issuer_info{serial=\""));

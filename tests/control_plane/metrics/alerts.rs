@@ -1,5 +1,5 @@
-//! The chart's alerts fire on the metrics of a failing server and resolve once it recovers. Prometheus' promtool evaluates
-//! them.
+//! The chart's alerts fire on the metrics of a failing server and resolve after it recovers. Prometheus' promtool
+//! evaluates them.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ use lockstep_test_support::https::trusting;
 use lockstep_test_support::reviews::{connect, review, serve};
 use lockstep_test_support::serve::Serve;
 
-/// The labels that a series is scraped with.
+/// Returns the labels that a scrape adds, and these.
 fn scraped(more: &Value) -> Value {
     let mut labels = json!({"namespace": NAMESPACE, "service": "lockstep", "pod": POD});
     labels.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -145,8 +145,8 @@ async fn hold(serve: &Serve, bytes: usize) -> impl Sized {
     stream
 }
 
-/// Sends reviews while other bodies take nearly all of the memory budget, until one is rejected. The server closes a body
-/// that is too slow, so on a slow machine the bodies are sent again.
+/// Sends reviews while other bodies take nearly all of the memory budget, until one is rejected. The server closes
+/// connections whose body is too slow, so on a slow machine the bodies are sent again.
 async fn overload(serve: &Serve) {
     const WHOLE: usize = 8 << 20;
     for _ in 0..10 {
@@ -158,7 +158,7 @@ async fn overload(serve: &Serve) {
             }
         }
     }
-    panic!("nothing was refused");
+    panic!("no review was rejected");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,7 +22,7 @@ const CONTACT: &str = "lockstep_watch_last_contact_timestamp_seconds";
 const GUARDED: &str = "lockstep_topologies_guarded";
 const INVALID: &str = "lockstep_topologies_invalid";
 
-/// A cluster whose API server does not listen: no program uses port 1.
+/// A kubeconfig whose API server does not listen: no program uses port 1.
 const NOBODY: &str = "apiVersion: v1
 kind: Config
 clusters: [{name: nobody, cluster: {server: 'https://127.0.0.1:1'}}]
@@ -35,7 +35,7 @@ pub fn topology(spec: &Value) -> Value {
     objects::topology("ingress", spec)
 }
 
-/// A definition that accepts every spec, as an old version did.
+/// Returns a CRD that accepts every spec, as an early version did.
 fn lenient_definition() -> String {
     let mut definition = serde_json::to_value(GatewayTopology::crd()).unwrap();
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] =
@@ -48,7 +48,7 @@ async fn delete(client: &Client, object: &Value) {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
-/// A replica that has never reached its cluster: before and after two reviews.
+/// Returns the pages of a replica that never reaches its cluster: before and after two reviews.
 async fn lost() -> [Page; 3] {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("kubeconfig");
@@ -65,7 +65,7 @@ async fn lost() -> [Page; 3] {
     pages.try_into().unwrap()
 }
 
-/// A replica in a cluster without webhook configurations: with a topology, with one that it cannot use, with none.
+/// Returns the pages of a replica without webhook configurations: with a topology, with an invalid one, and with none.
 async fn found(kubeconfig: &Path, client: &Client) -> [Page; 3] {
     let serve = Serve::start(&["--webhook-configuration", "lockstep"], Some(kubeconfig)).await;
     wait::until_ready(&serve.admin).await;
@@ -96,7 +96,7 @@ async fn alert_when_the_cluster_is_not_read_or_a_topology_is_invalid_or_unguarde
     let [unguarded, invalid, mended] = found(control_plane.kubeconfig_path(), &client).await;
 
     let kept = rights::missing(&control_plane, &client).await;
-    // One replica answers reviews, the other one manages the CA: together they export every metric.
+    // One replica answers reviews, and the other one manages the CA. Together they export every metric.
     let all = unguarded.clone().and(&kept[2]);
     table::assert_lists(&all);
     selectors::assert_exported(&all);
@@ -121,7 +121,8 @@ async fn alert_when_the_cluster_is_not_read_or_a_topology_is_invalid_or_unguarde
     );
 }
 
-/// The clock starts with the first second in which both watches had begun, and every minute is one sample.
+/// Asserts the alert on silent watches. The clock starts in the first second in which both watches had begun, and
+/// every minute has one sample.
 fn silence_is_told(unheard: &Page, mended: &Page) {
     let began = ["GatewayTopology", "Node"].map(|kind| (kind, unheard.value(CONTACT, &[("kind", kind)])));
     let start = began.iter().map(|(_, began)| began.ceil() as u64).max().unwrap();

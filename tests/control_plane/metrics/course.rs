@@ -1,4 +1,4 @@
-//! Scrapes over several minutes, and the alerts that they raise.
+//! Scrapes over several minutes, and the alerts that fire on them.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use lockstep_test_support::helm::{Helm, NAMESPACE, the};
 /// The pod that is scraped.
 pub const POD: &str = "lockstep-1";
 
-/// The rules of the rendered PrometheusRule.
+/// Returns the rules of the rendered PrometheusRule.
 pub fn rules() -> &'static [Value] {
     static RULES: OnceLock<Vec<Value>> = OnceLock::new();
     RULES.get_or_init(|| {
@@ -29,12 +29,12 @@ pub struct Course {
 }
 
 impl Course {
-    /// Scrapes that start at this second since 1970, for alerts that compare with the clock.
+    /// Starts the scrapes at this second since 1970, for alerts that compare with the clock.
     pub fn from(start: u64) -> Self {
         Self { start, ..Self::default() }
     }
 
-    /// Scrapes this page, and nothing else, for some minutes.
+    /// Scrapes this page, and no other, for these minutes.
     pub fn then(mut self, page: &Page, minutes: usize) -> Self {
         for series in &page.series {
             self.add(selector(series), minutes, Some(series.value()));
@@ -42,7 +42,8 @@ impl Course {
         self.last(minutes)
     }
 
-    /// Scrapes this page for some minutes, with timestamps that follow the clock: those of a live watch.
+    /// Scrapes this page for these minutes, with the timestamps of this metric following the clock, as those of a live
+    /// watch.
     pub fn then_live(mut self, page: &Page, name: &str, minutes: usize) -> Self {
         for _ in 0..minutes {
             let now = (self.start + 60 * self.minutes as u64) as f64;
@@ -53,7 +54,7 @@ impl Course {
         self
     }
 
-    /// Sets the series `up` of these minutes; called before `then`.
+    /// Sets the series `up` for these minutes. Must be called before `then`.
     pub fn up(mut self, is_up: bool, minutes: usize) -> Self {
         let up = format!("up{{namespace=\"{NAMESPACE}\",service=\"lockstep\",pod=\"{POD}\"}}");
         self.add(up, minutes, Some(f64::from(u8::from(is_up))));
@@ -81,7 +82,7 @@ impl Course {
     }
 }
 
-/// The series, with the labels that the Prometheus operator adds to what it scrapes.
+/// Returns the selector of a series, with the labels that the Prometheus operator adds.
 fn selector(series: &Series) -> String {
     let mut labels = series.labels.clone();
     let name = labels.remove("__name__").unwrap();

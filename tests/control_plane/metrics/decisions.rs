@@ -1,4 +1,4 @@
-//! The alert on a decision log that is not written.
+//! The alert on a decision log that cannot be written.
 
 use std::process::Stdio;
 
@@ -10,7 +10,7 @@ use lockstep_test_support::serve::Serve;
 const DROPPED: &str = "lockstep_audit_records_dropped_total";
 const FAILURES: &str = "lockstep_audit_write_failures_total";
 
-/// A server whose decision log goes into a pipe.
+/// Starts a server whose decision log is a pipe.
 async fn piped() -> (Serve, Page) {
     let seed = seed();
     let arguments = ["--facts", seed.to_str().unwrap(), "--drain", "0", "--audit-log", "-"];
@@ -20,7 +20,7 @@ async fn piped() -> (Serve, Page) {
     (serve, before)
 }
 
-/// The alert fires at once, and for the 15 minutes that it looks back.
+/// Asserts that the alert fires at once, and keeps firing for the 15 minutes that it looks back.
 fn assert_told(before: &Page, after: &Page) {
     let course = Course::default().then(before, 5).then(after, 20);
     Alert::named("LockstepDecisionLogNotWritten")
@@ -38,7 +38,7 @@ async fn alert_when_the_decision_log_cannot_be_written() {
     assert_told(&before, &after);
 }
 
-/// A pipe that nobody reads: no write fails, and none returns.
+/// The pipe is not read, so writes neither fail nor return.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn alert_when_records_are_dropped() {
     let (serve, before) = piped().await;
@@ -56,7 +56,7 @@ async fn alert_when_records_are_dropped() {
             break;
         }
     }
-    assert!(after.value(DROPPED, &[]) > 0.0, "nothing is ever dropped");
+    assert!(after.value(DROPPED, &[]) > 0.0, "no record is dropped");
     assert_eq!(after.value(FAILURES, &[]), 0.0);
     assert_told(&before, &after);
 }

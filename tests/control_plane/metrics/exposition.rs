@@ -7,7 +7,7 @@ use super::page::{Page, Series};
 use lockstep_test_support::reviews::{connect, of_somebody, serve};
 use lockstep_test_support::serve::Serve;
 
-/// The number of objects. Each has its own name, labels, user and group, and every other one its own namespace.
+/// The number of objects. Each has its own name, labels, user and group, and every second one its own namespace.
 const OBJECTS: usize = 10_000;
 const CONNECTIONS: usize = 4;
 
@@ -16,7 +16,7 @@ async fn post(serve: &Serve, objects: impl Iterator<Item = usize>) {
     let mut connection = connect(serve).await;
     for number in objects {
         let path = if number % 4 < 2 { "/mutate" } else { "/validate" };
-        // Rules have findings in the gateway's own namespace only.
+        // Rules have findings in the gateway's namespace only.
         let namespace =
             if number % 3 == 0 { "istio-system".to_owned() } else { format!("namespace-{number}") };
         let answer = connection.post(path, of_somebody(number, &namespace).to_string()).await;
@@ -27,7 +27,7 @@ async fn post(serve: &Serve, objects: impl Iterator<Item = usize>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_under_load_are_valid_and_user_names_add_no_series() {
     let serve = Arc::new(serve(&[]).await);
-    // Every kind of response once: 12 reviews cover both webhooks, a rule or none, dry run or not.
+    // Each kind of response once: 12 reviews cover both webhooks, findings or none, dry run or not.
     post(&serve, 0..12).await;
     let before = Page::of(&serve.admin).await;
     assert!(before.series.len() > 60, "{} series", before.series.len());

@@ -13,7 +13,7 @@ use lockstep_test_support::{control_plane, wait};
 /// The content type of the admin port, which `tests/loopback/serve/life.rs` asserts.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The series of one page as Prometheus' parser reads them. Its linter must have no complaint.
+/// The series of one page as Prometheus' parser reads them. Prometheus' linter must report nothing.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Page {
     pub families: Vec<Family>,
@@ -37,7 +37,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// The name in queries.
+    /// Returns the name of the metric in queries.
     pub fn name(&self) -> &str {
         &self.labels["__name__"]
     }
@@ -58,7 +58,7 @@ impl Series {
 }
 
 impl Page {
-    /// Parses a page. It must be valid and follow the naming conventions.
+    /// Parses a page, which must be valid and follow the naming conventions.
     pub fn parse(text: &str) -> Self {
         let mut command = Command::new(control_plane::openmetrics().unwrap());
         let found = run(command.arg(CONTENT_TYPE), text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -73,7 +73,7 @@ impl Page {
         Self::parse(&text)
     }
 
-    /// The first page on which the series add up to this much.
+    /// Returns the first page on which the series add up to at least this value.
     pub async fn with(admin: &str, name: &str, labels: &[(&str, &str)], least: f64) -> Self {
         let quoted: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
         let is_it = |line: &&str| {
@@ -96,7 +96,7 @@ impl Page {
         self
     }
 
-    /// The one series with this name and these labels.
+    /// Returns the value of the only series with this name and these labels.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let found: Vec<_> = self.series.iter().filter(|series| series.is(name, labels)).collect();
         assert_eq!(found.len(), 1, "{name} {labels:?}: {found:?}");
@@ -104,13 +104,13 @@ impl Page {
     }
 }
 
-/// Prometheus' promtool.
+/// Runs Prometheus' promtool.
 pub fn promtool(arguments: &[&str], folder: &Path) -> Result<String, String> {
     let mut command = Command::new(control_plane::promtool().unwrap());
     run(command.args(arguments).current_dir(folder), "")
 }
 
-/// Runs a program. Returns its standard output, or on failure both streams.
+/// Runs a program. Returns its standard output, or both streams if it fails.
 fn run(command: &mut Command, input: &str) -> Result<String, String> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

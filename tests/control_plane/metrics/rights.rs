@@ -15,7 +15,7 @@ use lockstep_test_support::wait;
 const PASSES: &str = "lockstep_ca_passes_total";
 const NAMESPACE: &str = "lockstep-system";
 
-/// All permissions, or those to read topologies only.
+/// Returns a ClusterRole with these rules, and a binding of it to `alice`.
 fn role(name: &str, rules: &Value) -> [Value; 2] {
     let api = "rbac.authorization.k8s.io";
     [
@@ -32,8 +32,8 @@ fn role(name: &str, rules: &Value) -> [Value; 2] {
     ]
 }
 
-/// The metrics of a replica that may read neither its Secret nor the objects that topologies depend on: after two failed CA
-/// passes, after three, and once all permissions are granted.
+/// Returns the metrics of a replica that may read neither its Secret nor the objects that topologies depend on: after
+/// two failed CA passes, after three, and after all permissions are granted.
 pub async fn missing(control_plane: &ControlPlane, client: &Client) -> [Page; 3] {
     let seeing = json!([{
         "apiGroups": ["", "lockstep.dev"], "resources": ["nodes", "gatewaytopologies"], "verbs": ["list", "watch"],
@@ -67,7 +67,7 @@ pub async fn missing(control_plane: &ControlPlane, client: &Client) -> [Page; 3]
     .await;
     let twice = Page::with(&serve.admin, PASSES, &[("result", "failed")], 2.0).await;
     let thrice = Page::with(&serve.admin, PASSES, &[("result", "failed")], 3.0).await;
-    // One more, so that a failure follows that page.
+    // Waits for one more, so that a failure follows that page.
     Page::with(&serve.admin, PASSES, &[("result", "failed")], 4.0).await;
 
     create(client, &namespace(NAMESPACE)).await;
@@ -97,7 +97,7 @@ pub async fn missing(control_plane: &ControlPlane, client: &Client) -> [Page; 3]
     [twice, thrice, Page::of(&serve.admin).await]
 }
 
-/// The alerts on these pages.
+/// Asserts the alerts on these pages.
 pub fn they_are_told([twice, thrice, granted]: &[Page; 3]) {
     let course = Course::default().then(thrice, 10).then(granted, 5);
     Alert::named("LockstepTopologyNotEnforced")

@@ -1,5 +1,5 @@
-//! Every selector of an alert matches an exported series, label by label: an alert on a series that does not exist never
-//! fires.
+//! Every selector of an alert matches an exported series, label by label. An alert on a series that does not exist
+//! never fires.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ struct Selector<'e> {
     matchers: Vec<(&'e str, &'e str, &'e str)>,
 }
 
-/// The selectors of Lockstep's own metrics in an expression.
+/// Returns the selectors of Lockstep's own metrics in an expression.
 fn selectors(expression: &str) -> Vec<Selector<'_>> {
     let starts = expression.match_indices("lockstep_").map(|(start, _)| &expression[start..]);
     starts
@@ -33,18 +33,18 @@ fn matcher(text: &str) -> (&str, &str, &str) {
     (name, &left[name.len()..], value.trim_end_matches('"'))
 }
 
-/// Whether a series meets a matcher of one of its own labels.
+/// Whether a series satisfies a matcher of one of its own labels.
 fn meets(held: Option<&String>, operator: &str, value: &str) -> bool {
     let held = held.map_or("", String::as_str);
     let is_among = value.split('|').any(|word| word == held);
     match operator {
         "=" | "=~" => is_among,
         "!=" | "!~" => !is_among,
-        _ => panic!("`{operator}` is no operator"),
+        _ => panic!("`{operator}` is not an operator"),
     }
 }
 
-/// Every selector of every alert matches a series on a page with all metrics.
+/// Asserts that every selector of every alert matches a series on a page with all metrics.
 pub fn assert_exported(page: &Page) {
     let mut seen = BTreeSet::new();
     for rule in rules() {

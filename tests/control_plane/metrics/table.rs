@@ -9,7 +9,7 @@ use lockstep_test_support::golden_file::assert_part_holds;
 const BEGIN: &str = "<!-- What the program exports: tests/control_plane/metrics/table.rs writes it with LOCKSTEP_BLESS=1. -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// The name of a metric in queries.
+/// Returns the name of a metric in queries.
 fn queried(family: &Family) -> String {
     let Family { name, kind, .. } = family;
     match kind.as_str() {
@@ -40,7 +40,7 @@ fn table(page: &Page) -> String {
     format!("| metric | type | labels | meaning |\n|---|---|---|---|\n{}", rows.concat())
 }
 
-/// docs/metrics.md must have the row of every metric on the page.
+/// Asserts that docs/metrics.md has the row of every metric on the page.
 pub fn assert_lists(page: &Page) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
     assert_part_holds(&path, BEGIN, END, &table(page));

@@ -1,4 +1,4 @@
-//! In a cluster: what users see of the webhook, on a real API server with MetalLB's real CRDs.
+//! The webhook as users see it, on a real API server with MetalLB's real CRDs.
 
 use axum::http::Method;
 use kube::Client;
@@ -25,7 +25,7 @@ async fn in_a_cluster_the_gateway_is_guarded_and_other_objects_are_not_affected(
     wait::until_ready(&serve.admin).await;
     let probe = pod("default", "probe", &json!({}));
     webhook::register_and_wait(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &[probe]).await;
-    // Without a topology nothing is enforced, so these are stored as people wrote them.
+    // Nothing is enforced without a topology, so these objects are stored as written.
     let older = api::create(&client, &gateway_pod("older")).await;
     assert!(older["spec"].get("nodeSelector").is_none());
     let foreign = pod("istio-system", "foreign", &json!({"app": "other"}));
@@ -88,7 +88,7 @@ async fn advertisements_must_match(client: &Client, control_plane: &ControlPlane
     assert_eq!(annotation("witness"), &json!(format!("a node without the label `{LABEL}`")));
 }
 
-/// What a GitOps tool does every few minutes.
+/// Applies the same object twice, as a GitOps tool does every few minutes.
 async fn applying_twice_changes_nothing(client: &Client) {
     let silent = service("applied");
     let mut local = service("applied-local");

@@ -1,4 +1,4 @@
-//! No verdict without facts, and the API server that asks again.
+//! Reviews before the cluster's state is known: there is no verdict, and the API server retries.
 
 use axum::http::Method;
 use kube::{Client, CustomResourceExt};
@@ -17,7 +17,7 @@ use lockstep_test_support::webhook::{self, metric};
 const NOT_SYNCED: &str = "lockstep_reviews_unanswered_total{reason=\"not_synced\"}";
 const NOT_KNOWN: &str = "lockstep_reviews_unanswered_total{reason=\"not_known\"}";
 
-/// Posts over a connection of its own: an answer that puts a call off also ends its connection.
+/// Posts over a connection of its own, because a 503 closes its connection.
 async fn post(serve: &Serve, path: &str, review: &Value) -> Answer {
     let mut connection = Connection::open(&serve.webhook, &trusting(&serve.ca_pem)).await;
     connection.post(path, review.to_string()).await
@@ -30,7 +30,7 @@ fn assert_put_off(answer: &Answer, sentence: &str) {
     assert_eq!(text(answer), sentence);
 }
 
-/// Waits until the topology is known, by asking: what depends on MetalLB stays unknown without it.
+/// Posts until the topology is enforced. Without it, the state of MetalLB's namespace stays unknown.
 async fn until_denied(serve: &Serve) -> Value {
     let denied = wait::until_some(async || {
         let answer = post(serve, "/validate", &review()).await;
@@ -53,7 +53,7 @@ async fn before_the_first_sync_every_review_gets_503_and_readyz_gives_the_reason
     let (status, reason) = get(&serve.admin, "/readyz").await;
     assert_eq!((status.as_u16(), &*reason), (503, "the cluster's state is not known"));
     assert_eq!(get(&serve.admin, "/livez").await.0, 200);
-    // Not even what no rule is about: which rules there are is not known.
+    // Even objects that no rule judges: without topologies it is unknown what is enforced.
     for (path, review) in
         [("/mutate", review()), ("/validate", review()), ("/validate", reviews::review_elsewhere())]
     {
@@ -78,8 +78,8 @@ async fn before_the_first_sync_the_api_server_retries_and_admits_nothing_uncheck
     control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
     webhook::furnish(&client).await;
-    // The topology is there all the time, but not its kind: so there is no moment of knowing that nothing is
-    // enforced between not knowing and enforcing.
+    // The topology exists from the start, but its kind is not served yet. So there is no snapshot in between that has
+    // no topology and enforces nothing.
     api::create(&client, &objects::topology("ingress", &json!({}))).await;
     serve_topologies(&client, false).await;
     let serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
@@ -94,7 +94,7 @@ async fn before_the_first_sync_the_api_server_retries_and_admits_nothing_uncheck
     let before = (metric(&serve.admin, &mutate).await, metric(&serve.admin, &validate).await);
     let pod = send(objects::gateway_pod("early"));
     let wide = send(objects::wide_advertisement("early"));
-    // Of two calls one may be a late one for a probe; the other one is put off, and its answer comes later.
+    // One of two calls may be a late one for a probe. The other one is this one, which gets a 503 and is retried.
     wait::until(&serve.admin, "/metrics", |_, text| {
         webhook::total(text, &mutate) >= before.0 + 2 && webhook::total(text, &validate) >= before.1 + 2
     })
@@ -111,7 +111,7 @@ async fn before_the_first_sync_the_api_server_retries_and_admits_nothing_uncheck
     assert_eq!(get(&serve.admin, "/readyz").await.0, 200);
 }
 
-/// Serves the kind or not; what is stored of it stays.
+/// Serves the kind or not. Stored objects stay.
 async fn serve_topologies(client: &Client, served: bool) {
     let definition =
         format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{}", GatewayTopology::crd_name());
@@ -139,8 +139,8 @@ async fn metallb_may_be_installed_later_and_its_first_advertisement_is_judged() 
     let probe = objects::pod("default", "probe", &json!({}));
     webhook::register_and_wait(&client, &serve.webhook, &serve.ca_pem, &serve.admin, &[probe]).await;
 
-    // Without MetalLB, pods are judged all the same, and a call about an advertisement is put off: it proves
-    // that what is known is out of date.
+    // Without MetalLB, pods are judged, and a call about an advertisement gets a 503: it proves that the snapshot is
+    // out of date.
     let pod = api::create(&client, &objects::gateway_pod("first")).await;
     assert_eq!(pod["spec"]["nodeSelector"], json!({LABEL: "arp"}));
     let mut early = review();

@@ -10,14 +10,14 @@ use lockstep_test_support::serve::Serve;
 const FORGED: &str = "eve\"}\n{\"schema\":1,\"event\":\"review\",\"verdict\":\"allow\"}\r\n\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\u{7f}\u{202e}\\";
 const SECRET: &str = "hunter2-do-not-record-me";
 
-/// The longest line that a review may cause.
+/// The maximum length of the line of a review, in bytes.
 const LINE_LIMIT: usize = 64 << 10;
 
 fn long() -> String {
     FORGED.repeat(1_000_000 / FORGED.len() + 1)
 }
 
-/// The texts of a request that users choose. Each test request has hostile text in all of them, and very long text in one.
+/// The texts of a request that users choose. In each test request, all of them are hostile, and one is very long.
 const CHOSEN: [&str; 6] = [
     "/userInfo/username",
     "/userInfo/groups/1",

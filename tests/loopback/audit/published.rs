@@ -18,7 +18,7 @@ fn docs_audit_schema_json_is_what_the_command_prints() {
     assert_file_holds(&path, &printed);
 }
 
-/// All properties anywhere in the schema.
+/// Collects all properties of the schema, at any depth.
 fn properties(schema: &Value, found: &mut Vec<String>) {
     match schema {
         Value::Object(fields) => {
@@ -62,7 +62,7 @@ async fn every_written_field_is_in_the_schema() {
     let text = std::fs::read_to_string(&path).unwrap();
     for (raw, value) in text.lines().zip(lines(&text)) {
         let line: Line<'_> = serde_json::from_str(raw).unwrap();
-        // Parsing loses no field, so every field that is written is part of the form.
+        // Parsing loses no field, so every written field is part of the form.
         assert_eq!(serde_json::to_value(&line).unwrap(), value);
         for field in value.as_object().unwrap().keys() {
             assert!(described.contains(field), "`{field}` is not in the schema");

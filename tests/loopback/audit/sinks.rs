@@ -14,7 +14,7 @@ use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
 use lockstep_test_support::webhook::metric;
 
-/// No verdict takes this long; waiting for the sink would never end.
+/// The time limit of a verdict. One that waited for the sink would never end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An edit with the largest record that a user can cause.
@@ -44,7 +44,7 @@ async fn until_dropped(serve: &Serve) -> usize {
             post(&mut connection, posted).await;
             posted += 1;
         }
-        assert!(posted < 2000, "no record is dropped");
+        assert!(posted < 2000, "no record was dropped");
     }
     posted
 }

@@ -1,4 +1,4 @@
-//! Whatever is sent is answered, and the next one is served as if nothing had been.
+//! Invalid input gets a response, and does not affect the next request.
 
 use axum::body::Bytes;
 use http_body_util::Full;
@@ -17,13 +17,13 @@ async fn connect(serve: &Serve) -> Connection {
     Connection::open(&serve.webhook, &trusting(&serve.ca_pem)).await
 }
 
-/// A review that anybody would get answered.
+/// Asserts that an ordinary review is answered.
 async fn assert_serves(connection: &mut Connection) {
     let answer = response(&connection.post("/mutate", review().to_string()).await);
     assert!(answer["allowed"] == true && answer["patch"].is_string(), "{answer}");
 }
 
-/// Goes on with the connection, or with a new one if the answer ended it.
+/// Asserts that the server still serves: on this connection, or on a new one if the response closed it.
 async fn assert_still_serves(serve: &Serve, connection: &mut Connection, answer: &Answer) {
     if answer.head.headers().contains_key("connection") {
         *connection = connect(serve).await;
@@ -41,7 +41,7 @@ fn deep() -> String {
     format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000))
 }
 
-/// The review with some text in place of another.
+/// Returns the review with some text replaced.
 fn replaced(from: &str, to: &str) -> String {
     let review = review().to_string();
     assert!(review.contains(from));
@@ -155,7 +155,7 @@ async fn connections_that_never_finish_do_not_block_others() {
     assert_serves(&mut steady).await;
     assert_serves(&mut connect(&serve).await).await;
 
-    // Half of them go without a word, the others say that they will send no more.
+    // Half of the clients disconnect without a TLS close, the others send one.
     drop(slow.drain(..100));
     for stream in &mut slow {
         stream.shutdown().await.unwrap();
@@ -172,7 +172,7 @@ async fn connections_that_never_finish_do_not_block_others() {
     assert_eq!(metric(&serve.admin, "lockstep_handler_panics_total").await, 0);
 }
 
-/// A connection on which no more than this is sent.
+/// Opens a connection on which only this text is sent.
 async fn started(serve: &Serve, start: &str) -> tokio_rustls::client::TlsStream<TcpStream> {
     let stream = TcpStream::connect(&serve.webhook).await.unwrap();
     let name = "localhost".try_into().unwrap();

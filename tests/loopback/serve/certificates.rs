@@ -1,4 +1,4 @@
-//! Certificates that somebody else renews, the way a Secret volume does it.
+//! Renewal of certificate files, as a Secret volume does it.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn pair() -> Pair {
     rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap()
 }
 
-/// Writes a version of the Secret and swaps `..data` to it, as the kubelet does.
+/// Writes a version of the Secret and points `..data` to it, as the kubelet does.
 fn mount(volume: &Path, version: &str, pair: &Pair) {
     let folder = volume.join(version);
     std::fs::create_dir(&folder).unwrap();
@@ -31,7 +31,7 @@ fn mount(volume: &Path, version: &str, pair: &Pair) {
     std::fs::rename(volume.join("..data_tmp"), volume.join("..data")).unwrap();
 }
 
-/// The certificate that a new connection is served.
+/// Returns the certificate that a new connection gets.
 async fn served(address: &str, tls: &TlsConnector) -> Vec<u8> {
     let stream = TcpStream::connect(address).await.unwrap();
     let stream = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();

@@ -1,4 +1,4 @@
-//! A process's life: probes, metrics, and its end.
+//! The life of the process: probes, metrics, drain and exit.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -8,7 +8,7 @@ use lockstep_test_support::reviews::{response, review, seed};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
 
-/// The head, in lower case, and the body.
+/// Returns the head of the response, in lower case, and the body.
 async fn get(admin: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(admin).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");

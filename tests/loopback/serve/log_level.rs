@@ -11,10 +11,10 @@ use tokio::process::Command;
 use lockstep_test_support::reviews::{connect, review, seed, serve};
 use lockstep_test_support::serve::Serve;
 
-/// The event of a request that the server rejects by itself.
+/// The message of the event for a request that the server rejects by itself.
 const DEBUG: &str = "rejected request";
 
-/// Sends a request that is rejected, and then a review that is denied, which every level configured here logs.
+/// Sends a request that is rejected, and then a review that is denied, which every tested level logs.
 async fn ask(serve: &mut Serve) {
     let mut connection = connect(serve).await;
     assert_eq!(connection.post("/nowhere", "{}").await.status, StatusCode::NOT_FOUND);

@@ -1,4 +1,4 @@
-//! What keeps the webhook from starting, and what it says then.
+//! Errors at startup, and their messages.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use lockstep_test_support::reviews::seed;
 
-/// Runs `lockstep serve` to its end: the exit code, and what it wrote to standard error.
+/// Runs `lockstep serve` until it exits. Returns its exit code and standard error.
 async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
@@ -27,12 +27,12 @@ async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let ended = tokio::time::timeout(Duration::from_secs(30), command.output()).await;
-    let output = ended.expect("it runs on").unwrap();
+    let output = ended.expect("the process keeps running").unwrap();
     assert!(output.stdout.is_empty());
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// The one error of a log in JSON.
+/// Returns the message of the only error in the JSON log.
 async fn error(arguments: &[&str]) -> String {
     let (code, log) = fails(arguments).await;
     assert_eq!(code, Some(2), "{log}");

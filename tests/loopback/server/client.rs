@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// The longest that a test waits for an event.
+/// The time limit for an event.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Waits for an event, and fails the test if it takes too long.
@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         soon(self.read_answer()).await
     }
 
-    /// Waits until the server closes the connection. What it still sends is ignored.
+    /// Waits until the server closes the connection. Bytes that it still sends are ignored.
     pub(super) async fn end(&mut self) {
         let mut rest = Vec::new();
         // A connection may also end by a reset.
@@ -138,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 }
 
-/// The text of a POST of JSON.
+/// Returns the text of a POST request with a JSON body.
 pub(super) fn request(path: &str, body: &str) -> String {
     let length = body.len();
     format!(

@@ -135,7 +135,7 @@ async fn a_client_that_reads_no_responses_is_disconnected() {
     let mut deaf =
         handshake(server.address, server.trust.config("http/1.1", rustls::ALL_VERSIONS)).await.unwrap();
     let request = super::client::request("/mutate", &"x".repeat(1 << 20));
-    // The server stops reading when it cannot write. Both are stuck until the server closes the connection.
+    // The server stops reading when it cannot write. Both ends are stuck until the server closes the connection.
     let cut = soon(async {
         loop {
             if let Err(error) = deaf.write_all(request.as_bytes()).await {
@@ -158,7 +158,7 @@ async fn a_connection_over_the_limit_waits_until_one_closes() {
         tokio::spawn(
             async move { Client::connect(address, &trust).await.unwrap().post("/mutate", "y").await },
         );
-    // The connection is in the kernel's queue by now, or will be. In neither case is it served.
+    // The connection is in the kernel's queue now, or will be. In neither case is it served.
     tokio::time::sleep(SHORT).await;
     assert!(!second.is_finished());
     assert!(server.metrics().contains("connections_total 1"));

@@ -11,7 +11,7 @@ use super::test_server::{TestServer, limits};
 /// Long enough for a few handshakes.
 const DRAIN: Duration = Duration::from_millis(800);
 
-/// Longer than any test waits.
+/// A duration that is longer than any test.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn a_draining_server_serves_calls_and_closes_their_connections() {
 
     let mut served = 0;
     while started.elapsed() < DRAIN / 2 {
-        // The first call may be answered before the server drains.
+        // The first call may be answered before the drain begins.
         let answer = server.post("/mutate", "x").await;
         assert_eq!(answer.status, 200);
         served += i32::from(answer.closes());

@@ -25,7 +25,7 @@ use super::test_server::{TestServer, limits};
 
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// The calls of a rejected caller: whether an alert is lost is a matter of timing.
+/// The number of calls of a rejected caller. Whether an alert is lost depends on timing.
 const TRIES: usize = 200;
 
 /// The size of an ordinary review.
@@ -118,7 +118,7 @@ impl MutualTls {
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut client = Client::over(handshake(self.server.address, config).await?);
-        // Two writes, as Go does it: after a reset, the second one fails.
+        // Two writes, as in Go's client: after a reset, the second one fails.
         let request = request("/mutate", body);
         let (head, body) = request.split_at(request.len() - body.len());
         client.send(head).await?;
@@ -126,7 +126,7 @@ impl MutualTls {
         client.answer().await
     }
 
-    /// Calls often, over both versions of TLS in turn, and counts the errors by their text.
+    /// Calls many times, over both versions of TLS in turn. Returns the number of errors by text.
     async fn errors(&self, identity: Option<&Identity>) -> BTreeMap<String, usize> {
         let review = "x".repeat(REVIEW_BYTES);
         let attempts = (0..TRIES).map(async |attempt| {

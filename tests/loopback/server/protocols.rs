@@ -1,4 +1,4 @@
-//! TLS and HTTP versions, paths, methods, content types, and what the handler answers.
+//! TLS and HTTP versions, paths, methods, content types, and the responses of the handler.
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -39,7 +39,7 @@ async fn over_http2(version: &'static SupportedProtocolVersion) {
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, expected.as_bytes());
     }
-    // The GOAWAY of the 503 closes the connection, while the server goes on serving others.
+    // The GOAWAY of the 503 closes this connection only.
     soon(driver).await.unwrap().unwrap();
     assert_eq!(server.post("/mutate", "x").await.status, 200);
     server.stop().await;

@@ -1,4 +1,4 @@
-//! Certificates that are renewed while they are served, as the kubelet updates a mounted Secret.
+//! Renewal of certificates that are in use, as the kubelet updates a mounted Secret.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -21,7 +21,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::client::{Answer, Client, Trust, soon};
 
-/// Waits, panics, or answers with an error if the body says so; echoes any other body.
+/// Waits, panics, or returns an error if the body says so; echoes any other body.
 #[derive(Debug)]
 pub(super) struct TestHandler {
     entered: Semaphore,
@@ -68,7 +68,7 @@ pub(super) struct TestServer {
     run: JoinHandle<Result<(), RunError>>,
 }
 
-/// The default limits, without a drain that would delay the end of each test.
+/// Returns the default limits without a drain, which would delay the end of each test.
 pub(super) fn limits() -> Limits {
     Limits { drain: Duration::ZERO, ..Limits::default() }
 }

@@ -1,4 +1,4 @@
-//! `lockstep check`, as a process, on manifests.
+//! Every case is judged by `lockstep check`, as a process, on manifests.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,12 +8,12 @@ use serde_json::Value;
 use lockstep_test_support::case::{Case, Outcome};
 use lockstep_test_support::findings::{self, Finding};
 
-/// Judges the recorded request of the case: every case can be told so.
+/// Judges the recorded request of the case. Every case has one.
 pub fn judge_review(case: &Case) -> Outcome {
     judge(case, &case.review(&case.object))
 }
 
-/// Judges the object as a manifest, which stands for its creation.
+/// Judges the object as a manifest, as if it were created.
 pub fn judge_manifest(case: &Case) -> Outcome {
     judge(case, &case.object)
 }
@@ -55,7 +55,7 @@ fn outcome(object: &Value) -> Outcome {
     outcome.with_texts(findings::whole(&findings))
 }
 
-/// The edits as the difference that they make.
+/// Returns the edits as the differences that they make.
 fn edits(case: &Case, object: &Value) -> std::collections::BTreeMap<String, Value> {
     let mut edited = case.object.clone();
     for edit in object["edits"].as_array().into_iter().flatten() {

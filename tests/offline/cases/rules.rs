@@ -1,4 +1,4 @@
-//! The rules by themselves: no process, no socket.
+//! Every case is judged by the rules alone, without a process or a socket.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use lockstep_test_support::case::{Case, Outcome};
 use lockstep_test_support::findings::{self, Finding};
 
-/// Judges the case the way the API server would: mutate, then validate what came of it.
+/// Judges the case as the API server would: it mutates the object, then validates the result.
 pub fn judge(case: &Case) -> (Outcome, Vec<Finding>) {
     let mut findings = Vec::new();
     let outcome = outcome(case, &mut findings);
@@ -34,7 +34,12 @@ fn outcome(case: &Case, findings: &mut Vec<Finding>) -> Outcome {
     let edited = patched(case, patch);
     assert_eq!(edited, admission::edited(&case.object, &mutated.edits).unwrap(), "`{}`", case.name);
     let (again, _) = review(case, &edited, Phase::Mutate, &facts);
-    assert!(again.edits.is_empty(), "`{}`: what was mutated is mutated again: {:?}", case.name, again.edits);
+    assert!(
+        again.edits.is_empty(),
+        "`{}`: the mutated object is mutated again: {:?}",
+        case.name,
+        again.edits
+    );
     let (validated, _) = review(case, &edited, Phase::Validate, &facts);
     add(&mut outcome, findings, &validated);
     if validated.is_denied() {
@@ -45,7 +50,8 @@ fn outcome(case: &Case, findings: &mut Vec<Finding>) -> Outcome {
     outcome
 }
 
-/// Where the mutating webhook was not called, the validating one refuses what the other would have refused.
+/// Asserts that without a call of the mutating webhook, the validating webhook denies what the mutating webhook would
+/// have denied.
 fn assert_stands_alone(case: &Case, mutated: &Verdict, alone: &Verdict) {
     let denials =
         |verdict: &Verdict| verdict.denials().map(|finding| finding.reason).collect::<BTreeSet<_>>();
@@ -63,7 +69,7 @@ fn review(case: &Case, object: &Value, phase: Phase, facts: &Snapshot) -> (Verdi
     }
 }
 
-/// What the API server would make of the object: the patch was made without having all of it.
+/// Returns the object that the API server would store. The patch was made without the whole object.
 fn patched(case: &Case, patch: Option<Patch>) -> Value {
     let mut patched = case.object.clone();
     if let Some(patch) = patch {
@@ -72,7 +78,7 @@ fn patched(case: &Case, patch: Option<Patch>) -> Value {
     patched
 }
 
-/// Adds what is new in a verdict: both phases may find the same.
+/// Adds the new findings of a verdict, because both phases may have the same finding.
 fn add(outcome: &mut Outcome, findings: &mut Vec<Finding>, verdict: &Verdict) {
     for finding in verdict.findings.iter().map(Finding::from) {
         outcome.add(&finding.severity, &finding.reason);

@@ -107,7 +107,7 @@ fn a_recorded_request_is_judged_as_recorded() {
             "object": object(json!({"a": "b"})), "oldObject": object(json!({})),
         },
     });
-    // Only a label changes: an earlier violation must not make the object immutable.
+    // Only a label changes: the violation existed before, and must not block other changes.
     let (code, report) = as_json(&["-"], &review.to_string());
     assert_eq!((code, &report["objects"][0]["verdict"]), (0, &json!("allow")));
     assert_eq!(report["objects"][0]["findings"][0]["severity"], "warn");

@@ -16,7 +16,7 @@ fn usage_errors_exit_with_2_and_help_with_0() {
     assert!(run(&["--help"]).out.contains("helm template"));
 }
 
-/// A line of a decision log, with the fields that queries use.
+/// Returns a line of a decision log with the fields that queries use.
 fn recorded() -> String {
     let line = json!({
         "schema": 1, "chain": "1", "replica": "one", "sequence": 1, "time": "2026-11-22T20:00:00Z",
@@ -28,7 +28,8 @@ fn recorded() -> String {
     format!("{line}\n")
 }
 
-/// Every command that prints, with its exit code where everything can be printed. `tests/control_plane/status.rs` has `status`.
+/// Returns every command that prints, with its exit code if its output can be written. `status` is in
+/// `tests/control_plane/status.rs`.
 fn printing(log: &str) -> Vec<(Vec<&str>, i32)> {
     vec![
         (vec!["--help"], 0),
@@ -51,8 +52,8 @@ fn printing(log: &str) -> Vec<(Vec<&str>, i32)> {
     ]
 }
 
-/// Asserts exit code and standard error of each command with this standard output. The log is long enough that it is
-/// printed while it is read.
+/// Asserts the exit code and standard error of each command with this standard output. The log is so long that
+/// commands print before they have read it all.
 fn assert_prints(stdout: impl Fn() -> Stdio, expected: impl Fn(i32) -> (i32, &'static str)) {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("audit.log");

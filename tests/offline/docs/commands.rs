@@ -1,4 +1,4 @@
-//! Every command line of Lockstep in a document is one that Lockstep understands.
+//! Every command line of Lockstep in a document is valid.
 
 use clap::error::ErrorKind;
 use clap::{Command, CommandFactory};
@@ -7,7 +7,7 @@ use lockstep::cli::Cli;
 use super::reference::command;
 use lockstep_test_support::documents::{Document, documents};
 
-/// Flags of other programs that the text speaks of.
+/// Flags of other programs in the documents.
 const OTHERS: [&str; 6] = [
     "--admission-control-config-file",
     "--enable-certificate-owner-ref",
@@ -17,8 +17,7 @@ const OTHERS: [&str; 6] = [
     "--ignore-exclude-lb",
 ];
 
-/// The words of a line as a shell has them, and where it would split it into commands. Comments are left out, and
-/// files that streams are redirected to.
+/// Splits a line into commands and words as a shell does. Comments and the targets of redirections are left out.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let mut commands = vec![vec![String::new()]];
     let mut quote = None;
@@ -43,7 +42,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
     commands
 }
 
-/// The arguments, if the words call Lockstep in one of the ways that it is called.
+/// Returns the arguments of a call of Lockstep, in any of its forms.
 fn arguments(words: &[String]) -> Option<&[String]> {
     let words = words.strip_prefix(&["$".to_owned()]).unwrap_or(words);
     match words.first()?.as_str() {
@@ -57,7 +56,7 @@ fn arguments(words: &[String]) -> Option<&[String]> {
     }
 }
 
-/// The command lines in blocks that show what to type, and in what `lockstep --help` prints.
+/// Returns the command lines in console blocks and in the output of `lockstep --help`.
 fn shown(page: &Document) -> Vec<Vec<String>> {
     let blocks = page.blocks(&["console", "text"]);
     let lines = blocks.iter().flat_map(|block| block.text.lines()).flat_map(commands);
@@ -68,7 +67,7 @@ fn shown(page: &Document) -> Vec<Vec<String>> {
 fn every_command_in_documents_parses() {
     let mut seen = 0;
     for page in documents() {
-        // In the reference, each command's usage is no command line.
+        // The usage line of a command in the reference is not a command line.
         for arguments in
             shown(&page).into_iter().filter(|words| !words.iter().any(|word| word == "[OPTIONS]"))
         {
@@ -84,7 +83,7 @@ fn every_command_in_documents_parses() {
     assert!(seen > 15, "{seen} commands");
 }
 
-/// The command that these words name, and the words that are left.
+/// Returns the command that these words name, and the remaining words.
 fn named<'c, 'w>(root: &'c Command, words: &'w [String]) -> (&'c Command, &'w [String]) {
     match words.first().and_then(|word| root.find_subcommand(word)) {
         Some(command) => named(command, &words[1..]),
@@ -104,7 +103,7 @@ fn any_has_flag(command: &Command, word: &str) -> bool {
     has_flag(command, word) || command.get_subcommands().any(|inner| any_has_flag(inner, word))
 }
 
-/// In running text, commands are cut short: what is there must be right.
+/// Commands in running text are abbreviated: each part of them must be correct.
 #[test]
 fn every_flag_named_in_documents_exists() {
     let root = command();
@@ -124,7 +123,7 @@ fn every_flag_named_in_documents_exists() {
                     assert!(unknown.is_empty(), "`{}`: `{span}`: {unknown:?}", page.path.display());
                     let is_command = command.get_name() != "lockstep"
                         || rest.first().is_none_or(|word| word.starts_with('-'));
-                    assert!(is_command, "`{}`: `{span}` is no command", page.path.display());
+                    assert!(is_command, "`{}`: `{span}` is not a command", page.path.display());
                 }
                 None if span.starts_with("--") && !span.starts_with("-- ") => {
                     let flag = words[0].as_str();

@@ -1,11 +1,11 @@
-//! Links lead to files of the repository, and to headings that these have.
+//! Links lead to files and headings that exist in the repository.
 
 use std::path::Path;
 
 use lockstep_test_support::documents::{Document, documents};
 use lockstep_test_support::root;
 
-/// What stands in `[...](here)`.
+/// Returns the targets of the links `[...](target)`.
 fn links(page: &Document) -> Vec<String> {
     let of = |paragraph: String| -> Vec<String> {
         let starts = paragraph.match_indices("](").map(|(at, found)| &paragraph[at + found.len()..]);
@@ -14,7 +14,7 @@ fn links(page: &Document) -> Vec<String> {
     page.prose().into_iter().flat_map(of).collect()
 }
 
-/// The name that GitHub gives to a heading.
+/// Returns GitHub's anchor of a heading.
 fn anchor(heading: &str) -> String {
     let heading = heading.to_lowercase();
     let kept = heading.chars().filter(|kept| kept.is_alphanumeric() || " -_".contains(*kept));
@@ -47,7 +47,7 @@ fn every_link_in_documents_resolves() {
     assert!(seen > 15, "{seen} links");
 }
 
-/// Sections are also told by name: see "The chain".
+/// Documents also refer to sections by name: see "The chain".
 #[test]
 fn every_quoted_section_exists() {
     for page in documents() {

@@ -1,4 +1,4 @@
-//! Files, metrics, alerts, values of the chart and environment variables that documents name are there.
+//! Files, metrics, alerts, values of the chart and environment variables that documents name exist.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use super::reference::command;
 use lockstep_test_support::documents::{Document, document, documents, text};
 use lockstep_test_support::root;
 
-/// Variables that the program does not know: they are for tests.
+/// Variables of the tests, which the program does not read.
 const TESTING: [&str; 1] = ["LOCKSTEP_BLESS"];
 
-/// Every word in the text, code included, that begins like this and goes on with these letters.
+/// Returns every word in the text, including code, that begins with `start` and continues with these letters.
 fn words<'t>(text: &'t str, start: &'t str, letter: fn(char) -> bool) -> impl Iterator<Item = &'t str> {
     text.match_indices(start).filter(move |(at, _)| !text[..*at].ends_with(letter)).map(move |(at, _)| {
         let rest = &text[at..];
@@ -68,13 +68,13 @@ fn every_variable_named_in_documents_is_read() {
         serve.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).chain(TESTING).collect();
     for page in documents() {
         for name in words(&page.text, "LOCKSTEP_", is_capital) {
-            // `LOCKSTEP_` alone is how they all begin.
+            // `LOCKSTEP_` alone is the common prefix.
             assert!(name == "LOCKSTEP_" || known.contains(name), "`{}` names `{name}`", page.path.display());
         }
     }
 }
 
-/// A name such as `certificates.mode`, with or without a value behind it, as in `certificates.mode: self`.
+/// A name such as `certificates.mode`, with or without a value, as in `certificates.mode: self`.
 #[test]
 fn every_chart_value_named_in_documents_exists() {
     let values: Value = serde_saphyr::from_str(&text("charts/lockstep/values.yaml")).unwrap();
@@ -96,7 +96,7 @@ fn every_chart_value_named_in_documents_exists() {
     assert!(seen > 60, "{seen} values");
 }
 
-/// Whether the span looks like a file or folder of the repository, and not like one of somebody else.
+/// Whether the span looks like a file or folder of this repository, and not of another one.
 fn is_path(span: &str) -> bool {
     let rooms = ["src", "tests", "docs", "charts", "certs", "examples", "benches", "image", ".ci", "crates"];
     let is_plain = span.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-./".contains(letter));
@@ -122,7 +122,7 @@ fn every_file_named_in_documents_exists() {
     assert!(seen > 80, "{seen} files");
 }
 
-/// `just` and `.ci/run` do not drift from the README.
+/// `just` and `.ci/run` agree with the README.
 #[test]
 fn the_ci_runs_the_commands_that_the_readme_lists_for_developers() {
     let [ci, just] = [".ci/run", "justfile"].map(|path| text(path).replace(" --locked", ""));

@@ -1,5 +1,5 @@
-//! docs/promises.md lists what users may rely on, and the tests that hold it. Each test program checks that its own
-//! tests exist (`documents::assert_named_tests_exist`).
+//! docs/promises.md lists the promises to users and their tests. Each test program checks that its own tests exist
+//! (`documents::assert_named_tests_exist`).
 
 use lockstep_test_support::documents::document;
 
@@ -17,9 +17,9 @@ fn every_promise_has_an_id_and_a_test() {
                 .is_some_and(|(program, name)| PROGRAMS.contains(&program) && !name.is_empty())
         };
         let mut spans = tests.split('`').skip(1).step_by(2).peekable();
-        assert!(spans.peek().is_some(), "no test holds {id}");
-        // The script checks what it has built.
+        assert!(spans.peek().is_some(), "{id} names no test");
+        // This script checks the image that it builds.
         let other = spans.find(|span| !is_test(span) && *span != "image/build.sh");
-        assert_eq!(other, None, "{id} is held by something that is no test");
+        assert_eq!(other, None, "{id} names something that is not a test");
     }
 }

@@ -1,4 +1,4 @@
-//! docs/cli.md describes every command, and nothing else.
+//! docs/cli.md describes every command and flag, and no others.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use lockstep_test_support::golden_file::assert_part_holds;
 const BEGIN: &str = "<!-- What `lockstep --help` says: made by `just cli-docs`. -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// The command and those in it, each with everything that it takes.
+/// Returns the root command, with subcommands and flags.
 pub fn command() -> Command {
     let mut command = Cli::command();
     command.build();
@@ -26,7 +26,7 @@ fn code(word: &str) -> String {
     format!("`{word}`")
 }
 
-/// `` `-n`, `--namespace NAME` ``, or `FILE...`.
+/// Returns a name such as `` `-n`, `--namespace NAME` `` or `FILE...`.
 fn name(arg: &Arg) -> String {
     let value = arg.get_value_names().unwrap_or_default().join(" ");
     let takes = arg.get_action().takes_values();
@@ -46,7 +46,7 @@ fn is_repeated(arg: &Arg) -> bool {
     matches!(arg.get_action(), clap::ArgAction::Append)
 }
 
-/// What it is for, which values it has, and what it does not go with.
+/// Returns the help text, the possible values, and the conflicting flags.
 fn meaning(command: &Command, arg: &Arg) -> String {
     let mut meaning = text(arg.get_long_help().or(arg.get_help()));
     let values = arg.get_possible_values();
@@ -73,7 +73,7 @@ fn meaning(command: &Command, arg: &Arg) -> String {
     meaning.replace('\n', " ").replace('|', "\\|")
 }
 
-/// The flags that it does not go with, whichever of both says so.
+/// Returns the conflicting flags, in whichever of the two arguments the conflict is declared.
 fn opponents(command: &Command, arg: &Arg) -> Vec<String> {
     let are_opposed = |one: &Arg, other: &Arg| {
         command.get_arg_conflicts_with(one).iter().any(|named| named.get_id() == other.get_id())

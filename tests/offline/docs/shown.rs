@@ -1,4 +1,4 @@
-//! What is shown is what is printed, and what is written in YAML can be read.
+//! Shown output is the real output, and YAML in documents can be read.
 
 use std::process::Command;
 
@@ -28,7 +28,7 @@ fn the_readme_shows_the_output_of_check_for_the_examples() {
     }
 }
 
-/// What the chart installs, once the replicas have written `caBundle`, and with one field changed by hand.
+/// The chart's webhook configurations, after the replicas have written `caBundle`, and with one field changed by hand.
 #[test]
 fn the_status_in_the_readme_is_the_status_with_the_chart_installed() {
     let rendered = text("tests/chart/snapshots/default.yaml");

@@ -1,4 +1,4 @@
-//! Tables that explain words of the program have all of these words.
+//! Tables that explain words of the program are complete.
 
 use std::collections::BTreeSet;
 
@@ -6,19 +6,19 @@ use lockstep::audit::verify::ProblemKind;
 use lockstep_test_support::documents::{Document, document};
 use prometheus_client::registry::Registry;
 
-/// What stands between backticks in one cell.
+/// Returns the text between backticks in a cell.
 fn spans(cell: &str) -> BTreeSet<String> {
     cell.split('`').skip(1).step_by(2).map(ToOwned::to_owned).collect()
 }
 
-/// The cell beside the one that holds this.
+/// Returns the second cell of the row whose first cell is `first`.
 fn meaning(page: &Document, head: &[&str], first: &str) -> String {
     let rows = page.table(head);
     let row = rows.iter().find(|row| row[0] == first).unwrap_or_else(|| panic!("no row `{first}`"));
     row[1].clone()
 }
 
-/// The values of a label in what a fresh process exports: every series starts at zero.
+/// Returns the values of a label that a fresh process exports: every series starts at zero.
 fn values(metric: &str, label: &str) -> BTreeSet<String> {
     let mut registry = Registry::with_prefix("lockstep");
     lockstep::server::ServerMetrics::default().register(&mut registry);

@@ -1,11 +1,11 @@
-//! The API server, spoken to in raw JSON, so that status codes and warnings can be seen.
+//! Requests to the API server as raw JSON, so that tests see status codes and warnings.
 
 use hyper::{Method, Request, StatusCode};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Map, Value};
 
-/// What the API server answered.
+/// A response of the API server.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
@@ -23,7 +23,7 @@ pub async fn call(client: &Client, method: Method, path: &str, content_type: &st
     try_call(client, method, path, content_type, body).await.unwrap()
 }
 
-/// Sends one request to an API server that may be gone.
+/// Sends one request to an API server that may be unavailable.
 pub async fn try_call(
     client: &Client,
     method: Method,
@@ -49,7 +49,7 @@ pub async fn try_call(
     Ok(Answer { status, warnings, audit_id, body: serde_json::from_slice(&bytes).unwrap_or_default() })
 }
 
-/// Creates an object; anything but success is a failure of the test.
+/// Creates an object, and fails the test on any error.
 pub async fn create(client: &Client, object: &Value) -> Value {
     let answer = post(client, object, false).await;
     assert!(answer.status.is_success(), "cannot create {object}: {}", answer.body);
@@ -61,7 +61,7 @@ pub async fn post(client: &Client, object: &Value, dry_run: bool) -> Answer {
     try_post(client, object, dry_run).await.unwrap()
 }
 
-/// The same to an API server that may be gone.
+/// Posts an object to the collection of its kind, on an API server that may be unavailable.
 pub async fn try_post(client: &Client, object: &Value, dry_run: bool) -> kube::Result<Answer> {
     let path = format!("{}{}", collection(object), if dry_run { "?dryRun=All" } else { "" });
     try_call(client, Method::POST, &path, "application/json", object).await
@@ -77,7 +77,7 @@ pub async fn delete(client: &Client, object: &Value) -> Answer {
     call(client, Method::DELETE, &path_of(object), "application/json", &Value::Null).await
 }
 
-/// The path of an object.
+/// Returns the path of an object.
 pub fn path_of(object: &Value) -> String {
     format!("{}/{}", collection(object), object["metadata"]["name"].as_str().unwrap())
 }
@@ -98,7 +98,7 @@ fn collection(object: &Value) -> String {
     }
 }
 
-/// A JSON merge patch (RFC 7396) that turns `old` into `new`.
+/// Returns a JSON merge patch (RFC 7396) that turns `old` into `new`.
 fn merge_patch(old: &Value, new: &Value) -> Value {
     let (Value::Object(before), Value::Object(after)) = (old, new) else {
         return new.clone();
@@ -117,7 +117,7 @@ fn merge_patch(old: &Value, new: &Value) -> Value {
     Value::Object(patch)
 }
 
-/// `299 - "text"`, with backslashes before quotes.
+/// Returns the text in `299 - "text"`, whose quotes are escaped by backslashes.
 fn warning_text(header: &[u8]) -> String {
     let header = String::from_utf8_lossy(header);
     let quoted = header.split_once('"').map_or("", |(_, rest)| rest);

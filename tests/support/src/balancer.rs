@@ -1,4 +1,4 @@
-//! A TCP balancer: what a Service is to its pods.
+//! A TCP load balancer, as a Service is to its pods.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,10 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Passes each connection on to the next backend. It ends, with its connections, when dropped.
+/// Forwards each connection to the next backend. Dropping it closes its connections.
 #[derive(Debug)]
 pub struct Balancer {
-    /// `127.0.0.1:port`.
+    /// The address, as `127.0.0.1:port`.
     pub address: String,
     backends: Arc<Backends>,
     task: JoinHandle<()>,
@@ -29,43 +29,43 @@ struct Backends {
     frozen: watch::Sender<bool>,
 }
 
-/// What becomes of a connection whose backend refuses it.
+/// The handling of a connection that its backend refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Choice {
-    /// It goes to the next one.
+    /// The next backend gets the connection.
     Next,
-    /// It is lost: kube-proxy does not look behind the address that it has chosen.
+    /// The connection is lost: kube-proxy does not retry on another backend.
     Lost,
 }
 
-/// The connections of one backend.
+/// Counts of the connections of one backend.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Those that are open.
+    /// The open connections.
     pub open: usize,
-    /// Those that it refused, or could not take any more.
+    /// The connections that the backend refused, or that the backend could no longer accept.
     pub refused: usize,
 }
 
-/// An open connection, for as long as it is held.
+/// An open connection, counted until it is dropped.
 struct Open<'b> {
     backends: &'b Backends,
     address: String,
 }
 
 impl Balancer {
-    /// Listens on a free port. New connections are closed at once while there is no backend.
+    /// Listens on a free port. Without backends, it closes new connections at once.
     pub async fn start(backends: impl IntoIterator<Item = String>) -> Self {
         Self::start_as(backends, Duration::ZERO, Choice::Next).await
     }
 
-    /// The same without mercy, as a Service is: a connection whose turn falls on a backend that is dead is lost.
+    /// Listens like a Service: a connection whose turn falls on a dead backend is lost.
     pub async fn start_as_service(backends: impl IntoIterator<Item = String>) -> Self {
         Self::start_as(backends, Duration::ZERO, Choice::Lost).await
     }
 
-    /// The same over a long line: what backends answer arrives this much later. A client then needs more
-    /// connections for as many calls.
+    /// Listens with a latency: responses of backends are delayed by `delay`, so a client needs more connections for
+    /// the same rate.
     pub async fn start_with_delay(backends: impl IntoIterator<Item = String>, delay: Duration) -> Self {
         Self::start_as(backends, delay, Choice::Next).await
     }
@@ -80,22 +80,22 @@ impl Balancer {
         balancer
     }
 
-    /// Where new connections go from now on. Open ones stay where they are, as with kube-proxy.
+    /// Sets the backends of new connections. Open connections keep theirs, as with kube-proxy.
     pub fn set(&self, backends: impl IntoIterator<Item = String>) {
         *self.backends.addresses.lock().unwrap() = backends.into_iter().collect();
     }
 
-    /// What has become of this backend's connections.
+    /// Returns the counts of a backend's connections.
     pub fn tally(&self, backend: &str) -> Tally {
         self.backends.tallies.lock().unwrap().get(backend).copied().unwrap_or_default()
     }
 
-    /// Passes nothing on from now on, in either direction, and closes nothing: a line that has gone dead.
+    /// Stops forwarding in both directions without closing connections, as a dead link does.
     pub fn freeze(&self) {
         self.backends.frozen.send_replace(true);
     }
 
-    /// Passes everything on again, what was held back first.
+    /// Forwards again, beginning with the bytes that were held back.
     pub fn thaw(&self) {
         self.backends.frozen.send_replace(false);
     }
@@ -118,7 +118,7 @@ impl Backends {
         }
     }
 
-    /// Round robin. A backend that refuses the connection may be passed over, as a node without a route would be.
+    /// Connects round robin. A backend that refuses may be skipped, as by a load balancer with health checks.
     async fn connect(&self) -> io::Result<(TcpStream, Open<'_>)> {
         let addresses = self.addresses.lock().unwrap().clone();
         let first = self.next.fetch_add(1, Ordering::Relaxed);
@@ -166,7 +166,7 @@ async fn accept(listener: TcpListener, backends: Arc<Backends>, delay: Duration)
         let (client, _) = listener.accept().await.unwrap();
         let backends = Arc::clone(&backends);
         connections.spawn(async move {
-            // A connection that breaks is the business of those at its ends.
+            // The client and the backend notice a broken connection by themselves.
             let _ = pass(client, &backends, delay).await;
         });
         while connections.try_join_next().is_some() {}

@@ -1,10 +1,10 @@
-//! Threads that take the processor, for what goes wrong only on a busy machine.
+//! Threads that keep the processor busy, for faults that occur only on a busy machine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// Two threads that use all the processor time they get, until this is dropped.
+/// Two threads that use all available processor time until this is dropped.
 #[derive(Debug)]
 pub struct BusyThreads(Arc<AtomicBool>);
 

@@ -1,4 +1,4 @@
-//! A case: a world, a request, and what must come of it. One folder each under `tests/cases`.
+//! Cases: a cluster's state, a request and the expected verdict. Each is a folder in `tests/cases`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::findings::{self, Finding};
 use super::objects::topology;
 
-/// What the rules make of a request, as a user can see it.
+/// The verdict on a request, as a user sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
@@ -27,7 +27,7 @@ pub struct Outcome {
     /// JSON pointer -> value, for every field that is set.
     #[serde(default)]
     pub edits: BTreeMap<String, Value>,
-    /// Everything that is said about the request, as far as a level can see it. Expected are the texts of `findings.yaml`.
+    /// The texts about the request, as far as a level can see them. The expected texts are in `findings.yaml`.
     #[serde(skip)]
     pub texts: BTreeSet<String>,
 }
@@ -44,22 +44,22 @@ impl Outcome {
         codes.insert(reason.to_owned());
     }
 
-    /// The same with these texts.
+    /// Returns the outcome with these texts instead.
     pub fn with_texts(&self, texts: BTreeSet<String>) -> Self {
         Self { texts, ..self.clone() }
     }
 }
 
-/// One request in one world.
+/// A request and the state of the cluster.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// The folder, and the `match` mode where the case is run in several.
+    /// The folder, and the `match` mode if the case is run in several.
     pub name: String,
     /// The folder that holds its files.
     pub folder: PathBuf,
-    /// The `match` mode, where the case is run in several.
+    /// The `match` mode, if the case is run in several.
     pub mode: Option<&'static str>,
-    /// Manifests of everything but topologies: nodes, pools, and what is there before the request.
+    /// Manifests of all objects but topologies: nodes, pools, and what exists before the request.
     pub objects: Vec<Value>,
     /// Manifests of the topologies.
     pub topologies: Vec<Value>,
@@ -67,17 +67,17 @@ pub struct Case {
     pub operation: String,
     /// The object as the user writes it.
     pub object: Value,
-    /// The object before.
+    /// The object before the request.
     pub old_object: Option<Value>,
     /// Whether the request is a dry run.
     pub dry_run: bool,
-    /// What must come of it.
+    /// The expected outcome.
     pub expected: Outcome,
-    /// The same where MetalLB's CRDs of 0.13.5 prune fields.
+    /// The expected outcome where MetalLB's CRDs of 0.13.5 prune fields.
     pub expected_on_0_13_5: Outcome,
     /// The findings with their texts.
     pub findings: Vec<Finding>,
-    /// The same where MetalLB's CRDs of 0.13.5 prune fields.
+    /// The findings where MetalLB's CRDs of 0.13.5 prune fields.
     pub findings_on_0_13_5: Vec<Finding>,
 }
 
@@ -109,10 +109,10 @@ struct Request {
 
 const MODES: [&str; 3] = ["Exact", "Contained", "LiveNodes"];
 
-/// The fields of an `L2Advertisement`'s spec that MetalLB 0.13.5 has; its CRD prunes all others.
+/// The fields of an `L2Advertisement`'s spec in MetalLB 0.13.5. Its CRD prunes all others.
 const FIELDS_ON_0_13_5: [&str; 3] = ["ipAddressPools", "ipAddressPoolSelectors", "nodeSelectors"];
 
-/// Every case, in order of its name.
+/// Returns every case, in the order of names.
 pub fn all() -> Vec<Case> {
     let root = crate::root().join("tests/cases");
     let mut cases: Vec<Case> = folders(&root)
@@ -192,7 +192,7 @@ fn case(
 }
 
 impl Case {
-    /// The case as the API server shows it with the CRDs of MetalLB 0.13.5.
+    /// Returns the case as it is after the CRDs of MetalLB 0.13.5 have pruned its objects.
     pub fn on_0_13_5(&self) -> Self {
         let pruned = |object: &Value| {
             let mut object = object.clone();
@@ -213,7 +213,7 @@ impl Case {
         }
     }
 
-    /// The `AdmissionReview` that the API server would send, with `object` as it is by now.
+    /// Returns the `AdmissionReview` that the API server would send, with the current `object`.
     pub fn review(&self, object: &Value) -> Value {
         let kind = object["kind"].as_str().unwrap();
         let api_version = object["apiVersion"].as_str().unwrap();
@@ -237,7 +237,7 @@ impl Case {
         })
     }
 
-    /// The world as manifests on disk, which is what `check` and `serve --facts` read.
+    /// Writes the cluster's state as manifests, which `check` and `serve --facts` read.
     pub fn write_facts(&self, folder: &Path) {
         for (index, manifest) in self.objects.iter().chain(&self.topologies).enumerate() {
             std::fs::write(folder.join(format!("{index:03}.json")), manifest.to_string()).unwrap();

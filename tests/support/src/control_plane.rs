@@ -1,11 +1,12 @@
 //! A real control plane for tests: etcd and kube-apiserver on loopback ports.
 //!
-//! The programs come from `$KUBEBUILDER_ASSETS`, or from a cache that is filled once by building the modules
-//! pinned under `tests/support/go`. Every [`ControlPlane`] has its own etcd, ports, certificates, tokens and
-//! directory, so tests run side by side, as many at once as there are processors; nothing of it outlives the test, not even one that is killed.
+//! The programs come from `$KUBEBUILDER_ASSETS`, or from a cache that is filled once by building the modules pinned
+//! under `tests/support/go`. Every [`ControlPlane`] has its own etcd, ports, certificates, tokens and directory, so
+//! tests run side by side, as many at once as there are processors. Servers and files are removed after the test, even
+//! if it is killed.
 //!
-//! No controller runs here. A deleted namespace stays `Terminating`, a Deployment makes no pods, and nothing
-//! binds a pod to a node: a test writes those objects itself, and does not reuse a namespace's name.
+//! No controller runs here. A deleted namespace stays `Terminating`, a Deployment creates no pods, and no scheduler
+//! binds a pod to a node: a test writes those objects itself, and does not reuse the name of a namespace.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,7 +40,7 @@ use files::Home;
 use port::Port;
 use server::Server;
 
-/// How long a start may take: 3 s is usual, and a machine that compiles on every core needs ten times that.
+/// The time limit of a start: 3 s is usual, and a machine that compiles on every core needs ten times that.
 const START_DEADLINE: Duration = Duration::from_secs(90);
 
 /// A running control plane. Dropping it stops the servers and removes their files.
@@ -68,10 +69,10 @@ impl ControlPlane {
     /// Starts a control plane and waits until it is ready.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when this machine has neither the programs nor Go to build them;
-    /// [`Error::Failed`], with the end of the server's log, when a server does not come up.
+    /// [`Error::Unavailable`] if this machine has neither the programs nor Go to build them; [`Error::Failed`], with
+    /// the end of the server's log, if a server does not start.
     pub async fn start_with(options: Options) -> Result<Self> {
-        // The first call may build for minutes: not on the thread that runs the test's other tasks.
+        // The first call may build for minutes, so it must not block the thread of the test's other tasks.
         let assets = tokio::task::spawn_blocking(assets).await.map_err(|error| {
             Error::failed(format_args!("the search for kube-apiserver broke off: {error}"))
         })??;
@@ -89,7 +90,7 @@ impl ControlPlane {
         let [secure, client, peer] = ports.each_ref().map(Port::number);
         let url = format!("https://127.0.0.1:{secure}");
 
-        // Both start at once: the API server tries again until etcd answers.
+        // Both start at once: the API server retries until etcd answers.
         let directory = home.directory("etcd")?;
         let args = flags::etcd(&directory, client, peer);
         let etcd = Server::spawn("etcd", &assets.etcd, &args, directory)?;
@@ -108,7 +109,7 @@ impl ControlPlane {
         Ok(Self { api_server, etcd, url, credentials, audit_log, _ports: ports, _home: home, _turn: turn })
     }
 
-    /// Where the API server listens: `https://127.0.0.1:PORT`.
+    /// The address of the API server: `https://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -126,11 +127,10 @@ impl ControlPlane {
         self.credentials.admin_token()
     }
 
-    /// The bearer token of `admin`, `alice` or `bob`. The last two may do nothing until a test binds a role to
-    /// them.
+    /// The bearer token of `admin`, `alice` or `bob`. The last two have no rights until a test binds a role to them.
     ///
     /// # Errors
-    /// When there is no user of that name.
+    /// If there is no user of that name.
     pub fn user_token(&self, name: &str) -> Result<&str> {
         self.credentials.token(name)
     }
@@ -141,14 +141,14 @@ impl ControlPlane {
         self.credentials.kubeconfig()
     }
 
-    /// The audit log, one JSON event a line, if [`Options::audit`] asked for one. An event may follow its
-    /// response by a moment: [`Self::audit_event`] waits for it.
+    /// The audit log, one JSON event per line, if [`Options::audit`] enabled it. An event may be written shortly after
+    /// its response: [`Self::audit_event`] waits for it.
     #[must_use]
     pub fn audit_log(&self) -> Option<&Path> {
         self.audit_log.as_deref()
     }
 
-    /// The last lines the API server logged, for the message of a test that failed.
+    /// The last lines of the API server's log, for the message of a failed test.
     #[must_use]
     pub fn api_server_log(&self) -> String {
         self.api_server.log_tail()
@@ -162,10 +162,10 @@ impl ControlPlane {
         self.client_as(ADMIN).await
     }
 
-    /// A client that acts as `admin`, `alice` or `bob`. It belongs to the runtime of the test that asks.
+    /// A client that acts as `admin`, `alice` or `bob`. It belongs to the runtime of the calling test.
     ///
     /// # Errors
-    /// When there is no user of that name, or the kubeconfig is gone.
+    /// If there is no user of that name, or the kubeconfig does not exist.
     pub async fn client_as(&self, name: &str) -> Result<kube::Client> {
         self.credentials.client(name).await
     }

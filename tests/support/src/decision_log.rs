@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// The lines. Each must be one JSON object without control characters.
+/// Parses the lines of a log. Each must be one JSON object without control characters.
 pub fn lines(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| {
@@ -17,7 +17,7 @@ pub fn lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The lines of reviews.
+/// The records of reviews in a log.
 pub fn reviews(text: &str) -> Vec<Value> {
     lines(text).into_iter().filter(|line| line["event"] == "review").collect()
 }
@@ -36,7 +36,7 @@ pub fn verify(arguments: &[&str], files: &[&Path]) -> (i32, Value) {
     (output.status.code().unwrap(), report)
 }
 
-/// The log must be intact from its beginning to its end. Returns the JSON document of `lockstep audit verify`.
+/// Asserts that the log is intact from its beginning to its end. Returns the JSON document of `lockstep audit verify`.
 pub fn assert_whole(files: &[&Path]) -> Value {
     let (code, report) = verify(&["--whole"], files);
     assert_eq!((code, &report["intact"]), (0, &Value::Bool(true)), "{report:#}");

@@ -1,4 +1,4 @@
-//! The repository's documents, taken apart, and the tests that they name.
+//! The repository's documents, parsed, and the tests that they name.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::root;
 /// The text of a file of the repository.
 ///
 /// # Panics
-/// When it cannot be read.
+/// If the file cannot be read.
 #[must_use]
 pub fn text(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("`{path}`: {error}"))
@@ -19,14 +19,14 @@ pub fn text(path: &str) -> String {
 pub struct Document {
     /// Its path in the repository.
     pub path: PathBuf,
-    /// All of it.
+    /// The whole text.
     pub text: String,
 }
 
 /// A fenced block.
 #[derive(Debug)]
 pub struct Block {
-    /// The word behind the opening fence.
+    /// The word after the opening fence.
     pub language: String,
     /// The lines between the fences.
     pub text: String,
@@ -55,7 +55,7 @@ pub fn document(path: &str) -> Document {
 }
 
 impl Document {
-    /// What stands between fences, and the paragraphs outside them; a row of a table is one of its own.
+    /// The fenced blocks, and the paragraphs outside them. Each row of a table is a paragraph.
     fn parts(&self) -> (Vec<Block>, Vec<String>) {
         let (mut blocks, mut paragraphs): (Vec<Block>, Vec<String>) = (Vec::new(), vec![String::new()]);
         let mut is_inside = false;
@@ -90,7 +90,7 @@ impl Document {
         self.parts().1
     }
 
-    /// What stands between backticks, in the order of the text.
+    /// The text between each pair of backticks, in order.
     pub fn spans(&self) -> Vec<String> {
         let of = |paragraph: &String| -> Vec<String> {
             let pieces: Vec<&str> = paragraph.split('`').collect();
@@ -100,13 +100,13 @@ impl Document {
         self.paragraphs().iter().flat_map(of).collect()
     }
 
-    /// The text between backticks left out.
+    /// The paragraphs without the text between backticks.
     pub fn prose(&self) -> Vec<String> {
         let of = |paragraph: &String| paragraph.split('`').step_by(2).collect::<Vec<_>>().join("`");
         self.paragraphs().iter().map(of).collect()
     }
 
-    /// The cells of the tables, row by row, without the lines between head and body.
+    /// The cells of the tables, row by row, without the separator rows.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let rows = self.paragraphs().into_iter().filter(|line| line.starts_with('|'));
         let cells = |row: String| -> Vec<String> {
@@ -117,7 +117,7 @@ impl Document {
         rows.map(cells).filter(|cells| !cells[0].starts_with("---")).collect()
     }
 
-    /// The cells of the table with this head, row by row.
+    /// The cells of the table with this header, row by row.
     pub fn table(&self, head: &[&str]) -> Vec<Vec<String>> {
         let lines = self.text.lines().skip_while(|line| *line != format!("| {} |", head.join(" | ")));
         let table: Vec<&str> = lines.take_while(|line| line.starts_with('|')).collect();
@@ -126,11 +126,11 @@ impl Document {
     }
 }
 
-/// Checks that every test of the calling program exists that a document names as `program::module::test`. A name may
-/// end in `*`, or be a module's.
+/// Asserts that every test that a document names as `program::module::test` exists in the calling program. A name may
+/// end in `*`, or be that of a module.
 ///
 /// # Panics
-/// When a test does not exist, or no document names one.
+/// If a test does not exist, or no document names one.
 pub fn assert_named_tests_exist(program: &str) {
     let tests = tests();
     let mut named = 0;

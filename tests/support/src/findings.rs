@@ -1,7 +1,9 @@
-//! The findings of every case with their texts: `findings.yaml` beside the case, written by `LOCKSTEP_BLESS=1`.
+//! The findings of every case with their texts: `findings.yaml` in the folder of the case, written by
+//! `LOCKSTEP_BLESS=1`.
 //!
-//! `case.yaml` is written by hand and holds what a program relies on: verdict, reason codes, edits. `findings.yaml` holds
-//! what a person reads, so a changed message shows up as a diff to review, and blessing never changes a code unseen.
+//! `case.yaml` is written by hand and contains what programs rely on: verdict, reason codes, edits. `findings.yaml`
+//! contains what people read, so a changed message shows up as a diff to review, and `LOCKSTEP_BLESS=1` never changes
+//! a code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,15 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use super::golden_file::assert_file_holds;
 
-/// The webhook names up to this many causes of a denial.
+/// The maximum number of causes in a denial.
 const CAUSES: usize = 16;
-/// The longest denial message and the longest cause, in bytes.
+/// The maximum length of a denial message and of a cause, in bytes.
 const MESSAGE_LIMIT: usize = 4096;
-/// The longest warning, in bytes.
+/// The maximum length of a warning, in bytes.
 const WARNING_LIMIT: usize = 256;
-/// The width of the lines of a file.
+/// The width of the lines of a file, in characters.
 const WIDTH: usize = 110;
-/// The variant of a case that is judged in one way only.
+/// The variant of a case that has no modes.
 const ALWAYS: &str = "always";
 
 /// A finding as a user can see it.
@@ -30,7 +32,7 @@ pub struct Finding {
     pub severity: String,
     /// The id of the rule.
     pub rule: String,
-    /// The code.
+    /// The reason code.
     pub reason: String,
     /// The name of the topology.
     pub topology: String,
@@ -38,13 +40,13 @@ pub struct Finding {
     pub field: String,
     /// What is wrong.
     pub message: String,
-    /// What to do.
+    /// What to do, if there is something to do.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub help: String,
     /// The labels that prove it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Proof>,
-    /// The nodes that it concerns.
+    /// The nodes of the finding.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
 }
@@ -52,10 +54,10 @@ pub struct Finding {
 /// The labels of a witness.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
-    /// Those that it has.
+    /// The labels that the witness has.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// The keys that it has not.
+    /// The keys that the witness lacks.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub without: BTreeSet<String>,
 }
@@ -81,18 +83,18 @@ impl From<&verdict::Finding> for Finding {
 }
 
 impl Finding {
-    /// Everything on one line, as the rules and `check` return it.
+    /// The finding on one line with all of its fields, as the rules and `check` return it.
     pub fn whole(&self) -> String {
         format!("{}\n      help: {}", self.recorded(), self.help)
     }
 
-    /// What the decision log records of it: everything but the help.
+    /// The finding as the decision log records it: everything but the help.
     pub fn recorded(&self) -> String {
         let Self { severity, rule, reason, topology, field, message, nodes, .. } = self;
         recorded([severity, rule, reason, field, topology, message, &self.witness_text()], nodes)
     }
 
-    /// The witness in words.
+    /// The witness as text.
     fn witness_text(&self) -> String {
         let Some(Proof { labels, without }) = &self.witness else { return String::new() };
         let witness = Witness {
@@ -102,7 +104,7 @@ impl Finding {
         witness.to_string()
     }
 
-    /// What the API server's audit log holds where this finding is the first of the most severe ones.
+    /// The audit annotations of this finding, if it is the first of the most severe ones.
     pub fn annotated(&self) -> String {
         let Self { rule, reason, topology, .. } = self;
         let witness = self.witness_text();
@@ -110,7 +112,7 @@ impl Finding {
         annotation([rule, reason, topology, &format!("{node}{witness}")])
     }
 
-    /// The finding where the topologies have other names.
+    /// The finding with other names of topologies.
     pub fn renamed(&self, suffix: &str, topologies: &[&str]) -> Self {
         let rename = |text: &str| {
             topologies.iter().fold(text.to_owned(), |text, name| {
@@ -136,17 +138,17 @@ pub fn recorded(
     )
 }
 
-/// The audit annotations of one answer: rule, reason, topology and witness.
+/// The audit annotations of a response: rule, reason, topology and witness.
 pub fn annotation([rule, reason, topology, witness]: [&str; 4]) -> String {
     format!("annotated: {rule} {reason} for {topology}, witness {witness}")
 }
 
-/// All findings, whole.
+/// All findings with all of their fields.
 pub fn whole(findings: &[Finding]) -> BTreeSet<String> {
     findings.iter().map(Finding::whole).collect()
 }
 
-/// What the user of a cluster reads in the API server's answer: the denial, its causes, and the warnings.
+/// The texts in the API server's response to a user: the denial, its causes, and the warnings.
 pub fn answered(findings: &[Finding]) -> BTreeSet<String> {
     let of = |severity: &'static str| findings.iter().filter(move |finding| finding.severity == severity);
     let sentence = |finding: &Finding| {
@@ -185,14 +187,14 @@ fn cut(text: &str, limit: usize) -> String {
     if text.len() <= limit { text.to_owned() } else { format!("{}...", &text[..limit - 3]) }
 }
 
-/// The first of the most severe findings: what one audit annotation has room for.
+/// The first of the most severe findings, which the audit annotations describe.
 pub fn headline(findings: &[Finding]) -> Option<&Finding> {
     let first = |severity| findings.iter().find(|finding: &&Finding| finding.severity == severity);
     ["deny", "warn", "audit"].into_iter().find_map(first)
 }
 
-/// The audit annotations of a case's answers, as far as they matter: that of the most severe finding, and any that no
-/// finding explains. The two answers of a case may be annotated with different findings.
+/// The audit annotations of a case's responses that a case compares: those of the most severe finding, and those that
+/// match no finding. The two responses of a case may be annotated with different findings.
 pub fn annotations(findings: &[Finding], seen: impl IntoIterator<Item = String>) -> Vec<String> {
     let expected = headline(findings).map(Finding::annotated);
     let of_an_edit = |text: &String| text.contains(" PLACED ");
@@ -206,7 +208,7 @@ pub fn annotations(findings: &[Finding], seen: impl IntoIterator<Item = String>)
 pub struct File(BTreeMap<String, Vec<Finding>>);
 
 impl File {
-    /// Reads the file of a case; a case without findings has none.
+    /// Reads the file of a case. A case without findings has no file.
     pub fn read(folder: &Path) -> Self {
         let path = folder.join("findings.yaml");
         let Ok(text) = std::fs::read_to_string(&path) else { return Self::default() };
@@ -215,7 +217,7 @@ impl File {
         Self(held)
     }
 
-    /// The findings where the announcements are matched in this mode.
+    /// The findings in this `match` mode.
     pub fn of(&self, mode: Option<&str>, is_metallb_0_13_5: bool) -> Vec<Finding> {
         let find = |variant: &str| {
             self.0
@@ -233,7 +235,7 @@ fn on_metallb_0_13_5(variant: &str) -> String {
     format!("{variant} on MetalLB 0.13.5")
 }
 
-/// The findings of one variant of a case, as they were seen.
+/// The actual findings of a variant of a case.
 #[derive(Debug)]
 pub struct Seen<'c> {
     /// The folder of the case.
@@ -242,11 +244,11 @@ pub struct Seen<'c> {
     pub mode: Option<&'c str>,
     /// The findings.
     pub findings: Vec<Finding>,
-    /// The same where MetalLB's CRDs of 0.13.5 prune fields.
+    /// The findings where MetalLB's CRDs of 0.13.5 prune fields.
     pub on_metallb_0_13_5: Vec<Finding>,
 }
 
-/// Compares the files with what was seen, or writes them with `LOCKSTEP_BLESS=1`.
+/// Compares the files with the actual findings, or writes them with `LOCKSTEP_BLESS=1`.
 pub fn assert_files_hold(seen: &[Seen<'_>]) {
     let mut folders: BTreeMap<&Path, Vec<(String, &[Finding])>> = BTreeMap::new();
     for Seen { folder, mode, findings, on_metallb_0_13_5: old } in seen {
@@ -268,7 +270,7 @@ pub fn assert_files_hold(seen: &[Seen<'_>]) {
     }
 }
 
-/// One list for all variants that have the same findings; nothing for a case without findings.
+/// The text of the file: one list for all variants with the same findings; empty without findings.
 fn text(variants: &[(String, &[Finding])]) -> String {
     let mut groups: Vec<(Vec<&str>, &[Finding])> = Vec::new();
     for (variant, findings) in variants {

@@ -1,8 +1,8 @@
-//! Files of the repository that are made of something else.
+//! Files of the repository that are generated.
 
 use std::path::Path;
 
-/// Compares a file with what it should hold, or writes it with `LOCKSTEP_BLESS=1`.
+/// Asserts that a file has the expected text, or writes it with `LOCKSTEP_BLESS=1`.
 pub fn assert_file_holds(path: &Path, expected: &str) {
     if std::env::var_os("LOCKSTEP_BLESS").is_some() {
         std::fs::write(path, expected).unwrap();
@@ -21,7 +21,7 @@ pub fn assert_file_holds(path: &Path, expected: &str) {
     );
 }
 
-/// The same for the part of a file between two of its lines.
+/// Asserts that the part of a file between two of its lines has the expected text, or writes it.
 pub fn assert_part_holds(path: &Path, begin: &str, end: &str, expected: &str) {
     let held = std::fs::read_to_string(path).unwrap();
     let parts = held.split_once(begin).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));

@@ -1,4 +1,4 @@
-//! Helm as a process, and the chart that it is given.
+//! Helm as a process, and the chart.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::control_plane;
 
-/// Where the tests install the chart, under the name `lockstep`.
+/// The namespace that the tests install the chart into, with the release name `lockstep`.
 pub const NAMESPACE: &str = "lockstep-system";
 
-/// The sets of values that stand in the chart's folder `ci`.
+/// The sets of values in the chart's folder `ci`.
 pub const VALUES: [&str; 5] = ["default", "ha", "cert-manager", "mtls", "minimal"];
 
-/// Helm with files of its own, for one cluster or for none.
+/// Helm with its own configuration files, for one cluster or for none.
 #[derive(Debug)]
 pub struct Helm {
     program: PathBuf,
@@ -22,7 +22,7 @@ pub struct Helm {
 }
 
 impl Helm {
-    /// Helm that can render and nothing else.
+    /// Helm without a cluster, which can only render.
     pub fn offline() -> Self {
         Self::on(Path::new("/nonexistent"))
     }
@@ -33,7 +33,7 @@ impl Helm {
         Self { program, home: tempfile::tempdir().unwrap(), kubeconfig: kubeconfig.to_owned() }
     }
 
-    /// Runs a command in the tests' namespace; standard output, or on failure standard error.
+    /// Runs a command in the tests' namespace. Returns standard output, or standard error if it fails.
     pub fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Result<String, String> {
         let mut command = Command::new(&self.program);
         for (variable, folder) in
@@ -47,20 +47,20 @@ impl Helm {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
-    /// What `helm template` prints for a set of values in `ci`, with further arguments.
+    /// The output of `helm template` for a set of values in `ci`, with further arguments.
     pub fn template(&self, values: &str, more: &[&str]) -> String {
         let (chart, values) = (chart(""), values_file(values));
         let arguments = ["template", "lockstep", &chart, "-n", NAMESPACE, "-f", &values];
         self.run(&[&arguments, more].concat()).unwrap()
     }
 
-    /// The same, parsed.
+    /// The output of `helm template`, parsed.
     pub fn render(&self, values: &str, more: &[&str]) -> Vec<Value> {
         objects(&self.template(values, more))
     }
 }
 
-/// A path in the chart.
+/// The path of a file in the chart.
 pub fn chart(path: &str) -> String {
     crate::root().join("charts/lockstep").join(path).to_str().unwrap().to_owned()
 }
@@ -81,7 +81,7 @@ pub fn objects(yaml: &str) -> Vec<Value> {
     objects.into_iter().filter(|object| !object.is_null()).collect()
 }
 
-/// The one object of this kind.
+/// The only object of this kind.
 pub fn the(kind: &str, objects: &[Value]) -> Value {
     let found: Vec<_> = objects.iter().filter(|object| object["kind"] == kind).collect();
     assert_eq!(found.len(), 1, "objects of kind {kind}");

@@ -1,4 +1,4 @@
-//! A small HTTPS client: what the API server is to the webhook.
+//! A small HTTPS client that calls the webhook as the API server does.
 
 use std::sync::Arc;
 
@@ -13,24 +13,24 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// One HTTP/1.1 connection, kept alive as the API server keeps it.
+/// An HTTP/1.1 connection, kept alive as by the API server.
 #[derive(Debug)]
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
-    /// Head of the response.
+    /// The head of the response.
     pub head: Response<()>,
     /// The whole body.
     pub body: Bytes,
 }
 
-/// Trusts what `ca_pem` signs.
+/// A TLS connector that trusts certificates signed by `ca_pem`.
 pub fn trusting(ca_pem: &str) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
@@ -46,7 +46,7 @@ pub fn trusting(ca_pem: &str) -> TlsConnector {
 }
 
 impl Connection {
-    /// Connects, and verifies the certificate.
+    /// Connects and verifies the server's certificate.
     pub async fn open(address: &str, tls: &TlsConnector) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();

@@ -1,4 +1,4 @@
-//! The levels at which every case is run. Each turns a case into an outcome by other means.
+//! The levels at which every case is run. Each produces the outcome of a case by other means.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::case::{Case, Outcome};
 use super::findings;
 
-/// What differs, in words; `None` if the case holds.
+/// The differences as text; `None` if there are none.
 pub fn difference(case: &Case, expected: &Outcome, seen: &Outcome) -> Option<String> {
     if expected == seen {
         return None;
@@ -26,13 +26,13 @@ pub fn difference(case: &Case, expected: &Outcome, seen: &Outcome) -> Option<Str
     Some(text)
 }
 
-/// Fails with everything that differs.
+/// Fails if there are differences.
 pub fn settle(level: &str, cases: usize, differences: &[String]) {
     let wrong = differences.len();
     assert!(differences.is_empty(), "{level}: {wrong} of {cases} cases differ:\n{}", differences.join("\n"));
 }
 
-/// Every value that is new or other in `after`, by its JSON pointer.
+/// Every value that is new or different in `after`, by its JSON pointer.
 pub fn edits_between(before: &Value, after: &Value) -> BTreeMap<String, Value> {
     let mut edits = BTreeMap::new();
     walk(Some(before), after, String::new(), &mut edits);

@@ -1,7 +1,7 @@
-//! Test support: what the test programs share.
+//! Code that the test programs share.
 //!
-//! [`control_plane`] starts a real API server, [`serve`] starts the program, [`objects`] and [`reviews`] build what
-//! is sent to them, and [`wait`] waits for what comes of it.
+//! [`control_plane`] starts a real API server, [`serve`] starts the program, [`objects`] and [`reviews`] build
+//! requests, and [`wait`] waits for results.
 
 use std::path::{Path, PathBuf};
 
@@ -34,12 +34,12 @@ pub fn root() -> &'static Path {
     here.ancestors().nth(2).unwrap_or(here)
 }
 
-/// The program under test, which Cargo builds before it runs a test program or a benchmark.
+/// The path of the program under test, which Cargo builds before it runs a test program or a benchmark.
 ///
 /// # Panics
-/// When it was not Cargo that started this process.
+/// If Cargo did not start this process.
 #[must_use]
 pub fn program() -> PathBuf {
     let path = std::env::var_os("CARGO_BIN_EXE_lockstep");
-    path.expect("run the tests with `cargo test`: it says where the program is").into()
+    path.expect("run the tests with `cargo test`, which sets the path of the program").into()
 }

@@ -1,4 +1,4 @@
-//! Admissions at a steady rate: pods of the gateway, created without being stored.
+//! Admissions at a steady rate: dry-run creations of gateway pods.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use tokio::time::MissedTickBehavior;
 use super::api;
 use super::objects::{LABEL, gateway_pod};
 
-/// More than the largest burst. Many more would drown a busy API server in handshakes, so that it does not answer
-/// the replicas either, and what is too slow then would never end.
+/// The maximum number of concurrent admissions, more than the largest burst. With many more, a busy API server would
+/// spend its time on handshakes and would not answer the replicas either, and the test would never recover.
 const UNDER_WAY: usize = 90;
 
-/// A load under way.
+/// A running load.
 #[derive(Debug)]
 pub struct Load {
     enough: Arc<AtomicBool>,
@@ -24,46 +24,46 @@ pub struct Load {
     task: JoinHandle<Vec<Admission>>,
 }
 
-/// One attempt to create a pod.
+/// An attempt to create a pod.
 #[derive(Debug)]
 pub struct Admission {
-    /// When it was asked for.
+    /// The time of the request.
     pub started: Instant,
-    /// When it was answered.
+    /// The time of the response.
     pub ended: Instant,
-    /// What came of it.
+    /// The outcome of the attempt.
     pub outcome: Outcome,
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Admitted, and placed on the nodes with this value.
+    /// The pod was admitted with this value in its node selector.
     Placed(String),
-    /// Admitted as if nobody had looked at it.
+    /// The pod was admitted unchanged, as without the webhook.
     Unchecked,
-    /// Not admitted.
+    /// The pod was not admitted, for this reason.
     Failed(String),
 }
 
-/// All that came of a load.
+/// The record of a load.
 #[derive(Debug)]
 pub struct Record {
-    /// In the order of their ends.
+    /// All attempts, in the order of their ends.
     pub admissions: Vec<Admission>,
-    /// From the first to the last.
+    /// The duration from the first attempt to the last.
     pub took: Duration,
 }
 
 impl Load {
-    /// One burst every `every`, of as many admissions as `bursts` tells in turn.
+    /// Starts one burst per `every`. `bursts` lists the sizes of the bursts, which repeat.
     pub fn start(client: Client, bursts: &'static [usize], every: Duration) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let task = tokio::spawn(run(client, bursts, every, Arc::clone(&enough)));
         Self { enough, started: Instant::now(), task }
     }
 
-    /// Stops, and waits for what is under way.
+    /// Stops the load and waits for the attempts in flight.
     pub async fn end(self) -> Record {
         self.enough.store(true, Ordering::Relaxed);
         let admissions = self.task.await.unwrap();
@@ -72,22 +72,22 @@ impl Load {
 }
 
 impl Record {
-    /// How many were admitted with a placement.
+    /// The number of pods that were admitted with a placement.
     pub fn placed(&self) -> usize {
         self.admissions.iter().filter(|admission| matches!(admission.outcome, Outcome::Placed(_))).count()
     }
 
-    /// Those with a placement a second.
+    /// Pods admitted with a placement per second.
     pub fn rate(&self) -> f64 {
         f64::from(u32::try_from(self.placed()).unwrap()) / self.took.as_secs_f64()
     }
 
-    /// How many were admitted without one.
+    /// The number of pods that were admitted without a placement.
     pub fn unchecked(&self) -> usize {
         self.admissions.iter().filter(|admission| matches!(admission.outcome, Outcome::Unchecked)).count()
     }
 
-    /// Those that were not admitted.
+    /// The attempts that failed, with their reasons.
     pub fn failed(&self) -> impl Iterator<Item = (&Admission, &str)> {
         self.admissions.iter().filter_map(|admission| match &admission.outcome {
             Outcome::Failed(why) => Some((admission, why.as_str())),
@@ -95,7 +95,7 @@ impl Record {
         })
     }
 
-    /// Why admissions failed, each reason once.
+    /// The reasons of failed attempts, without duplicates.
     pub fn reasons(&self) -> BTreeSet<&str> {
         self.failed().map(|(_, why)| why).collect()
     }
@@ -108,7 +108,7 @@ async fn run(
     enough: Arc<AtomicBool>,
 ) -> Vec<Admission> {
     let mut ticks = tokio::time::interval(every);
-    // A machine that was busy for a moment makes up for it.
+    // After a busy moment, the missed bursts follow at once, which keeps the average rate.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (mut under_way, mut done) = (JoinSet::new(), Vec::new());
     for burst in bursts.iter().cycle() {

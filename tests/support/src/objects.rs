@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// The label that the default topology places the gateway by.
+/// The label that the default topology's node selector uses.
 pub const LABEL: &str = "loadbalancerIPs.metallb.io";
 
 /// A namespace.
@@ -39,12 +39,12 @@ pub fn gateway_labels() -> Value {
     json!({"app": "istio-ingressgateway", "istio": "ingressgateway"})
 }
 
-/// A pod of the gateway that says nothing about nodes.
+/// A pod of the gateway without a node selector.
 pub fn gateway_pod(name: &str) -> Value {
     pod("istio-system", name, &gateway_labels())
 }
 
-/// A gateway Service that says nothing about the traffic policy.
+/// A gateway Service without a traffic policy.
 pub fn service(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
@@ -56,7 +56,7 @@ pub fn service(name: &str) -> Value {
     })
 }
 
-/// An advertisement of the gateway's pool, from every node.
+/// An advertisement of the gateway's pool without node selectors: from every node.
 pub fn wide_advertisement(name: &str) -> Value {
     json!({
         "apiVersion": "metallb.io/v1beta1", "kind": "L2Advertisement",

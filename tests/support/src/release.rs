@@ -11,12 +11,12 @@ use crate::api::{Answer, call, path_of};
 use crate::control_plane::{ControlPlane, Options};
 use crate::wait;
 
-/// A real API server, and Helm for it.
+/// A real API server with a Helm client.
 #[derive(Debug)]
 pub struct Cluster {
-    /// The servers.
+    /// The control plane.
     pub control_plane: ControlPlane,
-    /// Who may do everything in it.
+    /// Helm with all rights in the cluster.
     pub helm: Helm,
 }
 
@@ -24,18 +24,18 @@ impl Cluster {
     /// Starts an empty cluster.
     pub async fn start(options: Options) -> Self {
         let control_plane = ControlPlane::start_with(options).await.unwrap();
-        // The first call may build for minutes: not on the thread that runs the test's other tasks.
+        // The first call may build for minutes, so it must not block the thread of the test's other tasks.
         let kubeconfig = control_plane.kubeconfig_path().to_owned();
         let helm = tokio::task::spawn_blocking(move || Helm::on(&kubeconfig)).await.unwrap();
         Self { control_plane, helm }
     }
 
-    /// A client of somebody who may do everything.
+    /// A client with all rights.
     pub async fn client(&self) -> Client {
         self.control_plane.client().await.unwrap()
     }
 
-    /// Installs the chart as people do, with further arguments.
+    /// Installs the chart as documented, with further arguments.
     pub fn install(&self, more: &[&str]) {
         let chart = chart("");
         let install = ["install", "lockstep", chart.as_str(), "-n", NAMESPACE, "--create-namespace"];
@@ -49,7 +49,7 @@ impl Cluster {
     }
 }
 
-/// Applies an object as `manager`, strictly: a field that the API server does not know is an error.
+/// Applies an object as `manager`, with strict validation: an unknown field is an error.
 pub async fn apply(client: &Client, object: &Value, manager: &str, more: &str) -> Answer {
     let path = format!("{}?fieldManager={manager}&fieldValidation=Strict{more}", path_of(object));
     call(client, Method::PATCH, &path, "application/apply-patch+yaml", object).await
@@ -62,7 +62,7 @@ pub async fn read(client: &Client, path: &str) -> Value {
     answer.body
 }
 
-/// Everything in the cluster that satisfies a label selector, as `kind namespace/name`.
+/// All objects in the cluster that match a label selector, as `kind namespace/name`.
 pub async fn labelled(client: &Client, selector: &str) -> Vec<String> {
     let mut found = Vec::new();
     let discovery = Discovery::new(client.clone()).run().await.unwrap();
@@ -80,7 +80,7 @@ pub async fn labelled(client: &Client, selector: &str) -> Vec<String> {
     found
 }
 
-/// The API server holds requests for a kind back for moments after its definition was installed.
+/// Lists objects, again while the API server does not serve the kind: after the CRD is installed, that takes a moment.
 async fn list(objects: &Api<DynamicObject>, selector: &str) -> Vec<DynamicObject> {
     let listed =
         wait::until_some(async || match objects.list(&ListParams::default().labels(selector)).await {
@@ -91,7 +91,7 @@ async fn list(objects: &Api<DynamicObject>, selector: &str) -> Vec<DynamicObject
     listed.await.expect("the API server lists the kind")
 }
 
-/// The Deployment's arguments, without those that `Serve` gives itself.
+/// The Deployment's arguments, without those that `Serve` sets itself.
 pub fn arguments(deployment: &Value) -> Vec<String> {
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     assert!(container.get("command").is_none() && container.get("env").is_none(), "{container}");

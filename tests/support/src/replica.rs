@@ -1,4 +1,4 @@
-//! Replicas with certificates of their own making, and a cluster whose API server calls them as a Service.
+//! Replicas with their own certificates, and a cluster whose API server calls them through a Service.
 
 use kube::Client;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::serve::Serve;
 
 const NAMESPACE: &str = "lockstep-system";
 
-/// Creates the kind of topologies, and the namespaces.
+/// Installs the CRD of topologies and creates the namespaces.
 pub async fn prepare(control_plane: &ControlPlane, client: &Client) {
     control_plane.install_topologies().await.unwrap();
     for name in [NAMESPACE, "istio-system", "metallb-system"] {
@@ -18,7 +18,7 @@ pub async fn prepare(control_plane: &ControlPlane, client: &Client) {
     }
 }
 
-/// Creates what a release consists of but the replicas; calls go to `balancer`, an address of this machine.
+/// Creates the objects of a release except the replicas. Calls go to `balancer`, a loopback address.
 pub async fn furnish(control_plane: &ControlPlane, client: &Client, balancer: &str) {
     prepare(control_plane, client).await;
     create(
@@ -29,8 +29,8 @@ pub async fn furnish(control_plane: &ControlPlane, client: &Client, balancer: &s
         }),
     )
     .await;
-    // An API server that is not inside the cluster network dials such a Service by the name that it stands for. All
-    // else is as with any Service: HTTP/1.1, and a certificate for the Service's name.
+    // An API server outside the cluster network connects to a Service of type `ExternalName` by the name in it.
+    // Everything else is as with any Service: HTTP/1.1, and a certificate for the Service's name.
     create(
         client,
         &json!({
@@ -48,7 +48,7 @@ pub async fn furnish(control_plane: &ControlPlane, client: &Client, balancer: &s
     }
 }
 
-/// Registered for pods alone: that MetalLB's kinds are not installed does not matter to them.
+/// A configuration for pods only, so that MetalLB's CRDs are not needed.
 fn configuration(kind: &str, path: &str, port: u16) -> Value {
     let service = json!({"namespace": NAMESPACE, "name": "lockstep", "path": path, "port": port});
     json!({
@@ -66,7 +66,7 @@ fn configuration(kind: &str, path: &str, port: u16) -> Value {
     })
 }
 
-/// Starts one, with further arguments.
+/// Starts a replica with further arguments.
 pub async fn start(control_plane: &ControlPlane, arguments: &[&str]) -> Serve {
     let secret = format!("{NAMESPACE}/lockstep-ca");
     let mut all = vec![
@@ -81,7 +81,7 @@ pub async fn start(control_plane: &ControlPlane, arguments: &[&str]) -> Serve {
     Serve::start(&all, Some(control_plane.kubeconfig_path())).await
 }
 
-/// The default topology, with its gateway on the nodes that have this value of [`LABEL`].
+/// The default topology, with gateway nodes that have this value of [`LABEL`].
 pub fn topology(value: &str) -> Value {
     objects::topology("istio-ingressgateway", &json!({"placement": {"nodeSelector": {LABEL: value}}}))
 }

@@ -1,4 +1,4 @@
-//! Recorded reviews, their answers, and a server on manifests that gives them.
+//! Recorded reviews, their responses, and a server on manifests that answers them.
 
 use std::path::PathBuf;
 
@@ -7,29 +7,29 @@ use serde_json::{Value, json};
 use crate::https::{Answer, Connection, trusting};
 use crate::serve::Serve;
 
-/// Manifests with five nodes, a pool and no topology, which means the default one.
+/// The path of manifests with five nodes, a pool and no topology, so the default one applies.
 pub fn seed() -> PathBuf {
     crate::root().join("examples/seed")
 }
 
-/// A server on them, with further arguments.
+/// Starts a server on these manifests, with further arguments.
 pub async fn serve(arguments: &[&str]) -> Serve {
     let seed = seed();
     let facts = ["--facts", seed.to_str().unwrap(), "--drain", "0"];
     Serve::start(&[&facts, arguments].concat(), None).await
 }
 
-/// Connects to a running server, whose certificate it verifies.
+/// Connects to a running server and verifies its certificate.
 pub async fn connect(serve: &Serve) -> Connection {
     Connection::open(&serve.webhook, &trusting(&serve.ca_pem)).await
 }
 
-/// A recorded creation of a gateway pod that says nothing about nodes: edited, or else denied.
+/// A recorded creation of a gateway pod without a node selector: the webhook edits or denies it.
 pub fn review() -> Value {
     serde_json::from_slice(include_bytes!("../../../benches/reviews/pod.json")).unwrap()
 }
 
-/// The same review by somebody else, of something else: every name in it that a user chooses is told by `number`.
+/// The review with another user and object: every name in it that a user chooses contains `number`.
 pub fn of_somebody(number: usize, namespace: &str) -> Value {
     let mut review = review();
     let request = &mut review["request"];
@@ -46,7 +46,7 @@ pub fn of_somebody(number: usize, namespace: &str) -> Value {
     review
 }
 
-/// The same in a namespace that no topology is about.
+/// The review in a namespace without a topology.
 pub fn review_elsewhere() -> Value {
     let mut review = review();
     review["request"]["namespace"] = "elsewhere".into();

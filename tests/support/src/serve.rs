@@ -13,35 +13,35 @@ use tokio::task::JoinHandle;
 /// A running server. It is killed when dropped.
 #[derive(Debug)]
 pub struct Serve {
-    /// Its process.
+    /// The process.
     pub child: Child,
     /// `host:port` of the webhook.
     pub webhook: String,
     /// `host:port` of probes and metrics.
     pub admin: String,
-    /// The certificate that signs what it serves; empty where it serves one that was given to it.
+    /// The CA of the serving certificate in PEM; empty if the certificate came from files.
     pub ca_pem: String,
     log: Log,
     _folder: tempfile::TempDir,
 }
 
 impl Serve {
-    /// Starts on manifests in `facts`.
+    /// Starts a server on the manifests in `facts`.
     pub async fn on_facts(facts: &Path) -> Self {
         Self::start(&["--facts", facts.to_str().unwrap()], None).await
     }
 
-    /// Starts on a cluster.
+    /// Starts a server on a cluster.
     pub async fn on_cluster(kubeconfig: &Path) -> Self {
         Self::start(&[], Some(kubeconfig)).await
     }
 
-    /// Starts with further arguments, on free ports.
+    /// Starts a server with further arguments, on free ports.
     pub async fn start(arguments: &[&str], kubeconfig: Option<&Path>) -> Self {
         Self::start_with_stdout(arguments, kubeconfig, Stdio::inherit()).await
     }
 
-    /// The same, with a standard output of one's own.
+    /// Starts a server with further arguments and this standard output.
     pub async fn start_with_stdout(arguments: &[&str], kubeconfig: Option<&Path>, stdout: Stdio) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
@@ -83,7 +83,7 @@ impl Serve {
         self.log.event(message).await
     }
 
-    /// Waits for the end of the process: its exit code, and every log line that nobody has waited for yet.
+    /// Waits for the process to exit. Returns its exit code, and the log lines that were not awaited yet.
     pub async fn ended(&mut self) -> (Option<i32>, Vec<String>) {
         let ended = async {
             let status = self.child.wait().await.unwrap();
@@ -94,10 +94,10 @@ impl Serve {
             (status.code(), lines)
         };
         let ended = tokio::time::timeout(Duration::from_secs(30), ended).await;
-        ended.expect("lockstep serve does not end")
+        ended.expect("lockstep serve does not exit")
     }
 
-    /// Closes the pipe that the log goes into.
+    /// Closes the pipe that the log is written to.
     pub async fn break_log(&mut self) {
         self.log.reader.abort();
         while !self.log.reader.is_finished() {
@@ -114,7 +114,7 @@ impl Serve {
     }
 }
 
-/// The log, read to the end whether or not anybody waits for it: a full pipe would hold the server up.
+/// The log. It is read continuously, because a full pipe would block the server.
 #[derive(Debug)]
 struct Log {
     lines: UnboundedReceiver<String>,
@@ -146,7 +146,7 @@ impl Log {
         };
         match tokio::time::timeout(Duration::from_secs(30), found).await {
             Ok(Some(event)) => event,
-            _ => panic!("lockstep serve never said `{message}`; it said:\n{}", seen.join("\n")),
+            _ => panic!("lockstep serve did not log `{message}`, but:\n{}", seen.join("\n")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The chart's own ServiceAccount, as its pods have it.
+//! The chart's ServiceAccount, with the credentials that its pods have.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::release::Cluster;
 use crate::api::call;
 
-/// How the API server calls the account.
+/// The user name of the account.
 pub const USER: &str = "system:serviceaccount:lockstep-system:lockstep";
 
 /// A kubeconfig with a token of the account.
@@ -45,7 +45,7 @@ impl Account {
         account
     }
 
-    /// The file.
+    /// Returns the path of the kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("kubeconfig")
     }
@@ -64,17 +64,17 @@ impl Account {
 /// A right that a role grants.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
-    /// Where; empty is everywhere.
+    /// The namespace; empty means all.
     pub namespace: String,
-    /// `resource` or `resource/subresource`, with the group behind a dot, as `kubectl auth can-i` has it.
+    /// `resource` or `resource/subresource`, followed by a dot and the group, as in `kubectl auth can-i`.
     pub resource: String,
-    /// The one object; empty is all.
+    /// The name of the object; empty means all.
     pub name: String,
-    /// What.
+    /// The verb.
     pub verb: String,
 }
 
-/// Every right of the rendered roles, one by one.
+/// Returns every right that the rendered roles grant, one by one.
 pub fn granted(objects: &[Value]) -> Vec<Grant> {
     let strings = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().map(|value| value.as_str().unwrap().to_owned()).collect()
@@ -103,7 +103,7 @@ fn pairs(left: &[String], right: &[String]) -> Vec<(String, String)> {
     left.iter().flat_map(|left| right.iter().map(move |right| (left.clone(), right.clone()))).collect()
 }
 
-/// `gatewaytopologies.lockstep.dev/status`.
+/// Returns a resource with its group, such as `gatewaytopologies.lockstep.dev/status`.
 pub fn qualified(resource: &str, group: &str) -> String {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let dot = if group.is_empty() { "" } else { "." };

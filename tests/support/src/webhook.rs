@@ -1,4 +1,4 @@
-//! `lockstep serve` as the webhook of a real API server: its registration, and what its metrics count.
+//! `lockstep serve` as the webhook of a real API server: its configuration and its counters.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::api;
 use super::https::get;
 use super::objects::{LABEL, namespace, node};
 
-/// A probe that got no answer for this long is one that the webhook puts off.
+/// A probe without a response after this time has got a 503 from the webhook, which the API server retries.
 const PROBE: Duration = Duration::from_millis(500);
 
-/// The namespaces of the default topology, and two nodes of which one is the gateway's.
+/// Creates the namespaces of the default topology, and two nodes, of which one is a gateway node.
 pub async fn furnish(client: &Client) {
     for name in ["istio-system", "metallb-system"] {
         api::create(client, &namespace(name)).await;
@@ -24,7 +24,7 @@ pub async fn furnish(client: &Client) {
     }
 }
 
-/// Registers a running webhook for everything that the rules are about.
+/// Registers a running webhook for every kind that the rules judge.
 pub async fn register(client: &Client, address: &str, ca_pem: &str) {
     let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
     let webhook = |name: &str, path: &str, rules: Value| {
@@ -74,8 +74,8 @@ pub async fn register(client: &Client, address: &str, ca_pem: &str) {
     }
 }
 
-/// Registers the webhook for ten seconds a call, and waits until the API server asks it: with `probes`, which
-/// are objects for dry runs, at least one for `/mutate` and one for `/validate`.
+/// Registers the webhook with a timeout of 10 s, and waits until the API server calls it with `probes`. These are
+/// objects for dry runs, at least one for `/mutate` and one for `/validate`.
 pub async fn register_and_wait(client: &Client, webhook: &str, ca_pem: &str, admin: &str, probes: &[Value]) {
     register(client, &webhook.replace("127.0.0.1", "localhost"), ca_pem).await;
     for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
@@ -93,27 +93,28 @@ pub async fn register_and_wait(client: &Client, webhook: &str, ca_pem: &str, adm
     };
     tokio::time::timeout(Duration::from_secs(60), asked)
         .await
-        .expect("the API server never asks the webhook");
+        .expect("the API server does not call the webhook");
 }
 
-/// The series that counts a webhook's calls, whatever their answers.
+/// The series that counts a webhook's calls, with any response.
 pub fn calls(webhook: &str) -> String {
     format!("lockstep_review_duration_seconds_count{{webhook=\"{webhook}\"}}")
 }
 
-/// What the series of `/metrics` that start like this add up to.
+/// The sum of the series in `/metrics` with this prefix.
 pub async fn metric(admin: &str, series: &str) -> u64 {
     let (_, text) = get(admin, "/metrics").await;
     total(&text, series)
 }
 
-/// The same in a text that was got before.
+/// The sum of the series with this prefix in a text of `/metrics`.
 pub fn total(metrics: &str, series: &str) -> u64 {
     let lines = metrics.lines().filter(|line| line.starts_with(series));
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
-/// The refusal of [`wide_advertisement`](crate::objects::wide_advertisement): HTTP 403, with the node that proves it wrong.
+/// Asserts the rejection of [`wide_advertisement`](crate::objects::wide_advertisement): HTTP 403, with a node as the
+/// witness.
 pub fn assert_refused_as_wider(answer: &api::Answer) {
     let message = answer.body["message"].as_str().unwrap_or_default();
     assert_eq!(answer.status, 403, "{}", answer.body);

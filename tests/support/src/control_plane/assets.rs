@@ -14,11 +14,11 @@ pub struct Assets {
     pub kube_apiserver: PathBuf,
 }
 
-/// Finds etcd and kube-apiserver: in `$KUBEBUILDER_ASSETS` if that is set, else in the cache, building what is
-/// missing there. Only a build uses the network.
+/// Finds etcd and kube-apiserver: in `$KUBEBUILDER_ASSETS` if it is set, otherwise in the cache, where missing
+/// programs are built. Only a build uses the network.
 ///
 /// # Errors
-/// [`Error::Unavailable`] without assets and without Go, [`Error::Failed`] when a build fails.
+/// [`Error::Unavailable`] without assets and without Go, [`Error::Failed`] if a build fails.
 pub fn assets() -> Result<Assets> {
     match variable("KUBEBUILDER_ASSETS") {
         Some(folder) => given(Path::new(&folder)),
@@ -32,7 +32,7 @@ fn given(folder: &Path) -> Result<Assets> {
         if path.is_file() {
             return Ok(path);
         }
-        // Not `Unavailable`: someone asked for this folder, and would not want the tests skipped over a typo.
+        // Not `Unavailable`: somebody has set this folder, and a typo must not skip the tests.
         Err(Error::failed(format_args!(
             "KUBEBUILDER_ASSETS is `{}`, which has no {name}; put it there, or unset the variable to build it",
             folder.display()
@@ -49,7 +49,7 @@ fn etcd() -> Result<PathBuf> {
     })
 }
 
-/// The programs that make a cluster of a control plane, besides MetalLB's.
+/// The programs that make a control plane a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machinery {
     /// The path of kube-controller-manager.
@@ -58,16 +58,16 @@ pub struct Machinery {
     pub scheduler: PathBuf,
     /// The path of kube-proxy.
     pub proxy: PathBuf,
-    /// The path of MetalLB's controller, which gives addresses to Services.
+    /// The path of MetalLB's controller, which assigns addresses to Services.
     pub controller: PathBuf,
-    /// The path of MetalLB's speaker, which announces them.
+    /// The path of MetalLB's speaker, which announces the addresses.
     pub speaker: PathBuf,
 }
 
-/// Kubernetes' own controllers, scheduler and proxy, and MetalLB, from the cache, built there if they are missing.
+/// Kubernetes' own controllers, scheduler and proxy, and MetalLB, from the cache; missing programs are built.
 ///
 /// # Errors
-/// [`Error::Unavailable`] without Go, [`Error::Failed`] when a build fails.
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] if a build fails.
 pub fn machinery() -> Result<Machinery> {
     Ok(Machinery {
         controller_manager: kubernetes("kube-controller-manager", "1 minute")?,
@@ -98,10 +98,10 @@ fn metallb(program: &str) -> Result<PathBuf> {
     })
 }
 
-/// Helm, from the cache, built there if it is missing: no folder of assets has it.
+/// Helm, from the cache; it is built if it is missing. `$KUBEBUILDER_ASSETS` never has it.
 ///
 /// # Errors
-/// [`Error::Unavailable`] without Go, [`Error::Failed`] when the build fails.
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] if the build fails.
 pub fn helm() -> Result<PathBuf> {
     let pin = Pin::read("helm", "helm.sh/helm/v4")?;
     pin.cached("helm", |output| {
@@ -111,21 +111,21 @@ pub fn helm() -> Result<PathBuf> {
     })
 }
 
-/// Leaves out of Prometheus how it finds what it scrapes: most of what it is built from.
+/// The build tag that leaves out Prometheus' service discovery, which is most of what it is built from.
 const NO_DISCOVERY: &str = "remove_all_sd";
 
-/// Prometheus' promtool, from the cache, built there if it is missing.
+/// Prometheus' promtool, from the cache; it is built if it is missing.
 ///
 /// # Errors
-/// [`Error::Unavailable`] without Go, [`Error::Failed`] when the build fails.
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] if the build fails.
 pub fn promtool() -> Result<PathBuf> {
     prometheus("promtool", "github.com/prometheus/prometheus/cmd/promtool")
 }
 
-/// The program in `tests/support/go/prometheus`, which reads metrics with Prometheus' parser; cached, too.
+/// The program in `tests/support/go/prometheus`, which reads metrics with Prometheus' parser; from the cache, too.
 ///
 /// # Errors
-/// [`Error::Unavailable`] without Go, [`Error::Failed`] when the build fails.
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] if the build fails.
 pub fn openmetrics() -> Result<PathBuf> {
     prometheus("openmetrics", ".")
 }
@@ -139,7 +139,7 @@ fn prometheus(name: &str, package: &str) -> Result<PathBuf> {
     })
 }
 
-/// A Kubernetes built without these calls itself v0.0.0-master, and clients choke on that.
+/// Without these flags, Kubernetes reports the version v0.0.0-master, which breaks clients.
 fn version_flags(version: &str) -> String {
     let mut numbers = version.trim_start_matches('v').split('.');
     let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());

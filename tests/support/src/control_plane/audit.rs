@@ -1,4 +1,4 @@
-//! The API server's audit log, in which a webhook's audit annotations show up.
+//! The API server's audit log, which records a webhook's audit annotations.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use super::{ControlPlane, Error, Result, files};
 /// The log is a file, so there is no event to wait for.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// An event is written when its response is complete, within milliseconds.
+/// The API server writes an event when its response is complete, within milliseconds.
 const EVENT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How much of a request the audit log keeps.
+/// The parts of a request in the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditLevel {
-    /// Who asked for what, the outcome and the annotations.
+    /// User, verb, object, outcome and annotations.
     Metadata,
     /// The same, and both bodies.
     RequestResponse,
 }
 
-/// Writes the policy and returns the flags that turn the log on.
+/// Writes the policy and returns the flags that enable the log.
 pub(super) fn flags(level: AuditLevel, log: &Path, directory: &Path) -> Result<[String; 2]> {
     let level = match level {
         AuditLevel::Metadata => "Metadata",
@@ -41,11 +41,11 @@ pub(super) fn flags(level: AuditLevel, log: &Path, directory: &Path) -> Result<[
 }
 
 impl ControlPlane {
-    /// The first event of the audit log for which `wanted` holds; waits for it, because the API server answers
-    /// a request before it writes the event.
+    /// Returns the first event of the audit log that `wanted` accepts. It waits for the event, because the API server
+    /// answers a request before it writes the event.
     ///
     /// # Errors
-    /// When there is no audit log, or no such event in it after ten seconds.
+    /// If there is no audit log, or no such event in it after ten seconds.
     pub async fn audit_event(&self, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let log = self.audit_log().ok_or_else(|| {
             Error::failed("this control plane has no audit log; start it with `Options::audit`")
@@ -67,7 +67,7 @@ impl ControlPlane {
     }
 }
 
-/// A line of the log; the last one may be half written.
+/// Parses a line of the log. The last line may be incomplete.
 fn event(line: &str) -> Option<Value> {
     serde_json::from_str(line).ok()
 }

@@ -1,4 +1,4 @@
-//! The pinned parts of a control plane, and what was made of them before.
+//! The pinned parts of a control plane, and the cache of the programs that are built from them.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Result, files};
 
-/// Part of every key: raise it when parts are built differently from the same pins.
+/// Part of every key: increase it when the same pins are built differently.
 const RECIPE: &str = "1";
 
-/// A module of another project at a fixed version: a folder with a `go.mod` of ours, and a place in the cache.
+/// A module of another project at a fixed version: a folder with a `go.mod` of this repository, and a place in the
+/// cache.
 #[derive(Debug)]
 pub(super) struct Pin {
     source: PathBuf,
@@ -43,8 +44,8 @@ impl Pin {
         &self.version
     }
 
-    /// The file or directory `name` in the cache. If it is not there, `make` creates it at the path it is given;
-    /// processes that want the same wait for each other, and none ever sees a half-made one.
+    /// The file or directory `name` in the cache. If it does not exist, `make` creates it at the given path. Processes
+    /// that need the same one wait for each other, and never see an incomplete one.
     pub(super) fn cached(&self, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let wanted = self.cache.join(name);
         if wanted.exists() {
@@ -55,14 +56,14 @@ impl Pin {
             return Ok(wanted);
         }
         self.remove_leftovers()?;
-        // The process's number keeps apart a build that went on after its test was killed.
+        // The process id separates this build from one that continued after its test was killed.
         let partial = self.cache.join(format!("{name}.{}.partial", std::process::id()));
         make(&partial)?;
         fs::rename(&partial, &wanted).map_err(|error| self.unusable(&error))?;
         Ok(wanted)
     }
 
-    /// Held until the file is dropped; the kernel lets go of it when the process dies.
+    /// A lock that is held until the file is dropped. The kernel releases it when the process dies.
     fn lock(&self, name: &str) -> Result<File> {
         let lock = || {
             fs::create_dir_all(&self.cache)?;
@@ -79,7 +80,7 @@ impl Pin {
     fn remove_leftovers(&self) -> Result<()> {
         for path in files::list(&self.cache)? {
             if path.extension().is_some_and(|extension| extension == "partial") {
-                // A directory is a handful of files; the next attempt has another name in any case.
+                // A leftover is small, and the next attempt has another name.
                 let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
             }
         }
@@ -94,13 +95,13 @@ impl Pin {
     }
 }
 
-/// Says on the real standard error what takes so long. The print macros would not do: the test harness keeps
-/// what they print until the test has ended.
+/// Reports a long build on the real standard error. The print macros cannot: the test harness captures their output
+/// until the test has ended.
 pub(super) fn announce(sentence: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "lockstep tests: {sentence}");
 }
 
-/// A variable that is set and not empty.
+/// The value of a variable that is set and not empty.
 pub(super) fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
@@ -113,7 +114,7 @@ fn root() -> Result<PathBuf> {
         .ok_or_else(|| {
             Error::failed("there is no HOME to keep a cache in; set LOCKSTEP_TEST_CACHE to a directory")
         })?;
-    // Go runs in another directory, where a relative path would mean something else.
+    // Go runs in another directory, where a relative path would be wrong.
     std::path::absolute(&root).map_err(|error| {
         Error::failed(format_args!("there is no path to the cache `{}`: {error}", root.display()))
     })
@@ -132,8 +133,8 @@ fn required_version(go_mod: &Path, module: &str) -> Result<String> {
         })
 }
 
-/// FNV-1a over what a build depends on. The standard library's hasher may differ between releases of Rust, and
-/// each would then build everything again.
+/// FNV-1a over everything that a build depends on. The standard library's hasher may change with releases of Rust, and
+/// each would then rebuild everything.
 fn hash(source: &Path) -> Result<u64> {
     let mut parts = vec![format!("{RECIPE} {} {}\n", env::consts::OS, env::consts::ARCH)];
     for path in files::list(source)? {

@@ -1,10 +1,10 @@
-//! Turns: how many control planes of one test program run at the same time.
+//! Turns limit how many control planes of one test program run at the same time.
 
 use std::sync::LazyLock;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// One for each processor, as the test harness has threads. A control plane takes half a gigabyte.
+/// One turn per processor, like the threads of the test harness. A control plane takes half a gigabyte.
 static SHARES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(shares() as usize));
 
 fn shares() -> u32 {
@@ -12,7 +12,7 @@ fn shares() -> u32 {
     u32::try_from(processors.clamp(1, 8)).unwrap_or(1)
 }
 
-/// A test's turn, until it is dropped.
+/// A turn, held until it is dropped.
 #[derive(Debug)]
 pub struct Turn {
     _permit: SemaphorePermit<'static>,
@@ -22,7 +22,7 @@ impl Turn {
     /// Waits for a turn beside others.
     ///
     /// # Panics
-    /// Never: turns are not taken away.
+    /// Never: the semaphore is never closed.
     pub async fn shared() -> Self {
         Self::of(1).await
     }
@@ -33,6 +33,6 @@ impl Turn {
     }
 
     async fn of(shares: u32) -> Self {
-        Self { _permit: SHARES.acquire_many(shares).await.expect("turns are not taken away") }
+        Self { _permit: SHARES.acquire_many(shares).await.expect("the semaphore is never closed") }
     }
 }

@@ -1,4 +1,4 @@
-//! Custom resource definitions in a control plane.
+//! CRDs in a control plane.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use lockstep_core::topology::GatewayTopology;
 use super::metallb::{Definition, definitions};
 use super::{ControlPlane, Error, MetalLb, Result};
 
-/// The API server establishes a definition within a second.
+/// The time limit until the API server establishes a CRD, which takes less than a second.
 const ESTABLISH_DEADLINE: Duration = Duration::from_secs(30);
 
 impl ControlPlane {
-    /// Applies every definition of a MetalLB release, and returns when their objects can be created.
+    /// Applies every CRD of a MetalLB release, and returns when their objects can be created.
     ///
     /// # Errors
     /// As [`super::metallb_crds`] and [`Self::install_crd`].
     pub async fn install_metallb(&self, version: MetalLb) -> Result<()> {
-        // The first call may download: not on the thread that runs the test's other tasks.
+        // The first call may download, so it must not block the thread of the test's other tasks.
         let definitions = tokio::task::spawn_blocking(move || definitions(version))
             .await
             .map_err(|error| Error::failed(format_args!("the search for MetalLB broke off: {error}")))??;
@@ -31,7 +31,7 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Installs the definition of topologies.
+    /// Installs the CRD of topologies.
     ///
     /// # Errors
     /// As [`Self::install_crd`].
@@ -42,12 +42,12 @@ impl ControlPlane {
         self.install_crd(GatewayTopology::crd_name(), &crd).await
     }
 
-    /// Applies a definition, in YAML or JSON, and returns when its objects can be created. The name is the
-    /// definition's own: `<plural>.<group>`. In the two seconds after that, the API server itself holds every
-    /// creation back for two seconds, so install everything before the first object.
+    /// Applies a CRD, in YAML or JSON, and returns when its objects can be created. The name is the CRD's own:
+    /// `<plural>.<group>`. During the next two seconds, the API server delays every creation by two seconds, so
+    /// install all CRDs before the first object.
     ///
     /// # Errors
-    /// When the API server refuses the definition or does not establish it.
+    /// If the API server rejects the CRD or does not establish it.
     pub async fn install_crd(&self, name: &str, yaml: &str) -> Result<()> {
         let cannot = |error: &dyn std::error::Error| {
             Error::failed(format_args!("cannot install the definition `{name}`: {error}"))

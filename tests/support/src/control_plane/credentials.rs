@@ -1,4 +1,4 @@
-//! Who the API server is, and whom it knows.
+//! The credentials of the API server and of its users.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use super::{Error, Result, files};
 
-/// The user who may do everything.
+/// The user with all rights.
 pub(super) const ADMIN: &str = "admin";
 
 /// The users with their tokens, `admin` first.
 type Tokens = [(&'static str, String); 3];
 
-/// Keys, certificates and tokens of one control plane; all of them are new in every start.
+/// Keys, certificates and tokens of one control plane, generated at each start.
 #[derive(Debug)]
 pub(super) struct Credentials {
     ca_pem: String,
@@ -26,7 +26,7 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Writes what kube-apiserver's flags name, and the kubeconfig that fits it.
+    /// Writes the files that kube-apiserver's flags name, and a matching kubeconfig.
     pub(super) fn create(directory: &Path, url: &str) -> Result<Self> {
         write_service_account_key(directory)?;
         let ca_pem = write_serving_certificate(directory)?;
@@ -58,7 +58,7 @@ impl Credentials {
         })
     }
 
-    /// A client made from the kubeconfig, so that every test tries that file too.
+    /// A client from the kubeconfig, so that every test checks that file, too.
     pub(super) async fn client(&self, name: &str) -> Result<kube::Client> {
         self.token(name)?;
         let cannot = |error: &dyn std::error::Error| {
@@ -69,23 +69,23 @@ impl Credentials {
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .map_err(|error| cannot(&error))?;
-        // The machine's proxy cannot reach this loopback address.
+        // A proxy of this machine cannot reach this loopback address.
         config.proxy_url = None;
-        // A test must see the first answer: retries would hide a 429 or a 503 from a webhook.
+        // A test must see the first response: retries would hide a 429 or a 503 of a webhook.
         config.default_retry = false;
         kube::Client::try_from(config).map_err(|error| cannot(&error))
     }
 }
 
-/// The key that signs the tokens of service accounts, and the half that verifies them.
+/// Writes the key that signs the tokens of service accounts, and its public key.
 fn write_service_account_key(directory: &Path) -> Result<()> {
     let key = KeyPair::generate().map_err(|error| cannot_certify(&error))?;
     files::write(&directory.join("service-account.key"), &key.serialize_pem())?;
     files::write(&directory.join("service-account.pub"), &key.public_key_pem())
 }
 
-/// An authority and a serving certificate from it. kube-apiserver can sign its own, but a client could then
-/// trust it only after it has started.
+/// Writes a CA and a serving certificate that it has signed. kube-apiserver can sign its own, but then a client could
+/// not trust it before it has started.
 fn write_serving_certificate(directory: &Path) -> Result<String> {
     let certify = || {
         let mut ca = CertificateParams::new(Vec::new())?;
@@ -113,7 +113,8 @@ fn cannot_certify(error: &rcgen::Error) -> Error {
     Error::failed(format_args!("cannot make the API server's keys and certificates: {error}"))
 }
 
-/// `token,name,uid` and, for `admin`, a group. The others may do nothing until a test binds a role to them.
+/// Returns lines of `token,name,uid`, and a group for `admin`. The other users have no rights until a test binds a
+/// role to them.
 fn tokens_csv(tokens: &Tokens) -> String {
     let line = |(user, token): &(&str, String)| {
         let group = if *user == ADMIN { ",system:masters" } else { "" };

@@ -1,16 +1,16 @@
-//! The harness's one error type.
+//! The error type of the harness.
 
 use std::fmt;
 
-/// The result of everything in the harness.
+/// The result of a call of the harness.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why there is no control plane, in a sentence that says what to do.
+/// The reason why there is no control plane, in a sentence that says what to do.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Error {
-    /// This machine lacks what the tests need: a reason to skip them, except where they must run.
+    /// This machine lacks a program: tests may be skipped, unless they are required.
     Unavailable(String),
-    /// Something broke.
+    /// A program failed.
     Failed(String),
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for Error {
     }
 }
 
-// A test that unwraps prints this: the sentence and the server's log with real line ends.
+// A test that unwraps prints this: the sentence and the server's log with real line breaks.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

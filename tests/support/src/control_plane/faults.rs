@@ -1,20 +1,20 @@
-//! What happens to control planes: an API server that goes and comes back, an etcd that stands still.
+//! Faults of control planes: an API server that restarts, an etcd that is paused.
 
 use std::time::Duration;
 
 use super::{ControlPlane, Error, Result, START_DEADLINE};
 
-/// An end has no event to wait for.
+/// The end of a process has no event to await.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long an API server may take over its end when asked politely. One that is watched takes its time.
+/// The time that an API server gets after SIGTERM. With open watches it needs some of it.
 const END_DEADLINE: Duration = Duration::from_secs(5);
 
 impl ControlPlane {
-    /// Ends the API server as a host does that shuts down: SIGTERM, and SIGKILL to one that takes too long.
+    /// Stops the API server as a shutdown of its host does: SIGTERM, then SIGKILL if it takes too long.
     ///
     /// # Errors
-    /// When it does not end.
+    /// If it does not exit.
     pub async fn stop_api_server(&self) -> Result<()> {
         self.api_server.signal("TERM")?;
         if tokio::time::timeout(END_DEADLINE, self.api_server_ended()).await.is_ok() {
@@ -23,10 +23,10 @@ impl ControlPlane {
         self.kill_api_server().await
     }
 
-    /// Ends the API server in the middle of whatever it does.
+    /// Kills the API server.
     ///
     /// # Errors
-    /// When it does not end.
+    /// If it does not exit.
     pub async fn kill_api_server(&self) -> Result<()> {
         self.api_server.signal("KILL")?;
         let ended = tokio::time::timeout(START_DEADLINE, self.api_server_ended()).await;
@@ -36,25 +36,25 @@ impl ControlPlane {
     /// Starts the API server again, with the same port, etcd and credentials, and waits until it is ready.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// If it does not start.
     pub async fn start_api_server(&mut self) -> Result<()> {
         self.api_server.start_again()?;
         let ready = tokio::time::timeout(START_DEADLINE, self.ready()).await;
         ready.unwrap_or_else(|_| Err(self.not_ready_after(START_DEADLINE)))
     }
 
-    /// Has etcd stand still, as it does on a disk that does. It ends with the test all the same.
+    /// Pauses etcd, as a stalled disk does. It is still stopped with the test.
     ///
     /// # Errors
-    /// When it is gone.
+    /// If etcd has exited.
     pub fn pause_etcd(&self) -> Result<()> {
         self.etcd.signal("STOP")
     }
 
-    /// Has etcd go on.
+    /// Resumes etcd.
     ///
     /// # Errors
-    /// When it is gone.
+    /// If etcd has exited.
     pub fn resume_etcd(&self) -> Result<()> {
         self.etcd.signal("CONT")
     }

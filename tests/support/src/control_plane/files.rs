@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Result};
 
-/// How much of a log an error shows: some fifty lines of klog.
+/// The size of the excerpt of a log in an error: about fifty lines of klog.
 const TAIL_BYTES: u64 = 8 * 1024;
 
 /// A control plane's own directory, removed on drop.
@@ -30,7 +30,7 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // The servers' supervisors have removed it, unless a start failed before there were any.
+        // The servers' supervisors have removed the directory, unless a start failed before any of them ran.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -52,14 +52,14 @@ pub(super) fn read(path: &Path) -> Result<String> {
         .map_err(|error| Error::failed(format_args!("cannot read `{}`: {error}", path.display())))
 }
 
-/// Reads a file that a server is still writing, whose end may be half a character.
+/// Reads a file that a server is still writing, which may end within a character.
 pub(super) fn read_growing(path: &Path) -> Result<String> {
     let bytes = fs::read(path)
         .map_err(|error| Error::failed(format_args!("cannot read `{}`: {error}", path.display())))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The files of a directory, by name, so that what is made of them does not depend on the file system.
+/// The files of a directory, sorted by name, so that results do not depend on the file system.
 pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory).and_then(|entries| {
         entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()
@@ -70,7 +70,7 @@ pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The end of a log, or why there is none.
+/// The end of a log, or the reason why it cannot be read.
 pub(super) fn tail(path: &Path) -> String {
     let read = || {
         let mut file = File::open(path)?;
@@ -83,7 +83,7 @@ pub(super) fn tail(path: &Path) -> String {
     read().unwrap_or_else(|error| format!("(no log in `{}`: {error})", path.display()))
 }
 
-/// 128 random bits: a name nobody else takes, or a token nobody guesses.
+/// 128 random bits as text, for unique names and secret tokens.
 pub(super) fn random_hex() -> Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")

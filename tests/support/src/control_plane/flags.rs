@@ -1,8 +1,8 @@
-//! How the servers are started.
+//! The command lines of the servers.
 
 use std::path::Path;
 
-/// etcd on two loopback ports, without waiting for the disk: nothing here has to survive a power cut.
+/// etcd on two loopback ports, without `fsync`: no data has to survive a power failure.
 pub(super) fn etcd(directory: &Path, client: u16, peer: u16) -> Vec<String> {
     let client = format!("http://127.0.0.1:{client}");
     let peer = format!("http://127.0.0.1:{peer}");
@@ -26,7 +26,7 @@ pub(super) fn api_server(directory: &Path, secure: u16, etcd_client: u16) -> Vec
         format!("--secure-port={secure}"),
         "--permit-port-sharing".to_owned(),
         "--bind-address=127.0.0.1".to_owned(),
-        // Without these two it looks for a network card's address, and a sandbox may have none.
+        // Without these two, it looks for the address of a network interface, and a sandbox may have none.
         "--advertise-address=127.0.0.1".to_owned(),
         "--endpoint-reconciler-type=none".to_owned(),
         file("tls-cert-file", "tls.crt"),
@@ -37,7 +37,7 @@ pub(super) fn api_server(directory: &Path, secure: u16, etcd_client: u16) -> Vec
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--authorization-mode=RBAC".to_owned(),
-        // It would refuse every pod: no controller makes the `default` ServiceAccount it asks for.
+        // The plugin would reject every pod: no controller creates the `default` ServiceAccount that it requires.
         "--disable-admission-plugins=ServiceAccount".to_owned(),
     ]
 }

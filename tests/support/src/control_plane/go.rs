@@ -1,4 +1,4 @@
-//! The two things the harness asks of Go.
+//! The Go toolchain: building programs and finding modules.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::cache::Pin;
 use super::{Error, Result};
 
-/// Builds a program from a pinned module, without cgo and without a trace of this machine.
+/// Builds a program from a pinned module, without cgo and without paths of this machine in it.
 pub(super) fn build(pin: &Pin, package: &str, link_flags: &str, output: &Path) -> Result<()> {
     build_with(pin, package, "", link_flags, output)
 }
 
-/// The same with build tags, which leave out what the tests have no use for.
+/// Builds a program with build tags, which leave out unneeded parts.
 pub(super) fn build_with(
     pin: &Pin,
     package: &str,
@@ -33,7 +33,7 @@ pub(super) fn build_with(
     run(&mut go, pin, "set KUBEBUILDER_ASSETS to a folder with etcd and kube-apiserver").map(drop)
 }
 
-/// Where the source of a pinned module lies, checked against `go.sum`.
+/// The directory with the source of a pinned module, checked against `go.sum`.
 pub(super) fn module_directory(pin: &Pin) -> Result<PathBuf> {
     let mut go = go(pin);
     go.args(["mod", "download", "-json", pin.module()]);
@@ -46,12 +46,12 @@ pub(super) fn module_directory(pin: &Pin) -> Result<PathBuf> {
 
 fn go(pin: &Pin) -> Command {
     let mut go = Command::new("go");
-    // A `go.work` in a folder above would replace the pins.
+    // A `go.work` in a parent folder would override the pins.
     go.current_dir(pin.source()).env("GOWORK", "off");
     go
 }
 
-/// Runs Go. `instead` is what a person may do who cannot run it.
+/// Runs Go. `instead` is the advice for a user who cannot run it.
 fn run(go: &mut Command, pin: &Pin, instead: &str) -> Result<Output> {
     let (module, version) = (pin.module(), pin.version());
     let output = go.output().map_err(|error| match error.kind() {
@@ -64,7 +64,7 @@ fn run(go: &mut Command, pin: &Pin, instead: &str) -> Result<Output> {
     if output.status.success() {
         return Ok(output);
     }
-    // Go reports on standard error, except for `mod download -json`, which puts its error into the answer.
+    // Go reports errors on standard error, but those of `mod download -json` in its output.
     let report = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     Err(Error::failed(format_args!(
         "go cannot make {module} {version}; check the network and that Go is 1.26 or newer, or {instead}:\n{}",

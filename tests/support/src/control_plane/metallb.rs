@@ -1,4 +1,4 @@
-//! MetalLB's custom resource definitions, as its releases carry them.
+//! MetalLB's CRDs, as its releases contain them.
 
 use std::fs;
 use std::path::Path;
@@ -17,17 +17,17 @@ pub enum MetalLb {
     V0_16_2,
 }
 
-/// A definition, and the name a request for it needs.
+/// A CRD and its name in requests.
 #[derive(Debug, Clone)]
 pub(super) struct Definition {
     pub(super) name: String,
     pub(super) yaml: String,
 }
 
-/// The release's custom resource definitions: one YAML text per kind, unmodified.
+/// The release's CRDs: one YAML text per kind, unmodified.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when they are not in the cache and there is no Go to fetch them with.
+/// [`Error::Unavailable`] if they are not in the cache and there is no Go to download them.
 pub fn metallb_crds(version: MetalLb) -> Result<Vec<String>> {
     Ok(definitions(version)?.into_iter().map(|definition| definition.yaml).collect())
 }
@@ -44,7 +44,7 @@ pub(super) fn definitions(version: MetalLb) -> Result<Vec<Definition>> {
     files::list(&crds)?.iter().map(|path| definition(path)).collect()
 }
 
-/// Copies the definitions: the module cache they lie in may be emptied at any time.
+/// Copies the CRDs, because Go's module cache may be emptied at any time.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir(to)
         .map_err(|error| Error::failed(format_args!("cannot make `{}`: {error}", to.display())))?;
@@ -54,7 +54,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A file is called `<group>_<plural>.yaml`, the definition in it `<plural>.<group>`.
+/// Reads a CRD. Its file is called `<group>_<plural>.yaml`, and its own name is `<plural>.<group>`.
 fn definition(path: &Path) -> Result<Definition> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let (group, plural) = stem.split_once('_').ok_or_else(|| {

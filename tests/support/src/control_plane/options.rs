@@ -1,10 +1,10 @@
-//! What a test may ask of a control plane.
+//! The options of a control plane.
 
 use std::path::{Path, PathBuf};
 
 use super::AuditLevel;
 
-/// What a control plane does beyond the usual.
+/// The options of a control plane. The default has no audit log and no extra flags.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     audit: Option<(AuditLevel, Option<PathBuf>)>,
@@ -13,28 +13,29 @@ pub struct Options {
 }
 
 impl Options {
-    /// Turns the API server's audit log on, in the control plane's own directory, which goes with it.
+    /// Enables the API server's audit log, in the control plane's own directory, which is removed with it.
     #[must_use]
     pub fn audit(mut self, level: AuditLevel) -> Self {
         self.audit = Some((level, None));
         self
     }
 
-    /// Turns the API server's audit log on, in a file that stays.
+    /// Enables the API server's audit log, in a file that is kept.
     #[must_use]
     pub fn audit_to(mut self, level: AuditLevel, log: impl Into<PathBuf>) -> Self {
         self.audit = Some((level, Some(log.into())));
         self
     }
 
-    /// Adds a flag to kube-apiserver's usual ones. A flag that takes a list adds to theirs, any other replaces.
+    /// Adds a flag to kube-apiserver's usual ones. A list is appended to the usual list, any other value replaces the
+    /// usual one.
     #[must_use]
     pub fn api_server_arg(mut self, arg: impl Into<String>) -> Self {
         self.api_server_args.push(arg.into());
         self
     }
 
-    /// No other control plane of this test program runs at the same time: for tests that measure time under load.
+    /// Runs no other control plane of this test program at the same time, for tests that measure time under load.
     #[must_use]
     pub fn alone(mut self) -> Self {
         self.is_alone = true;
@@ -45,7 +46,7 @@ impl Options {
         self.is_alone
     }
 
-    /// The level and the file of the audit log, if there is to be one.
+    /// The level and the file of the audit log, if it is enabled.
     pub(super) fn audit_log(&self, directory: &Path) -> Option<(AuditLevel, PathBuf)> {
         let (level, log) = self.audit.as_ref()?;
         Some((*level, log.clone().unwrap_or_else(|| directory.join("audit.log"))))

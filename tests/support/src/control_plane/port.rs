@@ -1,4 +1,4 @@
-//! Loopback ports that stay ours.
+//! Loopback ports that stay reserved.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,10 +8,10 @@ use super::{Error, Result};
 
 /// A port reserved on 127.0.0.1 until drop.
 ///
-/// Asking for a free port, releasing it and passing its number on is a race that parallel tests lose now and
-/// then. This socket stays bound, so nobody else is given the port; the server binds it too, which the kernel
-/// allows because both set `SO_REUSEPORT` (`--permit-port-sharing`, `--socket-reuse-port`). Connections go to
-/// the server alone, since this socket never listens.
+/// Asking for a free port, releasing it and passing its number on is a race that parallel tests sometimes lose. This
+/// socket stays bound, so no other process gets the port. The server binds it, too, which the kernel allows because
+/// both set `SO_REUSEPORT` (`--permit-port-sharing`, `--socket-reuse-port`). Connections go to the server only,
+/// because this socket never listens.
 #[derive(Debug)]
 pub(super) struct Port {
     number: u16,

@@ -1,4 +1,4 @@
-//! When a control plane counts as started.
+//! Readiness of a control plane.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use hyper::Request;
 
 use super::{ControlPlane, Error, Result};
 
-/// Readiness has no event to wait for; this is short against the seconds a start takes.
+/// Readiness has no event to await; this is short compared with the seconds that a start takes.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// `/readyz` says that the API server serves. The namespace comes a moment later, from a loop of its own, and a
-/// test that creates an object in it must not be the one to find out.
+/// The paths that must succeed. `/readyz` reports that the API server serves. A separate loop creates the namespace
+/// shortly after, and the first object of a test must not fail because of that.
 const SIGNS: [&str; 2] = ["/readyz", "/api/v1/namespaces/default"];
 
 impl ControlPlane {
-    /// Returns once the API server is ready, or fails once one of the servers is gone.
+    /// Returns when the API server is ready, and fails if one of the servers has exited.
     pub(super) async fn ready(&self) -> Result<()> {
         let client = self.client().await?;
         for sign in SIGNS {
@@ -27,7 +27,7 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// What to say when [`Self::ready`] took too long.
+    /// The error for a [`Self::ready`] that took too long.
     pub(super) fn not_ready_after(&self, deadline: Duration) -> Error {
         Error::failed(format_args!(
             "the control plane was not ready after {} s; free the machine's processors, or read why: {}\n{}",

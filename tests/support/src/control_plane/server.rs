@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 
 use super::{Error, Result, files};
 
-/// Runs a server, and ends it when the test lets go of the pipe on standard input: by dropping its end, by
-/// exiting, or by being killed. The kernel closes the pipe in every case, so no signal handler is needed.
-/// `exited` tells the test that the server ended; a line on the pipe then starts it again.
+/// Runs a server, and stops it when the test closes the pipe on standard input: by dropping its end, by exiting, or by
+/// being killed. The kernel closes the pipe in every case, so no signal handler is needed. `exited` reports that the
+/// server has exited; a line on the pipe then starts it again.
 const SUPERVISOR: &str = r#"
 own=$1
 shift
@@ -39,7 +39,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts `program` under a supervisor. Its directory holds its log and goes with it.
+    /// Starts `program` under a supervisor. Its directory contains its log and is removed with it.
     pub(super) fn spawn(
         name: &'static str,
         program: &Path,
@@ -54,10 +54,10 @@ impl Server {
             .arg(&directory)
             .arg(program)
             .args(args)
-            // Variables such as `ETCD_NAME` or `HTTPS_PROXY` would change what the servers do.
+            // Variables such as `ETCD_NAME` or `HTTPS_PROXY` would change the behaviour of the servers.
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            // Ctrl-C ends the test; the supervisor must live on to clean up after it.
+            // Ctrl-C ends the test; the supervisor must survive to clean up.
             .process_group(0)
             .stdin(Stdio::piped())
             .stderr(log.try_clone().map_err(cannot)?)
@@ -67,7 +67,7 @@ impl Server {
         Ok(Self { name, directory, supervisor })
     }
 
-    /// Fails once the server has ended on its own.
+    /// Fails if the server has exited by itself.
     pub(super) fn check(&self) -> Result<()> {
         if !self.has_exited() {
             return Ok(());
@@ -85,12 +85,12 @@ impl Server {
         }
     }
 
-    /// Whether the server has ended.
+    /// Whether the server has exited.
     pub(super) fn has_exited(&self) -> bool {
         self.directory.join("exited").exists()
     }
 
-    /// Starts the server again, after it has ended.
+    /// Starts the server again after it has exited.
     pub(super) fn start_again(&mut self) -> Result<()> {
         let mut start = || {
             std::fs::remove_file(self.directory.join("exited"))?;
@@ -100,7 +100,7 @@ impl Server {
         start().map_err(|error| Error::failed(format_args!("cannot start {} again: {error}", self.name)))
     }
 
-    /// The end of the log with a word of introduction.
+    /// The end of the log, with an introduction.
     pub(super) fn log_excerpt(&self) -> String {
         format!("the log of {} ends with:\n{}", self.name, self.log_tail())
     }
@@ -113,7 +113,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.supervisor.stdin.take());
-        // Only an already reaped child makes this fail, and nobody else waits for this one.
+        // This fails only for a child that was already reaped, and nothing else waits for this one.
         let _ = self.supervisor.wait();
     }
 }
