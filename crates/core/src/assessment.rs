@@ -1,8 +1,8 @@
-//! Assessment: for each Service of a topology, whether the client's address survives in a state of the cluster, and if not,
-//! why?
+//! Assessment: for each Service of a topology, whether the client's address survives in a state of the cluster, and
+//! why not.
 //!
-//! An assessment reads an [`Inventory`] and changes nothing. What was not read is Unknown, and never good: a Service is
-//! [`Outcome::Preserved`] only if everything was read that the decision takes.
+//! An assessment reads an [`Inventory`] and changes nothing. A kind that was not read makes outcomes Unknown, never
+//! good: a Service is [`Outcome::Preserved`] only if everything that the decision depends on was read.
 
 mod address;
 mod cause;
@@ -29,11 +29,11 @@ use crate::snapshot::{Inventory, ObjectKey, ResolvedTopology, Snapshot, Source};
 /// The outcome for the client's address at one address of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The client's address reaches the gateway, also after one node goes.
+    /// The client's address reaches the gateway, and still does after one node fails.
     Preserved,
-    /// The client's address reaches the gateway now, and one step ends that.
+    /// The client's address reaches the gateway now, and one more step would end that.
     Fragile(Cause),
-    /// The gateway answers, and sees another address than the client's.
+    /// The gateway answers, but sees another address than the client's.
     Lost(Cause),
     /// No node announces the address.
     Silent(Cause),
@@ -69,54 +69,54 @@ impl Outcome {
 /// One address of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressAssessment {
-    /// The address in canonical form, or as it is written where it is none; `None` for a Service without any.
+    /// The address in canonical form, or as written if it is invalid; `None` for a Service without addresses.
     pub address: Option<String>,
-    /// The pool that has it.
+    /// The pool that contains the address.
     pub pool: Option<String>,
     /// The outcome for the client's address.
     pub outcome: Outcome,
-    /// The node that announces it by layer 2.
+    /// The node that announces the address by layer 2.
     pub announcer: Option<String>,
-    /// The node that announces it by layer 2 if the announcer's node goes, with the pods on it.
+    /// The node that announces the address by layer 2 after the announcer's node fails, with the pods on it.
     pub next: Option<String>,
-    /// The nodes that announce it by BGP.
+    /// The nodes that announce the address by BGP.
     pub bgp_announcers: Vec<String>,
 }
 
 /// A Service of a topology.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceAssessment {
-    /// Its namespace and name.
+    /// The Service's namespace and name.
     pub key: ObjectKey,
-    /// Its `externalTrafficPolicy`.
+    /// The Service's `externalTrafficPolicy`.
     pub policy: String,
-    /// Its addresses, in the order of its status; one entry without an address if it has none.
+    /// The Service's addresses, in the order of its status; one entry without an address if it has none.
     pub addresses: Vec<AddressAssessment>,
-    /// The nodes that matter for it; filled by [`Assessment::explain`] only.
+    /// The nodes that matter for the Service; only [`Assessment::explain`] fills it.
     pub nodes: Vec<NodeAssessment>,
 }
 
 /// A topology.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopologyAssessment {
-    /// Its name.
+    /// The topology's name.
     pub name: Arc<str>,
-    /// Its Services of type `LoadBalancer`, in order of their names.
+    /// The topology's Services of type `LoadBalancer`, in the order of names.
     pub services: Vec<ServiceAssessment>,
-    /// The kinds that its outcomes depend on and that were not read.
+    /// The kinds that the outcomes depend on and that were not read.
     pub unread: Option<Cause>,
     /// The findings on the topology as a whole, and on its nodes, pods and other objects.
     pub findings: Vec<Cause>,
 }
 
-/// A state, assessed.
+/// An assessment of a state of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assessment {
-    /// The MetalLB version whose decision was replayed.
+    /// The MetalLB version whose election was replayed.
     pub version: MetalLbVersion,
-    /// The topologies, in order of their names.
+    /// The topologies, in the order of names.
     pub topologies: Vec<TopologyAssessment>,
-    /// The kinds that were not read. An outcome that does not depend on one is assessed without it.
+    /// The kinds that were not read. Outcomes that do not depend on them are assessed all the same.
     pub unread: Vec<Source>,
 }
 
@@ -127,7 +127,7 @@ impl Assessment {
         Self::assess(inventory, version, false)
     }
 
-    /// The same, with the nodes that matter for each Service, one by one.
+    /// Assesses every topology, with the nodes that matter for each Service.
     #[must_use]
     pub fn explain(inventory: &Inventory, version: MetalLbVersion) -> Self {
         Self::assess(inventory, version, true)
@@ -146,14 +146,14 @@ impl Assessment {
     }
 }
 
-/// An inventory with what all topologies look up in it.
+/// An inventory with indexes that all topologies use.
 struct State<'i> {
     inventory: &'i Inventory,
     snapshot: &'i Snapshot,
     version: MetalLbVersion,
     metallb: BTreeMap<&'i str, Result<MetalLb<'i>, Rejection>>,
     slices: HashMap<(&'i str, &'i str), Vec<&'i EndpointSlice>>,
-    /// The Services that have an address, for addresses that several have.
+    /// The Services of each address, for addresses of several Services.
     sharers: HashMap<IpAddr, Vec<&'i ObjectKey>>,
 }
 

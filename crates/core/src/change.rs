@@ -10,7 +10,7 @@ pub struct Change {
     pub operation: Operation,
     /// The object's namespace.
     pub namespace: String,
-    /// The object's name; empty where the API server generates it.
+    /// The object's name; empty if the API server generates it.
     pub name: String,
     /// The object as the API server would store it.
     pub object: Object,
@@ -19,8 +19,8 @@ pub struct Change {
 }
 
 impl Change {
-    /// The creation of an object. A creation has no old object, whatever the request carries: otherwise a creation that
-    /// brings itself as its old object would pass for an update that changes nothing.
+    /// The creation of an object. It has no old object, whatever the request contains: otherwise a creation with a
+    /// copy of itself as the old object would pass for an update that changes nothing.
     #[must_use]
     pub fn create(namespace: impl Into<String>, name: impl Into<String>, object: Object) -> Self {
         Self {

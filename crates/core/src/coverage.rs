@@ -3,7 +3,7 @@
 //! A webhook that is never called rejects nothing, and nothing reports it. So the live configurations are compared with
 //! what each topology needs, and every gap becomes a sentence that says how to close it.
 //!
-//! Invariant: the verdict depends on its input alone, so that all replicas write the same condition.
+//! Invariant: the verdict depends only on the input, so all replicas write the same condition.
 
 mod ca_bundle;
 mod configuration;
@@ -26,16 +26,16 @@ use needs::needs;
 /// The longest message of a condition, in bytes: the limit of `metav1.Condition`, which counts characters.
 const MAX_MESSAGE: usize = 32_768;
 
-/// The two webhook configurations of one name, as the cluster holds them.
+/// The two webhook configurations with one name.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Configurations<'c> {
-    /// The name that both have.
+    /// The name of both configurations.
     pub name: &'c str,
-    /// The `MutatingWebhookConfiguration`; `None` where no such object exists.
+    /// The `MutatingWebhookConfiguration`; `None` if it does not exist.
     pub mutating: Option<&'c Configuration>,
-    /// The `ValidatingWebhookConfiguration`; `None` where no such object exists.
+    /// The `ValidatingWebhookConfiguration`; `None` if it does not exist.
     pub validating: Option<&'c Configuration>,
-    /// The CA certificates, as PEM, that the API server must trust to call this replica; `None` where they are not known.
+    /// The CA certificates in PEM that the API server must trust to call this replica; `None` if they are unknown.
     pub trust_anchors: Option<&'c str>,
 }
 
@@ -52,14 +52,14 @@ impl<'c> Configurations<'c> {
 /// The verdict of [`judge`]: whether a topology is guarded, and why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guarded {
-    /// The reason in one word. Of several, the gravest.
+    /// The reason as one word; the gravest of several.
     pub reason: GuardedReason,
-    /// A sentence for each gap, with what closes it.
+    /// One sentence per gap, with what closes it.
     pub message: String,
 }
 
 impl Guarded {
-    /// The verdict on a topology that is left out, and why.
+    /// The verdict on a topology that was left out of the snapshot, with the reason.
     #[must_use]
     pub fn unusable(problem: &str) -> Self {
         let message = format!("the topology is invalid and ignored: {problem}");

@@ -1,11 +1,11 @@
-//! MetalLB's decision which node answers for the addresses of a Service, replayed.
+//! The election: a replay of MetalLB's decision which node announces the addresses of a Service.
 //!
-//! Read in MetalLB 0.13.5, 0.15.2 and 0.16.2: `speaker/main.go` (`SetBalancer`), `speaker/layer2_controller.go` and
-//! `speaker/bgp_controller.go` (`ShouldAnnounce`), `internal/config/config.go`, `controller/service.go` and
-//! `internal/allocator`. Each speaker decides for its own node, and all of them decide alike, so one replay for all nodes
-//! tells who announces.
+//! Sources, in MetalLB 0.13.5, 0.15.2 and 0.16.2: `speaker/main.go` (`SetBalancer`), `speaker/layer2_controller.go`
+//! and `speaker/bgp_controller.go` (`ShouldAnnounce`), `internal/config/config.go`, `controller/service.go` and
+//! `internal/allocator`. Each speaker decides for its own node, and all of them decide by the same rules, so one
+//! replay for all nodes finds the announcer.
 //!
-//! Out of reach: BGP sessions (`BGPPeer`s, routers), network interfaces, and packets.
+//! Not replayed: BGP sessions (`BGPPeer`s, routers), network interfaces, and packets.
 
 mod address;
 mod allocation;
@@ -45,31 +45,31 @@ pub struct MetalLb<'i> {
     settings: MetalLbSettings,
     configuration: Configuration,
     nodes: NodeTable<'i>,
-    /// The nodes whose speakers reject the configuration, each with the first reason.
+    /// The nodes whose speakers reject the configuration, each set with the first reason.
     rejecting: Vec<(Rejection, NodeSet)>,
-    /// The announcing nodes of each L2 advertisement, once somebody asked for all of them.
+    /// The announcing nodes of each L2 advertisement, computed on first use.
     announcing: Vec<OnceLock<NodeSet>>,
 }
 
 /// A Service of type `LoadBalancer`, as MetalLB sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct BalancedService<'i> {
-    /// Its namespace and name.
+    /// The Service's namespace and name.
     pub key: &'i ObjectKey,
-    /// Its labels, type and policy.
+    /// The Service's labels, type and policy.
     pub service: &'i Service,
-    /// Its annotations and addresses.
+    /// The Service's annotations and addresses.
     pub balancer: &'i LoadBalancer,
-    /// Its endpoints, slice by slice.
+    /// The Service's endpoints, slice by slice.
     pub slices: &'i [&'i EndpointSlice],
 }
 
-/// Why no speaker looks for a node at all.
+/// The reason why no speaker elects a node for a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ineligible {
     /// The Service has no address.
     NoAddress,
-    /// The status has an entry that is no address, such as a host name.
+    /// An entry of the status is not an address, such as a host name.
     NotAnAddress(String),
     /// No pool has the address.
     NoPool(IpAddr),
@@ -82,16 +82,16 @@ pub enum Ineligible {
     },
 }
 
-/// Who announces the addresses of a Service: one decision for all of them.
+/// The announcers of a Service: one decision for all of its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Election {
     /// The addresses, in the order of the status. The first one decides.
     pub addresses: Vec<IpAddr>,
     /// The pool, by position in [`Configuration::pools`].
     pub pool: usize,
-    /// Who announces by layer 2.
+    /// The decision by layer 2.
     pub layer2: Layer2,
-    /// The nodes that announce by BGP, by position, and nobody is elected among them.
+    /// The nodes that announce by BGP, by position. All of them announce; none is elected.
     pub bgp: Vec<usize>,
 }
 
@@ -102,18 +102,18 @@ pub enum Layer2 {
     Elected {
         /// The elected node, by position.
         winner: usize,
-        /// Who is elected if the winner's node goes, with the pods on it; `None` for nobody.
+        /// The node that is elected if the winner's node fails, with the pods on it; `None` if there is none.
         next: Option<usize>,
-        /// Who is elected if only the winner's speaker stops; `None` for nobody.
+        /// The node that is elected if only the winner's speaker stops; `None` if there is none.
         runner_up: Option<usize>,
-        /// How many nodes could announce, the winner included.
+        /// The number of nodes that could announce, including the winner.
         candidates: usize,
     },
     /// No node is elected.
     Nobody(NobodyElected),
 }
 
-/// Why no node is elected.
+/// The reason why no node is elected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NobodyElected {
     /// The Service has no endpoint that takes traffic.
@@ -124,7 +124,7 @@ pub enum NobodyElected {
     ServiceNotSelected,
     /// The Service may share its address, and an L2 advertisement selects Services (0.16.2).
     SharedAddress,
-    /// The speakers have no memberlist, so none of them knows of any other (before 0.15.0).
+    /// The speakers have no memberlist, so none of them knows the others (before 0.15.0).
     NoMemberlist,
     /// No node passes every condition: see [`MetalLb::obstacle`].
     NoCandidate,
@@ -133,24 +133,24 @@ pub enum NobodyElected {
 /// The first condition that keeps a node from announcing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Obstacle {
-    /// No live speaker runs on it.
+    /// No live speaker runs on the node.
     NoSpeaker,
-    /// Its network is unavailable.
+    /// The node's network is unavailable.
     NetworkUnavailable,
-    /// It has the label that excludes nodes from external load balancers.
+    /// The node has the label that excludes nodes from external load balancers.
     Excluded,
-    /// No advertisement that announces the Service selects it.
+    /// No advertisement that announces the Service selects the node.
     NotSelected,
-    /// Its speaker rejects the configuration.
+    /// The node's speaker rejects the configuration.
     Rejected,
-    /// The BGP advertisements that select it contradict each other.
+    /// The BGP advertisements that select the node contradict each other.
     Contradiction,
-    /// It runs no ready endpoint, and the policy is `Local`.
+    /// The node runs no ready endpoint, and the policy is `Local`.
     NoLocalEndpoint,
 }
 
 impl<'i> MetalLb<'i> {
-    /// The MetalLB of `namespace`.
+    /// Reads the MetalLB installation in `namespace`.
     ///
     /// # Errors
     /// [`Rejection`] if every speaker rejects the configuration.
@@ -182,19 +182,19 @@ impl<'i> MetalLb<'i> {
         })
     }
 
-    /// The configuration.
+    /// The configuration of MetalLB.
     #[must_use]
     pub fn configuration(&self) -> &Configuration {
         &self.configuration
     }
 
-    /// Its namespace.
+    /// The namespace of MetalLB.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The version whose decision is replayed.
+    /// The version whose election is replayed.
     #[must_use]
     pub fn version(&self) -> MetalLbVersion {
         self.version
@@ -222,7 +222,7 @@ impl<'i> MetalLb<'i> {
         self.version.excludes_nodes() && self.nodes.is_network_unavailable(node)
     }
 
-    /// Whether a what-if took the node down.
+    /// Whether a what-if marked the node as down.
     pub(crate) fn is_down(&self, node: usize) -> bool {
         self.nodes.state(node).is_some_and(|state| state.is_down)
     }
@@ -243,22 +243,22 @@ impl<'i> MetalLb<'i> {
         }
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     #[must_use]
     pub fn node_count(&self) -> usize {
         self.nodes.len()
     }
 
-    /// The taints of a node that keep pods away, as `kubectl taint` writes them, in backticks.
+    /// The taints of a node that keep pods away, in the syntax of `kubectl taint`, in backticks.
     pub(crate) fn taints(&self, position: usize) -> Vec<String> {
         let taints = self.nodes.state(position).into_iter().flat_map(|state| &state.taints);
         taints.map(ToString::to_string).map(|taint| format!("`{}`", excerpt(&taint))).collect()
     }
 
-    /// Who announces the addresses of a Service.
+    /// Elects the announcers of the addresses of a Service.
     ///
     /// # Errors
-    /// [`Ineligible`] if its addresses are such that no speaker looks for a node.
+    /// [`Ineligible`] if no speaker elects a node for such addresses.
     pub fn elect(&self, service: BalancedService<'_>) -> Result<Election, Ineligible> {
         let (addresses, pool) = self.pool_of(service.balancer)?;
         let Some(held) = self.configuration.pool(pool) else {
@@ -269,7 +269,7 @@ impl<'i> MetalLb<'i> {
         Ok(Election { addresses, pool, layer2, bgp })
     }
 
-    /// The addresses of a Service, and the one pool that has all of them.
+    /// The addresses of a Service, and the pool that contains all of them.
     fn pool_of(&self, balancer: &LoadBalancer) -> Result<(Vec<IpAddr>, usize), Ineligible> {
         let mut addresses = Vec::with_capacity(balancer.ingress.len());
         for entry in &balancer.ingress {
@@ -369,7 +369,7 @@ impl<'i> MetalLb<'i> {
     /// The nodes with an endpoint that takes traffic, in order.
     pub(crate) fn endpoint_nodes(&self, service: BalancedService<'_>) -> Vec<usize> {
         let active = service.endpoints().filter(|endpoint| self.is_active(endpoint));
-        // An endpoint without a node counts for none.
+        // An endpoint without a node counts for no node.
         let mut nodes: Vec<usize> =
             active.filter_map(|endpoint| self.nodes.position(&endpoint.node_name)).collect();
         nodes.sort_unstable();
@@ -410,7 +410,7 @@ impl<'i> MetalLb<'i> {
         (!advertisements.iter().any(selects)).then_some(Obstacle::NotSelected)
     }
 
-    /// Whether a node may announce anything at all, in the order in which speakers look (`speakersForAds`).
+    /// Whether a node may announce at all; the checks have the order of `speakersForAds`.
     fn is_eligible(&self, node: usize) -> Result<(), Obstacle> {
         // Without a memberlist every node counts as alive.
         if !self.settings.lacks_memberlist && self.nodes.has_speaker(node) == Some(false) {
@@ -429,12 +429,12 @@ impl<'i> MetalLb<'i> {
         }
     }
 
-    /// Candidates in order: the highest preference first, then the lowest hash of node and address.
+    /// The rank of a candidate: the highest preference comes first, then the lowest hash of node and address.
     fn rank(&self, node: usize, address: &str, advertisements: &[usize]) -> (Reverse<i64>, [u8; 32]) {
         let preference = || -> i64 {
             let labels = self.nodes.labels(node);
             let preferring = advertisements.iter().filter_map(|position| self.advertisement(*position));
-            // An advertisement that does not select the node has no say about it.
+            // The preferences of an advertisement that does not select the node do not count.
             preferring
                 .filter(|advertisement| advertisement.has_preferences())
                 .filter_map(|advertisement| Some((advertisement, labels?)))
@@ -472,7 +472,7 @@ impl<'i> MetalLb<'i> {
         advertisements.filter(|bgp| bgp.advertisement.applies_to(labels)).collect()
     }
 
-    /// The first condition that keeps a node from announcing a Service by BGP, apart from its session.
+    /// The first condition that keeps a node from announcing a Service by BGP, except for the BGP session.
     #[must_use]
     pub fn bgp_obstacle(&self, service: BalancedService<'_>, pool: usize, node: usize) -> Option<Obstacle> {
         let pool = self.configuration.pool(pool)?;
@@ -509,7 +509,8 @@ impl<'i> MetalLb<'i> {
         lacks_endpoint.then_some(Obstacle::NoLocalEndpoint)
     }
 
-    /// Whether advertisements of one node contradict each other, so that it announces none (`checkBGPAdvConflicts`).
+    /// Whether advertisements that select a node contradict each other, so that it announces none
+    /// (`checkBGPAdvConflicts`).
     fn contradict(&self, own: &[&BgpAdvertisement], pool: &AddressPool) -> bool {
         self.version.selects_services()
             && own.iter().enumerate().any(|(position, one)| {
@@ -519,7 +520,7 @@ impl<'i> MetalLb<'i> {
             })
     }
 
-    /// Whether BGP sees an endpoint that takes traffic, on the node if there is one.
+    /// Whether an endpoint takes traffic, as BGP counts it; with `node`, an endpoint on that node.
     fn has_healthy_endpoint(&self, service: BalancedService<'_>, node: Option<&str>) -> bool {
         let mut endpoints =
             service.endpoints().filter(|endpoint| node.is_none_or(|node| endpoint.node_name == node));
@@ -535,13 +536,13 @@ impl<'i> MetalLb<'i> {
         healthy.into_values().any(|is_healthy| is_healthy)
     }
 
-    /// Why the speaker on a node rejects the configuration; `None` if it accepts it.
+    /// The reason why the speaker on a node rejects the configuration; `None` if it accepts it.
     #[must_use]
     pub fn rejection_on(&self, node: usize) -> Option<&Rejection> {
         self.rejecting.iter().find(|(_, nodes)| nodes.contains(node)).map(|(rejection, _)| rejection)
     }
 
-    /// Whether the speaker that would have to announce runs; `None` where speakers were not read.
+    /// Whether a live speaker runs on the node; `None` if speakers were not read.
     #[must_use]
     pub fn has_speaker(&self, node: usize) -> Option<bool> {
         self.nodes.has_speaker(node)
@@ -568,19 +569,19 @@ impl<'i> BalancedService<'i> {
         self.service.spec.as_ref().is_some_and(|spec| spec.external_traffic_policy == "Local")
     }
 
-    /// Whether it may share its address, as the speaker reads it: by the presence of either annotation.
+    /// Whether the Service may share its address. Speakers check only whether either annotation is present.
     #[must_use]
     pub fn shares_address(self) -> bool {
         self.balancer.annotation("allow-shared-ip", false).is_some()
     }
 
-    /// Its endpoints.
+    /// The Service's endpoints.
     pub fn endpoints(self) -> impl Iterator<Item = &'i Endpoint> {
         self.slices.iter().flat_map(|slice| &slice.endpoints)
     }
 }
 
-/// The lowest and the second lowest of some nodes; `None` if there are none.
+/// The lowest and the second lowest of these nodes; `None` if there are none.
 fn two_lowest<K: Ord>(
     nodes: impl Iterator<Item = usize>,
     rank: impl Fn(usize) -> K,

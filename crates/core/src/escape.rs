@@ -1,8 +1,8 @@
-//! Text from users, made safe to show: unsafe characters escaped, length bounded.
+//! Safe display of text from users: unsafe characters are escaped, and the length is bounded.
 //!
-//! Users choose names, labels and whole manifests. Shown as they are, they could move a terminal's cursor, pose as a line of
-//! the log, or show a name in another order than it has. [`is_unsafe`] is the one definition of such characters; messages,
-//! logs, tables and JSON lines all use it.
+//! Users choose names, labels and whole manifests. Unescaped, they could move a terminal's cursor, imitate a line of
+//! the log, or display a name in another order. [`is_unsafe`] is the only definition of such characters; messages,
+//! logs, tables and JSON lines use it.
 
 use std::borrow::Cow;
 use std::io;
@@ -10,13 +10,13 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// The longest [`excerpt`], in characters.
+/// The maximum length of an [`excerpt`], in characters.
 const EXCERPT_LIMIT: usize = 80;
 
 /// Marks text that was cut.
 const ELLIPSIS: &str = "...";
 
-/// Whether a terminal or a log viewer would obey, reorder or hide the character instead of showing it.
+/// Whether a terminal or a log viewer would interpret, reorder or hide the character instead of displaying it.
 ///
 /// These are the control characters (Unicode `Cc`), the line and paragraph separators, the marks of writing direction
 /// (`Bidi_Control`), and the invisible format characters: soft hyphen, zero-width characters, interlinear annotations and tags.
@@ -56,7 +56,7 @@ fn push_escaped(character: char, escaped: &mut String) {
     }
 }
 
-/// The text as printable ASCII on one line, cut to `limit` bytes: HTTP headers hold nothing else.
+/// The text as printable ASCII on one line, cut to `limit` bytes: HTTP headers allow nothing else.
 #[must_use]
 pub fn ascii(text: &str, limit: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(limit));
@@ -103,7 +103,7 @@ pub fn excerpt(input: &str) -> String {
 pub fn write_json(value: &impl Serialize, out: &mut Vec<u8>) -> serde_json::Result<()> {
     let start = out.len();
     serde_json::to_writer(&mut *out, value)?;
-    // Nearly all values are plain, and one look at the whole costs less than a look at every string in it.
+    // Nearly all values are plain, and one check of the whole is faster than one check per string.
     if out.get(start..).is_some_and(is_plain) {
         return Ok(());
     }
@@ -111,12 +111,13 @@ pub fn write_json(value: &impl Serialize, out: &mut Vec<u8>) -> serde_json::Resu
     value.serialize(&mut Serializer::with_formatter(out, EscapeUnsafe))
 }
 
-/// Whether the bytes are printable ASCII. There is no early end, so that the compiler compares sixteen bytes at a time.
+/// Whether the bytes are printable ASCII. There is no early exit, so that the compiler compares sixteen bytes at a
+/// time.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~'))
 }
 
-/// A `serde_json` formatter that escapes unsafe characters: JSON itself requires that up to U+001F only.
+/// A `serde_json` formatter that escapes unsafe characters. JSON itself requires escapes up to U+001F only.
 #[derive(Debug, Clone, Copy)]
 pub struct EscapeUnsafe;
 

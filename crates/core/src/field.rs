@@ -12,48 +12,48 @@ pub struct FieldPath(Vec<Step>);
 enum Step {
     /// A field of a struct: `.spec`.
     Field(Cow<'static, str>),
-    /// An entry of a map with keys of the user's own: `[app]`.
+    /// An entry of a map whose keys the user chooses: `[app]`.
     Key(String),
     /// An item of a list: `[0]`.
     Index(usize),
 }
 
 impl FieldPath {
-    /// The path of nested fields, outermost first.
+    /// Returns the path of nested fields, outermost first.
     #[must_use]
     pub fn fields(names: impl IntoIterator<Item = &'static str>) -> Self {
         Self(names.into_iter().map(|name| Step::Field(Cow::Borrowed(name))).collect())
     }
 
-    /// This path extended by the field `name`.
+    /// Returns this path extended by the field `name`.
     #[must_use]
     pub fn field(mut self, name: &'static str) -> Self {
         self.0.push(Step::Field(Cow::Borrowed(name)));
         self
     }
 
-    /// This path extended by the map entry `key`.
+    /// Returns this path extended by the map entry `key`.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
         self.0.push(Step::Key(key.to_owned()));
         self
     }
 
-    /// This path extended by the list item at `index`.
+    /// Returns this path extended by the list item at `index`.
     #[must_use]
     pub fn index(mut self, index: usize) -> Self {
         self.0.push(Step::Index(index));
         self
     }
 
-    /// This path extended by `below`.
+    /// Returns this path extended by `below`.
     #[must_use]
     pub fn join(mut self, below: &Self) -> Self {
         self.0.extend(below.0.iter().cloned());
         self
     }
 
-    /// The unescaped reference tokens of this path as a JSON pointer (RFC 6901).
+    /// Returns the unescaped reference tokens of this path as a JSON pointer (RFC 6901).
     pub fn tokens(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.0.iter().map(|step| match step {
             Step::Field(name) => Cow::Borrowed(name.as_ref()),
@@ -63,7 +63,7 @@ impl FieldPath {
     }
 }
 
-/// Displays in the form of the API server's field errors: `spec.nodeSelectors[0].matchLabels[app]`.
+/// Displays as in the API server's field errors: `spec.nodeSelectors[0].matchLabels[app]`.
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, step) in self.0.iter().enumerate() {

@@ -1,12 +1,12 @@
-//! The pure core of Lockstep: everything that is decided.
+//! The pure core of Lockstep: every decision, without IO.
 //!
-//! [`rules`] judge one [`change`] against a [`snapshot`] of the cluster and return a [`verdict`]; [`coverage`] judges whether
-//! the cluster's webhook configurations send every request that a [`topology`] depends on. [`election`] replays MetalLB's
-//! decision which node announces an address, and [`assessment`] says what follows for each Service of a topology.
+//! [`rules`] judge one [`change`] against a [`snapshot`] of the cluster and return a [`verdict`]; [`coverage`] judges
+//! whether the cluster's webhook configurations send every request that a [`topology`] depends on. [`election`]
+//! replays MetalLB's decision which node announces an address, and [`assessment`] derives the outcome for each Service
+//! of a topology.
 //!
-//! Invariant: this crate depends on no runtime, Kubernetes client, HTTP server, log or clock, so nothing in it can block,
-//! fail for reasons of IO, or answer differently for the same input. The manifest holds it: what is not a dependency
-//! cannot be called.
+//! Invariant: this crate depends on no runtime, Kubernetes client, HTTP server, log or clock, so no code in it can
+//! block, fail because of IO, or give different results for the same input. The crate's manifest enforces it.
 
 // No panic path outside tests.
 #![warn(

@@ -6,32 +6,32 @@ use crate::snapshot::Nodes;
 /// The relation of two sets of nodes, with witnesses.
 #[derive(Debug)]
 pub(crate) enum Relation {
-    /// The sets relate as the topology asks.
+    /// The relation is the one that the topology requires.
     Matches,
-    /// No node carries the placement today.
+    /// No current node has the placement labels.
     NoGatewayNode,
-    /// No node can announce: the selectors contradict themselves.
+    /// No node can announce: the selectors contradict each other.
     SelectsNothing,
     /// No announcing node can be a gateway node.
     Disjoint(Outside),
-    /// The sets overlap. `wider` is a node that only announces, `narrower` one that may only run the gateway.
+    /// The sets overlap. `wider` is a node that only announces, `narrower` a node that may only run the gateway.
     Differs { wider: Option<Outside>, narrower: Option<Witness> },
 }
 
 /// A node that would announce although it may not run the gateway.
 #[derive(Debug)]
 pub(crate) struct Outside {
-    /// The position of the node selector that admits it.
+    /// The position of the node selector that selects it.
     pub(crate) selector: usize,
     /// The node.
     pub(crate) witness: Witness,
 }
 
 impl Relation {
-    /// Compares by `Exact`: both sets must be equal for every node that could exist.
+    /// Compares by `Exact`: both sets must be equal for every possible node.
     ///
     /// # Errors
-    /// [`TooComplex`] if the selectors take more than the work limit to compare.
+    /// [`TooComplex`] if the comparison exceeds the work limit.
     pub(crate) fn exact(announcing: &[Selector], placement: &Selector) -> Result<Self, TooComplex> {
         let wider = first_outside(announcing, placement);
         if let Some(relation) = without_overlap(announcing, placement, &wider) {
@@ -39,25 +39,26 @@ impl Relation {
         }
         let narrower = match uncovered(placement, announcing) {
             Ok(rest) => rest.and_then(|rest| rest.witness()),
-            // It is certainly wider, which is enough to deny.
+            // The advertisement is certainly wider, which is enough to deny it.
             Err(TooComplex) if wider.is_some() => None,
             Err(TooComplex) => return Err(TooComplex),
         };
         Ok(Self::of(wider, narrower))
     }
 
-    /// Compares by `Contained`: no announcing node may be outside the placement. Takes time linear in the size of the
-    /// selectors.
+    /// Compares by `Contained`: no announcing node may be outside the placement. It takes time linear in the size of
+    /// the selectors.
     pub(crate) fn contained(announcing: &[Selector], placement: &Selector) -> Self {
         let wider = first_outside(announcing, placement);
         match without_overlap(announcing, placement, &wider) {
-            // No node announces from outside. Whether any node announces at all is for the union to judge.
+            // No node outside the placement announces. Whether any node announces is judged for the union of
+            // advertisements.
             Some(Self::SelectsNothing) | None => Self::of(wider, None),
             Some(relation) => relation,
         }
     }
 
-    /// Compares by `LiveNodes`: no announcing node of today may be outside the placement.
+    /// Compares by `LiveNodes`: no current announcing node may be outside the placement.
     pub(crate) fn live(announcing: &[Selector], placement: &Selector, nodes: &Nodes) -> Self {
         if nodes.selected(placement).next().is_none() {
             return Self::NoGatewayNode;
@@ -86,7 +87,7 @@ fn first_outside(announcing: &[Selector], placement: &Selector) -> Option<Outsid
     })
 }
 
-/// The relation of two sets that do not overlap; `None` if they do.
+/// Returns the relation of two sets that do not overlap; `None` if they do.
 fn without_overlap(
     announcing: &[Selector],
     placement: &Selector,

@@ -1,7 +1,8 @@
 //! The fields of Kubernetes and MetalLB objects that rules read.
 //!
-//! Decoding skips every other field without allocating, because decoding is most of the cost of a review. Nulls are decoded as the
-//! API server stores them: it prunes them from custom resources, and reads them as empty in built-in kinds.
+//! Decoding skips every other field without allocating, because decoding is most of the cost of a review. Nulls are
+//! decoded as the API server stores them: it prunes them from custom resources, and reads them as empty values in
+//! built-in kinds.
 
 mod address_pool;
 mod announcement;
@@ -51,7 +52,7 @@ pub struct IpAddressPool {
 /// An object that rules judge.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Object {
-    /// A pod, or the pod that a template describes.
+    /// A pod, or the pod of a template.
     Pod(Pod),
     /// A `DaemonSet`.
     DaemonSet(DaemonSet),

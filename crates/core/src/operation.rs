@@ -1,4 +1,4 @@
-//! Operations and phases of admission, as the API server names them.
+//! Operations and phases of admission, with the API server's names.
 
 /// The operation of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,7 +14,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The word in the API server's requests and in webhook configurations.
+    /// The operation in the API server's requests and in webhook configurations.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -26,12 +26,12 @@ impl Operation {
     }
 }
 
-/// Which of the API server's two admission phases asks. The API server calls all mutating webhooks first.
+/// A phase of admission. The API server calls all mutating webhooks first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Mutating admission: what must be changed in the object before it is validated and stored.
+    /// Mutating admission: edits of the object before it is validated and stored.
     Mutate,
-    /// Validating admission: whether the object may be stored as it is.
+    /// Validating admission: whether the object may be stored without further edits.
     Validate,
 }
 
@@ -39,7 +39,7 @@ impl Phase {
     /// Both phases, in the order in which the API server runs them.
     pub const ALL: [Self; 2] = [Self::Mutate, Self::Validate];
 
-    /// The word in metrics, logs and records.
+    /// The phase as a word in metrics, logs and records.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Phase {
         }
     }
 
-    /// The path of the endpoint that answers this phase.
+    /// The path of the endpoint for this phase.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! The rules: pure functions from a change and a snapshot to a verdict.
 //!
-//! Invariants: a rule is total, and returns what it decides as values. The webhook, `check` and every other caller go
-//! through [`judge`], so that all of them give the same verdict.
+//! Invariants: a rule is total, and returns its decisions as values. The webhook, `check` and every other caller use
+//! [`judge`], so that all of them give the same verdict.
 
 mod announcement_placement;
 mod builder;
@@ -26,7 +26,7 @@ pub fn judge(change: &Change, phase: Phase, snapshot: &Snapshot) -> Verdict {
     }
 }
 
-/// Judges `change` in mutating admission: edits of the object, and findings that no edit can mend.
+/// Judges `change` in mutating admission: edits of the object, and findings that no edit can fix.
 #[must_use]
 pub fn mutate(change: &Change, snapshot: &Snapshot) -> Verdict {
     let mut verdict = VerdictBuilder::default();
@@ -45,7 +45,7 @@ pub fn mutate(change: &Change, snapshot: &Snapshot) -> Verdict {
     verdict.into_verdict()
 }
 
-/// Judges `change` in validating admission: whether the API server may store the object as it is after every mutation.
+/// Judges `change` in validating admission: whether the API server may store the object after all mutations.
 #[must_use]
 pub fn validate(change: &Change, snapshot: &Snapshot) -> Verdict {
     let mut verdict = VerdictBuilder::default();

@@ -1,7 +1,7 @@
-//! Snapshots: the immutable state that rules and assessments judge by, of a cluster or of manifests.
+//! Snapshots: the immutable state of a cluster or of manifests, by which rules and assessments judge.
 //!
-//! A snapshot is built once per change of the cluster and read by every review, so it holds an index for everything that a
-//! review looks up.
+//! A snapshot is built once per change of the cluster and read by every review, so it has an index for every lookup of
+//! a review.
 
 mod advertisement;
 #[cfg(test)]
@@ -47,7 +47,7 @@ impl Snapshot {
     /// Builds a snapshot with its indexes.
     #[must_use]
     pub fn new(inventory: &Inventory) -> Self {
-        // An advertisement that does not parse announces nothing: MetalLB keeps its last good configuration.
+        // An invalid advertisement announces nothing: MetalLB keeps its last valid configuration.
         let advertisements: BTreeMap<_, _> = inventory
             .advertisements
             .iter()
@@ -73,7 +73,7 @@ impl Snapshot {
         }
     }
 
-    /// The same snapshot with the number and time of its publication.
+    /// Returns the snapshot with the number and time of its publication.
     #[must_use]
     pub fn published(self, publication: Publication) -> Self {
         Self { publication: Some(publication), ..self }
@@ -91,7 +91,7 @@ impl Snapshot {
         &self.topologies
     }
 
-    /// The topology of this name.
+    /// The topology with this name.
     #[must_use]
     pub fn topology(&self, name: &str) -> Option<&ResolvedTopology> {
         let position = self.topologies.binary_search_by(|topology| (*topology.name).cmp(name)).ok()?;
@@ -121,7 +121,7 @@ impl Snapshot {
         self.gateways_in(namespace).filter(|topology| topology.claims(labels))
     }
 
-    /// Today's nodes.
+    /// The current nodes.
     #[must_use]
     pub fn nodes(&self) -> &Nodes {
         &self.nodes
@@ -133,13 +133,14 @@ impl Snapshot {
         self.pools.contains(pool)
     }
 
-    /// The advertisement of this name; `None` if it does not exist or is invalid.
+    /// The advertisement with this name; `None` if it does not exist or is invalid.
     #[must_use]
     pub fn advertisement(&self, key: &ObjectKey) -> Option<&Advertisement> {
         self.advertisements.get(key)
     }
 
-    /// Whether the snapshot holds everything that `change` is judged by. If not, there must be no verdict.
+    /// Whether the snapshot contains everything that the verdict on `change` depends on. If not, there must be no
+    /// verdict.
     #[must_use]
     pub fn know(&self, change: &Change) -> bool {
         let is_missing_kind = self.lacks_metallb && matches!(change.object, Object::L2Advertisement(_));
@@ -158,7 +159,8 @@ fn index(
     index
 }
 
-/// The namespaces that cannot be judged. A topology ties two namespaces together: while one is pending, neither can be judged.
+/// Returns the namespaces without a verdict. A topology connects two namespaces: while one is pending, neither has a
+/// verdict.
 fn unknown_namespaces(topologies: &[ResolvedTopology], pending: &BTreeSet<String>) -> HashSet<String> {
     topologies
         .iter()

@@ -1,4 +1,4 @@
-//! Verdicts: findings and edits as values, which other modules turn into answers, patches, logs and metrics.
+//! Verdicts: findings and edits as values, which other modules turn into responses, patches, logs and metrics.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::field::FieldPath;
 use crate::labels::Witness;
 
-/// A rule, by its stable id. Messages, metrics, logs and topologies contain ids, so they never change.
+/// A rule, with a stable id. Ids never change, because messages, metrics, logs and topologies contain them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
     /// Gateway pods have the topology's node selector.
@@ -56,7 +56,7 @@ impl fmt::Display for Rule {
 /// The reason of a finding, as a stable code for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
-    /// A node would announce that may not run the gateway.
+    /// A node that may not run the gateway would announce.
     Wider,
     /// A gateway node would not announce.
     Narrower,
@@ -66,15 +66,15 @@ pub enum Reason {
     Invalid,
     /// The comparison of the selectors exceeds the work limit.
     TooComplex,
-    /// No node carries the placement today (`LiveNodes`).
+    /// No current node has the placement labels (`LiveNodes`).
     NoGatewayNode,
-    /// The pod asks for another value of a placement label.
+    /// The pod requires another value of a placement label.
     Conflict,
     /// The pod's required affinity and the placement contradict each other.
     Unsatisfiable,
     /// The pod is bound to a node outside the placement.
     PinnedOutside,
-    /// A gateway pod lacks the placement.
+    /// A gateway pod has no placement.
     NotPlaced,
     /// Several topologies claim the same pod.
     Ambiguous,
@@ -168,7 +168,7 @@ impl Severity {
     }
 }
 
-/// One thing that a rule found.
+/// A finding of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// The rule.
@@ -183,11 +183,11 @@ pub struct Finding {
     pub field: FieldPath,
     /// What is wrong: one lowercase sentence without a full stop, the user's input in backticks.
     pub message: String,
-    /// What to do, in the same form; empty where there is nothing to do.
+    /// What to do, in the same form; empty if there is nothing to do.
     pub help: String,
     /// A label set that proves the finding.
     pub witness: Option<Witness>,
-    /// The names of some of today's nodes for which the finding holds. The witness holds for future nodes, too.
+    /// The names of some current nodes that the finding applies to. The witness covers future nodes, too.
     pub nodes: Vec<String>,
 }
 
@@ -206,7 +206,7 @@ pub struct Edit {
     pub value: Value,
 }
 
-/// The finding or edit that is shown where only one fits.
+/// The finding or edit to show if there is room for only one.
 #[derive(Debug, Clone, Copy)]
 pub struct Headline<'v> {
     /// The rule.
@@ -215,16 +215,16 @@ pub struct Headline<'v> {
     pub reason: Reason,
     /// The name of the topology that the rule was applied for.
     pub topology: &'v str,
-    /// The finding; `None` where the verdict holds edits only.
+    /// The finding; `None` if the verdict has edits only.
     pub finding: Option<&'v Finding>,
 }
 
 /// The verdict of the rules on one change.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdict {
-    /// The findings, in the order in which the rules made them.
+    /// The findings, in the order in which the rules added them.
     pub findings: Vec<Finding>,
-    /// The edits to make before the object is stored; empty where the change is denied.
+    /// The edits to make before the object is stored; empty if the change is denied.
     pub edits: Vec<Edit>,
 }
 
@@ -240,10 +240,12 @@ impl Verdict {
         self.denials().next().is_some()
     }
 
-    /// The most severe finding, for logs and audit annotations; an edit where there is no finding; `None` for an empty verdict.
+    /// The most severe finding, for logs and audit annotations; an edit if there is no finding; `None` for an empty
+    /// verdict.
     #[must_use]
     pub fn headline(&self) -> Option<Headline<'_>> {
-        // The first of the most severe: `max_by_key` returns the last one.
+        // The first of the most severe findings: on the reversed list, `max_by_key` returns it, because it returns the
+        // last maximum.
         if let Some(finding) = self.findings.iter().rev().max_by_key(|finding| finding.severity) {
             let Finding { rule, reason, topology, .. } = finding;
             return Some(Headline { rule: *rule, reason: *reason, topology, finding: Some(finding) });
@@ -252,7 +254,7 @@ impl Verdict {
         Some(Headline { rule: *rule, reason: *reason, topology, finding: None })
     }
 
-    /// The verdict in one word: `allow`, `edit` or `deny`.
+    /// The verdict as one word: `allow`, `edit` or `deny`.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match (self.is_denied(), self.edits.is_empty()) {

@@ -14,7 +14,7 @@ use crate::snapshot::{Advertisement, ObjectKey, ResolvedTopology, in_namespace};
 use super::cause::{join, names};
 use super::{AddressAssessment, Cause, CauseCode, Outcome, ServiceAssessment, State, command};
 
-/// A Service of a topology: its key and itself.
+/// A Service of a topology with its key.
 pub(super) type Entry<'i> = (&'i ObjectKey, &'i Service);
 
 impl<'i> State<'i> {
@@ -75,7 +75,7 @@ impl<'i> State<'i> {
         decided.assess()
     }
 
-    /// Running speakers keep their last valid configuration, which nobody can read; those that start announce nothing.
+    /// Running speakers keep their last valid configuration, which is unknown; speakers that start announce nothing.
     fn assess_rejected(
         &self,
         topology: &ResolvedTopology,
@@ -115,7 +115,7 @@ fn rejected(rejection: &Rejection, namespace: &str, consequence: &str) -> Cause 
     cause.with([command::edit(rejection.kind, namespace, &rejection.name)])
 }
 
-/// One entry for each address, or one for a Service without any, that all have the same outcome.
+/// Returns the same outcome for each address, or once for a Service without addresses.
 fn without_announcer(
     service: BalancedService<'_>,
     metallb: Option<&MetalLb<'_>>,
@@ -217,7 +217,7 @@ fn no_address(metallb: &MetalLb<'_>, service: BalancedService<'_>) -> Cause {
     }
 }
 
-/// A Service with an election.
+/// A Service and its election.
 struct Decided<'a> {
     state: &'a State<'a>,
     topology: &'a ResolvedTopology,
@@ -248,7 +248,7 @@ impl Decided<'_> {
         addresses.collect()
     }
 
-    /// The elected node, if its speaker does announce.
+    /// The elected node, if its speaker announces.
     fn layer2_announcer(&self) -> Option<usize> {
         match self.election.layer2 {
             Layer2::Elected { winner, .. } => self.silence_of(winner).is_none().then_some(winner),
@@ -256,7 +256,7 @@ impl Decided<'_> {
         }
     }
 
-    /// The reason why the speaker of an elected node does not announce. No other speaker takes over.
+    /// The reason why the speaker of an elected node does not announce. No other speaker takes over then.
     fn silence_of(&self, winner: usize) -> Option<Cause> {
         let node = self.metallb.node_name(winner);
         if self.metallb.has_speaker(winner) == Some(false) {
@@ -347,14 +347,14 @@ impl Decided<'_> {
         }
     }
 
-    /// The advertisements of the pool; both kinds have names of their own.
+    /// The names of the pool's advertisements of both kinds.
     fn advertisement_names(&self) -> String {
         let configuration = self.metallb.configuration();
         let layer2 = configuration.layer2_of(self.pool).map(|(_, layer2)| layer2.name.as_str());
         names(layer2.chain(configuration.bgp_of(self.pool).map(|(_, bgp)| bgp.name.as_str())))
     }
 
-    /// Why none of the nodes announces that could have: the one that comes closest.
+    /// The reason why no node announces, which is the obstacle of the node that comes closest.
     fn no_candidate(&self) -> Cause {
         let nodes = if self.service.is_local() {
             self.metallb.endpoint_nodes(self.service)
@@ -364,7 +364,7 @@ impl Decided<'_> {
         let obstacles = nodes.iter().filter_map(|node| {
             Some((self.metallb.obstacle(self.service, self.election.pool, *node)?, *node))
         });
-        // Of several that come as close, the first by name.
+        // If several come equally close, the first by name counts.
         let closest = obstacles.max_by_key(|(obstacle, node)| (*obstacle, std::cmp::Reverse(*node)));
         closest
             .map_or_else(|| self.endpoint_without_node(), |(obstacle, node)| self.obstructed(obstacle, node))
@@ -435,7 +435,8 @@ impl Decided<'_> {
         }
     }
 
-    /// The labels that the node lacks, if with the placement's labels an advertisement selects it; else the advertisement, too.
+    /// The mend, and its commands: labels for the node, if an advertisement would select it with the placement's labels;
+    /// otherwise a change of the advertisement, too.
     fn mend_selection(&self, node: usize) -> (String, Vec<String>) {
         let name = self.metallb.node_name(node);
         let labels = &self.service.service.metadata.labels;
@@ -463,7 +464,7 @@ impl Decided<'_> {
         (mend, label.into_iter().chain([admit]).collect())
     }
 
-    /// Labels the Service so that an advertisement of the pool selects it.
+    /// The command that labels the Service so that an advertisement of the pool selects it.
     fn label_service(&self) -> Option<String> {
         let configuration = self.metallb.configuration();
         let layer2 = configuration.layer2_of(self.pool).map(|(_, layer2)| &layer2.advertisement);
@@ -473,7 +474,7 @@ impl Decided<'_> {
         Some(command::label_service(&self.service.key.namespace, &self.service.key.name, &missing))
     }
 
-    /// Takes the annotations away that let the Service share its address, unless it does share it: then it would lose it.
+    /// The command that removes the annotations for sharing, unless the Service shares its address: it would lose it.
     fn unshare(&self) -> Option<String> {
         if !self.sharers().is_empty() {
             return None;
@@ -491,7 +492,7 @@ impl Decided<'_> {
         others.map(|key| format!("{}/{}", key.namespace, key.name)).collect()
     }
 
-    /// Why no node announces by BGP, and nothing but BGP announces the pool: the first node that could have.
+    /// The reason why no node announces a pool that is announced by BGP only. It names the first possible node.
     fn no_bgp_announcer(&self) -> Cause {
         let nodes = if self.service.is_local() {
             self.metallb.endpoint_nodes(self.service)
@@ -516,7 +517,8 @@ impl Decided<'_> {
                 .with([set_local(self.service.key)]);
         }
         let mend = {
-            // MetalLB compares a Service's policy and selector before it lets it share (`k8salloc.BackendKey`).
+            // MetalLB compares the policy and selector of Services before they share an address
+            // (`k8salloc.BackendKey`).
             format!(
                 "give the Service an address of its own first: it shares its address with {}, and MetalLB takes the address away from a Service that alone turns to `Local`; then set `spec.externalTrafficPolicy: Local`",
                 names(others.iter().map(String::as_str))
@@ -554,7 +556,7 @@ impl Decided<'_> {
         let name = self.metallb.node_name(only);
         let message =
             format!("only `{name}` can announce the address, so that nobody takes over when the node goes");
-        // A second pod that is ready and cannot be announced is closer to a mend than a new one.
+        // A second pod that is ready but cannot be announced is easier to fix than a new pod.
         let is_obstructed = |node: &usize| {
             let obstacle = if self.pool.layer2.is_empty() {
                 self.metallb.bgp_obstacle(self.service, self.election.pool, *node)

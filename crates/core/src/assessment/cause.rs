@@ -1,24 +1,24 @@
-//! Why an address is not safe, and what is wrong with a topology: a code, a sentence, and what mends it.
+//! Causes: why an address is not safe, or what is wrong with a topology, as a code, a sentence, and what to change.
 
 use std::fmt;
 
 use crate::escape::excerpt;
 use crate::snapshot::Source;
 
-/// Why, as a code that programs can rely on.
+/// The code of a cause, which programs can rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CauseCode {
-    /// Objects that the decision takes were not read.
+    /// Kinds that the decision depends on were not read.
     Unread,
     /// The Service has no address.
     NoAddress,
-    /// The status has an entry that is no address.
+    /// An entry of the status is not an address.
     NotAnAddress,
     /// No pool has the address.
     AddressInNoPool,
     /// The Service's addresses are in several pools.
     SeveralPools,
-    /// MetalLB rejects its configuration.
+    /// MetalLB rejects the configuration.
     ConfigurationRejected,
     /// The Service has no endpoint that takes traffic.
     NoEndpoint,
@@ -62,19 +62,19 @@ pub enum CauseCode {
     PodOffPlacement,
     /// Gateway nodes run no ready gateway pod.
     NoReadyPod,
-    /// A taint keeps speakers away, as far as can be told without reading them.
+    /// A taint may keep speakers away; the speakers themselves were not read.
     NodeTainted,
     /// The addresses of a Service come from a pool that the topology does not name.
     OtherPool,
-    /// Nodes announce that are no gateway nodes.
+    /// Nodes announce that are not gateway nodes.
     Wider,
     /// Gateway nodes do not announce.
     Narrower,
     /// No announcing node can be a gateway node.
     Disjoint,
-    /// Too many selectors to decide whether the announcing nodes are the gateway nodes.
+    /// There are too many selectors to decide whether the announcing nodes are the gateway nodes.
     TooComplex,
-    /// MetalLB reports another announcer than the one that it should elect.
+    /// MetalLB reports another announcer than the one in the replayed election.
     ReportedElsewhere,
 }
 
@@ -127,12 +127,12 @@ impl fmt::Display for CauseCode {
     }
 }
 
-/// Why an address is not safe, or what is wrong with a topology.
+/// The cause of an outcome, or a finding on a topology.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
-    /// Why, as a code.
+    /// The code.
     pub code: CauseCode,
-    /// Why: one lowercase sentence without a full stop, with names in backticks.
+    /// The reason: one lowercase sentence without a full stop, with names in backticks.
     pub message: String,
     /// What to change, in the same form.
     pub mend: String,
@@ -173,7 +173,7 @@ impl Cause {
     }
 }
 
-/// Items as a person lists them: `a`, `b` and `c`.
+/// Joins items as in a sentence: `a`, `b` and `c`.
 pub(super) fn join(items: impl IntoIterator<Item = String>) -> String {
     let items: Vec<String> = items.into_iter().collect();
     match items.split_last() {
@@ -183,7 +183,7 @@ pub(super) fn join(items: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-/// A few names in backticks, and how many more there are.
+/// Some of the names in backticks, and the number of the others.
 pub(super) fn names<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     const SHOWN: usize = 3;
     let mut names = names.into_iter();

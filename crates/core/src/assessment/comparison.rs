@@ -1,12 +1,12 @@
-//! Two assessments compared: before and after a change.
+//! Comparison of two assessments: before and after a change.
 
 use super::{AddressAssessment, Assessment, CauseCode, Outcome};
 use crate::election::MetalLbVersion;
 use crate::snapshot::{Inventory, ObjectKey};
 
 impl Outcome {
-    /// Whether it is worse than another outcome. Silent is worse than Lost, because nothing answers, and Unknown is the worst,
-    /// because it may be anything.
+    /// Whether this outcome is worse than another one. Silent is worse than Lost, because nothing answers, and Unknown
+    /// is the worst, because it may be any outcome.
     #[must_use]
     pub const fn is_worse_than(&self, other: &Self) -> bool {
         self.rank() > other.rank()
@@ -24,8 +24,8 @@ impl Outcome {
 }
 
 impl Assessment {
-    /// Explains a state that does not exist yet. MetalLB's reports are of the state before, so an election that differs from
-    /// them is no finding.
+    /// Explains a state that does not exist yet. MetalLB's reports describe the present state, so an election that
+    /// differs from them is not a finding.
     #[must_use]
     pub fn foresee(inventory: &Inventory, version: MetalLbVersion) -> Self {
         let mut assessment = Self::explain(inventory, version);

@@ -2,21 +2,21 @@
 
 use super::{Cause, CauseCode, Outcome, TopologyAssessment};
 
-/// A condition of a topology, as its status will hold it.
+/// A condition of a topology, as its status contains it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     /// `SourceIPPreserved`, `Resilient` or `Aligned`.
     pub kind: &'static str,
-    /// Whether it holds; `None` for Unknown.
+    /// Whether the condition holds; `None` for Unknown.
     pub status: Option<bool>,
-    /// Why, as a code.
+    /// The reason as a code.
     pub reason: &'static str,
-    /// Why, in a sentence.
+    /// The reason in a sentence.
     pub message: String,
 }
 
 impl TopologyAssessment {
-    /// The conditions that follow. What could not be judged is Unknown.
+    /// The conditions of this topology. A condition that could not be judged is Unknown.
     #[must_use]
     pub fn conditions(&self) -> [Condition; 3] {
         let outcomes =
@@ -38,7 +38,7 @@ impl TopologyAssessment {
             }
             (None, None) => Condition { kind, status: Some(true), reason: "OK", message: holds.to_owned() },
         };
-        // Without a Service there is nothing that could be preserved.
+        // Without a Service there is no address to preserve.
         let nothing = || self.findings.iter().find(|finding| finding.code == CauseCode::NoService);
         let unknown = || self.unread.as_ref().or_else(|| first(is_unknown)).or_else(nothing);
         let misaligned = self.findings.iter().find(|finding| {

@@ -1,4 +1,4 @@
-//! The nodes that matter for a Service, one by one.
+//! The nodes that matter for a Service.
 
 use std::collections::BTreeSet;
 
@@ -8,29 +8,29 @@ use crate::snapshot::ResolvedTopology;
 use super::address::Entry;
 use super::{CauseCode, State};
 
-/// A node, as far as it matters for one Service.
+/// A node and the facts that matter for one Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeAssessment {
-    /// Its name.
+    /// The node's name.
     pub name: String,
-    /// Whether it is a gateway node.
+    /// Whether the node is a gateway node.
     pub is_labelled: bool,
-    /// The `L2Advertisement`s that announce the Service from it, by name.
+    /// The names of the `L2Advertisement`s that announce the Service from the node.
     pub selected_by: Vec<String>,
-    /// Whether a live speaker runs on it; `None` where speakers were not read.
+    /// Whether a live speaker runs on the node; `None` if speakers were not read.
     pub has_speaker: Option<bool>,
-    /// Whether its label keeps MetalLB from announcing from it.
+    /// Whether the node's label keeps MetalLB from announcing from it.
     pub is_excluded: bool,
-    /// Whether its network keeps MetalLB from announcing from it.
+    /// Whether the node's network keeps MetalLB from announcing from it.
     pub is_network_unavailable: bool,
-    /// How many endpoints on it take traffic.
+    /// The number of endpoints on the node that take traffic.
     pub ready_endpoints: usize,
-    /// Why it cannot announce by layer 2; `None` for a candidate.
+    /// The obstacle to announcing by layer 2; `None` for a candidate.
     pub obstacle: Option<CauseCode>,
 }
 
 impl<'i> State<'i> {
-    /// The gateway nodes and those that run an endpoint, in order of their names; none where nothing is decided.
+    /// The gateway nodes and the nodes with an endpoint, in the order of names; empty if there is no election.
     pub(super) fn nodes_of(&self, topology: &'i ResolvedTopology, entry: Entry<'i>) -> Vec<NodeAssessment> {
         let service = self.balanced(entry);
         let Some(Ok(metallb)) = self.metallb.get(topology.spec.metallb_namespace.as_str()) else {

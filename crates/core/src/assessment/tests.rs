@@ -1,4 +1,4 @@
-//! Assessments: one case for each cause, and that what was not read is never good.
+//! Tests of assessments: one case for each cause, and kinds that were not read.
 
 #![allow(clippy::needless_pass_by_value, reason = "JSON literals read best in place")]
 
@@ -12,7 +12,7 @@ use crate::snapshot::{Inventory, Source};
 const KEY: &str = "loadbalancerIPs.metallb.io";
 const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
-/// The built-in topology on two gateway nodes and one other, with everything in order.
+/// Returns the built-in topology on two gateway nodes and one other node, without any fault.
 fn world() -> Vec<Value> {
     let mut objects = vec![topology(json!({}))];
     for name in ["n1", "n2", "n3"] {
@@ -97,7 +97,7 @@ fn bgp(name: &str, spec: Value) -> Value {
     advertisement
 }
 
-/// The gateway's Service, with some fields of its spec and some annotations replaced.
+/// Returns the gateway's Service, with some fields of its spec and some annotations replaced.
 fn service(spec: Value, annotations: Value) -> Value {
     let mut service = object("v1", "Service", "istio-ingressgateway");
     service["metadata"]["labels"] = json!({"app": "istio-ingressgateway", "istio": "ingressgateway"});
@@ -129,7 +129,7 @@ fn ready_on(nodes: &[&str]) -> Value {
     endpoints(nodes.iter().map(|node| json!({"addresses": ["10.0.0.1"], "nodeName": node})).collect())
 }
 
-/// The world with some objects replaced or added, by kind and name. An object of kind `-Kind` is left out.
+/// Returns the world with some objects replaced or added, by kind and name. An object of kind `-Kind` is removed.
 fn with(changes: &[Value]) -> Vec<Value> {
     let id = |object: &Value| {
         let kind = object["kind"].as_str().unwrap().trim_start_matches('-').to_owned();
@@ -153,7 +153,7 @@ fn assess(inventory: &Inventory) -> Assessment {
     Assessment::of(inventory, MetalLbVersion::default())
 }
 
-/// What people read of the first address, and of the findings.
+/// Returns the texts of the first address's outcome and of the findings.
 fn told(assessment: &Assessment) -> (String, Vec<String>) {
     let topology = &assessment.topologies[0];
     let cause = |cause: &Cause| format!("{}: {}; {}", cause.code, cause.message, cause.mend);
@@ -178,7 +178,7 @@ fn a_healthy_gateway_is_preserved_without_findings() {
     assert!(address.bgp_announcers.is_empty() && assessment.unread.is_empty());
 }
 
-/// States by name, as changes of the world.
+/// Returns states by name, as changes of the world.
 fn states() -> Vec<(&'static str, Vec<Value>)> {
     let case = |what, changes| (what, changes);
     let named = |labels: Value| json!({"ipAddressPools": ["default-pool"], "nodeSelectors": [{"matchLabels": labels}]});
@@ -391,7 +391,7 @@ fn states() -> Vec<(&'static str, Vec<Value>)> {
     ]
 }
 
-/// What is told of each state: the outcome at its address, and the findings.
+/// The texts of each state: the outcome of its address, and the findings.
 const TOLD: &[(&str, &str, &[&str])] = &[
     (
         "the last advertisement is gone",
@@ -749,7 +749,7 @@ fn a_winner_that_does_not_announce_leaves_the_address_silent() {
         "Silent NO_SPEAKER: `n2` is elected, but no speaker is ready on it, and without a memberlist no other speaker knows; \
          start the speaker on `n2`, or run the speakers with a memberlist"
     );
-    // n2's speaker rejects its configuration, n1's does not read the mistake.
+    // n2's speaker rejects its configuration; n1's does not read the invalid advertisement.
     let only_n2 = json!({"peers": ["p", "p"], "ipAddressPools": ["none"], "nodeSelectors": [{"matchLabels": {"name": "n2"}}]});
     let rejected = with(&[node("n2", json!({KEY: "arp", "name": "n2"})), bgp("broken", only_n2)]);
     let (outcome, _) = told(&assess(&inventory_of(&rejected)));
@@ -793,7 +793,7 @@ fn many_gateways_in_one_cluster_are_assessed_each_by_its_own_objects() {
         topology["metadata"]["name"] = json!(format!("topology-{number:03}"));
         objects.push(topology);
         for service_number in 0..4 {
-            // One Service in eight is not Local, so that the whole of its candidates is ranked.
+            // One Service in eight has the policy `Cluster`, so that all of its candidates are ranked.
             let policy = if (number * 4 + service_number) % 8 == 0 { "Cluster" } else { "Local" };
             let mut service =
                 service(json!({"selector": labels, "externalTrafficPolicy": policy}), json!({}));

@@ -1,4 +1,4 @@
-//! What is wrong with a topology as a whole.
+//! Findings on a topology as a whole.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::address::{Entry, announces_only, excluded, no_speaker, restrict, set_
 use super::cause::{join, names};
 use super::{Cause, CauseCode, State, command};
 
-/// An advertisement of either kind: what messages call it, and whom it announces from.
+/// An advertisement of either kind: its name in messages, and its announcing nodes.
 struct Announcing<'a> {
     kind: &'static str,
     own_name: &'a str,
@@ -35,7 +35,7 @@ fn label_as_placed(topology: &ResolvedTopology, nodes: &BTreeSet<&str>) -> Optio
 }
 
 impl<'i> State<'i> {
-    /// The findings of a topology. What was not read gives none.
+    /// The findings of a topology. Kinds that were not read lead to no finding.
     pub(super) fn findings(&self, topology: &'i ResolvedTopology, services: &[Entry<'i>]) -> Vec<Cause> {
         let mut findings = Vec::new();
         self.check_services(topology, services, &mut findings);
@@ -73,7 +73,7 @@ impl<'i> State<'i> {
                 "correct `spec.gateway` of the topology, or create the Service",
             ));
         }
-        // Services that are reachable from outside by other means than MetalLB.
+        // Services that are reachable from outside without MetalLB.
         let others = in_namespace(&self.inventory.services, namespace).filter(|(key, service)| {
             service.spec.as_ref().is_some_and(|spec| {
                 matches!(spec.kind.as_str(), "LoadBalancer" | "NodePort")
@@ -192,7 +192,7 @@ impl<'i> State<'i> {
         }
     }
 
-    /// The announcing nodes of all advertisements of a pool together, compared as the rule compares those of one.
+    /// Compares the announcing nodes of all advertisements of a pool together, as the rule compares those of one.
     fn check_alignment(
         &self,
         topology: &'i ResolvedTopology,
@@ -226,7 +226,7 @@ impl<'i> State<'i> {
                         is_own: announces_only(topology, advertisement),
                     })
                     .collect();
-                // That nothing announces the pool is told for each of its addresses.
+                // Each address of the pool reports already that nothing announces it.
                 if announcing.is_empty() {
                     continue;
                 }
@@ -320,7 +320,7 @@ impl<'i> State<'i> {
                 .chain(witness.map(|witness| narrower(&witness)))
                 .collect(),
         };
-        // `Exact` has compared both ways already.
+        // `Exact` has already compared both directions.
         let gap = match topology.spec.announcements.relation {
             Match::Exact => None,
             Match::Contained => uncovered(placement, &selectors)
@@ -337,7 +337,7 @@ impl<'i> State<'i> {
         findings
     }
 
-    /// Gateway nodes that cannot announce, or have nothing to announce.
+    /// Finds gateway nodes that cannot announce, or have no pod to announce.
     fn check_nodes(
         &self,
         topology: &'i ResolvedTopology,
@@ -423,7 +423,7 @@ impl<'i> State<'i> {
         }
     }
 
-    /// Whether MetalLB's own reports name the node that it should elect.
+    /// Checks whether MetalLB's own reports name the elected node.
     fn check_reports(&self, metallb: &MetalLb<'_>, services: &[Entry<'i>], findings: &mut Vec<Cause>) {
         for entry in services {
             let service = self.balanced(*entry);

@@ -6,10 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// Whether the bundle holds every certificate of `trust_anchors`. It may hold more: while a CA is rotated, it does.
+/// Whether the bundle contains every certificate of `trust_anchors`. It may contain more, as during a CA rotation.
 ///
-/// Certificates are compared whole, so that this crate needs no X.509. Where the trust anchors are not known, any bundle will
-/// do.
+/// Certificates are compared byte by byte, so that this crate needs no X.509. If the trust anchors are unknown, any
+/// bundle passes.
 pub(super) fn trusts(bundle: &str, trust_anchors: Option<&str>) -> bool {
     let Some(trust_anchors) = trust_anchors else {
         return true;

@@ -1,7 +1,7 @@
-//! The fields of webhook configurations that decide which requests are sent where.
+//! The fields of webhook configurations that decide which requests are sent to which webhook.
 //!
-//! Both kinds have the same fields (`admissionregistration.k8s.io/v1`). The API server sets every default before it stores
-//! an object, so a missing field means the worst value here.
+//! Both kinds have the same fields (`admissionregistration.k8s.io/v1`). The API server sets every default before it
+//! stores an object, so a missing field has the worst value here.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -31,12 +31,12 @@ pub struct Webhook {
     pub rules: Vec<RuleWithOperations>,
     /// `Fail`, or `Ignore`: the API server stores the object when the call fails.
     pub failure_policy: String,
-    /// `Equivalent`, or `Exact`: requests in the versions that the rules name, and no others.
+    /// `Equivalent`, or `Exact`: requests in the versions that the rules name only.
     pub match_policy: String,
-    /// The namespaces, by their labels.
+    /// The labels of the selected namespaces.
     #[serde(deserialize_with = "or_default")]
     pub namespace_selector: LabelSelector,
-    /// The objects, by their own labels, old or new.
+    /// The labels of the selected objects, old or new.
     #[serde(deserialize_with = "or_default")]
     pub object_selector: LabelSelector,
     /// CEL expressions that must all hold.
@@ -66,7 +66,7 @@ pub struct WebhookClientConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ServiceReference {
-    /// The path of the URL; none is `/`.
+    /// The path of the URL; `None` means `/`.
     pub path: Option<String>,
 }
 
@@ -83,7 +83,7 @@ pub struct RuleWithOperations {
     /// API versions.
     #[serde(deserialize_with = "or_default")]
     pub api_versions: Vec<String>,
-    /// Resources, with a subresource behind a slash.
+    /// Resources, with a subresource after a slash.
     #[serde(deserialize_with = "or_default")]
     pub resources: Vec<String>,
     /// `*`, `Namespaced` or `Cluster`.
@@ -91,10 +91,10 @@ pub struct RuleWithOperations {
 }
 
 impl WebhookClientConfig {
-    /// The path of the address.
+    /// The path that the API server calls.
     pub(super) fn path(&self) -> &str {
         let of_service = self.service.as_ref().and_then(|service| service.path.as_deref());
-        // The API server refuses a URL with a query or a fragment, and one together with a Service.
+        // The API server rejects a URL with a query or a fragment, and a URL together with a Service.
         let of_url = || {
             let (_, address) = self.url.as_deref()?.split_once("://")?;
             address.find('/').and_then(|start| address.get(start..))

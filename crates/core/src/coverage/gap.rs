@@ -1,4 +1,4 @@
-//! Coverage gaps: what is missing, in a word for programs and in a sentence for people.
+//! Coverage gaps, each with a code for programs and a sentence for people.
 
 use crate::change::{Operation, Phase};
 use crate::escape::excerpt;
@@ -15,7 +15,7 @@ pub enum GuardedReason {
     NotCovered,
     /// The API server stores objects when a call fails.
     FailsOpen,
-    /// Every call fails, because the API server trusts no certificate.
+    /// Every call fails, because the API server has no CA bundle to verify the certificate with.
     NoCaBundle,
     /// Every call fails, because the API server trusts another CA.
     OtherCaBundle,
@@ -90,7 +90,8 @@ impl Gap {
         }
     }
 
-    /// What is wrong and what closes the gap. `configuration` is the name of the webhook configurations.
+    /// The sentence of the gap: what is wrong and what closes it. `configuration` is the name of the webhook
+    /// configurations.
     pub(super) fn sentence(&self, configuration: &str) -> String {
         let the = |phase: &Phase| format!("{} `{}`", kind(*phase), excerpt(configuration));
         match self {
@@ -118,7 +119,7 @@ const fn kind(phase: Phase) -> &'static str {
     }
 }
 
-/// `daemonsets.apps/v1`, or for the core group `pods/v1`.
+/// The resource in messages: `daemonsets.apps/v1`, or `pods/v1` for the core group.
 fn name(resource: &Resource) -> String {
     let Resource { group, version, plural } = resource;
     let dot = if group.is_empty() { "" } else { "." };

@@ -1,14 +1,13 @@
-//! Namespaces and objects that a webhook's selectors leave out, decided as sets: for every label that a namespace or an
-//! object could carry.
+//! Namespaces and objects that a webhook's selectors exclude, decided as sets over all possible labels.
 
 use super::configuration::Webhook;
 use super::gap::Flaw;
 use crate::labels::{Labels, Selector, Witness};
 
-/// The label that the API server sets on every namespace to its name; nobody can change it.
+/// The label that the API server sets on every namespace to its name. It cannot be changed.
 const METADATA_NAME: &str = "kubernetes.io/metadata.name";
 
-/// The flaw, if the namespace `name` could carry labels that the webhook does not select.
+/// The flaw, if the namespace `name` could have labels that the webhook does not select.
 pub(super) fn left_out_namespace(webhook: &Webhook, name: &str) -> Option<Flaw> {
     let namespace = Labels::from([(METADATA_NAME.into(), name.into())]);
     let selected = match webhook.namespace_selector.parse() {
@@ -21,7 +20,7 @@ pub(super) fn left_out_namespace(webhook: &Webhook, name: &str) -> Option<Flaw> 
     Some(Flaw::Namespace { name: name.to_owned(), witness: in_words(&witness) })
 }
 
-/// The flaw, if an object could carry labels that the webhook does not select.
+/// The flaw, if an object could have labels that the webhook does not select.
 pub(super) fn left_out_objects(webhook: &Webhook) -> Option<Flaw> {
     match webhook.object_selector.parse() {
         Ok(selected) => {

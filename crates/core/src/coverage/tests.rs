@@ -1,4 +1,4 @@
-//! Every check, by configurations that lack just that.
+//! Tests of every check, each with configurations that have a single fault.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -29,7 +29,7 @@ fn webhook(name: &str, path: &str, namespace: &str, rules: &Value) -> Value {
     })
 }
 
-/// What the chart installs for the built-in topology.
+/// Returns the chart's webhook configurations for the built-in topology.
 fn live() -> Value {
     let both = ["CREATE", "UPDATE"];
     let gateway = |pods: &[&str]| {
@@ -61,7 +61,7 @@ fn verdict(live: &Value) -> Guarded {
     verdict_for(&GatewayTopologySpec::default(), live, None)
 }
 
-/// The live configurations with one field set.
+/// Returns the live configurations with one field changed.
 fn with(path: &str, value: Value) -> Value {
     let mut live = live();
     let (parent, field) = path.rsplit_once('/').unwrap();
@@ -72,7 +72,7 @@ fn with(path: &str, value: Value) -> Value {
     live
 }
 
-/// The same for a field of the webhook that validates the gateway's objects.
+/// Returns the live configurations with a change in one field of the webhook that validates the gateway's objects.
 fn with_field(field: &str, value: Value) -> Value {
     with(&format!("{GATEWAY}/{field}"), value)
 }
@@ -291,7 +291,7 @@ fn several_webhooks_together_cover() {
     assert_covered(&live);
 }
 
-/// What is wrong with others does not matter.
+/// Flaws of other webhooks do not matter.
 #[test]
 fn one_webhook_without_flaws_covers() {
     for namespace in ["edge", "istio-system"] {
@@ -347,7 +347,7 @@ fn a_ca_bundle_without_a_trust_anchor_is_a_gap() {
         verdict(&with_field("clientConfig/caBundle", json!("")), &pem("one")),
         GuardedReason::NoCaBundle
     );
-    // While authorities are replaced the bundle holds both, and the ends of lines may differ.
+    // During a rotation the bundle contains both CAs, and line endings may differ.
     let rotating = live().to_string().replace(&STANDARD.encode(pem("one")), &STANDARD.encode(&both));
     let rotating: Value = serde_json::from_str(&rotating).unwrap();
     for trust_anchors in [pem("one"), pem("two").replace('\n', "\r\n"), both] {

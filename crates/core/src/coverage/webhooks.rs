@@ -8,8 +8,8 @@ use super::selectors::{left_out_namespace, left_out_objects};
 use crate::change::Operation;
 use crate::objects::Resource;
 
-/// The needs that the configuration does not cover, each gap once. Several webhooks together may cover a need, as long as
-/// each operation has one.
+/// The gaps between the needs and the configuration, without duplicates. Several webhooks together may cover a need,
+/// if each operation has one.
 pub(super) fn gaps<'t>(
     needs: impl Iterator<Item = Need<'t>>,
     configuration: &Configuration,
@@ -47,8 +47,8 @@ fn note(gaps: &mut Vec<Gap>, gap: Gap) {
     }
 }
 
-/// The webhook with the fewest flaws among those with a rule for the operation. A webhook for other namespaces comes last:
-/// it is not meant for this topology.
+/// The webhook with the fewest flaws among those with a rule for the operation. A webhook for other namespaces ranks
+/// last, because it is not meant for this topology.
 fn nearest<'c>(
     need: &Need<'_>,
     operation: Operation,
@@ -63,7 +63,7 @@ fn nearest<'c>(
     called.min_by_key(|(_, flaws)| (is_elsewhere(flaws), flaws.len()))
 }
 
-/// The flaws that keep a webhook from covering the operation; `None` where it has no rule for it.
+/// The flaws that keep a webhook from covering the operation; `None` if it has no rule for the operation.
 fn flaws(
     webhook: &Webhook,
     need: &Need<'_>,
@@ -104,7 +104,8 @@ fn is_for(rule: &RuleWithOperations, resource: Resource, operation: Operation) -
         && ["*", "Namespaced"].contains(&rule.scope.as_str())
 }
 
-/// `*` and `*/*` name every resource, `pods/*` names pods and all their subresources.
+/// Whether a resource in a rule covers this one: `*` and `*/*` cover every resource, `pods/*` covers pods and their
+/// subresources.
 fn names(named: &str, plural: &str) -> bool {
     let (resource, subresource) = named.split_once('/').unwrap_or((named, ""));
     ["*", plural].contains(&resource) && ["", "*"].contains(&subresource)

@@ -1,4 +1,4 @@
-//! Addresses and ranges of addresses, read as MetalLB reads them.
+//! Addresses and address ranges, parsed as MetalLB parses them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -23,7 +23,7 @@ impl Family {
         }
     }
 
-    /// How many bits an address has.
+    /// The number of bits of an address.
     #[must_use]
     pub const fn bits(self) -> u8 {
         match self {
@@ -33,38 +33,39 @@ impl Family {
     }
 }
 
-/// An address as Go's `net.ParseIP` reads it, in the form that it prints: an IPv4 address inside IPv6 is IPv4.
+/// Parses an address as Go's `net.ParseIP` does, into the form that Go prints: an IPv4 address inside IPv6 becomes
+/// IPv4.
 #[must_use]
 pub fn parse_address(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-/// Why a prefix or range is rejected.
+/// The reason why a prefix or range is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
-    /// It is neither a prefix nor a range.
+    /// The text is neither a prefix nor a range.
     #[error("it is no CIDR prefix such as `192.0.2.0/24` and no range such as `192.0.2.1-192.0.2.9`")]
     Syntax,
     /// The range runs backwards.
     #[error("the range starts after its end")]
     Backwards,
-    /// Its ends are of different families (0.16.0 and later).
+    /// The ends are of different families (0.16.0 and later).
     #[error("the range starts in one address family and ends in the other")]
     MixedFamilies,
 }
 
-/// The addresses from one to another, both included, of one family.
+/// A range of addresses of one family, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AddressRange {
     family: Family,
     first: u128,
     last: u128,
-    /// How many bits come before the address where it is written: 96 for an IPv4 prefix that is written as IPv6.
+    /// The number of bits before the address as written: 96 for an IPv4 prefix that is written as IPv6.
     embedding: u8,
 }
 
 impl AddressRange {
-    /// The range of a prefix or a range as it is written; `None` for one that holds no address.
+    /// Parses a prefix or a range; `None` for one that contains no address.
     ///
     /// # Errors
     /// [`RangeError`] for what `ParseCIDR` rejects (internal/config/config.go).
@@ -79,7 +80,7 @@ impl AddressRange {
             if version.rejects_mixed_ranges() {
                 return Err(RangeError::MixedFamilies);
             }
-            // Compared as 16 bytes, where IPv4 is `::ffff:0:0/96`; and no prefix sums up such a range.
+            // The ends are compared as 16 bytes, where IPv4 is `::ffff:0:0/96`. No prefix sums up such a range.
             let is_forward = as_bytes(first) <= as_bytes(last);
             return if is_forward { Ok(None) } else { Err(RangeError::Backwards) };
         }
@@ -109,7 +110,7 @@ impl AddressRange {
         Some(Self { family, first, last: first | hosts, embedding })
     }
 
-    /// The family of its addresses.
+    /// The family of the addresses.
     #[must_use]
     pub const fn family(self) -> Family {
         self.family
@@ -126,14 +127,14 @@ impl AddressRange {
         (self.family, self.first) <= (Family::of(address), number(address))
     }
 
-    /// Whether some address is in both.
+    /// Whether both ranges have an address in common.
     #[must_use]
     pub const fn overlaps(self, other: Self) -> bool {
         self.family as u8 == other.family as u8 && self.first <= other.last && other.first <= self.last
     }
 
-    /// The length of the shortest prefix that is in the range as a whole (`lowestMask`), as MetalLB counts it: an IPv4
-    /// prefix that is written as IPv6 keeps its length of up to 128.
+    /// The length of the shortest prefix that is within the range (`lowestMask`), as MetalLB counts it: an IPv4 prefix
+    /// that is written as IPv6 keeps its length of up to 128.
     #[must_use]
     pub fn shortest_prefix(self) -> u8 {
         let bits = self.family.bits();
@@ -162,12 +163,12 @@ fn as_bytes(address: IpAddr) -> [u8; 16] {
     }
 }
 
-/// A number whose lowest `count` bits are set.
+/// Returns a number whose lowest `count` bits are set.
 fn all_ones(count: u8) -> u128 {
     1_u128.checked_shl(count.into()).map_or(u128::MAX, |power| power.wrapping_sub(1))
 }
 
-/// The addresses of a family as text, for messages: `192.0.2.0-192.0.2.15`.
+/// Displays as text for messages: `192.0.2.0-192.0.2.15`.
 impl std::fmt::Display for AddressRange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let address = |number: u128| match self.family {

@@ -1,31 +1,31 @@
-//! Which pool MetalLB takes the addresses of a Service from.
+//! Allocation: the pool that MetalLB takes the addresses of a Service from.
 //!
-//! Whether a pool still has free addresses is not known here: a pool that is full is passed over for the next one.
+//! It is unknown whether a pool still has free addresses: MetalLB skips a full pool.
 
 use std::net::IpAddr;
 
 use super::{AddressPool, BalancedService, Family, MetalLb, Reservation, parse_address};
 
-/// Where the addresses of a Service come from, as pools by position.
+/// The source of a Service's addresses, as pools by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// The Service asks for addresses of this pool.
+    /// The Service requests addresses of this pool.
     Address(usize),
-    /// The Service asks for this pool.
+    /// The Service requests this pool.
     Requested(usize),
-    /// The pools are reserved for the Service; each comes before the next, and those of one rank come in no order.
+    /// The pools are reserved for the Service. They are ranked, and pools of the same rank have no order.
     Reserved(Vec<Vec<usize>>),
-    /// Any of the pools that are reserved for nobody: MetalLB takes them in no order.
+    /// Any of the unreserved pools: MetalLB tries them in no order.
     Any(Vec<usize>),
 }
 
-/// Why MetalLB gives a Service no address.
+/// The reason why MetalLB assigns no address to a Service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AllocationError {
     /// The annotation and the field are both set.
     #[error("the annotation `loadBalancerIPs` and `spec.loadBalancerIP` are both set: remove one")]
     TwoRequests,
-    /// What is asked for is no address.
+    /// The requested address is not an address.
     #[error("`{0}` is not an IP address")]
     NotAnAddress(String),
     /// No pool has the address.
@@ -34,30 +34,30 @@ pub enum AllocationError {
     /// No pool has all of the addresses.
     #[error("the requested addresses are in different pools")]
     SeveralPools,
-    /// The pool that is asked for does not exist.
+    /// The requested pool does not exist.
     #[error("there is no pool `{0}`")]
     UnknownPool(String),
-    /// The address is not in the pool that is asked for.
+    /// The address is not in the requested pool.
     #[error("the requested address is in pool `{actual}`, not in the requested pool `{requested}`")]
     OtherPool {
-        /// The pool with the address.
+        /// The pool that contains the address.
         actual: String,
-        /// The pool that is asked for.
+        /// The requested pool.
         requested: String,
     },
-    /// The pool is reserved for others.
+    /// The pool is reserved for other Services.
     #[error("pool `{0}` is reserved for other Services by its `serviceAllocation`")]
     Reserved(String),
     /// The pool has no addresses of the Service's families.
     #[error("pool `{0}` has no addresses of the Service's IP families")]
     WrongFamily(String),
-    /// No pool assigns addresses by itself to this Service.
+    /// No pool assigns addresses automatically to this Service.
     #[error("no pool gives addresses to a Service that asks for none")]
     NoAutoAssign,
 }
 
 impl Origin {
-    /// The pools that the first choice is made from.
+    /// The pools that MetalLB tries first.
     #[must_use]
     pub fn first_choice(&self) -> &[usize] {
         match self {
@@ -71,21 +71,21 @@ impl Origin {
 /// Whether a pool is reserved for a Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
-    /// It is reserved for nobody.
+    /// The pool is not reserved.
     Open,
-    /// It is reserved for this Service, among others.
+    /// The pool is reserved for this Service, among others.
     Pinned,
-    /// It may be asked for, but comes into question for no Service by itself: its selectors select no namespace.
+    /// The pool may be requested, but is never chosen automatically: its selectors select no namespace.
     OnRequest,
-    /// It is reserved for others.
+    /// The pool is reserved for other Services.
     Other,
 }
 
 impl MetalLb<'_> {
-    /// Where the addresses of a Service come from when it gets new ones (`allocateIPs`, controller/service.go).
+    /// The source of a Service's addresses when MetalLB assigns new ones (`allocateIPs`, controller/service.go).
     ///
     /// # Errors
-    /// [`AllocationError`] if it gets none.
+    /// [`AllocationError`] if MetalLB assigns none.
     pub fn origin(&self, service: BalancedService<'_>) -> Result<Origin, AllocationError> {
         let annotation = |name| {
             let value = service.balancer.annotation(name, !self.version.reads_new_annotations());
@@ -148,7 +148,7 @@ impl MetalLb<'_> {
         }
     }
 
-    /// Reserved pools by rank; if none is reserved for the Service, any of the others.
+    /// The reserved pools by rank, or any unreserved pool if none is reserved for the Service.
     fn automatic_origin(&self, service: BalancedService<'_>) -> Result<Origin, AllocationError> {
         let automatic = |wanted: Fit| {
             let pools = self.configuration.pools.iter().enumerate();
@@ -175,10 +175,11 @@ impl MetalLb<'_> {
         if open.is_empty() { Err(AllocationError::NoAutoAssign) } else { Ok(Origin::Any(open)) }
     }
 
-    /// Whether the pool has addresses of the families that the Service needs. Families that are not known yet suit.
+    /// Whether the pool has addresses of the families that the Service needs. A pool passes if the families are
+    /// unknown.
     fn suits(&self, pool: &AddressPool, service: BalancedService<'_>) -> bool {
         let needed: Vec<Family> = service.balancer.families.iter().filter_map(|text| family(text)).collect();
-        // Before 0.14 a Service that prefers two stacks got either both or nothing.
+        // Before 0.14, a Service with `PreferDualStack` got addresses of both families or none.
         let any_suits = service.balancer.prefers_dual_stack && self.version.reserves_pools();
         needed.is_empty()
             || needed.iter().all(|family| pool.has(*family))

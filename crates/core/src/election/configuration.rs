@@ -1,8 +1,8 @@
-//! MetalLB's configuration: pools with the advertisements that announce them, or why MetalLB rejects all of it.
+//! MetalLB's configuration: pools with the advertisements that announce them, or the reason why MetalLB rejects it.
 //!
-//! One mistake in one object makes the whole configuration stale: a speaker keeps its last valid one, and a speaker that
-//! starts announces nothing (`config_controller.go`). What depends on `BGPPeer`s, `BFDProfile`s and `Community`s is not
-//! replayed.
+//! One invalid object makes the whole configuration stale: a running speaker keeps its last valid configuration, and a
+//! speaker that starts announces nothing (`config_controller.go`). Checks that involve `BGPPeer`s, `BFDProfile`s or
+//! `Community`s are not replayed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use crate::snapshot::{Advertisement, Attachment, Inventory, ObjectKey, in_namesp
 use super::node_table::{NodeSet, NodeTable};
 use super::{AddressRange, Family, MetalLbVersion};
 
-/// Why a configuration is rejected: the object at fault, and what is wrong with it.
+/// The rejection of a configuration: the invalid object and the problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} `{name}`: {problem}")]
 pub struct Rejection {
@@ -28,83 +28,83 @@ pub struct Rejection {
     pub problem: String,
 }
 
-/// An address pool, and what announces it.
+/// An address pool and its advertisements.
 #[derive(Debug, Clone)]
 pub struct AddressPool {
     /// `IPAddressPool`, or `AddressPool` for a legacy pool.
     pub kind: &'static str,
-    /// Its name.
+    /// The pool's name.
     pub name: String,
-    /// Its addresses.
+    /// The pool's addresses.
     pub ranges: Vec<AddressRange>,
-    /// Whether Services that ask for no pool get addresses of it.
+    /// Whether the pool assigns addresses to Services that request no pool.
     pub auto_assigns: bool,
-    /// The Services that it is reserved for.
+    /// The Services that the pool is reserved for.
     pub reservation: Option<Reservation>,
-    /// The L2 advertisements that announce it, by position in [`Configuration::layer2`].
+    /// The L2 advertisements that announce the pool, by position in [`Configuration::layer2`].
     pub layer2: Vec<usize>,
-    /// The BGP advertisements that announce it, by position in [`Configuration::bgp`].
+    /// The BGP advertisements that announce the pool, by position in [`Configuration::bgp`].
     pub bgp: Vec<usize>,
 }
 
 /// The Services that a pool is reserved for.
 #[derive(Debug, Clone, Default)]
 pub struct Reservation {
-    /// Lower numbers first; 0 last.
+    /// The rank of the pool: lower numbers come first, 0 comes last.
     pub priority: i64,
-    /// The namespaces, with those that selectors select.
+    /// The namespaces, including those that selectors select.
     pub namespaces: BTreeSet<String>,
-    /// The Services; any may match.
+    /// The selectors of Services, of which any may match.
     pub services: Vec<Selector>,
-    /// Whether some of its namespaces are unknown: it selects them by labels, and those were not read.
+    /// Whether some of the namespaces are unknown: the pool selects them by labels that were not read.
     pub has_unknown_namespaces: bool,
 }
 
 /// An L2 advertisement.
 #[derive(Debug, Clone)]
 pub struct Layer2Advertisement {
-    /// Its name; for a legacy `AddressPool`, the pool's.
+    /// The advertisement's name; for a legacy `AddressPool`, the pool's name.
     pub name: String,
-    /// What it announces, and from where.
+    /// The pools, Services and nodes of the advertisement.
     pub advertisement: Advertisement,
 }
 
 /// A BGP advertisement.
 #[derive(Debug, Clone)]
 pub struct BgpAdvertisement {
-    /// Its name; for a legacy `AddressPool`, the pool's.
+    /// The advertisement's name; for a legacy `AddressPool`, the pool's name.
     pub name: String,
-    /// What it announces, and from where.
+    /// The pools, Services and nodes of the advertisement.
     pub advertisement: Advertisement,
-    /// The length of the IPv4 prefixes that it announces.
+    /// The length of the announced IPv4 prefixes.
     pub aggregation_length: u32,
-    /// The length of the IPv6 prefixes that it announces.
+    /// The length of the announced IPv6 prefixes.
     pub aggregation_length_v6: u32,
     local_pref: u32,
     as_path_prepend: u32,
     peers: Vec<String>,
 }
 
-/// A configuration that is accepted.
+/// A valid configuration.
 #[derive(Debug)]
 pub struct Configuration {
-    /// The pools, in order of their names; legacy pools come last.
+    /// The pools, in the order of names; legacy pools come last.
     pub pools: Vec<AddressPool>,
-    /// The L2 advertisements, in order of their names; those of legacy pools come last.
+    /// The L2 advertisements, in the order of names; those of legacy pools come last.
     pub layer2: Vec<Layer2Advertisement>,
-    /// The BGP advertisements, in order of their names; those of legacy pools come last.
+    /// The BGP advertisements, in the order of names; those of legacy pools come last.
     pub bgp: Vec<BgpAdvertisement>,
-    /// Which pool a range belongs to, in order of the ranges.
+    /// The pool of each range, in the order of ranges.
     by_range: Vec<(AddressRange, usize)>,
-    /// The BGP advertisements that only the speakers that read them reject, with the nodes of those speakers.
+    /// The BGP advertisements that only the speakers that read them reject, with the nodes of these speakers.
     unreadable_bgp: Vec<(Rejection, Vec<Selector>)>,
 }
 
 impl Configuration {
-    /// Reads what is in MetalLB's namespace.
+    /// Reads the configuration in MetalLB's namespace.
     ///
     /// # Errors
-    /// [`Rejection`] for the first object that MetalLB rejects on its own, whatever other objects there are.
+    /// [`Rejection`] for the first object that MetalLB rejects regardless of other objects.
     pub fn parse(namespace: &str, inventory: &Inventory, version: MetalLbVersion) -> Result<Self, Rejection> {
         let pools = in_namespace(&inventory.pool_specs, namespace)
             .map(|(key, spec)| AddressPool::parse(&key.name, spec, inventory, version));
@@ -139,7 +139,7 @@ impl Configuration {
         Ok(configuration)
     }
 
-    /// Notes for each pool which advertisements announce it.
+    /// Assigns the advertisements to the pools that they announce.
     fn attach(&mut self, namespace: &str, inventory: &Inventory) {
         let names: HashMap<&str, usize> =
             self.pools.iter().enumerate().map(|(position, pool)| (pool.name.as_str(), position)).collect();
@@ -177,7 +177,7 @@ impl Configuration {
         }
     }
 
-    /// A legacy pool: its own advertisement, from every node. No other advertisement announces it.
+    /// Adds a legacy pool with its own advertisement, from every node. No other advertisement announces it.
     fn add_legacy(
         &mut self,
         key: &ObjectKey,
@@ -242,7 +242,7 @@ impl Configuration {
     /// The pool that holds an address, by position.
     #[must_use]
     pub fn pool_of(&self, address: IpAddr) -> Option<usize> {
-        // Ranges do not overlap: of those that start at or before the address, the last is the only one to look at.
+        // Ranges do not overlap, so only the last one that starts at or before the address can contain it.
         let after = self.by_range.partition_point(|(range, _)| range.starts_by(address));
         let (range, pool) = self.by_range.get(after.checked_sub(1)?)?;
         range.contains(address).then_some(*pool)
@@ -270,7 +270,7 @@ impl Configuration {
         pool.bgp.iter().filter_map(|position| Some((*position, self.bgp.get(*position)?)))
     }
 
-    /// The mistakes in BGP advertisements, each with the nodes whose speakers read all that it takes to make it.
+    /// The rejections of BGP advertisements, each with the nodes whose speakers read all advertisements involved.
     pub(super) fn bgp_mistakes(
         &self,
         version: MetalLbVersion,
@@ -286,7 +286,7 @@ impl Configuration {
                 if let Some(problem) = one.too_short_for(pool) {
                     mistakes.push((reject("BGPAdvertisement", &one.name, problem), set(position)));
                 }
-                // Those that select Services are compared for each Service.
+                // Advertisements with Service selectors are compared per Service.
                 for (other, another) in self.bgp_of(pool).take_while(|(other, _)| *other < position) {
                     let is_compared = version.compares_local_pref()
                         && !one.advertisement.selects_services()
@@ -387,7 +387,7 @@ impl AddressPool {
         })
     }
 
-    /// Whether it has addresses of a family.
+    /// Whether the pool has addresses of a family.
     #[must_use]
     pub fn has(&self, family: Family) -> bool {
         self.ranges.iter().any(|range| range.family() == family)
@@ -436,7 +436,7 @@ impl BgpAdvertisement {
         })
     }
 
-    /// Whether it announces more than the address by itself.
+    /// Whether the advertisement announces a prefix that is larger than a single address.
     #[must_use]
     pub fn aggregates(&self, address: IpAddr) -> bool {
         match Family::of(address) {
@@ -445,7 +445,7 @@ impl BgpAdvertisement {
         }
     }
 
-    /// Why a range of the pool is too small for the prefixes that it announces (`validateBGPAdvPerPool`).
+    /// The problem, if a range of the pool is smaller than an announced prefix (`validateBGPAdvPerPool`).
     fn too_short_for(&self, pool: &AddressPool) -> Option<String> {
         pool.ranges.iter().find_map(|range| {
             let (field, length) = match range.family() {
@@ -462,7 +462,8 @@ impl BgpAdvertisement {
         })
     }
 
-    /// The field in which two advertisements of a pool contradict each other for the same peers, if their nodes overlap.
+    /// The field in which two advertisements of a pool contradict each other for the same peers, on nodes that both
+    /// select.
     pub(super) fn contradicts(
         &self,
         other: &Self,
@@ -479,7 +480,7 @@ impl BgpAdvertisement {
         let (v4, v6) = (pool.has(Family::V4), pool.has(Family::V6));
         let differs_v4 = self.aggregation_length != other.aggregation_length;
         let differs_v6 = self.aggregation_length_v6 != other.aggregation_length_v6;
-        // Other prefixes in every family that the pool has are other updates.
+        // Different prefixes in every family of the pool are different BGP updates.
         let announces_other_prefixes = match (v4, v6) {
             (false, false) => true,
             (true, false) => differs_v4,
@@ -493,7 +494,7 @@ impl BgpAdvertisement {
     }
 }
 
-/// The nodes whose speakers read the advertisement; `None` if that cannot be told, because its selectors do not parse
+/// The nodes whose speakers read the advertisement; `None` if its selectors do not parse, so the nodes are unknown
 /// (`filterBGPAdvertisementsByNode`, internal/k8s/controllers/config_controller.go, 0.16.2).
 fn reading_nodes(spec: &BgpAdvertisementSpec) -> Option<Vec<Selector>> {
     if spec.node_selectors.is_empty() {
@@ -502,7 +503,7 @@ fn reading_nodes(spec: &BgpAdvertisementSpec) -> Option<Vec<Selector>> {
     spec.node_selectors.iter().map(|selector| selector.parse().ok()).collect()
 }
 
-/// The spec as a version's CRD stores it: fields that it does not know are pruned.
+/// The spec as stored by the CRD of this version, which prunes unknown fields.
 fn known_to(version: MetalLbVersion, spec: &AdvertisementSpec) -> AdvertisementSpec {
     let mut known = spec.clone();
     if !version.selects_services() {

@@ -1,4 +1,4 @@
-//! The nodes as an election sees them, by position.
+//! The nodes of an election, by position.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::labels::{Labels, Selector};
 use crate::objects::NodeState;
 use crate::snapshot::{Inventory, Nodes, Source};
 
-/// The label that keeps a node from announcing, whatever its value.
+/// The label that keeps a node from announcing, with any value.
 pub(crate) const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 /// A set of nodes by position.
@@ -37,17 +37,17 @@ impl NodeSet {
     }
 }
 
-/// The nodes, in order of their names.
+/// The nodes, in the order of names.
 #[derive(Debug)]
 pub(crate) struct NodeTable<'i> {
     nodes: Nodes,
     states: Vec<Option<&'i NodeState>>,
-    /// The nodes with a live speaker; `None` where speakers were not read.
+    /// The nodes with a live speaker; `None` if speakers were not read.
     speakers: Option<NodeSet>,
 }
 
 impl<'i> NodeTable<'i> {
-    /// The table, indexed by the label keys that `selectors` ask for.
+    /// Builds the table, indexed by the label keys in `selectors`.
     pub(crate) fn new<'s>(
         namespace: &str,
         inventory: &'i Inventory,
@@ -79,7 +79,7 @@ impl<'i> NodeTable<'i> {
         self.nodes.position(name)
     }
 
-    /// The node's name; empty for a position that is none.
+    /// The node's name; empty for an invalid position.
     pub(crate) fn name(&self, position: usize) -> &str {
         self.nodes.at(position).map_or("", |(name, _)| name)
     }
@@ -88,7 +88,7 @@ impl<'i> NodeTable<'i> {
         self.nodes.at(position).map(|(_, labels)| labels)
     }
 
-    /// The node's state, if there is anything to say about it.
+    /// The node's state; `None` if it has none of the conditions and taints that matter.
     pub(crate) fn state(&self, position: usize) -> Option<&'i NodeState> {
         self.states.get(position).copied().flatten()
     }
@@ -101,7 +101,7 @@ impl<'i> NodeTable<'i> {
         self.labels(position).is_some_and(|labels| labels.contains_key(EXCLUDE_LABEL))
     }
 
-    /// Whether a live speaker runs on the node; `None` where speakers were not read.
+    /// Whether a live speaker runs on the node; `None` if speakers were not read.
     pub(crate) fn has_speaker(&self, position: usize) -> Option<bool> {
         if self.state(position).is_some_and(|state| state.is_down) {
             return Some(false);

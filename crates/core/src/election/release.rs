@@ -1,4 +1,4 @@
-//! The MetalLB version whose decision is replayed for a cluster, and what it was inferred from.
+//! The MetalLB version whose election is replayed for a cluster, and the basis of its detection.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,31 +7,32 @@ use super::MetalLbVersion;
 use crate::escape::excerpt;
 use crate::snapshot::{Inventory, image_name};
 
-/// What a version was inferred from.
+/// The basis of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionBasis {
-    /// The user named it.
+    /// The user gave the version.
     Given,
     /// The image of the speaker pods.
     Image(String),
-    /// A kind that the cluster serves, by its resource: `configurationstates`.
+    /// A kind that the cluster serves, as its resource: `configurationstates`.
     Kind(&'static str),
-    /// Nothing: it is the newest.
+    /// No basis: the newest version.
     Newest,
 }
 
 /// A version with its basis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssumedVersion {
-    /// The version whose decision is replayed.
+    /// The version whose election is replayed.
     pub version: MetalLbVersion,
-    /// What it was inferred from.
+    /// The basis of the version.
     pub basis: VersionBasis,
 }
 
-/// The kinds that tell releases apart, newest first: a definition outlives an upgrade, so the newest one counts.
+/// The kinds that distinguish releases, newest first: a CRD outlives an upgrade, so the newest kind counts.
 ///
-/// Each is in `config/crd/bases` of the named version and not in that of the one before; `ServiceL2Status` came with 0.14.2.
+/// Each is in `config/crd/bases` of the named version, and not in that of the previous one; `ServiceL2Status` came
+/// with 0.14.2.
 const KINDS: [(&str, MetalLbVersion); 3] = [
     ("configurationstates", MetalLbVersion::V0_16_2),
     ("servicel2statuses", MetalLbVersion::V0_15_2),
@@ -52,14 +53,14 @@ impl VersionBasis {
 }
 
 impl AssumedVersion {
-    /// The version that the user named.
+    /// The version that the user gave.
     #[must_use]
     pub const fn given(version: MetalLbVersion) -> Self {
         Self { version, basis: VersionBasis::Given }
     }
 
-    /// The version of the cluster: that of the image that most speaker pods run, else the one that the kinds which the
-    /// cluster serves belong to, else the newest. `serves` takes the plural of a kind in the group `metallb.io`.
+    /// The version of the cluster: that of the image of most speaker pods, otherwise that of the newest kind that the
+    /// cluster serves, otherwise the newest. `serves` takes the plural of a kind in the group `metallb.io`.
     #[must_use]
     pub fn detect(inventory: &Inventory, serves: impl Fn(&str) -> bool) -> Self {
         let mut images: BTreeMap<&str, usize> = BTreeMap::new();
@@ -79,7 +80,7 @@ impl AssumedVersion {
     }
 }
 
-/// A phrase that follows the version: `detected from the speaker's image ...`.
+/// Displays as a phrase that follows the version: `detected from the speaker's image ...`.
 impl fmt::Display for VersionBasis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

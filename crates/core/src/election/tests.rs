@@ -1,4 +1,4 @@
-//! The election against MetalLB's own answers, and what holds for every election.
+//! Tests of the election against MetalLB's own results, and properties of every election.
 
 #![allow(clippy::needless_pass_by_value, reason = "JSON literals read best in place")]
 
@@ -13,7 +13,8 @@ use crate::snapshot::in_namespace;
 const NAMESPACE: &str = "metallb-system";
 const KEY: &str = "loadbalancerIPs.metallb.io";
 
-/// Addresses, as a status may have them, and who wins among n1 and n2: `printf 'n1#10.6.229.180' | sha256sum`, and so on.
+/// Addresses, as they may be in a status, and the winner among n1 and n2: `printf 'n1#10.6.229.180' | sha256sum`, and
+/// so on.
 const HASHES: [(&str, &str); 5] = [
     ("10.6.229.180", "n2"),
     ("10.6.229.181", "n1"),
@@ -94,7 +95,7 @@ fn ready_on(nodes: &[&str]) -> Value {
     slice("ready", endpoints.collect())
 }
 
-/// What follows from an election, by name.
+/// The result of an election, by names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Outcome {
     winner: Result<String, String>,
@@ -144,7 +145,7 @@ fn world() -> Vec<Value> {
     objects
 }
 
-/// The world with some objects replaced or added, by kind and name.
+/// Returns the world with some objects replaced or added, by kind and name.
 fn with(changes: &[Value]) -> Vec<Value> {
     let mut objects = world();
     for change in changes {
@@ -330,7 +331,7 @@ fn preferences_order_the_candidates_of_advertisements_that_select_them() {
     for name in ["n1", "n2", "n3"] {
         assert_eq!(decided(preferring(json!({}), name), MetalLbVersion::V0_16_2), name);
     }
-    // 0.15.2 knows no preferences, and an advertisement has no say about nodes that it does not select.
+    // 0.15.2 has no preferences, and those of an advertisement do not count for nodes that it does not select.
     let without = decided(preferring(json!({}), "none"), MetalLbVersion::V0_15_2);
     for name in ["n1", "n2", "n3"] {
         assert_eq!(decided(preferring(json!({}), name), MetalLbVersion::V0_15_2), without);
@@ -351,7 +352,7 @@ fn bgp_announces_from_every_selected_node_with_an_endpoint() {
     };
     let local = || service("Local", &["10.6.229.180"]);
     let excluded = node("n1", json!({KEY: "arp", EXCLUDE_LABEL: ""}));
-    // One pod, two ports, one of them unready.
+    // One pod with two ports, of which one is not ready.
     let half = [
         slice("ready", json!([{"addresses": ["10.0.0.1"], "nodeName": "n1", "conditions": {"ready": true}}])),
         slice(
@@ -383,7 +384,8 @@ fn bgp_announces_from_every_selected_node_with_an_endpoint() {
         ),
         ([half.to_vec(), vec![local(), every()]].concat(), V0_15_2, &[]),
         ([half.to_vec(), vec![local(), every()]].concat(), V0_16_2, &["n1"]),
-        // Nodes of both advertisements would send contradicting updates. Selecting Services hides it from the parser.
+        // Nodes of both advertisements would send contradicting updates. The parser does not see it, because Services
+        // are selected.
         (
             vec![
                 local(),
@@ -396,7 +398,7 @@ fn bgp_announces_from_every_selected_node_with_an_endpoint() {
             V0_16_2,
             &["n3"],
         ),
-        // Seen by the parser: only the speakers that read both reject their configuration.
+        // The parser sees this one: only the speakers that read both advertisements reject their configuration.
         (
             vec![local(), bgp("a", json!({"localPref": 1})), bgp("b", on("arp", json!({"localPref": 2})))],
             V0_16_2,
@@ -765,8 +767,9 @@ fn an_address_is_allocated_from_the_pool_that_metallb_chooses() {
     }
 }
 
-/// The announcing nodes of each advertisement vector, as MetalLB 0.16.2's own parser gives them; `None` where it rejects
-/// the configuration. Nodes: n1 and n2 carry the placement, n3 another value, n4 no label, n5 an empty value.
+/// The announcing nodes of each advertisement vector, as MetalLB 0.16.2's own parser returns them; `None` if it
+/// rejects the configuration. Of the nodes, n1 and n2 have the placement label, n3 has another value, n4 no label, and
+/// n5 an empty value.
 #[test]
 fn advertisements_announce_from_the_nodes_that_metallb_names() {
     const HOST: &str = "kubernetes.io/hostname";
@@ -890,7 +893,7 @@ fn advertisements_announce_from_the_nodes_that_metallb_names() {
     }
 }
 
-/// A small world of random nodes, advertisements and endpoints.
+/// A small cluster of random nodes, advertisements and endpoints.
 #[derive(Debug, Clone)]
 struct World {
     nodes: Vec<(usize, bool, bool)>,
@@ -938,7 +941,7 @@ impl World {
         objects
     }
 
-    /// The winner and all candidates by name; `None` if nobody looks for a node.
+    /// Returns the winner and all candidates by name; `None` if no speaker elects a node.
     fn decide(&self, objects: &[Value]) -> (Option<String>, Vec<String>) {
         let inventory = inventory_of(objects);
         let metallb = MetalLb::new(NAMESPACE, &inventory, self.version).unwrap();
@@ -1018,7 +1021,7 @@ proptest! {
     #[test]
     fn the_order_of_objects_changes_nothing(world in random_world()) {
         let mut turned = world.clone();
-        // Names decide the order in which objects are held: the other way round, every object is looked at in another place.
+        // Objects are stored in the order of names, so reversing the names changes the place of every object.
         turned.advertisements.reverse();
         turned.endpoints.reverse();
         prop_assert_eq!(world.decide(&world.objects()), turned.decide(&turned.objects()));
@@ -1030,8 +1033,8 @@ proptest! {
         let mut wider = world.clone();
         wider.advertisements.push(more.clone());
         let (_, after) = wider.decide(&wider.objects());
-        // MetalLB's own exception: from 0.16 on, a Service that may share its address is announced by no node as soon as
-        // an advertisement selects it by its labels.
+        // MetalLB's own exception: from 0.16 on, no node announces a Service that may share its address if an
+        // advertisement selects it by labels.
         let is_exception = world.is_shared && world.version.selects_services() && more.get("serviceSelectors").is_some();
         if !is_exception {
             prop_assert!(before.iter().all(|node| after.contains(node)), "{before:?} {after:?}");

@@ -1,9 +1,9 @@
-//! The MetalLB versions whose decision is replayed, and where they differ.
+//! The MetalLB versions whose election is replayed, and their differences.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A MetalLB version whose decision is replayed.
+/// A MetalLB version whose election is replayed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MetalLbVersion {
     /// 0.13.5.
@@ -19,9 +19,9 @@ impl MetalLbVersion {
     /// Every version, oldest first.
     pub const ALL: [Self; 3] = [Self::V0_13_5, Self::V0_15_2, Self::V0_16_2];
 
-    /// The version that decides as a release does, by the tag of the release: `v0.14.9`, `0.16.0-debian-12-r3`. Before
-    /// 0.14 that is 0.13.5, with 0.14 and 0.15 it is 0.15.2, and later it is 0.16.2. `None` for a tag without a version, such as
-    /// `main`.
+    /// The version that decides like a release, by the release's tag: `v0.14.9`, `0.16.0-debian-12-r3`. It is 0.13.5
+    /// for releases before 0.14, 0.15.2 for 0.14 and 0.15, and 0.16.2 for later ones. `None` for a tag without a
+    /// version, such as `main`.
     #[must_use]
     pub fn of_release(tag: &str) -> Option<Self> {
         let mut numbers = tag.strip_prefix('v').unwrap_or(tag).split('.');
@@ -51,7 +51,7 @@ impl MetalLbVersion {
         !matches!(self, Self::V0_13_5)
     }
 
-    /// Whether an endpoint counts that terminates and still serves. Since 0.14.2.
+    /// Whether a terminating endpoint that still serves counts. Since 0.14.2.
     #[must_use]
     pub const fn counts_serving(self) -> bool {
         !matches!(self, Self::V0_13_5)
@@ -63,7 +63,7 @@ impl MetalLbVersion {
         !matches!(self, Self::V0_13_5)
     }
 
-    /// Whether pools can be reserved by `serviceAllocation`. Since 0.13.8.
+    /// Whether `serviceAllocation` can reserve pools. Since 0.13.8.
     #[must_use]
     pub const fn reserves_pools(self) -> bool {
         !matches!(self, Self::V0_13_5)
@@ -105,7 +105,7 @@ impl MetalLbVersion {
         matches!(self, Self::V0_16_2)
     }
 
-    /// Whether for BGP an endpoint address that is not ready in one slice is not ready in any. Up to 0.15.
+    /// Whether BGP treats an endpoint address that is not ready in one slice as not ready in any. Up to 0.15.
     #[must_use]
     pub const fn unready_wins_for_bgp(self) -> bool {
         !matches!(self, Self::V0_16_2)
@@ -124,7 +124,7 @@ impl fmt::Display for MetalLbVersion {
     }
 }
 
-/// The version is none of those whose decision is replayed.
+/// The error of a version that is not one of those whose election is replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown MetalLB version: use 0.13.5, 0.15.2 or 0.16.2")]
 pub struct UnknownVersion;

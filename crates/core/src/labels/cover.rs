@@ -4,9 +4,9 @@ use smol_str::SmolStr;
 
 use super::{Selector, Values};
 
-/// The most elementary set steps of one decision. Coverage is NP-hard in general, so without a limit a hostile list of
-/// selectors could keep a core busy. At the limit a decision takes tens of milliseconds; selectors that people write take less
-/// than a thousand steps.
+/// The maximum number of elementary set steps of one decision. Coverage is NP-hard in general, so without a limit a
+/// hostile list of selectors could keep a core busy. At the limit, a decision takes tens of milliseconds; selectors
+/// that people write take less than a thousand steps.
 const WORK_LIMIT: usize = 1_000_000;
 
 /// The error of a decision that would exceed the work limit.
@@ -14,9 +14,9 @@ const WORK_LIMIT: usize = 1_000_000;
 #[error("too complex to decide within the work limit")]
 pub struct TooComplex;
 
-/// A part of `space` that no selector of `cover` selects; `None` if together they select all of it.
+/// Returns a part of `space` that no selector of `cover` selects; `None` if together they select all of it.
 ///
-/// `space` selects every label set of the answer, and no selector of `cover` selects any.
+/// `space` contains the returned part, and every selector of `cover` is disjoint from it.
 ///
 /// # Errors
 /// [`TooComplex`] if the decision needs more than the work limit.
@@ -28,7 +28,7 @@ pub fn uncovered<'a>(
         return Ok(None);
     }
     let mut work = Work(WORK_LIMIT);
-    // An explicit stack: one frame per selector would let a long list overflow the thread's stack.
+    // An explicit stack, because recursion over a long list would overflow the thread's stack.
     let mut open = vec![Piece::new(space.clone(), cover, &mut work)?];
     while let Some(piece) = open.pop() {
         let Some(nearest) = piece.nearest(&mut work)? else {

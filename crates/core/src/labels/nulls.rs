@@ -29,15 +29,16 @@ pub(crate) fn strings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labe
     Ok(optional_strings(deserializer)?.unwrap_or_default())
 }
 
-/// Decodes a map of a built-in kind; `None` where there is no map. A patch treats a missing map and an empty one differently.
+/// Decodes a map of a built-in kind; `None` if there is no map. A patch treats a missing map and an empty one
+/// differently.
 pub(crate) fn optional_strings<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Labels>, D::Error> {
     deserializer.deserialize_option(Strings { null: Some("") })
 }
 
-/// A visitor that builds a map of strings without an intermediate one, because every review decodes several. `null` is the value of
-/// an entry that is `null`; with `None` the entry is pruned.
+/// A visitor that builds a map of strings without an intermediate one, because every review decodes several. `null` is
+/// the value for entries that are `null`; with `None`, they are pruned.
 struct Strings {
     null: Option<&'static str>,
 }

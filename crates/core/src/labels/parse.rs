@@ -1,4 +1,5 @@
-//! Parsing of written selectors into [`Selector`]s. A selector that Kubernetes or MetalLB would reject is an error.
+//! Parsing of selectors from manifests into [`Selector`]s. A selector that Kubernetes or MetalLB would reject is an
+//! error.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -8,7 +9,7 @@ use super::{Labels, Selector, SyntaxError, Values, check_key, check_value};
 use crate::escape::excerpt;
 use crate::field::FieldPath;
 
-/// A `metav1.LabelSelector` as written: all requirements must hold; without requirements it selects everything.
+/// A `metav1.LabelSelector` as in a manifest: all requirements must hold; without requirements it selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
@@ -20,7 +21,7 @@ pub struct LabelSelector {
     pub match_expressions: Vec<Requirement>,
 }
 
-/// A `metav1.LabelSelectorRequirement` as written.
+/// A `metav1.LabelSelectorRequirement` as in a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Requirement {
@@ -33,27 +34,27 @@ pub struct Requirement {
     pub values: Vec<String>,
 }
 
-/// A mistake in a selector, and its path.
+/// An error in a selector, with its path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct SelectorError {
     /// The path from the root of the selector, or of the list of selectors.
     pub field: FieldPath,
-    /// The mistake.
+    /// The problem at this path.
     pub problem: Problem,
 }
 
-/// A mistake in a selector. Displayed as what is wrong, a colon, and what to do.
+/// A problem of a selector. Displays as what is wrong, a colon, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", self.message(), self.help())]
 pub enum Problem {
-    /// The operator is none of the four (apimachinery `LabelSelectorAsSelector`).
+    /// The operator is not one of the four (apimachinery `LabelSelectorAsSelector`).
     Operator(String),
     /// `In` or `NotIn` without values (apimachinery `labels.NewRequirement`).
     NoValues(String),
     /// `Exists` or `DoesNotExist` with values (apimachinery `labels.NewRequirement`).
     Values(String),
-    /// A key or a value of the wrong form.
+    /// A key or a value with invalid syntax.
     Syntax(#[from] SyntaxError),
     /// A duplicate, which makes all of MetalLB's configuration stale: `validateLabelSelectorDuplicate`, `validateDuplicate`
     /// (MetalLB 0.13.5 and 0.16.2, internal/config/config.go).
@@ -90,7 +91,7 @@ impl LabelSelector {
     /// Parses the selector.
     ///
     /// # Errors
-    /// [`SelectorError`] for the first mistake that `metav1.LabelSelectorAsSelector` rejects.
+    /// [`SelectorError`] for the first problem that `metav1.LabelSelectorAsSelector` rejects.
     pub fn parse(&self) -> Result<Selector, SelectorError> {
         let mut selector = Selector::default();
         for (key, value) in &self.match_labels {
@@ -122,7 +123,7 @@ impl LabelSelector {
         Ok(())
     }
 
-    /// The selector with the values of each requirement sorted, as MetalLB compares selectors.
+    /// Returns the selector with sorted values, as MetalLB compares selectors.
     fn in_order(&self) -> Self {
         Self {
             match_labels: self.match_labels.clone(),
@@ -168,7 +169,7 @@ impl Requirement {
 }
 
 impl SelectorError {
-    /// The same error with the path prefixed by `parent`, the path of the selector.
+    /// Returns the error with the path prefixed by `parent`, the path of the selector.
     #[must_use]
     pub fn below(self, parent: FieldPath) -> Self {
         Self { field: parent.join(&self.field), problem: self.problem }
@@ -179,10 +180,10 @@ fn refuse(field: FieldPath, problem: impl Into<Problem>) -> SelectorError {
     SelectorError { field, problem: problem.into() }
 }
 
-/// Parses a list of selectors of which any may match.
+/// Parses a list of selectors, of which any may match.
 ///
 /// # Errors
-/// [`SelectorError`] for the first mistake that Kubernetes or MetalLB rejects, duplicates included.
+/// [`SelectorError`] for the first problem that Kubernetes or MetalLB rejects, including duplicates.
 pub fn parse_list(list: &[LabelSelector]) -> Result<Vec<Selector>, SelectorError> {
     let mut seen = HashSet::new();
     let mut selectors = Vec::with_capacity(list.len());
@@ -197,7 +198,7 @@ pub fn parse_list(list: &[LabelSelector]) -> Result<Vec<Selector>, SelectorError
     Ok(selectors)
 }
 
-/// The position of the first item that is equal to an earlier one.
+/// Returns the position of the first item that is equal to an earlier one.
 pub(crate) fn first_duplicate<T: Ord>(items: &[T]) -> Option<usize> {
     let mut seen = BTreeSet::new();
     items.iter().position(|item| !seen.insert(item))

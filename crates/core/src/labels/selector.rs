@@ -1,4 +1,4 @@
-//! Selectors as boxes: the set of values that each key may hold.
+//! Selectors as boxes: a set of allowed values per key.
 
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
@@ -6,7 +6,8 @@ use std::fmt;
 
 use super::{Labels, Values, Witness};
 
-/// A conjunction of requirements: at most one [`Values`] per key. A key without a requirement may hold anything.
+/// A conjunction of requirements: at most one [`Values`] per key. A key without a requirement may have any value or be
+/// absent.
 ///
 /// The default selector has no requirements and matches every label set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,14 +16,14 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// The selector of a plain map, such as a pod's `spec.nodeSelector`.
+    /// Returns the selector of a plain map, such as a pod's `spec.nodeSelector`.
     #[must_use]
     pub fn from_labels(labels: &Labels) -> Self {
         let keys = labels.iter().map(|(key, value)| (key.clone(), Values::one_of([value.clone()]))).collect();
         Self { keys }
     }
 
-    /// Adds a requirement: `key` must also hold one of `values`.
+    /// Adds a requirement: the value of `key` must also be in `values`.
     pub fn require(&mut self, key: &str, values: Values) {
         match self.keys.get_mut(key) {
             Some(held) => *held = held.intersect(&values),
@@ -32,19 +33,19 @@ impl Selector {
         }
     }
 
-    /// The same selector, but with `key` holding exactly `values`.
+    /// Returns the selector with the set of `key` replaced by `values`.
     pub(super) fn with(&self, key: &SmolStr, values: Values) -> Self {
         let mut narrowed = self.clone();
         narrowed.keys.insert(key.clone(), values);
         narrowed
     }
 
-    /// The keys with requirements, and the values that each may hold.
+    /// Returns the keys with requirements, and the set of each.
     pub fn keys(&self) -> impl Iterator<Item = (&SmolStr, &Values)> {
         self.keys.iter()
     }
 
-    /// The values that `key` may hold; `None` if the key has no requirement.
+    /// Returns the set of `key`; `None` if the key has no requirement.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Values> {
         self.keys.get(key)
@@ -69,7 +70,7 @@ impl Selector {
         self.keys.iter().all(|(key, values)| values.holds(labels.get(key).map(SmolStr::as_str)))
     }
 
-    /// The selector of the label sets that both selectors match.
+    /// Returns the selector of the label sets that both selectors match.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
         let mut both = self.clone();
@@ -79,7 +80,7 @@ impl Selector {
         both
     }
 
-    /// Whether both selectors match some label set.
+    /// Whether a label set exists that both selectors match.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         !self.is_empty()
@@ -98,7 +99,7 @@ impl Selector {
         self.is_empty() || self.first_outside(other).is_none()
     }
 
-    /// A label set that `self` matches and `other` does not; `None` if there is none.
+    /// Returns a label set that `self` matches and `other` does not; `None` if there is none.
     #[must_use]
     pub fn outside(&self, other: &Self) -> Option<Witness> {
         if self.is_empty() {
@@ -108,13 +109,13 @@ impl Selector {
         self.with(&key, values).witness()
     }
 
-    /// A label set that the selector matches; `None` if there is none.
+    /// Returns a label set that the selector matches; `None` if there is none.
     #[must_use]
     pub fn witness(&self) -> Option<Witness> {
         Witness::of(self)
     }
 
-    /// The first key for which `self` allows values that `other` does not, and these values.
+    /// Returns the first key for which `self` allows values that `other` does not, and these values.
     fn first_outside(&self, other: &Self) -> Option<(SmolStr, Values)> {
         let anything = Values::anything();
         other.keys.iter().find_map(|(key, allowed)| {
@@ -128,7 +129,7 @@ impl Selector {
     }
 }
 
-/// Kubernetes' selector syntax, for messages; `(everything)` where nothing is required.
+/// Displays in Kubernetes' selector syntax, for messages; `(everything)` without requirements.
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.keys.is_empty() {

@@ -2,12 +2,12 @@
 
 use crate::escape::excerpt;
 
-/// The longest label value, and the longest name part of a key (apimachinery `validation.LabelValueMaxLength`).
+/// The maximum length of a label value, and of the name part of a key (apimachinery `validation.LabelValueMaxLength`).
 const NAME_LIMIT: usize = 63;
-/// The longest prefix of a key: a DNS subdomain (RFC 1123).
+/// The maximum length of a key's prefix: a DNS subdomain (RFC 1123).
 const PREFIX_LIMIT: usize = 253;
 
-/// A label key or value that the API server rejects. Displayed as what is wrong, a colon, and what to do.
+/// A label key or value that the API server rejects. Displays as what is wrong, a colon, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", self.message(), self.help())]
 pub enum SyntaxError {
@@ -51,7 +51,7 @@ pub fn check_key(key: &str) -> Result<(), SyntaxError> {
     ok.then_some(()).ok_or_else(|| SyntaxError::Key(key.to_owned()))
 }
 
-/// Checks a label value (apimachinery `validation.IsValidLabelValue`). The empty value is one.
+/// Checks a label value (apimachinery `validation.IsValidLabelValue`). The empty value is valid.
 ///
 /// # Errors
 /// [`SyntaxError::Value`] with the value.

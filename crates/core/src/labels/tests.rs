@@ -56,7 +56,7 @@ fn duplicates_that_metallb_rejects_are_rejected() {
     };
     rejected(&["{}", "{}"], "[1]", "selector");
     rejected(&["{matchLabels: {a: x}}", "{}", "{matchLabels: {a: x}}"], "[2]", "selector");
-    // The order of values does not matter to MetalLB.
+    // MetalLB ignores the order of values.
     rejected(
         &[
             "{matchExpressions: [{key: a, operator: In, values: [x, y]}]}",

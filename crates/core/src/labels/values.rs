@@ -1,11 +1,11 @@
-//! The set of values that one label key may hold.
+//! The set of values that one label key may have.
 
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::BTreeSet;
 
-/// The set of values that one key may hold, with or without the key's absence.
+/// The set of values that one key may have, with or without the key's absence.
 ///
-/// The set is either finite, the listed values, or the complement of a finite set.
+/// The set is either finite, or the complement of a finite set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Values {
     absent: bool,
@@ -44,13 +44,13 @@ impl Values {
         Self::present().complement()
     }
 
-    /// Everything that is not in `self`.
+    /// Returns the complement: everything that is not in `self`.
     #[must_use]
     pub fn complement(&self) -> Self {
         Self { absent: !self.absent, all_but: !self.all_but, listed: self.listed.clone() }
     }
 
-    /// Everything that is in both.
+    /// Returns the intersection: everything that is in both.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
         let (all_but, listed) = match (self.all_but, other.all_but) {
@@ -68,7 +68,7 @@ impl Values {
         !self.absent && !self.all_but && self.listed.is_empty()
     }
 
-    /// Whether `other` contains `self`. Builds no set.
+    /// Whether `other` contains `self`. It allocates no set.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         if self.absent && !other.absent {
@@ -77,13 +77,13 @@ impl Values {
         match (self.all_but, other.all_but) {
             (false, false) => self.listed.is_subset(&other.listed),
             (false, true) => self.listed.is_disjoint(&other.listed),
-            // There are infinitely many values, so a finite set never contains the complement of one.
+            // There are infinitely many values, so a finite set never contains a complement.
             (true, false) => false,
             (true, true) => other.listed.is_subset(&self.listed),
         }
     }
 
-    /// Whether both have an element in common. Builds no set.
+    /// Whether both sets have an element in common. It allocates no set.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         (self.absent && other.absent)
@@ -95,24 +95,24 @@ impl Values {
             }
     }
 
-    /// Whether the key may hold `value`, or, for `None`, be absent.
+    /// Whether `value` is in the set; `None` stands for the key's absence.
     #[must_use]
     pub fn holds(&self, value: Option<&str>) -> bool {
         value.map_or(self.absent, |value| self.listed.contains(value) != self.all_but)
     }
 
-    /// The values, if the set is finite and does not contain absence.
+    /// Returns the values, if the set is finite and does not contain absence.
     #[must_use]
     pub fn finite(&self) -> Option<&BTreeSet<SmolStr>> {
         (!self.absent && !self.all_but).then_some(&self.listed)
     }
 
-    /// The work of one step on this set: the number of listed values, plus one.
+    /// Returns the cost of one step on this set: the number of listed values, plus one.
     pub(super) fn size(&self) -> usize {
         self.listed.len().saturating_add(1)
     }
 
-    /// One element: absence (`Some(None)`) if it is in the set, else a value; `None` if the set is empty.
+    /// Returns one element: absence (`Some(None)`) if it is in the set, otherwise a value; `None` if the set is empty.
     pub(super) fn example(&self) -> Option<Option<SmolStr>> {
         if self.absent {
             return Some(None);
@@ -123,7 +123,7 @@ impl Values {
         self.listed.first().cloned().map(Some)
     }
 
-    /// A value that is not listed.
+    /// Returns a value that is not listed.
     fn fresh(&self) -> SmolStr {
         (0_u64..)
             .map(|n| if n == 0 { SmolStr::new_static("other") } else { format_smolstr!("other-{n}") })

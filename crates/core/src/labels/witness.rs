@@ -7,19 +7,19 @@ use smol_str::SmolStr;
 
 use super::{Labels, Selector};
 
-/// A label set that proves a finding, such as a node that would announce but must not run the gateway.
+/// A label set that proves a finding, such as the labels of a node that would announce but must not run the gateway.
 ///
-/// It may be empty: a node without labels is a witness, too.
+/// It may be empty: a node without labels can be a witness, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Witness {
-    /// The labels that the object carries.
+    /// The labels that the object has.
     pub labels: Labels,
     /// The keys whose absence is part of the proof.
     pub without: BTreeSet<SmolStr>,
 }
 
 impl Witness {
-    /// A label set that `selector` matches, with as few labels as possible.
+    /// Returns a label set that `selector` matches, with as few labels as possible.
     pub(super) fn of(selector: &Selector) -> Option<Self> {
         let mut witness = Self { labels: Labels::new(), without: BTreeSet::new() };
         for (key, values) in selector.keys() {
@@ -36,10 +36,10 @@ impl Witness {
     }
 }
 
-/// The most labels that a message shows: a hostile selector may name thousands of keys.
+/// The maximum number of labels in a message: a hostile selector may have thousands of keys.
 const SHOWN: usize = 6;
 
-/// Display follows "a node": ``labelled `a=b` and without the label `c` ``.
+/// Displays as a phrase that follows "a node": ``labelled `a=b` and without the label `c` ``.
 impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.labels.is_empty() && self.without.is_empty() {

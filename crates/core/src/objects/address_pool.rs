@@ -1,4 +1,4 @@
-//! MetalLB's address pools, beyond their labels.
+//! The specs of MetalLB's address pools.
 
 use serde::Deserialize;
 
@@ -13,18 +13,18 @@ pub struct AddressPoolSpec {
     /// Prefixes and ranges: `192.0.2.0/24`, `192.0.2.1-192.0.2.9`.
     #[serde(deserialize_with = "or_default")]
     pub addresses: Vec<String>,
-    /// Whether Services that ask for no pool get addresses of it; `None` means yes.
+    /// Whether the pool assigns addresses to Services that request no pool; `None` means yes.
     pub auto_assign: Option<bool>,
     /// The Services that the pool is reserved for; `None` means every Service.
     pub service_allocation: Option<ServiceAllocation>,
 }
 
-/// The Services that a pool is reserved for. Without any selection it is reserved for every Service, and comes before
+/// The Services that a pool is reserved for. Without any selection, it is reserved for every Service, and ranks before
 /// pools that are not reserved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceAllocation {
-    /// Pools with a lower number come first; 0 comes last.
+    /// The rank: lower numbers come first, 0 comes last.
     #[serde(deserialize_with = "or_default")]
     pub priority: i64,
     /// Namespaces by name.
@@ -33,12 +33,12 @@ pub struct ServiceAllocation {
     /// Namespaces by their labels, in addition.
     #[serde(deserialize_with = "or_default")]
     pub namespace_selectors: Vec<LabelSelector>,
-    /// Services by their labels; any may match.
+    /// Services by their labels, of which any selector may match.
     #[serde(deserialize_with = "or_default")]
     pub service_selectors: Vec<LabelSelector>,
 }
 
-/// The spec of an `AddressPool`, which MetalLB reads up to 0.13: a pool and its announcement in one, from every node.
+/// The spec of an `AddressPool`, which MetalLB reads up to 0.13: a pool and its advertisement in one, from every node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LegacyPoolSpec {
@@ -48,9 +48,9 @@ pub struct LegacyPoolSpec {
     /// Prefixes and ranges.
     #[serde(deserialize_with = "or_default")]
     pub addresses: Vec<String>,
-    /// Whether Services that ask for no pool get addresses of it; `None` means yes.
+    /// Whether the pool assigns addresses to Services that request no pool; `None` means yes.
     pub auto_assign: Option<bool>,
-    /// How `bgp` announces it; empty means each address by itself.
+    /// The BGP advertisements of the pool; without any, each address is announced by itself.
     #[serde(deserialize_with = "or_default")]
     pub bgp_advertisements: Vec<BgpAdvertisementSpec>,
 }

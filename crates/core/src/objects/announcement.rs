@@ -13,7 +13,7 @@ pub struct L2Advertisement {
     /// Name and namespace.
     #[serde(deserialize_with = "or_default")]
     pub metadata: Metadata,
-    /// The spec. A missing one is valid: it announces every pool from every node.
+    /// The spec. A missing spec is valid: it announces every pool from every node.
     #[serde(deserialize_with = "or_default")]
     pub spec: AdvertisementSpec,
 }
@@ -47,7 +47,7 @@ pub struct AdvertisementSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(default)]
 pub struct PreferredNodeSelector {
-    /// How much it counts, from 1 to 100.
+    /// The weight, from 1 to 100.
     #[serde(deserialize_with = "or_default")]
     pub weight: i64,
     /// The preferred nodes.
@@ -55,7 +55,7 @@ pub struct PreferredNodeSelector {
     pub preference: LabelSelector,
 }
 
-/// The spec of a `BGPAdvertisement` (`metallb.io/v1beta1`, 0.16.2; older versions know fewer fields).
+/// The spec of a `BGPAdvertisement` (`metallb.io/v1beta1`, 0.16.2; older versions have fewer fields).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BgpAdvertisementSpec {
@@ -71,14 +71,14 @@ pub struct BgpAdvertisementSpec {
     /// Services by their own labels; empty: every Service. Since 0.16.0.
     #[serde(deserialize_with = "or_default")]
     pub service_selectors: Vec<LabelSelector>,
-    /// The length of the IPv4 prefixes that are announced; `None` means 32, each address by itself.
+    /// The length of the announced IPv4 prefixes; `None` means 32, each address by itself.
     pub aggregation_length: Option<u32>,
-    /// The length of the IPv6 prefixes that are announced; `None` means 128.
+    /// The length of the announced IPv6 prefixes; `None` means 128.
     pub aggregation_length_v6: Option<u32>,
     /// The BGP attribute `LOCAL_PREF`.
     #[serde(deserialize_with = "or_default")]
     pub local_pref: u32,
-    /// How often the own AS number is repeated. Since 0.16.0.
+    /// The number of times that the own AS number is repeated. Since 0.16.0.
     #[serde(deserialize_with = "or_default")]
     pub as_path_prepend: u32,
     /// The BGP peers by name; empty: every peer.

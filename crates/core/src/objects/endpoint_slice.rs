@@ -1,4 +1,4 @@
-//! `EndpointSlice`s: which pods a Service reaches, and on which nodes.
+//! `EndpointSlice`s: the pods and nodes behind a Service.
 
 use serde::{Deserialize, Deserializer};
 use smol_str::SmolStr;
@@ -10,7 +10,7 @@ use crate::labels::nulls::or_default;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct EndpointSlice {
-    /// The label `kubernetes.io/service-name` names the Service.
+    /// The metadata; the label `kubernetes.io/service-name` names the Service.
     #[serde(deserialize_with = "or_default")]
     pub metadata: Metadata,
     /// The endpoints.
@@ -22,21 +22,21 @@ pub struct EndpointSlice {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Endpoint {
-    /// Its addresses.
+    /// The endpoint's addresses.
     #[serde(deserialize_with = "or_default")]
     pub addresses: Vec<SmolStr>,
-    /// The node it runs on; empty where it is not known.
+    /// The node that the endpoint runs on; empty if it is unknown.
     #[serde(deserialize_with = "or_default")]
     pub node_name: SmolStr,
-    /// Whether it takes traffic.
+    /// The conditions, which decide whether the endpoint takes traffic.
     #[serde(deserialize_with = "or_default")]
     pub conditions: EndpointConditions,
-    /// The pod that it leads to, in the namespace of the slice; empty where it names none.
+    /// The name of the endpoint's pod, in the namespace of the slice; empty if there is none.
     #[serde(rename = "targetRef", deserialize_with = "pod_name")]
     pub pod: SmolStr,
 }
 
-/// The name in a reference to a pod; empty for a reference to anything else.
+/// Decodes the name in a reference to a pod; empty for a reference to anything else.
 fn pod_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SmolStr, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -50,7 +50,7 @@ fn pod_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SmolStr, D::Er
     Ok(if target.kind == "Pod" { target.name } else { SmolStr::default() })
 }
 
-/// The conditions of an endpoint. `None` means unknown, and each consumer reads that in its own way.
+/// The conditions of an endpoint. `None` means unknown, which each consumer treats differently.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct EndpointConditions {
@@ -61,7 +61,7 @@ pub struct EndpointConditions {
 }
 
 impl EndpointSlice {
-    /// The name of the Service, in the namespace of the slice; `None` where the label is missing or empty.
+    /// The name of the Service, in the namespace of the slice; `None` if the label is missing or empty.
     #[must_use]
     pub fn service(&self) -> Option<&str> {
         let name = self.metadata.labels.get("kubernetes.io/service-name")?;

@@ -1,4 +1,4 @@
-//! The kinds that rules judge: the one table of their resources, versions and phases.
+//! The kinds that rules judge: the only table of their resources, versions and phases.
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer};
 
@@ -18,7 +18,7 @@ pub enum Kind {
     L2Advertisement,
 }
 
-/// A resource as webhook configurations and RBAC name it, in the one version that is understood.
+/// A resource as in webhook configurations and RBAC, in the only version that is supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resource {
     /// The API group; empty for the core group.
@@ -45,9 +45,10 @@ impl Kind {
         Resource { group, version, plural }
     }
 
-    /// The operations that must reach Lockstep in `phase`; none where no rule answers.
+    /// The operations that must reach Lockstep in `phase`; none if no rule judges the kind in this phase.
     ///
-    /// A pod's placement cannot be changed once it is stored (`ValidatePodUpdate`), so updates of pods are validated only.
+    /// The API server rejects changes of a stored pod's placement (`ValidatePodUpdate`), so updates of pods are
+    /// validated only.
     #[must_use]
     pub const fn operations(self, phase: Phase) -> &'static [Operation] {
         match (phase, self) {

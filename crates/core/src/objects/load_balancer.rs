@@ -1,4 +1,4 @@
-//! What MetalLB reads of a Service to give it an address, and the addresses that it wrote.
+//! The fields of a Service that MetalLB uses to assign addresses, and the assigned addresses.
 
 use serde::Deserialize;
 use smol_str::SmolStr;
@@ -6,17 +6,17 @@ use smol_str::SmolStr;
 use crate::labels::Labels;
 use crate::labels::nulls::{self, or_default};
 
-/// The part of a Service of type `LoadBalancer` that its address depends on.
+/// The fields of a Service of type `LoadBalancer` that its address depends on.
 ///
-/// [`Service`](super::Service) is what every review decodes. This is decoded for assessments only, from the same object.
+/// Every review decodes a [`Service`](super::Service). Assessments also decode this, from the same object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Whole")]
 pub struct LoadBalancer {
     /// The annotations with a prefix of `MetalLB`'s own: `metallb.io/` or `metallb.universe.tf/`.
     pub annotations: Labels,
-    /// `spec.loadBalancerIP`; empty where it is not set.
+    /// `spec.loadBalancerIP`; empty if it is not set.
     pub requested_address: String,
-    /// The first cluster IP of each family; where there is none, the families by name, as `spec.ipFamilies` lists them.
+    /// The first cluster IP of each family; without cluster IPs, the families by name, as in `spec.ipFamilies`.
     pub families: Vec<String>,
     /// Whether `spec.ipFamilyPolicy` is `PreferDualStack`.
     pub prefers_dual_stack: bool,
@@ -28,18 +28,18 @@ pub struct LoadBalancer {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Ingress {
-    /// The address; empty where another controller wrote a host name.
+    /// The address; empty if another controller wrote a host name.
     #[serde(deserialize_with = "or_default")]
     pub ip: String,
-    /// The host name; `MetalLB` announces no Service that has one.
+    /// The host name; `MetalLB` does not announce a Service that has one.
     #[serde(deserialize_with = "or_default")]
     pub hostname: String,
 }
 
 impl LoadBalancer {
-    /// The value of an annotation, by its name without a prefix. The prefix `metallb.io/` wins where it is present, even
-    /// with an empty value (`valueForAnnotation`, controller/service.go, 0.16.2); `old_only` leaves it out, as MetalLB did
-    /// before 0.14.9. `None` where the annotation is not there.
+    /// The value of an annotation, by its name without a prefix. The prefix `metallb.io/` takes precedence if it is
+    /// present, even with an empty value (`valueForAnnotation`, controller/service.go, 0.16.2); `old_only` ignores
+    /// that prefix, as MetalLB did before 0.14.9. `None` if the annotation is missing.
     #[must_use]
     pub fn annotation(&self, name: &str, old_only: bool) -> Option<&str> {
         let of = |prefix: &str| self.annotations.get(format!("{prefix}{name}").as_str()).map(SmolStr::as_str);
@@ -48,7 +48,7 @@ impl LoadBalancer {
     }
 }
 
-/// The object as it is stored.
+/// The object as stored.
 #[derive(Deserialize)]
 #[serde(default)]
 #[derive(Default)]

@@ -12,7 +12,7 @@ use crate::labels::nulls::{self, or_default};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
-    /// The name; empty at admission where `generateName` is used.
+    /// The name; empty during admission if `generateName` is used.
     #[serde(deserialize_with = "or_default")]
     pub name: String,
     /// The prefix of the name that the API server generates after admission.
@@ -24,18 +24,18 @@ pub struct Metadata {
     /// The object's labels.
     #[serde(deserialize_with = "nulls::strings")]
     pub labels: Labels,
-    /// Whether the annotation `kubernetes.io/config.mirror` is present: the pod is the mirror of a static pod.
+    /// Whether the annotation `kubernetes.io/config.mirror` is present, so the pod is the mirror of a static pod.
     #[serde(rename = "annotations", deserialize_with = "has_mirror")]
     pub is_mirror: bool,
     /// Whether `deletionTimestamp` is set: the object is being deleted and waits for its finalizers.
     #[serde(rename = "deletionTimestamp", deserialize_with = "is_set")]
     pub is_terminating: bool,
-    /// The number of changes of the spec.
+    /// The generation: the number of changes of the spec.
     #[serde(deserialize_with = "or_default")]
     pub generation: i64,
 }
 
-/// The annotation keys that matter.
+/// The annotation keys that rules read.
 #[derive(Deserialize)]
 #[serde(field_identifier)]
 enum Annotation {
@@ -46,7 +46,7 @@ enum Annotation {
     Other,
 }
 
-/// Decodes whether the value is anything but `null`.
+/// Decodes whether the value is not `null`.
 fn is_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(Option::<IgnoredAny>::deserialize(deserializer)?.is_some())
 }

@@ -1,11 +1,11 @@
-//! What decides whether a node can announce, beyond its labels.
+//! Node states: whether a node can announce, apart from its labels.
 
 use serde::Deserialize;
 use smol_str::SmolStr;
 
 use crate::labels::nulls::or_default;
 
-/// The part of a Node that announcing depends on. Heartbeats change none of it.
+/// The part of a Node that its announcing depends on. Heartbeats do not change it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Whole")]
 pub struct NodeState {
@@ -13,8 +13,8 @@ pub struct NodeState {
     pub is_network_unavailable: bool,
     /// The taints that keep pods away: those with effect `NoSchedule` or `NoExecute`.
     pub taints: Vec<Taint>,
-    /// Whether the node is down, so that its speaker does not announce. No condition says so, because a node that is not
-    /// ready may still announce; a what-if does.
+    /// Whether the node is down, so that its speaker does not announce. A what-if sets it; no condition does, because
+    /// a node that is not ready may still announce.
     pub is_down: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct Taint {
     pub effect: SmolStr,
 }
 
-/// As `kubectl taint` writes it: `key=value:NoSchedule`.
+/// Displays as in `kubectl taint`: `key=value:NoSchedule`.
 impl std::fmt::Display for Taint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let separator = if self.value.is_empty() { "" } else { "=" };
@@ -41,7 +41,7 @@ impl std::fmt::Display for Taint {
     }
 }
 
-/// The object as it is stored.
+/// The object as stored.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Whole {

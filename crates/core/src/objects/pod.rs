@@ -14,7 +14,7 @@ pub struct Pod {
     /// Metadata; the labels decide which topology claims the pod.
     #[serde(deserialize_with = "or_default")]
     pub metadata: Metadata,
-    /// The spec; `None` where the object has none.
+    /// The spec; `None` if the object has none.
     pub spec: Option<PodSpec>,
 }
 
@@ -25,19 +25,19 @@ pub type PodTemplate = Pod;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
-    /// The node selector; `None` where the pod has no map to add to.
+    /// The node selector; `None` if the pod has no map that a patch could add to.
     #[serde(deserialize_with = "nulls::optional_strings")]
     pub node_selector: Option<Labels>,
-    /// The node that the pod is bound to; empty where the scheduler chooses.
+    /// The node that the pod is bound to; empty if the scheduler chooses it.
     #[serde(deserialize_with = "or_default")]
     pub node_name: String,
-    /// Affinity to nodes; pod affinity is not read.
+    /// The node affinity. Pod affinity is not read.
     #[serde(deserialize_with = "or_default")]
     pub affinity: Affinity,
 }
 
 impl PodSpec {
-    /// The terms of the required node affinity; `None` where there is none.
+    /// The terms of the required node affinity; `None` if there is none.
     #[must_use]
     pub fn required_terms(&self) -> Option<&[NodeSelectorTerm]> {
         let required = self.affinity.node_affinity.required.as_ref()?;
@@ -49,12 +49,12 @@ impl PodSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Affinity {
-    /// Affinity to nodes.
+    /// The node affinity.
     #[serde(deserialize_with = "or_default")]
     pub node_affinity: NodeAffinity,
 }
 
-/// `spec.affinity.nodeAffinity` without preferences, because a preference excludes no node.
+/// `spec.affinity.nodeAffinity` without preferences, because preferences exclude no node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct NodeAffinity {
@@ -63,7 +63,7 @@ pub struct NodeAffinity {
     pub required: Option<NodeSelector>,
 }
 
-/// A list of terms of which one must hold. An empty list selects no node.
+/// A list of terms, of which one must hold. An empty list selects no node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSelector {
@@ -72,8 +72,8 @@ pub struct NodeSelector {
     pub node_selector_terms: Vec<NodeSelectorTerm>,
 }
 
-/// A term: requirements that must all hold. An empty term selects no node (component-helpers `nodeaffinity.go`), the opposite of
-/// an empty label selector.
+/// A term: requirements that must all hold. An empty term selects no node (component-helpers `nodeaffinity.go`),
+/// unlike an empty label selector.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSelectorTerm {
@@ -100,14 +100,14 @@ pub struct NodeSelectorRequirement {
     pub values: Vec<SmolStr>,
 }
 
-/// A `DaemonSet`. Its controller plans from the template before any pod is admitted.
+/// A `DaemonSet`. Its controller schedules by the template, before any pod is admitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct DaemonSet {
     /// Name and namespace.
     #[serde(deserialize_with = "or_default")]
     pub metadata: Metadata,
-    /// The spec; `None` where the object has none.
+    /// The spec; `None` if the object has none.
     pub spec: Option<DaemonSetSpec>,
 }
 

@@ -13,7 +13,7 @@ pub struct Service {
     /// Metadata; an advertisement's `serviceSelectors` match the labels.
     #[serde(deserialize_with = "or_default")]
     pub metadata: Metadata,
-    /// The spec; `None` where the object has none.
+    /// The spec; `None` if the object has none.
     pub spec: Option<ServiceSpec>,
 }
 
@@ -24,13 +24,13 @@ pub struct ServiceSpec {
     /// The type; empty means `ClusterIP`.
     #[serde(rename = "type", deserialize_with = "or_default")]
     pub kind: String,
-    /// The selector of the pods; empty where the endpoints are managed by hand.
+    /// The selector of the pods; empty if the endpoints are managed by hand.
     #[serde(deserialize_with = "nulls::strings")]
     pub selector: Labels,
-    /// The policy; empty where the API server's default applies.
+    /// The policy; empty if the API server's default applies.
     #[serde(deserialize_with = "or_default")]
     pub external_traffic_policy: String,
-    /// The load balancer class. `MetalLB` serves the empty class unless it runs with `--lb-class`.
+    /// The load balancer class. `MetalLB` serves Services without a class unless it runs with `--lb-class`.
     #[serde(deserialize_with = "or_default")]
     pub load_balancer_class: String,
     /// Addresses that are routed to the cluster without a load balancer.

@@ -1,8 +1,8 @@
-//! `announcement-placement`: a gateway's address pools are announced from the gateway's nodes.
+//! The rule `announcement-placement`: a gateway's address pools are announced from the gateway's nodes.
 //!
-//! With `externalTrafficPolicy: Local`, MetalLB announces an address only from a node that an advertisement
-//! selects and that runs a ready gateway pod. Where the two sets drift apart, the address goes silent
-//! without any event, or replicas are stranded.
+//! With `externalTrafficPolicy: Local`, MetalLB announces an address only from a node that an advertisement selects
+//! and that runs a ready gateway pod. If the two sets of nodes diverge, the address becomes silent without any event,
+//! or some replicas get no traffic.
 
 mod messages;
 mod remedy;
@@ -28,7 +28,7 @@ pub(super) fn check(
     snapshot: &Snapshot,
     verdict: &mut VerdictBuilder,
 ) {
-    // MetalLB reads advertisements in its own namespace only; elsewhere they announce nothing.
+    // MetalLB reads advertisements in its own namespace only; others announce nothing.
     let mut topologies = snapshot.announced_from(&change.namespace).peekable();
     let Some(strictest) = topologies.peek().copied() else {
         return;
@@ -43,7 +43,7 @@ pub(super) fn check(
     let parsed = match Advertisement::parse(&new.spec) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // One invalid advertisement makes all of MetalLB's configuration stale, whichever pool it is for.
+            // One invalid advertisement makes all of MetalLB's configuration stale, whatever its pool.
             let topology = topologies.max_by_key(|topology| topology.severity(RULE)).unwrap_or(strictest);
             return verdict.deny(topology, RULE, Reason::Invalid, messages::invalid(error));
         }
@@ -59,7 +59,7 @@ pub(super) fn check(
     judged.warn_of_unknown_pools(strictest, verdict);
 }
 
-/// The advertisement that is judged, before and after the change.
+/// The judged advertisement before and after the change.
 struct Judged<'a> {
     change: &'a Change,
     new: &'a L2Advertisement,
@@ -87,7 +87,8 @@ impl Judged<'_> {
         self.warn_of_undecided_pools(topology, verdict);
     }
 
-    /// The relation of the announcing nodes to the gateway nodes: of all nodes that could exist, or of today's.
+    /// Returns the relation of the announcing nodes to the gateway nodes: of all possible nodes, or of the current
+    /// ones.
     fn compare(&self, topology: &ResolvedTopology) -> Result<Relation, TooComplex> {
         match topology.spec.announcements.relation {
             Match::Exact => Relation::exact(self.parsed.nodes(), &topology.placement),
@@ -134,10 +135,10 @@ impl Judged<'_> {
         }
     }
 
-    /// Reports gateway nodes from which no advertisement announces a pool any more.
+    /// Reports gateway nodes from which no advertisement announces a pool any longer.
     ///
-    /// `Exact` asks each advertisement for all gateway nodes already, so it judges only a pool that this advertisement no
-    /// longer announces, and only warns: the pool may be about to be deleted.
+    /// `Exact` already requires all gateway nodes of each advertisement. So with `Exact` it judges only pools that
+    /// this advertisement no longer announces, and only warns, because the pool may be about to be deleted.
     fn check_coverage(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
         let relation = topology.spec.announcements.relation;
         let key = ObjectKey { namespace: self.change.namespace.clone(), name: self.change.name.clone() };
@@ -167,7 +168,7 @@ impl Judged<'_> {
         }
     }
 
-    /// Warns of gateway pools whose labels are not known, so that it is not known whether this advertisement announces them.
+    /// Warns of gateway pools with unknown labels, for which it is unknown whether this advertisement announces them.
     fn warn_of_undecided_pools(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
         for pool in &topology.pools {
             if self.parsed.announces(&pool.name, pool.labels.as_ref()) == Attachment::Unknown {
@@ -176,7 +177,7 @@ impl Judged<'_> {
         }
     }
 
-    /// Warns of a name that no pool has: it announces nothing. It is a typo, or the pool is created later.
+    /// Warns of a name without a pool: either it is a typo, or the pool will be created later.
     fn warn_of_unknown_pools(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
         for name in self.parsed.named_pools() {
             let key = ObjectKey { namespace: self.change.namespace.clone(), name: name.clone() };

@@ -1,4 +1,4 @@
-//! The builder of a verdict: rules add findings and edits, and the topology's enforcement decides their severity.
+//! The builder of a verdict: rules add findings and edits, and the topology's enforcement determines their severity.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(super) struct VerdictBuilder {
     denies_nothing: bool,
 }
 
-/// The part of a finding that its rule decides: the field, the message, what to do, and the proof.
+/// The part of a finding that its rule sets: the field, the message, what to do, and the proof.
 #[derive(Debug, Default)]
 pub(super) struct Details {
     pub(super) field: FieldPath,
@@ -27,8 +27,8 @@ pub(super) struct Details {
 }
 
 impl VerdictBuilder {
-    /// Turns every later denial into a warning. For requests that change nothing that the rule judges: to reject them would lock
-    /// the labels, annotations and finalizers of objects that are older than the rule.
+    /// Turns every later denial into a warning, for requests that change nothing that the rule judges. Rejecting them
+    /// would block changes of labels, annotations and finalizers of objects that are older than the rule.
     pub(super) fn warn_only(&mut self) {
         self.denies_nothing = true;
     }
@@ -45,7 +45,7 @@ impl VerdictBuilder {
         self.push(topology, rule, reason, topology.severity(rule).min(Severity::Warn), details);
     }
 
-    /// Adds an edit of the field, if the topology enforces the rule. Where it does not, validation reports the finding.
+    /// Adds an edit of the field, if the topology enforces the rule. Otherwise validation reports the finding.
     pub(super) fn set(
         &mut self,
         topology: &ResolvedTopology,
@@ -85,7 +85,7 @@ impl VerdictBuilder {
 
     pub(super) fn into_verdict(mut self) -> Verdict {
         if self.verdict.is_denied() {
-            // The API server stores nothing, so nothing must be edited.
+            // After a denial the API server stores nothing, so there must be no edits.
             self.verdict.edits.clear();
         }
         self.verdict

@@ -1,8 +1,9 @@
-//! `external-traffic-policy`: the gateway's Services have `externalTrafficPolicy: Local`.
+//! The rule `external-traffic-policy`: the gateway's Services have `externalTrafficPolicy: Local`.
 //!
-//! Only Services that are reachable from outside may have the field. The API server rejects `Local` on any other, and a policy
-//! forced on a Service that turns into `ClusterIP` would block that change and every later one (Kubernetes 1.36,
-//! pkg/registry/core/service/strategy.go `dropTypeDependentFields`). So the type after the change decides.
+//! Only Services that are reachable from outside may have the field. The API server rejects `Local` on any other
+//! Service, and a policy set on a Service that becomes `ClusterIP` would block that change and every later one
+//! (Kubernetes 1.36, pkg/registry/core/service/strategy.go `dropTypeDependentFields`). So the type after the change
+//! decides.
 
 use super::Change;
 use super::builder::{Details, VerdictBuilder};
@@ -43,9 +44,9 @@ pub(super) fn check(change: &Change, service: &Service, snapshot: &Snapshot, ver
     verdict.deny(topology, RULE, Reason::NotLocal, details(topology, spec));
 }
 
-/// The topology and the spec, if the policy should be `Local` and is not.
+/// Returns the topology and the spec, if the policy should be `Local` and is not.
 ///
-/// Where several topologies claim the Service, all ask for the same policy, so the strictest one decides the severity.
+/// If several topologies claim the Service, all require the same policy, so the strictest one determines the severity.
 fn violated<'a>(
     change: &Change,
     service: &'a Service,
@@ -59,7 +60,7 @@ fn violated<'a>(
     Some((governing.max_by_key(|topology| topology.severity(RULE))?, spec))
 }
 
-/// Whether the topology asks for a policy on this Service.
+/// Whether the topology requires a policy of this Service.
 fn is_governed(topology: &ResolvedTopology, spec: &ServiceSpec) -> bool {
     let types = &topology.spec.service.types;
     let is_external = match spec.kind.as_str() {
@@ -104,7 +105,7 @@ fn local_details(topology: &ResolvedTopology) -> Details {
             "admission sets externalTrafficPolicy to `Local` for the gateway of topology `{}`",
             topology.name
         ),
-        // Short enough for one warning header, the name of the chart's value included.
+        // The text must fit into one warning header, including the chart's value.
         help: "set it in the manifest, or by the Istio chart's value `service.externalTrafficPolicy`"
             .to_owned(),
         ..Details::default()

@@ -1,7 +1,7 @@
-//! `gateway-placement`: the gateway's pods run only on the gateway nodes.
+//! The rule `gateway-placement`: the gateway's pods run only on the gateway nodes.
 //!
-//! A node selector can be added only when a pod is created. Later the API server rejects it, so a patch on an update would
-//! break every label change of older pods (Kubernetes 1.36 `ValidatePodUpdate`).
+//! A node selector can be added only when a pod is created. The API server rejects a later addition, so a patch on an
+//! update would break every label change of older pods (Kubernetes 1.36 `ValidatePodUpdate`).
 
 mod affinity;
 mod daemon_set;
@@ -38,7 +38,7 @@ pub(super) fn place_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict
     at.check_reachable(topology, snapshot, verdict);
 }
 
-/// Denies a gateway pod without the placement: a new one, or one that new labels turn into a gateway pod.
+/// Denies a gateway pod without the placement: a new pod, or one that new labels make a gateway pod.
 pub(super) fn check_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict: &mut VerdictBuilder) {
     let was_claimed_by = |topology: &ResolvedTopology| matches!(&change.old, Some(Object::Pod(old)) if topology.claims(&old.metadata.labels));
     if pod.metadata.is_terminating {
@@ -67,8 +67,8 @@ pub(super) fn check_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict
     }
 }
 
-/// The one topology that claims the pod. If several do, the strictest denies the pod: their placements may contradict each
-/// other, and to pick one would be a guess.
+/// Returns the only topology that claims the pod. If several claim it, the strictest denies the pod: their placements
+/// may contradict each other, and a choice would be a guess.
 fn claiming<'f>(
     change: &Change,
     pod: &'f Pod,
@@ -100,7 +100,7 @@ impl PodAt<'_> {
         self.pod.spec.as_ref()?.node_selector.as_ref()
     }
 
-    /// Adds the labels that are missing from the node selector; denies values that contradict the placement.
+    /// Adds the missing labels to the node selector; denies values that contradict the placement.
     fn place(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
         for (key, value) in &topology.spec.placement.node_selector {
             let field = self.field(["spec", "nodeSelector"]).key(key);
@@ -152,7 +152,7 @@ impl PodAt<'_> {
         verdict.deny(topology, RULE, Reason::NotPlaced, messages::not_placed(topology, field, witness));
     }
 
-    /// Denies a pod that can run on no gateway node, or that is bound to a node outside the placement.
+    /// Denies a pod that can run on no gateway node, or is bound to a node outside the placement.
     fn check_reachable(
         &self,
         topology: &ResolvedTopology,
@@ -184,7 +184,7 @@ impl PodAt<'_> {
     }
 }
 
-/// The details of a finding without a witness.
+/// Builds the details of a finding without a witness.
 fn details(field: FieldPath, message: String, help: String) -> Details {
     Details { field, message, help, ..Details::default() }
 }

@@ -1,4 +1,4 @@
-//! Tests of every message of the rules, word by word, and of what only one admission phase shows.
+//! Tests of the exact text of every message, and of properties of single phases.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
 }
 
-/// Two gateway nodes, four others, the gateway's pool, and the given topologies.
+/// Returns a snapshot of two gateway nodes, four other nodes, the gateway's pool, and the given topologies.
 fn snapshot(topologies: &[Value]) -> Snapshot {
     let mut inventory = Inventory::default();
     for (position, spec) in topologies.iter().enumerate() {
@@ -50,7 +50,7 @@ fn creation(kind: Kind, object: &Value) -> Change {
     change(kind, object, None)
 }
 
-/// The text of each finding: severity, reason, field, nodes, message and help.
+/// Returns the text of each finding: severity, reason, field, nodes, message and help.
 fn texts(verdict: &Verdict) -> Vec<String> {
     let texts = verdict.findings.iter().map(|finding| {
         let nodes = if finding.nodes.is_empty() { String::new() } else { format!(" {:?}", finding.nodes) };

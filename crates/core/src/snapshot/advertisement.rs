@@ -20,11 +20,11 @@ pub struct Advertisement {
 /// Whether an advertisement announces a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attachment {
-    /// It announces the pool.
+    /// The advertisement announces the pool.
     Yes,
-    /// It does not announce the pool.
+    /// The advertisement does not announce the pool.
     No,
-    /// It selects pools by labels, and the pool's labels are not known.
+    /// The advertisement selects pools by labels, and the pool's labels are unknown.
     Unknown,
 }
 
@@ -57,8 +57,8 @@ impl Advertisement {
         })
     }
 
-    /// The selectors of the announcing nodes, of which any may match. The list is never empty: without `nodeSelectors` it selects
-    /// every node.
+    /// The selectors of the announcing nodes, of which any may match. The list is never empty: without `nodeSelectors`
+    /// it has one selector for every node.
     #[must_use]
     pub fn nodes(&self) -> &[Selector] {
         static EVERY_NODE: std::sync::LazyLock<[Selector; 1]> =
@@ -136,7 +136,7 @@ impl Advertisement {
         &self.pools
     }
 
-    /// Whether it selects no pools by labels, and not every pool.
+    /// Whether the advertisement selects pools by name only.
     pub(crate) fn names_pools_only(&self) -> bool {
         !self.pools.is_empty() && self.pool_selectors.is_empty()
     }
@@ -147,7 +147,7 @@ impl Advertisement {
         self.limits_interfaces
     }
 
-    /// Whether both announce the same from the same nodes. The order of their lists does not matter.
+    /// Whether both advertisements announce the same from the same nodes. The order of their lists does not matter.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         let set = |selectors: &[Selector]| selectors.iter().cloned().collect::<BTreeSet<_>>();

@@ -1,4 +1,4 @@
-//! Inventories of whole objects, for tests: as a cluster would hold them.
+//! Inventories from whole objects, for tests.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::{Declared, Inventory, ObjectKey, Source, Speaker};
 use crate::labels::Labels;
 
-/// An inventory of these objects, in which every kind was read. Objects without a namespace that need one are in
-/// `metallb-system` if they are MetalLB's, else in `istio-system`.
+/// Returns an inventory of these objects, in which every kind was read. Namespaced objects without a namespace are
+/// placed in `metallb-system` if they are MetalLB's, otherwise in `istio-system`.
 pub(crate) fn inventory_of<'o>(objects: impl IntoIterator<Item = &'o Value>) -> Inventory {
     let mut inventory = Inventory { read: Source::ALL.into(), ..Inventory::default() };
     for object in objects {

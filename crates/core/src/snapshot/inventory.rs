@@ -1,4 +1,4 @@
-//! The inventory: the objects that a snapshot is built from, whether they come from watches or from manifests.
+//! The inventory: the objects that a snapshot is built from, either from watches or from manifests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct ObjectKey {
 /// A topology with its generation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declared {
-    /// `metadata.generation`; 0 where the source has none.
+    /// `metadata.generation`; 0 if the source has none.
     pub generation: i64,
     /// The spec.
     pub spec: GatewayTopologySpec,
@@ -31,13 +31,13 @@ pub struct Declared {
 
 /// The objects that a snapshot is built from.
 ///
-/// The rules read the first half, which watches and manifests always fill. Assessments read the second half, too; there,
-/// a kind that is not in [`read`](Self::read) is unknown, and never empty.
+/// The rules read the first half, which watches and manifests always fill. Assessments also read the second half, in
+/// which a kind that is not in [`read`](Self::read) is unknown, not empty.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Inventory {
     /// Topologies by name. Invalid ones ([`GatewayTopologySpec::check`]) must be left out.
     pub topologies: BTreeMap<String, Declared>,
-    /// The labels of nodes, by name. They are shared, because ten thousand nodes outlive many snapshots.
+    /// The labels of nodes, by name. They are shared between snapshots, because there may be ten thousand nodes.
     pub nodes: BTreeMap<String, Arc<Labels>>,
     /// The labels of `IPAddressPool`s.
     pub pools: BTreeMap<ObjectKey, Labels>,
@@ -47,25 +47,25 @@ pub struct Inventory {
     pub services: BTreeMap<ObjectKey, Service>,
     /// The labels of pods.
     pub pods: BTreeMap<ObjectKey, Labels>,
-    /// Namespaces whose objects are not known yet. Changes that depend on them cannot be judged.
+    /// Namespaces whose objects are not known yet. There is no verdict on changes that depend on them.
     pub pending: BTreeSet<String>,
-    /// Whether the cluster did not serve MetalLB's kinds when they were last listed. A request for one of them proves that the
-    /// cluster serves them now, and that the snapshot is outdated.
+    /// Whether the cluster did not serve MetalLB's kinds when they were last listed. A request for one of them proves
+    /// that the cluster serves them now, and that the snapshot is out of date.
     pub lacks_metallb: bool,
 
     /// The kinds that were read in full. An assessment that needs another one is Unknown.
     pub read: BTreeSet<Source>,
     /// The settings of MetalLB.
     pub metallb: MetalLbSettings,
-    /// Conditions and taints of nodes. A node without an entry has none that keeps it from announcing.
+    /// The conditions and taints of nodes. A node without an entry has none that keeps it from announcing.
     pub node_states: BTreeMap<String, NodeState>,
-    /// The nodes that pods are bound to; pods that are not scheduled have no entry.
+    /// The nodes that pods are bound to. Pods that are not scheduled have no entry.
     pub pod_nodes: BTreeMap<ObjectKey, String>,
-    /// The fields of Services that their addresses depend on, for the same Services as in [`services`](Self::services).
+    /// The fields of Services that their addresses depend on, for the Services in [`services`](Self::services).
     pub load_balancers: BTreeMap<ObjectKey, LoadBalancer>,
     /// `EndpointSlice`s.
     pub endpoint_slices: BTreeMap<ObjectKey, EndpointSlice>,
-    /// `IPAddressPool`s; the same as in [`pools`](Self::pools).
+    /// The specs of `IPAddressPool`s, for the pools in [`pools`](Self::pools).
     pub pool_specs: BTreeMap<ObjectKey, AddressPoolSpec>,
     /// `AddressPool`s, which MetalLB reads up to 0.13.
     pub legacy_pools: BTreeMap<ObjectKey, LegacyPoolSpec>,
@@ -80,8 +80,8 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Sets the settings of MetalLB to those of its speaker pods. A setting holds if every speaker has it, because all of
-    /// them come from one `DaemonSet`; while it is rolled out, the default holds.
+    /// Derives the settings of MetalLB from its speaker pods. A setting applies if every speaker has it, because all
+    /// of them come from one `DaemonSet`; during a rollout, the default applies.
     pub fn infer_settings(&mut self) {
         let all = |has: fn(&MetalLbSettings) -> bool| {
             !self.speakers.is_empty() && self.speakers.values().all(|speaker| has(&speaker.settings))
@@ -92,7 +92,7 @@ impl Inventory {
         };
     }
 
-    /// Adds the objects of another inventory, which replace those of the same name. Settings stay as they are.
+    /// Adds the objects of another inventory, which replace those with the same name. Settings stay.
     pub fn absorb(&mut self, other: Self) {
         let Self {
             topologies,
@@ -139,7 +139,8 @@ impl Inventory {
         }
     }
 
-    /// Adds the built-in topology if there is none, for manifests. In a cluster without a topology, nothing is enforced.
+    /// Adds the built-in topology if there is no topology. This is for manifests: in a cluster without a topology,
+    /// nothing is enforced.
     #[must_use]
     pub fn or_built_in(mut self) -> Self {
         if self.topologies.is_empty() {
@@ -149,7 +150,7 @@ impl Inventory {
     }
 }
 
-/// The objects of one namespace. Keys are ordered by namespace, then name.
+/// Returns the objects of one namespace. Keys are ordered by namespace, then name.
 pub(crate) fn in_namespace<'i, T>(
     objects: &'i BTreeMap<ObjectKey, T>,
     namespace: &'i str,

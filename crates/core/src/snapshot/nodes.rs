@@ -1,4 +1,4 @@
-//! Today's nodes, indexed by the labels that placements ask for.
+//! The current nodes, indexed by the labels of placements.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use smol_str::SmolStr;
 
 use crate::labels::{Labels, Selector};
 
-/// The most nodes that a search for examples examines. Examples help people, while the witness is the proof: a search through ten
-/// thousand nodes would make a denial a hundred times as expensive.
+/// The maximum number of nodes that a search for examples examines. Examples only help people, because the witness is
+/// the proof, and a search through ten thousand nodes would make a denial a hundred times as expensive.
 const LOOK_AT: usize = 256;
 
 /// The nodes by name, and by placement label.
@@ -42,7 +42,7 @@ impl Nodes {
         self.at(self.position(name)?).map(|(_, labels)| labels)
     }
 
-    /// The position of the node `name` among all nodes in order of their names.
+    /// The position of the node `name` in the order of names.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.all.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()
     }
@@ -52,12 +52,12 @@ impl Nodes {
         self.all.get(position).map(|(name, labels)| (name.as_str(), labels.as_ref()))
     }
 
-    /// Every node that `selector` selects.
+    /// Returns every node that `selector` selects.
     pub fn selected<'n>(&'n self, selector: &'n Selector) -> impl Iterator<Item = (&'n str, &'n Labels)> {
         self.selected_positions(selector).filter_map(|position| self.at(position))
     }
 
-    /// The positions of the nodes that `selector` selects.
+    /// Returns the positions of the nodes that `selector` selects.
     pub(crate) fn selected_positions<'n>(
         &'n self,
         selector: &'n Selector,
@@ -67,8 +67,8 @@ impl Nodes {
         self.candidates(selector).filter(is_selected)
     }
 
-    /// The names of at most `limit` nodes that `selector` selects and for which `also` holds. Only the first 256 possible nodes are
-    /// examined.
+    /// Returns the names of at most `limit` nodes that `selector` selects and `also` accepts. Only the first 256
+    /// candidates are examined.
     pub fn examples(&self, limit: usize, selector: &Selector, also: impl Fn(&Labels) -> bool) -> Vec<String> {
         self.candidates(selector)
             .take(LOOK_AT)
@@ -79,7 +79,8 @@ impl Nodes {
             .collect()
     }
 
-    /// The positions of the nodes that `selector` could select: those with an indexed label that it requires, else all.
+    /// Returns the positions of the nodes that `selector` could select: those with an indexed label that it requires,
+    /// otherwise all.
     fn candidates(&self, selector: &Selector) -> Box<dyn Iterator<Item = usize> + '_> {
         match self.holders(selector) {
             Some(positions) => Box::new(positions),
@@ -87,7 +88,7 @@ impl Nodes {
         }
     }
 
-    /// The shortest list of nodes that hold one of the values that `selector` requires of an indexed key.
+    /// Returns the shortest list of nodes that have one of the values that `selector` requires of an indexed key.
     fn holders(&self, selector: &Selector) -> Option<impl Iterator<Item = usize> + use<'_>> {
         let lists = selector.keys().filter_map(|(key, values)| {
             let holders = self.by_label.get(key)?;

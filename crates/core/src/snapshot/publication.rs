@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-/// The number of a snapshot and the time from which it was in use.
+/// The number of a snapshot and the time since which it is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publication {
     /// The number; the snapshots of a process are numbered from 1.

@@ -1,4 +1,4 @@
-//! Topologies resolved in a snapshot: each with its pools, advertisements, Services and pods.
+//! Topologies resolved in a snapshot, each with its pools, advertisements, Services and pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::objects::ServiceSpec;
 use crate::topology::{Enforcement, GatewayTopologySpec};
 use crate::verdict::{Rule, Severity};
 
-/// A topology with the objects that the cluster holds for it.
+/// A topology with its objects in the cluster.
 #[derive(Debug)]
 pub struct ResolvedTopology {
     /// The topology's name.
@@ -22,8 +22,8 @@ pub struct ResolvedTopology {
     pub placement: Selector,
     /// The address pools that carry the gateway's Services.
     pub pools: Vec<Pool>,
-    /// The labels of the gateway's Services. Where there is no Service yet, its expected labels: Istio's charts give it those of its
-    /// pods.
+    /// The labels of the gateway's Services. Without a Service, the expected labels: in Istio's charts they are those
+    /// of the pods.
     pub services: BTreeSet<Labels>,
     /// The distinct label sets of live gateway pods.
     pods: BTreeSet<Labels>,
@@ -90,8 +90,9 @@ impl ResolvedTopology {
 
     /// Whether a Service in the gateway's namespace sends traffic to gateway pods.
     ///
-    /// The Service's labels and name do not matter. A selector that is a subset of the gateway's labels selects every gateway pod; one that
-    /// contains them selects gateway pods only; any other is compared with the gateway pods that run today.
+    /// The Service's labels and name do not matter. A selector that is a subset of the gateway's labels selects every
+    /// gateway pod; one that contains them selects gateway pods only; any other is compared with the current gateway
+    /// pods.
     #[must_use]
     pub fn is_behind(&self, service: &ServiceSpec) -> bool {
         let selector = &service.selector;
@@ -103,8 +104,8 @@ impl ResolvedTopology {
                 || self.pods.iter().any(|labels| carries(labels, selector)))
     }
 
-    /// Whether MetalLB gives the Service an address: it serves Services of type `LoadBalancer` and of its own
-    /// class (`filterByLoadBalancerClass`, `internal/k8s/controllers/service_controller.go`, 0.16.2).
+    /// Whether MetalLB assigns addresses to the Service: it serves Services of type `LoadBalancer` with its own class
+    /// (`filterByLoadBalancerClass`, `internal/k8s/controllers/service_controller.go`, 0.16.2).
     #[must_use]
     pub fn is_announced(&self, service: &ServiceSpec) -> bool {
         service.kind == "LoadBalancer"
@@ -117,7 +118,7 @@ impl ResolvedTopology {
         self.severity(rule) == Severity::Deny
     }
 
-    /// The severity of a finding of the rule that denies when enforced.
+    /// The severity of a finding that denies if the rule is enforced.
     #[must_use]
     pub fn severity(&self, rule: Rule) -> Severity {
         match self.spec.enforcement_of(rule) {

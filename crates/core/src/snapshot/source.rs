@@ -1,8 +1,8 @@
-//! The kinds of objects that an assessment is made of, each of which may be unreadable.
+//! Sources: the kinds of objects that an assessment reads, each of which may be unreadable.
 
 use crate::objects::Resource;
 
-/// A kind of objects that can be read or not.
+/// A kind of objects that is read or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// Nodes: labels, conditions and taints.
@@ -15,7 +15,7 @@ pub enum Source {
     Pods,
     /// `IPAddressPool`s.
     AddressPools,
-    /// `AddressPool`s. Where the cluster does not serve the kind, it is read and empty.
+    /// `AddressPool`s. If the cluster does not serve the kind, it counts as read and empty.
     LegacyAddressPools,
     /// `L2Advertisement`s.
     L2Advertisements,
@@ -45,7 +45,7 @@ impl Source {
         Self::L2Statuses,
     ];
 
-    /// The resource, as RBAC names it.
+    /// The resource in RBAC.
     #[must_use]
     pub const fn resource(self) -> Resource {
         let (group, version, plural) = match self {
@@ -64,7 +64,7 @@ impl Source {
     }
 }
 
-/// The resource with its group, as `kubectl auth can-i list` takes it: `endpointslices.discovery.k8s.io`.
+/// Displays as the resource with its group, as in `kubectl auth can-i list`: `endpointslices.discovery.k8s.io`.
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Resource { group, plural, .. } = self.resource();

@@ -1,4 +1,4 @@
-//! MetalLB's speaker pods: which pods they are, where they run, and the settings that they run with.
+//! MetalLB's speaker pods: their detection, nodes and settings.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -13,9 +13,9 @@ pub struct Speaker {
     pub node: String,
     /// Whether the pod is ready.
     pub is_ready: bool,
-    /// The image of the speaker's container, as the pod names it; empty where it is not known.
+    /// The image of the speaker's container; empty if it is unknown.
     pub image: String,
-    /// The settings that the container's arguments and environment make.
+    /// The settings in the container's arguments and environment.
     pub settings: MetalLbSettings,
 }
 
@@ -25,11 +25,11 @@ pub struct MetalLbSettings {
     /// Whether speakers ignore `node.kubernetes.io/exclude-from-external-load-balancers` (`--ignore-exclude-lb`, since
     /// 0.14.4).
     pub ignores_exclude_label: bool,
-    /// Whether speakers run without a memberlist, so that no speaker knows which others are alive.
+    /// Whether speakers run without a memberlist, so that no speaker knows which others are live.
     pub lacks_memberlist: bool,
 }
 
-/// A pod: where it runs, and what runs in it.
+/// The fields of a pod that speakers are detected by, and their node.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct RunningPod {
@@ -65,7 +65,8 @@ struct Container {
     env_from: Vec<IgnoredAny>,
 }
 
-/// The path of an image, and its tag: empty where it has none. A registry may have a port, and a digest is no tag.
+/// Returns the name of an image, and its tag; empty if it has none. A registry may have a port, and a digest is not a
+/// tag.
 pub(crate) fn image_name(image: &str) -> (&str, &str) {
     let image = image.split_once('@').map_or(image, |(image, _)| image);
     match image.rsplit_once(':') {
@@ -74,7 +75,7 @@ pub(crate) fn image_name(image: &str) -> (&str, &str) {
     }
 }
 
-/// A variable of the environment.
+/// An environment variable.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Variable {
@@ -82,7 +83,7 @@ struct Variable {
     name: String,
     #[serde(deserialize_with = "or_default")]
     value: String,
-    /// Where the value comes from: as a rule the pod's own address, which is not empty.
+    /// The source of the value, usually the pod's own address, which is not empty.
     value_from: Option<IgnoredAny>,
 }
 
@@ -103,7 +104,7 @@ struct Condition {
 }
 
 impl RunningPod {
-    /// Whether it is a speaker: by the labels of MetalLB's manifests or its chart, or by the image, where a chart was
+    /// Whether the pod is a speaker, by the labels of MetalLB's manifests or chart, or by the image if a chart was
     /// installed under another name.
     #[must_use]
     pub fn is_speaker(&self, labels: &Labels) -> bool {
@@ -123,7 +124,7 @@ impl RunningPod {
         self.status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
     }
 
-    /// The container of the speaker itself, and not that of FRR or of a metrics proxy.
+    /// Returns the container of the speaker, not one of FRR or of a metrics proxy.
     fn container(&self) -> Option<&Container> {
         let containers = || self.spec.containers.iter();
         let is_named = |container: &&Container| container.name == "speaker";
@@ -142,15 +143,15 @@ impl From<RunningPod> for Speaker {
 }
 
 impl Container {
-    /// Whether the image is a speaker's, whoever built or mirrors it: `quay.io/metallb/speaker:v0.16.2`,
-    /// `bitnami/metallb-speaker`.
+    /// Whether the image is that of a speaker, including builds and mirrors of others:
+    /// `quay.io/metallb/speaker:v0.16.2`, `bitnami/metallb-speaker`.
     fn runs_speaker(&self) -> bool {
         let (path, _) = image_name(&self.image);
         path.contains("metallb") && path.ends_with("speaker")
     }
 
-    /// The settings, as `speaker/main.go` reads them: a flag wins over its variable. Without an address to bind to or
-    /// without labels of the other speakers there is no memberlist (`New`, internal/speakerlist/speakerlist.go, in
+    /// Returns the settings as `speaker/main.go` reads them: a flag takes precedence over its variable. Without a bind
+    /// address or labels of the other speakers there is no memberlist (`New`, internal/speakerlist/speakerlist.go, in
     /// 0.13.5, 0.15.2 and 0.16.2).
     fn settings(&self) -> MetalLbSettings {
         let is_set = |flag: &str, variable: &str| match self.flag(flag) {
@@ -158,7 +159,7 @@ impl Container {
             None => self.has(variable),
         };
         MetalLbSettings {
-            // The forms of true that Go's `flag.Bool` takes (`strconv.ParseBool`).
+            // The texts that Go's `flag.Bool` reads as true (`strconv.ParseBool`).
             ignores_exclude_label: self
                 .flag("ignore-exclude-lb")
                 .is_some_and(|value| matches!(value, "" | "1" | "t" | "T" | "true" | "TRUE" | "True")),
@@ -167,8 +168,8 @@ impl Container {
         }
     }
 
-    /// The value of a flag, in the forms of Go's `flag`: `--name=value`, `-name value`. Empty for a flag without a value.
-    /// The last one counts.
+    /// Returns the value of a flag, in the forms of Go's `flag`: `--name=value`, `-name value`. It is empty for a flag
+    /// without a value. The last occurrence counts.
     fn flag(&self, name: &str) -> Option<&str> {
         let all: Vec<&str> = self.command.iter().chain(&self.args).map(String::as_str).collect();
         let mut found = None;
@@ -189,7 +190,7 @@ impl Container {
         found
     }
 
-    /// Whether a variable has a value. Variables of a `ConfigMap` or Secret cannot be seen here, and may be any.
+    /// Whether a variable has a value. Variables from a `ConfigMap` or Secret are unknown here and count as set.
     fn has(&self, variable: &str) -> bool {
         let mut of_name = self.env.iter().filter(|held| held.name == variable);
         of_name
@@ -216,7 +217,7 @@ mod tests {
         serde_json::from_value::<RunningPod>(pod).unwrap().into()
     }
 
-    /// A container as MetalLB's own manifests have it, with these arguments and variables beside.
+    /// Returns a container as in MetalLB's own manifests, with additional arguments and variables.
     fn container(args: &[&str], env: &[Value]) -> Value {
         let image = "quay.io/metallb/speaker:v0.16.2";
         json!({"name": "speaker", "image": image, "args": args, "env": env, "command": null})

@@ -8,13 +8,14 @@ use crate::field::FieldPath;
 use crate::labels::{Labels, check_key, check_value, first_duplicate};
 use crate::verdict::Rule;
 
-/// The most entries of a list or map of a topology. It bounds the cost of the CRD's CEL rules.
+/// The maximum number of entries of a list or map in a topology. It bounds the cost of the CRD's CEL rules.
 pub(super) const MAX_ENTRIES: usize = 64;
 
-/// The longest name of a custom resource: a DNS subdomain (RFC 1123).
+/// The maximum length of a custom resource's name: a DNS subdomain (RFC 1123).
 pub(super) const MAX_POOL: usize = 253;
 
-/// The longest load balancer class. It has the form of a label key: a prefix of 253 characters, a slash, and 63 characters.
+/// The maximum length of a load balancer class. It has the form of a label key: a prefix of 253 characters, a slash,
+/// and 63 characters.
 pub(super) const MAX_CLASS: usize = 317;
 
 /// An invalid topology: the field and the problem.
@@ -28,7 +29,7 @@ pub struct TopologyError {
 }
 
 impl GatewayTopologySpec {
-    /// Checks what the types do not guarantee.
+    /// Checks the constraints that the types do not express.
     ///
     /// # Errors
     /// [`TopologyError`] for the first invalid field.

@@ -1,4 +1,4 @@
-//! The parts of the CRD's schema that types do not express: sizes, syntax and CEL rules.
+//! The parts of the CRD's schema that types do not express: lengths, syntax and CEL rules.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 

@@ -22,7 +22,7 @@ pub struct GatewayTopologyStatus {
 }
 
 impl GatewayTopologyStatus {
-    /// The condition of this type.
+    /// The condition with this type.
     #[must_use]
     pub fn condition(&self, kind: &str) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.type_ == kind)

@@ -9,10 +9,10 @@ use crate::objects::AdvertisementSpec;
 use crate::rules::builder::Details;
 use crate::snapshot::{Advertisement, Nodes, Pool, ResolvedTopology};
 
-/// The most of today's nodes that a message names.
+/// The maximum number of current nodes in a message.
 const NAMED_NODES: usize = 3;
 
-/// The subject of a message: an advertisement, and the pool and topology that it does not fit.
+/// The subject of a message: an advertisement, with the pool and topology that it does not match.
 pub(super) struct Subject<'a> {
     pub(super) topology: &'a ResolvedTopology,
     pub(super) pool: &'a Pool,
@@ -89,7 +89,7 @@ impl Subject<'_> {
         Details { field, message, help, witness: Some(witness.clone()), nodes }
     }
 
-    /// The field of the selector that admits the node; the field of the list, where an empty list admits every node.
+    /// The field of the selector that selects the node; the field of the list if it is empty and selects every node.
     fn selector_field(&self, outside: &Outside) -> FieldPath {
         if self.spec.node_selectors.is_empty() {
             node_selectors()
@@ -98,8 +98,8 @@ impl Subject<'_> {
         }
     }
 
-    /// Today's nodes that would announce and may not run the gateway: one more than a message names, so that it can say
-    /// `and more`.
+    /// Current nodes that would announce but may not run the gateway: one more than a message contains, so that it can
+    /// say `and more`.
     fn announcing_outsiders(&self, outside: &Outside) -> Vec<String> {
         let is_outsider = |labels: &_| !self.topology.placement.matches(labels);
         let selector = self.advertisement.nodes().get(outside.selector);

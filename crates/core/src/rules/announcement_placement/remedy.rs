@@ -6,12 +6,12 @@ use crate::labels::{LabelSelector, Selector, parse_list, uncovered};
 use crate::snapshot::ResolvedTopology;
 use crate::topology::Match;
 
-/// The longest list of selectors in a message; instead of a longer one, the message proposes the placement.
+/// The maximum length of a proposed list of selectors. Beyond it, the message proposes the placement.
 const MAX_SELECTORS: usize = 8;
-/// The longest list that is examined: a proposal compares each selector with every other one.
+/// The maximum length of an examined list: a proposal compares each selector with every other one.
 const MAX_EXAMINED: usize = 64;
 
-/// What to do, as a sentence. Every proposal is judged before it is made, so it would be allowed.
+/// Returns the remedy as a sentence. Every proposal is judged first, so that it would be allowed.
 pub(super) fn propose(written: &[LabelSelector], topology: &ResolvedTopology) -> String {
     let written = if written.len() > MAX_EXAMINED { &[] } else { written };
     if let Some((removed, _)) =
@@ -33,12 +33,13 @@ fn placement(topology: &ResolvedTopology) -> LabelSelector {
     }
 }
 
-/// Whether some nodes are selected, and all of them are gateway nodes.
+/// Whether the selector selects some nodes, and gateway nodes only.
 fn is_within(selector: &LabelSelector, topology: &ResolvedTopology) -> bool {
     selector.parse().is_ok_and(|selector| !selector.is_empty() && selector.is_within(&topology.placement))
 }
 
-/// The list without the first selector that admits nodes outside the placement, and its position; `None` if there is none.
+/// Returns the list without the first selector that selects nodes outside the placement, and its position; `None` if
+/// there is none.
 fn without_first_outsider(
     written: &[LabelSelector],
     topology: &ResolvedTopology,
@@ -48,7 +49,7 @@ fn without_first_outsider(
     Some((position, kept.map(|(_, kept)| kept.clone()).collect()))
 }
 
-/// The selectors narrowed to the placement, without those that do not overlap it.
+/// Returns the selectors narrowed to the placement, without those that do not overlap it.
 fn narrowed(written: &[LabelSelector], topology: &ResolvedTopology) -> Vec<LabelSelector> {
     let wanted = &topology.spec.placement.node_selector;
     let mut proposal: Vec<LabelSelector> = Vec::new();
@@ -58,7 +59,7 @@ fn narrowed(written: &[LabelSelector], topology: &ResolvedTopology) -> Vec<Label
             if !selector.parse().is_ok_and(|selector| selector.overlaps(&topology.placement)) {
                 continue;
             }
-            // Once the value of a placement label is fixed, a requirement on it adds nothing.
+            // A requirement on a placement label adds nothing after its value is fixed.
             narrowed.match_expressions.retain(|requirement| !wanted.contains_key(requirement.key.as_str()));
             narrowed.match_labels.extend(wanted.clone());
         }
@@ -81,8 +82,8 @@ fn fits(proposal: &[LabelSelector], topology: &ResolvedTopology) -> bool {
             || uncovered(&topology.placement, &selectors).is_ok_and(|gap: Option<Selector>| gap.is_none()))
 }
 
-/// The selectors as YAML in flow style, on one line, ready to be pasted.
+/// Formats the selectors as YAML in flow style on one line, for copying.
 fn flow(selectors: &[LabelSelector]) -> String {
-    // Lists, maps and strings always serialise.
+    // Serializing lists, maps and strings never fails.
     serde_saphyr::to_string(&FlowSeq(selectors)).unwrap_or_default().trim_end().to_owned()
 }

@@ -1,4 +1,4 @@
-//! Tests of selectors beyond the work limit, and of the nodes that messages name.
+//! Tests of selectors beyond the work limit, and of node names in messages.
 
 use crate::labels::{LabelSelector, Requirement};
 use crate::objects::{AdvertisementSpec, L2Advertisement, Object};
@@ -39,8 +39,8 @@ fn labelled<const N: usize>(pairs: [(&str, &str); N]) -> LabelSelector {
     LabelSelector { match_labels, match_expressions: Vec::new() }
 }
 
-/// All gateway nodes, in a form that is a proof of the pigeonhole principle: a node either has a vertex without
-/// any of the colours, or two vertices of the same colour, because there is one colour too few.
+/// Returns selectors that cover all gateway nodes, in a form whose proof is the pigeonhole principle: a node either
+/// has a vertex without any of the colours, or two vertices of the same colour, because there is one colour too few.
 fn pigeonholes() -> Vec<LabelSelector> {
     const VERTICES: usize = 12;
     let colours: Vec<String> = (1..VERTICES).map(|colour| format!("c{colour}")).collect();

@@ -1,18 +1,18 @@
 //! The union of a pool's advertisements: whether together they announce it from every gateway node.
 //!
-//! MetalLB takes the union (MetalLB 0.16.2, `speaker/layer2_controller.go` `adsMatchNodeL2`), one per Service: an
+//! MetalLB uses the union (MetalLB 0.16.2, `speaker/layer2_controller.go` `adsMatchNodeL2`), one per Service: an
 //! advertisement with `serviceSelectors` counts only for the Services that it selects.
 
 use crate::labels::{Labels, Selector, TooComplex, Witness, uncovered};
 use crate::snapshot::{Advertisement, Attachment, ObjectKey, Pool, ResolvedTopology, Snapshot};
 use crate::topology::Match;
 
-/// A gateway node from which no advertisement announces the pool for some Service; `None` if there is none.
+/// Returns a gateway node from which no advertisement announces the pool for some Service; `None` if there is none.
 ///
-/// `own` replaces the advertisement `key`: its old form, its new form, or `None` for its absence.
+/// `own` replaces the advertisement `key` by its old form, its new form, or `None` for its absence.
 ///
 /// # Errors
-/// [`TooComplex`] if the selectors take more than the work limit to compare.
+/// [`TooComplex`] if the comparison exceeds the work limit.
 pub(super) fn gap(
     topology: &ResolvedTopology,
     pool: &Pool,

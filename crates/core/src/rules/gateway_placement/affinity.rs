@@ -1,4 +1,4 @@
-//! Required node affinity: whether it lets a pod run inside or outside the placement.
+//! Required node affinity: whether it allows a pod to run inside or outside the placement.
 //!
 //! A term is a selector with two more operators, `Gt` and `Lt`, that read a label value as an integer
 //! (component-helpers `nodeaffinity.go`; values are parsed as in `strconv.ParseInt(value, 10, 64)`).
@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use crate::labels::{Selector, Values, Witness};
 use crate::objects::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
-/// Bounds, both exclusive, on a label value that must be an integer.
+/// Exclusive bounds on a label value that must be an integer.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     above: i128,
@@ -31,7 +31,7 @@ impl Bounds {
 
 /// Whether some node of the placement satisfies the term.
 ///
-/// `metadata.name` is ignored: which names exist depends on today's nodes.
+/// `metadata.name` is ignored, because the existing names depend on the current nodes.
 pub(super) fn is_satisfiable(term: &NodeSelectorTerm, placement: &Selector) -> bool {
     let Some((both, bounds)) = narrow(placement, term) else {
         return false;
@@ -39,10 +39,10 @@ pub(super) fn is_satisfiable(term: &NodeSelectorTerm, placement: &Selector) -> b
     !both.is_empty() && bounds.iter().all(|(key, bounds)| has_integer(both.get(key), *bounds))
 }
 
-/// A node outside the placement that the pod may run on; `None` if there is none.
+/// Returns a node outside the placement that the pod may run on; `None` if there is none.
 ///
-/// `Gt` and `Lt` are ignored. They only narrow the pod's choice, so the node may be one that a bound excludes, but no node is
-/// missed.
+/// `Gt` and `Lt` are ignored. They only narrow the choice, so the returned node may be excluded by a bound, but no
+/// node is missed.
 pub(super) fn admits_outside(spec: &PodSpec, selected: &Selector, placement: &Selector) -> Option<Witness> {
     match spec.required_terms() {
         None => selected.outside(placement),
@@ -53,7 +53,8 @@ pub(super) fn admits_outside(spec: &PodSpec, selected: &Selector, placement: &Se
     }
 }
 
-/// The names of the nodes that the terms pin the pod to; empty unless every term that selects any node pins it by name.
+/// Returns the names of the nodes that the terms pin the pod to; empty unless every term that selects a node pins it
+/// by name.
 pub(super) fn pinned_nodes(terms: &[NodeSelectorTerm]) -> Vec<&str> {
     let mut names = Vec::new();
     for term in terms {
@@ -67,7 +68,7 @@ pub(super) fn pinned_nodes(terms: &[NodeSelectorTerm]) -> Vec<&str> {
     names
 }
 
-/// What `selected` and the term select together, and the term's bounds by key; `None` for a term that selects
+/// Returns the intersection of `selected` and the term, and the term's bounds by key; `None` for a term that selects
 /// no node.
 fn narrow<'t>(
     selected: &Selector,
@@ -102,7 +103,7 @@ fn values(requirement: &NodeSelectorRequirement) -> Option<Values> {
     }
 }
 
-/// The bound of `Gt` or `Lt`. The API server rejects any other operator, so here it selects no node.
+/// Parses the bound of `Gt` or `Lt`. The API server rejects any other operator, so here it selects no node.
 fn bound(requirement: &NodeSelectorRequirement) -> Option<Bounds> {
     let [limit] = requirement.values.as_slice() else {
         return None;
@@ -115,12 +116,12 @@ fn bound(requirement: &NodeSelectorRequirement) -> Option<Bounds> {
     }
 }
 
-/// Whether the key may hold an integer within the bounds.
+/// Whether the set of a key contains an integer within the bounds.
 fn has_integer(held: Option<&Values>, bounds: Bounds) -> bool {
     match held.and_then(Values::finite) {
         Some(values) => values.iter().any(|value| bounds.hold(value)),
-        // All values but a few: an integer must fit between the bounds. The listed values cannot exclude every spelling of it:
-        // `5`, `05` and `005` are one integer and three values.
+        // The set has all values but a few, so an integer must fit between the bounds. The listed values cannot
+        // exclude every spelling of it: `5`, `05` and `005` are one integer and three values.
         None => bounds.below.saturating_sub(bounds.above) > 1,
     }
 }
@@ -129,7 +130,7 @@ fn has_integer(held: Option<&Values>, bounds: Bounds) -> bool {
 mod tests {
     use super::{NodeSelectorRequirement, NodeSelectorTerm, Selector, Values, is_satisfiable};
 
-    /// Whether a node with the label `rank`, of these values, can satisfy all of the requirements on it.
+    /// Whether a node whose label `rank` has one of these values can satisfy all of the requirements on it.
     fn holds(rank: Values, requirements: &[(&str, &str)]) -> bool {
         let mut placement = Selector::default();
         placement.require("rank", rank);

@@ -1,4 +1,4 @@
-//! DaemonSets: the controller plans from the template and pins each pod to its node before the pod is admitted, so a
+//! DaemonSets. The controller schedules by the template and pins each pod to its node before the pod is admitted, so a
 //! placement in the pods alone would leave a pod Pending for every other node.
 
 use super::{PodAt, claiming};
@@ -15,8 +15,8 @@ pub(in crate::rules) fn place_template(
     snapshot: &Snapshot,
     verdict: &mut VerdictBuilder,
 ) {
-    // To patch a template that the request does not change would restart the pods of a running gateway because of a label on
-    // its DaemonSet.
+    // Patching a template that the request does not change would restart the pods of a running gateway after a change
+    // of a label on its DaemonSet.
     if !is_settled(change, daemon_set) {
         judge(change, daemon_set, snapshot, verdict, PodAt::place);
     }
