@@ -1,6 +1,7 @@
 //! The API server's `AdmissionReview` (`admission.k8s.io/v1`): decode the request, judge it, encode the response.
 //!
-//! Invariant: this module knows the wire format and calls the rules through [`rules::judge`] alone. It knows no HTTP.
+//! Invariant: this module reads and writes the wire format, and calls the rules through [`rules::judge`] only. It has
+//! no HTTP.
 
 mod patch;
 mod request;
@@ -23,20 +24,20 @@ use crate::verdict::Verdict;
 pub struct Review<'b> {
     /// The request, as far as it could be decoded.
     pub request: Request<'b>,
-    /// What was decided.
+    /// The decision on the request.
     pub decision: Decision,
     /// The `AdmissionReview` for the API server, as JSON.
     pub response: Vec<u8>,
 }
 
-/// What was decided about a request.
+/// The decision on a request.
 #[derive(Debug)]
 pub enum Decision {
     /// The rules' verdict; empty for a request that no rule covers.
     Judged {
         /// Findings and edits.
         verdict: Verdict,
-        /// The edits as the patch in the response; `None` if nothing is edited.
+        /// The patch in the response, from the edits; `None` if there are no edits.
         patch: Option<Patch>,
     },
     /// A denial because the object cannot be decoded. The response says why.
@@ -46,13 +47,13 @@ pub enum Decision {
 /// A review that has no response: the API server retries the call or applies its failure policy.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError<'b> {
-    /// Not a review, or a review without the uid that a response must repeat.
+    /// The body is not a review, or a review without the uid that a response must repeat.
     #[error(transparent)]
     Malformed(DecodeError),
     /// The snapshot lacks the state of a namespace that the request depends on.
     #[error("lockstep has not read the state of this namespace yet")]
     NotKnown(Box<Request<'b>>),
-    /// The patch for the edits does not apply. This is a defect, and such a patch is never sent.
+    /// The patch from the edits does not apply. This is a defect, and such a patch is never sent.
     #[error("lockstep made a patch that does not apply: this is a defect")]
     Patch(#[from] PatchError),
 }
@@ -60,7 +61,7 @@ pub enum ReviewError<'b> {
 /// Judges one `AdmissionReview` against the snapshot.
 ///
 /// # Errors
-/// [`ReviewError`] where any response would be a guess.
+/// [`ReviewError`] if any response would be a guess.
 pub fn review<'b>(
     body: &'b Body<'_>,
     phase: Phase,

@@ -1,10 +1,11 @@
-//! The decision log: who requested which change, when, the verdict, the rule, and the snapshot it was judged by.
+//! The decision log: who requested which change, when, the verdict, the rule, and the snapshot of the verdict.
 //!
-//! Every line is one JSON object with the hash of the previous line and a hash of itself, so that a line that was changed,
-//! removed or moved is found ([`verify`]). A review pushes its record to a queue and returns; one thread chains and writes
-//! ([`DecisionLog`]). A record that finds the queue full is dropped, and the log says how many were dropped and which.
+//! Every line is one JSON object with the hash of the previous line and its own hash, so that changed, removed or
+//! moved lines are found ([`verify`]). A review pushes its record to a queue and returns; one thread chains and writes
+//! the records ([`DecisionLog`]). If the queue is full, the record is dropped, and the log reports how many were
+//! dropped and which.
 //!
-//! Invariants: a record holds a summary and never the object, every text in it is bounded, and no verdict waits for the log.
+//! Invariants: a record has a summary, never the object; every text in it is bounded; no verdict waits for the log.
 
 mod chain;
 mod decision_log;

@@ -1,20 +1,20 @@
-//! A queue that many threads push to without waiting, and one thread drains in batches.
+//! A queue that many threads push to without waiting, and that one thread drains in batches.
 //!
-//! A review must not wait for a pipe that nobody reads or for a full disk, so it pushes its record and returns. The
-//! consumer collects for a moment before it drains: waking it for each record would cost more than the review.
+//! A review must not wait for a full disk or for a pipe that is not read, so it pushes its record and returns. The
+//! consumer waits a moment before it drains, because waking it for each record would cost more than the review.
 //!
-//! No channel does this: `std::sync::mpsc`, `crossbeam-channel` and `tracing-appender` bound a queue by items and not by
-//! bytes, allocate for each item, and number items outside their own lock, so that a record and its sequence number could
-//! come in different orders.
+//! No channel fits: `std::sync::mpsc`, `crossbeam-channel` and `tracing-appender` bound a queue by items instead of
+//! bytes, allocate for each item, and number items outside their own lock, so that records could be queued in another
+//! order than their sequence numbers.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long the consumer collects before it drains. What a replica logs in four times this at full load no longer fits a
-/// pipe and the core's cache, and costs a twentieth of the reviews.
+/// The time for which the consumer collects before it drains. With four times this, the lines of a replica at full
+/// load no longer fit into a pipe and the core's cache, which costs a twentieth of the reviews.
 const COLLECT: Duration = Duration::from_millis(5);
 
-/// What a queue holds. It bounds itself: the queue never rejects.
+/// The content of a queue. It limits itself: the queue never rejects.
 pub(crate) trait Batch: Default {
     /// Whether there is nothing to drain.
     fn is_empty(&self) -> bool;
@@ -48,7 +48,7 @@ struct State<T> {
 }
 
 impl<T: Batch> BatchQueue<T> {
-    /// Lets `push` add to the batch, and returns what it returns.
+    /// Calls `push` with the batch, and returns its result.
     pub(crate) fn push<R>(&self, push: impl FnOnce(&mut T) -> R) -> R {
         let mut state = self.lock();
         let was_empty = state.batch.is_empty();
@@ -61,13 +61,13 @@ impl<T: Batch> BatchQueue<T> {
         answer
     }
 
-    /// Looks at the batch without draining it.
+    /// Calls `peek` with the batch, without draining it.
     pub(crate) fn peek<R>(&self, peek: impl FnOnce(&T) -> R) -> R {
         peek(&self.lock().batch)
     }
 
-    /// Waits until something is pushed or the queue is closed, collects for a moment, and drains into `drained`, which
-    /// must be empty. Returns whether the queue is closed: an empty batch is then the last one.
+    /// Waits until something is pushed or the queue is closed, waits a moment more, and drains into `drained`, which
+    /// must be empty. Returns whether the queue is closed: an empty batch is the last one then.
     pub(crate) fn drain(&self, drained: &mut T) -> bool {
         let is_idle = |state: &mut State<T>| state.batch.is_empty() && !state.is_closed;
         let state = self.changed.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +98,7 @@ impl<T: Batch> BatchQueue<T> {
         waited.unwrap_or_else(PoisonError::into_inner).0.is_finished
     }
 
-    /// A thread that panicked with the lock left its own push unfinished and the rest of the batch intact.
+    /// Locks the state. A thread that panicked with the lock left at most its own push incomplete.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -112,9 +112,9 @@ enum Color {
 /// The exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exit {
-    /// 0: nothing is rejected, and everything is as it should be.
+    /// 0: nothing is rejected, and no problem was found.
     Fine,
-    /// 1: an object is rejected, or something is not as it should be.
+    /// 1: an object is rejected, or a problem was found.
     Denied,
     /// 2: the input cannot be read, the output cannot be written, or the command line is invalid.
     Unusable,
@@ -139,12 +139,12 @@ pub fn run() -> ExitCode {
         command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => cli.run(),
-        // If standard error cannot be written, nothing is left to do.
+        // If standard error cannot be written, there is no way to report it.
         Err(error) if error.use_stderr() => {
             let _ = error.print();
             Exit::Unusable.into()
         }
-        // Help, or the version.
+        // The text is help or the version.
         Err(text) => output::finish(text.print().map(|()| Exit::Fine), &mut io::stderr()).into(),
     }
 }
@@ -153,7 +153,7 @@ impl Cli {
     fn run(self) -> ExitCode {
         let Self { color, command } = self;
         match command {
-            // The webhook logs from many threads, so the streams must stay unlocked.
+            // The webhook logs from many threads, so it must not lock the streams.
             Command::Serve(args) => serve::run(*args),
             Command::Check(args) => with_streams(|streams| check::run(args, streams, color.is_wanted())),
             Command::Explain(args) => with_streams(|streams| explain::run(&args, streams)),

@@ -1,25 +1,26 @@
 //! The cluster: watches, their stores, the snapshots built from them, and the status of topologies.
 //!
-//! # The way of an event
+//! # How an event becomes a snapshot
 //!
-//! 1. `watch_loop`: one task per watch lists and watches; `liveness` says what confirms it.
-//! 2. `kinds` and `decode`: the part of the object that a snapshot keeps. `kinds` also says how to add a kind.
-//! 3. `debounce`: updates are collected, so that many changes make few snapshots.
+//! 1. `watch_loop`: one task per watch lists and watches; `liveness` decides what confirms the watch.
+//! 2. `kinds` and `decode`: the part of the object that a snapshot keeps. `kinds` also documents how to add a kind.
+//! 3. `debounce`: updates are collected, so that many changes lead to few snapshots.
 //! 4. `store`: updates are applied to the stores, and an inventory is derived from them.
-//! 5. `supervisor`: watches are started and stopped as topologies need them.
+//! 5. `supervisor`: watches are started and stopped as topologies require them.
 //! 6. `publication`: a [`Snapshot`] is built and published to the readers.
 //!
 //! # Invariants
 //!
 //! * No snapshot is published before nodes and topologies are known, and a namespace that a topology names is pending in
 //!   every snapshot until all of its watches have received a list.
-//! * Which namespaces are pending is derived from the topologies for each snapshot; nothing keeps it in step by hand.
-//! * The end of a watch task is the end of [`run`]: stale objects must not look like fresh ones.
-//! * The objects of a watch are used for a bounded time without hearing from the API server. Then they are unknown, as
-//!   before the first list, and the watch is replaced.
-//! * A one-shot reading ([`state`]) shares nothing with the watches but the client.
-//! * Status has tasks of its own ([`reconcile_status`]): whatever happens to them, snapshots stay current.
-//! * This module knows no request and no verdict.
+//! * The pending namespaces are derived from the topologies for each snapshot; there is no separate state to keep in
+//!   sync.
+//! * If a watch task ends, [`run`] ends: stale objects must not look like fresh ones.
+//! * The objects of a watch are used for a bounded time without hearing from the API server. After that they are
+//!   unknown, as before the first list, and the watch is replaced.
+//! * A one-shot read ([`state`]) shares nothing with the watches but the client.
+//! * Status has tasks of its own ([`reconcile_status`]), so that their failures do not affect snapshots.
+//! * This module has no requests and no verdicts.
 
 mod backoff;
 mod debounce;
@@ -66,33 +67,33 @@ use store::Stores;
 use supervisor::Supervisor;
 use topology_overlap::Overlaps;
 
-/// The default for how long the objects of a watch are used without hearing from the API server. A healthy watch is
-/// confirmed every minute: this leaves a minute to notice that one is dead and to reconnect before reviews are affected.
+/// The default time for which the objects of a watch are used without hearing from the API server. A healthy watch is
+/// confirmed every minute, so this leaves a minute to notice a dead one and to reconnect before reviews are affected.
 pub const STALE_AFTER: Duration = Duration::from_secs(120);
 
-/// The shortest such time. With less, an API server that restarts, or a lost packet, would stop reviews; with a few
-/// seconds, healthy watches would count as stale between two confirmations and be replaced for ever.
+/// The minimum of this time. With less, a restart of the API server or a lost packet would stop reviews. With a few
+/// seconds, healthy watches would count as stale between two confirmations and be replaced forever.
 pub const MIN_STALE_AFTER: Duration = Duration::from_secs(10);
 
 /// The time between two checks for stale watches.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// The client's limit for silence on a connection. It is longer than a watch is ever silent
-/// (`watch_loop::WATCH_SECONDS`), so that only a dead connection is cut. kube sets no limit, and a list on a connection
-/// that lost its peer would hang for as long as TCP retries.
+/// The read timeout of a connection. It is longer than any silence of a healthy watch (`watch_loop::WATCH_SECONDS`),
+/// so that only a dead connection is cut. kube sets no timeout, and a list on a connection that has lost its peer
+/// would hang for as long as TCP retries.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The number of updates that may wait while a snapshot is built. A list is one update, so this is a burst of single
+/// The maximum number of queued updates while a snapshot is built. A list is one update, so this is a burst of single
 /// changes.
 const WAITING_UPDATES: usize = 1024;
 
-/// Why there is no snapshot, or none any more.
+/// The reason why there is no snapshot, or no longer one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is neither a kubeconfig nor a service account.
     #[error("no cluster is configured: {0}; set KUBECONFIG, write ~/.kube/config, or run in a pod")]
     NoCluster(String),
-    /// There is a kubeconfig, and it is wrong.
+    /// The kubeconfig is invalid.
     #[error("the kubeconfig cannot be used: {0}")]
     Kubeconfig(String),
     /// The kubeconfig does not have the context that was asked for.
@@ -106,7 +107,7 @@ pub enum Error {
         "a watch cannot be stale after `{0:?}`: healthy watches are silent for that long; give at least {MIN_STALE_AFTER:?}"
     )]
     StaleTooSoon(Duration),
-    /// A watch task returned, which none does by itself.
+    /// A watch task returned, which only a bug can cause.
     #[error("the watch of `{0:?}` ended, so its objects would grow stale: restart, and report this bug")]
     WatchEnded(WatchedKind),
     /// A task panicked.
@@ -114,9 +115,9 @@ pub enum Error {
     Broken(#[source] JoinError),
 }
 
-/// A client for the cluster of `KUBECONFIG`, of `~/.kube/config`, or of the pod this runs in.
+/// Creates a client for the cluster of `KUBECONFIG`, of `~/.kube/config`, or of the pod that this process runs in.
 ///
-/// It does not connect yet: [`run`] retries a cluster that cannot be reached.
+/// It does not connect yet: [`run`] retries if the cluster is unreachable.
 ///
 /// # Errors
 /// [`Error::NoCluster`], [`Error::Kubeconfig`] and [`Error::Client`].
@@ -151,8 +152,8 @@ fn client(mut config: Config) -> Result<Client, Error> {
     Client::try_from(config).map_err(|error| Error::Client(failure::words(&error)))
 }
 
-/// The error without a pod, and without a kubeconfig or with a wrong one. kube's text names both; its source is about the
-/// kubeconfig.
+/// The error without a pod, and with a missing or invalid kubeconfig. kube's text contains both; its source is the
+/// error of the kubeconfig.
 fn unconfigured(error: &InferConfigError) -> Error {
     let Some(error) = error.source().and_then(|source| source.downcast_ref::<KubeconfigError>()) else {
         return Error::NoCluster(error.to_string());
@@ -167,18 +168,18 @@ fn unconfigured(error: &InferConfigError) -> Error {
     }
 }
 
-/// Watches the cluster and publishes a snapshot whenever something changed that a rule can see, until `shutdown`.
+/// Watches the cluster, and publishes a snapshot after every change that a rule can see, until `shutdown`.
 ///
-/// While `None` is published, nothing is known and no review may be answered. A snapshot stays published after
-/// `shutdown`, for the requests that are still served; after an error none is.
+/// While `None` is published, the state is unknown and no review may be answered. After `shutdown` the last snapshot
+/// stays, for the requests in flight; after an error none stays.
 ///
-/// The objects of a watch are discarded once the API server has not confirmed it for `stale_after`: without nodes or
-/// topologies there is no snapshot then, and without other objects their namespace is pending. They are back with the next
-/// list. A watch request lasts half of that time, and a minute at most.
+/// If the API server has not confirmed a watch for `stale_after`, its objects are discarded: without nodes or
+/// topologies there is no snapshot then, and without other objects their namespace is pending. The next list restores
+/// them. A watch request lasts half of that time, and a minute at most.
 ///
 /// # Errors
-/// [`Error::StaleTooSoon`], [`Error::WatchEnded`] and [`Error::Broken`]. An API server that cannot be reached or that
-/// refuses is no error: it is logged, counted and retried.
+/// [`Error::StaleTooSoon`], [`Error::WatchEnded`] and [`Error::Broken`]. An API server that is unreachable or rejects
+/// requests is not an error: it is logged, counted and retried.
 pub async fn run(
     client: Client,
     publish: watch::Sender<Option<Arc<Snapshot>>>,
@@ -226,7 +227,7 @@ async fn keep_current(
             changed |= stores.apply(watch, update);
         }
         if changed {
-            // Before the snapshot: a namespace that nothing watches yet must be pending in it.
+            // This comes before the snapshot, in which a namespace without watches must be pending.
             supervisor.follow(&mut stores);
             overlaps.warn(stores.topologies());
             let (kept, cost) = publisher.publish(stores).await?;

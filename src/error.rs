@@ -1,4 +1,4 @@
-//! Errors with their causes, as one sentence.
+//! Errors with their causes, formatted as one sentence.
 
 use std::error::Error;
 

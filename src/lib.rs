@@ -5,7 +5,7 @@
 //! [`cluster`] read objects into a [`snapshot`], [`admission`] speaks the API server's `AdmissionReview`, [`server`] and
 //! [`tls`] speak HTTPS, [`webhook`] joins them, [`audit`] records decisions, and [`cli`] is the command line.
 
-// No panic path outside tests, and nothing printed outside `cli`'s own streams.
+// No panic path outside tests, and no output outside `cli`'s own streams.
 #![warn(
     clippy::arithmetic_side_effects,
     clippy::expect_used,

@@ -3,16 +3,16 @@
 //! [`Server`] is the configuration, [`BoundServer`] holds the ports, and [`BoundServer::run`] serves until [`Shutdown`]
 //! stops it. Every error of the configuration is found before the first connection is accepted.
 //!
-//! Invariant: this module handles calls and replies as bytes. It knows no Kubernetes object and no rule; the [`Handler`]
-//! gives a call its meaning.
+//! Invariant: this module handles calls and replies as bytes. It has no Kubernetes objects and no rules; the
+//! [`Handler`] interprets a call.
 //!
-//! The way of a connection: `connections` takes a permit, then accepts, so that connections over the limit wait in the
-//! kernel. `https` does the TLS handshake under a deadline and serves HTTP/1.1 or HTTP/2, as ALPN chose.
+//! A connection: `connections` takes a permit, then accepts, so that connections over the limit wait in the kernel.
+//! `https` does the TLS handshake under a deadline and serves HTTP/1.1 or HTTP/2, as negotiated by ALPN.
 //!
-//! The way of a request: `reviews` checks path, method and content type, takes a slot, has `body` read the body (limited in
-//! bytes, in time, and in the bytes that all bodies together hold), and calls the handler. A request that is rejected
-//! because of load gets `503` with `Retry-After`, and the API server retries the call within the webhook's timeout. Any
-//! other rejection fails the user's request.
+//! A request: `reviews` checks path, method and content type, takes a slot, lets `body` read the body (limited in
+//! bytes, in time, and in the bytes of all bodies together), and calls the handler. A request that is rejected because
+//! of load gets `503` with `Retry-After`, and the API server retries the call within the webhook's timeout. Any other
+//! rejection fails the user's request.
 
 mod admin;
 mod body;
@@ -53,13 +53,13 @@ use https::HttpsService;
 use lifecycle::{Stage, StageSender};
 use reviews::Reviews;
 
-/// A server that is configured, and holds no port yet.
+/// A configured server, which has not bound its ports yet.
 pub struct Server {
     /// The address of the HTTPS port. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The TLS configuration. A new value applies to every connection accepted from then on, and to no open one.
+    /// The TLS configuration. A new value applies to connections that are accepted later, not to open ones.
     pub tls: watch::Receiver<Arc<ServerConfig>>,
-    /// Answers the calls.
+    /// The handler of the calls.
     pub handler: Arc<dyn Handler>,
     /// The admin port.
     pub admin: Admin,
@@ -69,10 +69,10 @@ pub struct Server {
     pub metrics: ServerMetrics,
 }
 
-/// A server that cannot start.
+/// The error of a server that cannot start.
 #[derive(Debug, Error)]
 pub enum BindError {
-    /// A limit cannot be kept.
+    /// A limit is invalid.
     #[error("the limits of the server cannot be kept")]
     Limits(#[from] LimitsError),
     /// The HTTPS port cannot be bound.
@@ -95,7 +95,7 @@ pub enum BindError {
     },
 }
 
-/// A server that holds its ports. The kernel queues connections; none is accepted yet.
+/// A server that has bound its ports. The kernel queues connections; none is accepted yet.
 #[derive(Debug)]
 pub struct BoundServer {
     server: Server,
@@ -105,7 +105,7 @@ pub struct BoundServer {
     admin_addr: SocketAddr,
 }
 
-/// A server that stopped by itself.
+/// The error of a server that stopped by itself.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A listener stopped accepting connections.
@@ -141,7 +141,7 @@ impl Server {
     /// Checks the limits and binds both ports.
     ///
     /// # Errors
-    /// A limit that cannot be kept, or a port that cannot be bound.
+    /// An invalid limit, or a port that cannot be bound.
     pub async fn bind(self) -> Result<BoundServer, BindError> {
         self.limits.check()?;
         let address = self.listen;
@@ -172,19 +172,19 @@ impl fmt::Debug for Server {
 }
 
 impl BoundServer {
-    /// The address of the HTTPS port, with the port that was bound.
+    /// The address of the HTTPS port, with the actual port number.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// The address of the admin port, with the port that was bound.
+    /// The address of the admin port, with the actual port number.
     #[must_use]
     pub const fn admin_addr(&self) -> SocketAddr {
         self.admin_addr
     }
 
-    /// Serves until `shutdown` stops it, and returns once every task has ended.
+    /// Serves until `shutdown` stops it, and returns after every task has ended.
     ///
     /// Dropping the returned future aborts the server.
     ///
@@ -222,7 +222,7 @@ impl BoundServer {
         };
         https_port.stage.enter(Stage::Aborted);
         admin_port.stage.enter(Stage::Aborted);
-        // The listeners first, because they start the connections' tasks.
+        // The listeners are stopped first, because they start the tasks of connections.
         listeners.shutdown().await;
         https_port.closed().await;
         admin_port.closed().await;
@@ -230,7 +230,7 @@ impl BoundServer {
     }
 }
 
-/// One of the two ports while it is served: its stage, and the tasks of its connections.
+/// One of the two ports while it is served, with its stage and the tasks of its connections.
 struct Port {
     stage: StageSender,
     connections: TaskTracker,
@@ -277,7 +277,8 @@ impl Port {
     }
 }
 
-/// Waits for a listener to stop that should not: the admin listener never should, the HTTPS listener does when it closes.
+/// Waits for a listener that stops unexpectedly: the admin listener must never stop, the HTTPS listener only when it
+/// closes.
 async fn stopped(listeners: &mut JoinSet<Listener>, https: &Port) -> RunError {
     loop {
         match listeners.join_next().await {

@@ -1,4 +1,4 @@
-//! What operators see of a running process: its log and its metrics.
+//! Telemetry of the process: its log and its metrics.
 
 mod format;
 mod level;
@@ -32,7 +32,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Why the log could not be started.
+/// The error of a log that cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The filter cannot be parsed.
@@ -43,7 +43,7 @@ pub enum LogError {
         /// The filter, as given.
         filter: String,
     },
-    /// The operating system started no thread for the log.
+    /// The operating system cannot start a thread for the log.
     #[error("cannot start the log's thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -56,12 +56,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// Registers the metrics of dropped and of queued lines.
+    /// Registers the metrics of dropped and queued lines.
     pub fn register(&self, registry: &mut Registry) {
         registry.register_collector(Box::new(LogMetrics(self.writer.clone())));
     }
 
-    /// A handle that changes the log level.
+    /// Returns a handle that changes the log level.
     #[must_use]
     pub fn level(&self) -> LogLevel {
         self.level.clone()
@@ -87,7 +87,7 @@ pub fn start_log(format: LogFormat, filter: &str) -> Result<Log, LogError> {
         .event_format(line_format(format))
         .with_filter_reloading();
     let handle = log.reload_handle();
-    // Only tests start a second log in one process; the first one stays.
+    // Only tests start a second log in one process; the first one stays in use.
     drop(log.finish().try_init());
     let level = LogLevel::new(filter, Arc::new(move |filter| handle.reload(filter)));
     Ok(Log { writer, level })
@@ -105,7 +105,7 @@ fn line_format(format: LogFormat) -> LineFormat {
     }
 }
 
-/// The metrics of the log's queue, read at each scrape.
+/// The metrics of the log's queue, updated at each scrape.
 #[derive(Debug)]
 struct LogMetrics(LogWriter);
 
@@ -127,7 +127,7 @@ impl Collector for LogMetrics {
     }
 }
 
-/// A registry with the prefix `lockstep` and the build information.
+/// Returns a registry with the prefix `lockstep` and the build information.
 #[must_use]
 pub fn registry() -> Registry {
     let mut registry = Registry::with_prefix("lockstep");
@@ -136,11 +136,11 @@ pub fn registry() -> Registry {
     registry
 }
 
-/// The metrics in the OpenMetrics text format.
+/// Returns the metrics in the OpenMetrics text format.
 #[must_use]
 pub fn render(registry: &Registry) -> String {
     let mut text = String::new();
-    // Writing to a string cannot fail.
+    // Writing to a string never fails.
     let _ = encode(&mut text, registry);
     text
 }

@@ -1,9 +1,9 @@
-//! TLS of the webhook server: where its certificate comes from, how it is renewed, and which clients may connect.
+//! TLS of the webhook server: the source of its certificate, its renewal, and the accepted clients.
 //!
-//! [`Source`] is where the certificate comes from: a CA in a Secret, from which every replica signs its own
-//! certificate and which Lockstep rotates ([`ca`]); files that somebody else renews; or an ephemeral certificate for
-//! trying Lockstep out. [`ClientCa`] restricts who may connect. Whatever changes, [`Tls`] publishes one
-//! `Arc<ServerConfig>`: new connections use it, and open ones keep the configuration that they started with.
+//! [`Source`] is the source of the certificate: a CA in a Secret, from which every replica signs its own certificate
+//! and which Lockstep rotates ([`ca`]); files that another program renews; or an ephemeral certificate for trials.
+//! [`ClientCa`] restricts the clients. After any change, [`Tls`] publishes one `Arc<ServerConfig>`: new connections
+//! use it, and open ones keep their configuration.
 
 pub mod ca;
 mod certificate_files;
@@ -47,39 +47,39 @@ use server_config::ReloadableConfig;
 
 use crate::cluster::WebhookConfigurations;
 
-/// Where the serving certificate comes from.
+/// The source of the serving certificate.
 #[derive(Clone)]
 pub enum Source {
-    /// A CA in a Secret. Every replica signs a certificate of its own, and keeps its key in memory.
+    /// A CA in a Secret. Every replica signs its own certificate, and keeps its key in memory.
     Secret {
         /// The client of the cluster.
         client: Client,
         /// The webhook configurations that must trust the CA.
         configurations: watch::Receiver<WebhookConfigurations>,
-        /// The Secret, and how long certificates are valid.
+        /// The Secret, and the validity of certificates.
         settings: Settings,
     },
-    /// Files that somebody else renews.
+    /// Files that another program renews.
     Files(CertificateFiles),
-    /// A certificate for trying Lockstep out, which ends with the process.
+    /// A certificate for trials, which is lost with the process.
     Ephemeral {
-        /// Names of the certificate besides the local ones.
+        /// The names of the certificate besides the local ones.
         names: Vec<String>,
-        /// Where to write the CA that clients must trust.
+        /// The file for the CA that clients must trust.
         write_ca: Option<PathBuf>,
     },
 }
 
-/// The error for TLS settings that cannot be used.
+/// The error of TLS settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A file cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The files hold no serving certificate.
+    /// The files contain no serving certificate.
     #[error(transparent)]
     CertificateFiles(#[from] CertificateFilesError),
-    /// The file holds no client CAs.
+    /// The file contains no client CAs.
     #[error(transparent)]
     ClientCa(#[from] ClientCaError),
     /// The lifetimes contradict each other.
@@ -114,8 +114,8 @@ impl Tls {
     /// must not be zero.
     ///
     /// # Errors
-    /// The files, the names or the lifetimes cannot be used. A Secret that cannot be read is no error: it is retried,
-    /// and [`Tls::readiness`] reports it.
+    /// The files, the names or the lifetimes cannot be used. A Secret that cannot be read is not an error: it is
+    /// retried, and [`Tls::readiness`] reports it.
     pub async fn start(
         source: Source,
         client_ca: Option<ClientCa>,
@@ -187,7 +187,7 @@ impl Tls {
         Ok(Self::with_certificate(&certificate, metrics)?)
     }
 
-    /// Serves a certificate whose CA is not known here.
+    /// Serves a certificate with an unknown CA.
     fn with_certificate(
         certificate: &ServingCertificate,
         metrics: TlsMetrics,
@@ -228,13 +228,13 @@ impl Tls {
         self.config.subscribe()
     }
 
-    /// The CA certificates that clients must trust, as PEM, or `None` if the CA is not known here.
+    /// The CA certificates in PEM that clients must trust; `None` if the CA is unknown.
     #[must_use]
     pub fn trust_anchors(&self) -> watch::Receiver<Option<String>> {
         self.trust_anchors.clone()
     }
 
-    /// `Ok` once the API server trusts the served certificate, before that the reason why it does not. It stays `Ok`
+    /// `Ok` after the API server trusts the served certificate; before that, the reason why it does not. It stays `Ok`
     /// when a later renewal fails, because the previous certificate is still served.
     #[must_use]
     pub fn readiness(&self) -> watch::Receiver<Result<(), String>> {
@@ -244,7 +244,7 @@ impl Tls {
     /// Renews the certificate and the client CA. Failures are logged, counted and retried.
     pub async fn run(self) -> Infallible {
         join_all(self.tasks).await;
-        // Nothing is renewed, and the configuration must outlive the server.
+        // Nothing is renewed here, but the configuration must outlive the server.
         let _config = self.config;
         pending().await
     }

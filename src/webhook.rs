@@ -1,4 +1,4 @@
-//! The webhook: answers the API server's calls from the latest snapshot, and counts, logs and records each review.
+//! The webhook: it answers the API server's calls by the latest snapshot, and counts, logs and records each review.
 
 mod metrics;
 mod record;
@@ -19,7 +19,7 @@ use crate::snapshot::Snapshot;
 use metrics::Unanswered;
 use record::ReviewEvent;
 
-/// Answers the API server's calls from the latest snapshot.
+/// The handler of the API server's calls, which judges by the latest snapshot.
 #[derive(Debug)]
 pub struct Webhook {
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
@@ -28,7 +28,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// A webhook that answers from the latest of `snapshots`, and answers 503 as long as there is none.
+    /// Creates a webhook that judges by the latest of `snapshots`, and answers 503 while there is none.
     #[must_use]
     pub fn new(
         snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
@@ -39,7 +39,7 @@ impl Webhook {
     }
 
     fn answer(&self, phase: Phase, body: &[u8], start: Instant) -> Reply {
-        // A clone, so that a review never delays the next snapshot.
+        // The snapshot is cloned, so that a review never delays the next one.
         let latest = self.snapshots.borrow().clone();
         let Some(snapshot) = latest else {
             self.metrics.unanswered(Unanswered::NotSynced);
@@ -56,7 +56,8 @@ impl Webhook {
         }
     }
 
-    /// The reply without a verdict: the API server retries a 503, and its failure policy decides if no reply has one.
+    /// The reply without a verdict: the API server retries a 503, and applies its failure policy if the retries fail,
+    /// too.
     fn unanswered(&self, error: &ReviewError<'_>) -> Reply {
         match error {
             ReviewError::Malformed(error) => {

@@ -1,14 +1,14 @@
-//! Edits as a JSON patch (RFC 6902), proved before it is sent. A patch that does not apply would fail the user's request with
-//! an internal error, whatever the failure policy says.
+//! Edits as a JSON patch (RFC 6902), which is proved before it is sent. A patch that does not apply would fail the
+//! user's request with an internal error, whatever the failure policy.
 //!
-//! Invariant: a patch was applied to the *parents of its paths* as they were decoded (`spec`, `spec.nodeSelector`, and those of
-//! a template), and made exactly what the edits ask for. That holds for the whole object, too: each operation is an `add` of an
-//! object member, and whether an `add` applies depends on its parent alone (RFC 6902, 4.1). The proof rests on the decoder
-//! keeping missing, `null` and present parents apart. Tests hold both on whole objects: for every case and for generated pods,
-//! the patch applied to the object as received makes what [`edited`] makes of that object.
+//! Invariant: a patch was applied to the *parents of its paths* as decoded (`spec`, `spec.nodeSelector`, and those of
+//! a template), and produced exactly the edits. The same then holds for the whole object: each operation is an `add`
+//! of an object member, and whether an `add` applies depends only on its parent (RFC 6902, 4.1). The proof requires
+//! that the decoder distinguishes missing, `null` and present parents. Tests check both on whole objects, for every
+//! case and for generated pods: the patch applied to the object as received produces the same as [`edited`].
 //!
-//! A proof against the object as received would build it as JSON first. For a pod of 17 KB that takes more than 100,000
-//! instructions, beside the 133,000 of the whole review.
+//! A proof against the object as received would first parse it as JSON. For a pod of 17 KB this takes more than
+//! 100,000 instructions, compared with 133,000 for the whole review.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ use super::Request;
 use crate::objects::{Object, Pod};
 use crate::verdict::{Edit, Verdict};
 
-/// A patch that does not do what the edits ask for.
+/// The error of a patch that does not match the edits.
 #[derive(Debug, thiserror::Error)]
 pub enum PatchError {
     /// A parent of an edited field is not an object.
@@ -29,12 +29,12 @@ pub enum PatchError {
     /// The patch does not apply.
     #[error("the patch does not apply: {0}")]
     Apply(#[from] json_patch::PatchError),
-    /// The patch applies and makes something else.
+    /// The patch applies, but its result is not that of the edits.
     #[error("the patch makes something else than the edits ask for")]
     Differs,
 }
 
-/// The patch of an allowed request; `None` if it is denied or nothing is edited.
+/// Returns the patch of an allowed request; `None` if it is denied or there are no edits.
 pub(super) fn patch(request: &Request<'_>, verdict: &Verdict) -> Result<Option<Patch>, PatchError> {
     match &request.change {
         Some(change) if !verdict.edits.is_empty() && !verdict.is_denied() => {
@@ -44,7 +44,7 @@ pub(super) fn patch(request: &Request<'_>, verdict: &Verdict) -> Result<Option<P
     }
 }
 
-/// The object with the edits made, by way of the patch that the API server would get.
+/// Returns the object after the edits, made by the patch that the API server would get.
 ///
 /// # Errors
 /// [`PatchError`] if the object has no place for an edit.
@@ -52,13 +52,13 @@ pub fn edited(object: &Value, edits: &[Edit]) -> Result<Value, PatchError> {
     Ok(proven(object.clone(), edits)?.made)
 }
 
-/// A patch, and the document that it made.
+/// A patch, and the document that it produced.
 struct Proven {
     patch: Patch,
     made: Value,
 }
 
-/// The patch for `document`, after it was applied to it and made what the edits ask for.
+/// Returns the patch for `document`, after it was applied and produced the result of the edits.
 fn proven(mut document: Value, edits: &[Edit]) -> Result<Proven, PatchError> {
     let mut wanted = document.clone();
     let mut places: Vec<PointerBuf> = Vec::new();
@@ -75,7 +75,7 @@ fn proven(mut document: Value, edits: &[Edit]) -> Result<Proven, PatchError> {
     if document == wanted { Ok(Proven { patch, made: document }) } else { Err(PatchError::Differs) }
 }
 
-/// The shortest path towards `tokens` that `document` does not hold: an `add` there finds its parent.
+/// Returns the shortest prefix of `tokens` that is missing in `document`: an `add` there finds its parent.
 fn first_missing(document: &Value, tokens: &[Cow<'_, str>]) -> PointerBuf {
     let mut place = PointerBuf::new();
     let mut at = Some(document);
@@ -107,7 +107,7 @@ fn add(wanted: &Value, path: PointerBuf) -> Option<PatchOperation> {
     Some(PatchOperation::Add(AddOperation { path, value }))
 }
 
-/// The parents of the fields that rules edit, as they were received.
+/// Returns the parents of the fields that rules edit, as received.
 fn parents(object: &Object) -> Value {
     match object {
         Object::Pod(pod) => pod_parents(pod),

@@ -1,4 +1,4 @@
-//! Decodes the request of an `AdmissionReview`. Fields that no rule reads are skipped without being built.
+//! Decoding of the request in an `AdmissionReview`. Fields that no rule reads are skipped without being built.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,41 +12,42 @@ use crate::change::{Change, Operation};
 use crate::objects::{Kind, Object};
 use lockstep_core::escape::excerpt;
 
-/// The most groups kept by name. Directories put people into some dozens; whoever issues a token may put a million into it.
+/// The maximum number of groups that are kept by name. Directories put people into some dozens; an issuer of tokens
+/// may put a million into one.
 const GROUPS: usize = 64;
 
-/// A review that cannot be decoded.
+/// The error of a review that cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// Not JSON, or not of the expected shape.
+    /// The body is not JSON, or does not have the expected structure.
     #[error("the AdmissionReview cannot be read: {}", without_value(.0))]
     Json(#[from] serde_json::Error),
-    /// A field that is not of the expected shape.
+    /// A field does not have the expected type.
     #[error("the AdmissionReview cannot be read: {}", in_field(.path, .error))]
     Field {
         /// The path of the field from the root of the review.
         path: String,
-        /// What was expected.
+        /// The expected type.
         error: serde_json::Error,
     },
-    /// Not UTF-8.
+    /// The body is not UTF-8.
     #[error("the AdmissionReview cannot be read: {0}")]
     Text(#[from] std::str::Utf8Error),
-    /// Another version, or another kind of object.
+    /// The object has another version or kind.
     #[error(
         "expected an AdmissionReview of admission.k8s.io/v1, got `{0}`: list `v1` in admissionReviewVersions"
     )]
     Version(String),
-    /// A review without a request, such as a response.
+    /// The review has no request, as in a response.
     #[error("the AdmissionReview has no request")]
     NoRequest,
-    /// A request without a uid, which the response must repeat.
+    /// The request has no uid, which the response must repeat.
     #[error("the AdmissionReview's request has no uid")]
     NoUid,
-    /// A creation or an update without its object.
+    /// A creation or an update has no object.
     #[error("request.object is missing from the {0} request")]
     NoObject(String),
-    /// A kind that rules cover, in a version that they do not know. Allowing it would be to fail open.
+    /// Rules cover the kind, but in another version. Allowing it would be to fail open.
     #[error(
         "version `{version}` of `{resource}` is not known: register the webhook for `{known}` with matchPolicy Equivalent"
     )]
@@ -55,12 +56,12 @@ pub enum DecodeError {
         resource: String,
         /// The version of the request.
         version: String,
-        /// The version that the rules know.
+        /// The version that the rules read.
         known: &'static str,
     },
 }
 
-/// What was expected and where, without the value that was found: objects hold secrets, and errors are logged.
+/// The expected type and its place, without the value that was found: objects contain secrets, and errors are logged.
 fn without_value(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(", expected ") {
@@ -69,7 +70,7 @@ fn without_value(error: &serde_json::Error) -> String {
     }
 }
 
-/// The same with the path of the field before its line and column.
+/// The expected type, with the path of the field before its line and column.
 fn in_field(path: &str, error: &serde_json::Error) -> String {
     let text = without_value(error);
     match text.rsplit_once(" at line ") {
@@ -78,7 +79,8 @@ fn in_field(path: &str, error: &serde_json::Error) -> String {
     }
 }
 
-/// The request of a review, as far as it is read. Its strings borrow from the body wherever they hold no escapes.
+/// The request of a review, with the fields that are read. Its strings borrow from the body unless they contain
+/// escapes.
 #[derive(Debug, Clone, Default)]
 pub struct Request<'b> {
     /// The uid that the response must repeat.
@@ -95,30 +97,30 @@ pub struct Request<'b> {
     pub user: Cow<'b, str>,
     /// The user's groups.
     pub groups: Groups<'b>,
-    /// Whether the request is a dry run: nothing will be stored.
+    /// Whether the request is a dry run, so that nothing will be stored.
     pub dry_run: bool,
-    /// What the rules judge; `None` for a request that no rule covers.
+    /// The change for the rules; `None` for a request that no rule covers.
     pub change: Option<Change>,
 }
 
-/// The groups of a user: the first 64 by name, the others by number.
+/// The groups of a user: the first 64 by name, and the number of the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Groups<'b> {
     /// The names.
     pub names: Vec<Cow<'b, str>>,
-    /// How many more there are.
+    /// The number of further groups.
     pub more: usize,
 }
 
 /// Decodes an `AdmissionReview`.
 ///
 /// # Errors
-/// [`DecodeError`] for a body that is not one, or that cannot be judged.
+/// [`DecodeError`] for a body that is not a review, or that cannot be judged.
 pub fn decode<'b>(body: &'b Body<'_>) -> Result<Request<'b>, DecodeError> {
     if let Some(Ok(request)) = body.without_unread().map(read) {
         return Ok(request);
     }
-    // Errors describe the body as received, with its lines and columns. The body is checked for UTF-8 as a whole, which is
+    // Errors describe the body as received, with its lines and columns. UTF-8 is checked for the whole body, which is
     // cheaper than string by string and covers skipped fields.
     let text = std::str::from_utf8(body.received())?;
     read(text).map_err(|error| match error {
@@ -127,7 +129,8 @@ pub fn decode<'b>(body: &'b Body<'_>) -> Result<Request<'b>, DecodeError> {
     })
 }
 
-/// The error with the path of its field. The text is decoded once more for it, which costs nothing unless there is an error.
+/// Adds the path of its field to the error. The text is decoded once more for it, which costs nothing unless there is
+/// an error.
 fn with_path(error: serde_json::Error, text: &str) -> DecodeError {
     let mut json = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, AdmissionReview<'_>>(&mut json) {
@@ -146,7 +149,7 @@ fn read(text: &str) -> Result<Request<'_>, DecodeError> {
     review.request.ok_or(DecodeError::NoRequest)?.into_request()
 }
 
-/// Decodes the request of a review whose object cannot be decoded, as far as possible; `None` if it has no uid.
+/// Decodes as much as possible of a request whose object cannot be decoded; `None` if it has no uid.
 pub(super) fn decode_without_object<'b>(body: &'b Body<'_>) -> Option<Request<'b>> {
     #[derive(Deserialize)]
     struct Review<R> {
@@ -212,7 +215,7 @@ struct TypeName<'a> {
     resource: Cow<'a, str>,
 }
 
-/// A string that borrows from the body; serde always reads a bare `Cow` into a `String`.
+/// A string that borrows from the body. serde always reads a plain `Cow` into a `String`.
 #[derive(Debug, Default, Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -240,10 +243,10 @@ struct AdmissionRequest<'a> {
     old_object: RawObject<'a>,
 }
 
-/// An object, decoded if its kind was known when it was reached.
+/// An object that is decoded at once if its kind is already known.
 ///
-/// The API server writes the resource before the object, so one pass over the bytes is enough. JSON promises no order, so an
-/// object that precedes its resource is kept as text.
+/// The API server writes the resource before the object, so one pass over the bytes suffices. JSON guarantees no
+/// order, so an object before its resource is kept as text.
 #[derive(Debug, Default)]
 #[expect(
     clippy::large_enum_variant,

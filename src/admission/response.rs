@@ -1,6 +1,6 @@
-//! Encodes the response: an `AdmissionReview` that repeats the request's uid.
+//! Encoding of the response: an `AdmissionReview` that repeats the request's uid.
 //!
-//! Users, the API server and its audit log read its texts, so each is bounded, on one line and printable.
+//! Users, the API server and its audit log read the texts, so each of them is bounded, on one line and printable.
 
 use std::borrow::Cow;
 
@@ -13,19 +13,20 @@ use super::request::{DecodeError, Request};
 use crate::verdict::{Finding, Severity, Verdict};
 use lockstep_core::escape::ascii;
 
-/// The longest message, in bytes. The API server repeats it in its response, in Events and in its audit log.
+/// The maximum length of a message, in bytes. The API server repeats it in its response, in Events and in its audit
+/// log.
 const MESSAGE_LIMIT: usize = 4096;
-/// The longest field path, in bytes.
+/// The maximum length of a field path, in bytes.
 const FIELD_LIMIT: usize = 512;
-/// The longest audit annotation, in bytes.
+/// The maximum length of an audit annotation, in bytes.
 const ANNOTATION_LIMIT: usize = 1024;
-/// The longest name that the API server stores, in bytes; manifests on disk may hold longer ones.
+/// The maximum length of a name in the API server, in bytes. Manifests on disk may have longer names.
 const NAME_LIMIT: usize = 253;
-/// The longest warning, in bytes: the API server may cut longer ones.
+/// The maximum length of a warning, in bytes: the API server may truncate longer ones.
 const WARNING_LIMIT: usize = 256;
-/// The longest warnings together, in bytes: the API server drops or cuts what exceeds it.
+/// The maximum length of all warnings together, in bytes: the API server drops or truncates the rest.
 const WARNINGS_LIMIT: usize = 4096;
-/// The most causes of one denial: a hostile object could have thousands, and nobody reads them.
+/// The maximum number of causes in a denial: a hostile object could lead to thousands.
 const CAUSES: usize = 16;
 /// The capacity of a response without a denial, in bytes, so that most responses are written without reallocation.
 const CAPACITY: usize = 768;
@@ -80,10 +81,10 @@ struct Cause {
     field: String,
 }
 
-/// What the API server's audit log keeps, each key prefixed with the webhook's name.
+/// The audit annotations. The API server's audit log prefixes each key with the webhook's name.
 #[derive(Serialize)]
 struct AuditAnnotations<'v> {
-    /// Ties the event to the decision log's record: the API server logs no other trace of this uid.
+    /// Connects the audit event with the record in the decision log: the API server logs this uid nowhere else.
     uid: Cow<'v, str>,
     verdict: &'static str,
     rule: &'static str,
@@ -118,7 +119,7 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict, patch: Option<&Pa
 fn encode(response: AdmissionResponse<'_>) -> Vec<u8> {
     let review = AdmissionReview { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response };
     let mut body = Vec::with_capacity(CAPACITY);
-    // Strings, booleans and maps with string keys always serialise.
+    // Serializing strings, booleans and maps with string keys never fails.
     let _ = serde_json::to_writer(&mut body, &review);
     body
 }
@@ -176,7 +177,7 @@ fn audit_annotations<'v>(uid: &'v str, verdict: &'v Verdict) -> Option<AuditAnno
     })
 }
 
-/// A name as it is, unless no API server would store it.
+/// Returns a name unchanged, unless no API server would store it.
 fn name(name: &str) -> Cow<'_, str> {
     if name.len() <= NAME_LIMIT && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         Cow::Borrowed(name)

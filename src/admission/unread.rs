@@ -1,10 +1,10 @@
-//! Leaves out the lists that no rule reads before the body of a review is decoded.
+//! Removal of the lists that no rule reads, before the body of a review is decoded.
 //!
-//! Most of what the API server writes about a pod stands in such lists. To skip them as JSON means to look at every byte; to
-//! find the end of a list takes no more than its brackets, and for each of them whether it stands in a string.
+//! Such lists are most of what the API server sends about a pod. A JSON parser would examine every byte to skip them,
+//! while the end of a list can be found from its brackets, and for each bracket whether it is inside a string.
 //!
-//! No library does this as cheaply. Decoding the recorded review of a pod (17 KB, `benches/reviews/pod.json`), built for
-//! x86-64 without newer instructions as the image is, takes this many instructions (valgrind) and microseconds:
+//! No library is as fast. Decoding the recorded review of a pod (17 KB, `benches/reviews/pod.json`), built for
+//! baseline x86-64 like the image, takes this many instructions (valgrind) and microseconds:
 //!
 //! | decoder | instructions | time |
 //! | --- | --- | --- |
@@ -13,16 +13,16 @@
 //! | `serde_json` that finds the uid alone, as the benchmark's no-op webhook does | 256,000 | 38 |
 //! | this module, then `serde_json` | 106,000 | 26 |
 //!
-//! All else that a patched review takes is 27,000 instructions. So with this module a review costs about half of what the
-//! no-op webhook spends on reading, which pays for the patch and the log; with either library, reading alone costs about as
-//! much as the no-op's or more, and the goal of 0.90 of the no-op's rate is out of reach.
+//! The rest of a patched review takes 27,000 instructions. So with this module a review costs about half of what the
+//! no-op webhook spends on parsing, which pays for the patch and the log. With either library, parsing alone costs at
+//! least about as much as in the no-op webhook, and the target of 0.90 of its rate is out of reach.
 //!
-//! The bytes come from users, so the property tests below, `tests/offline/decoding.rs` and the fuzz target `review` hold that
-//! a request is decoded alike with and without this module.
+//! The bytes come from users, so the property tests below, `tests/offline/decoding.rs` and the fuzz target `review`
+//! check that a request is decoded alike with and without this module.
 
 use memchr::{memchr_iter, memchr2_iter};
 
-/// The lists that no rule reads, wherever they are.
+/// The lists that no rule reads, at any place.
 pub const UNREAD: [&str; 8] = [
     "managedFields",
     "containers",
@@ -48,7 +48,7 @@ impl<'b> Body<'b> {
         Self { received, without_unread: str::from_utf8(received).ok().and_then(without_unread) }
     }
 
-    /// The body as received, to be decoded with all of its lists. For tests: the result must be the same.
+    /// The body as received, which is decoded with all of its lists. For tests: the result must be the same.
     #[must_use]
     pub const fn whole(received: &'b [u8]) -> Self {
         Self { received, without_unread: None }
@@ -58,22 +58,23 @@ impl<'b> Body<'b> {
         self.received
     }
 
-    /// The body with its [`UNREAD`] lists left empty; `None` if it has none.
+    /// The body with empty [`UNREAD`] lists; `None` if it has none of them.
     pub(super) fn without_unread(&self) -> Option<&str> {
         self.without_unread.as_deref()
     }
 }
 
-/// The text with its [`UNREAD`] lists left empty; `None` if it has none. Exact for JSON: the result is the same JSON but for
-/// those lists. Text that is not JSON becomes text that is not JSON either, or differs from JSON in those lists alone.
+/// Returns the text with empty [`UNREAD`] lists; `None` if it has none of them. For JSON the result is the same JSON
+/// except for these lists. Text that is not JSON becomes other text that is not JSON, or JSON that differs in these
+/// lists only.
 fn without_unread(text: &str) -> Option<String> {
     let (mut short, mut kept) = (String::new(), 0);
     for open in memchr_iter(b'[', text.as_bytes()) {
-        // Skips brackets within a list that was left out.
+        // A bracket inside a removed list is skipped.
         if open < kept || !is_unread(text.get(..open)?) {
             continue;
         }
-        // A list without an end stays, so that the JSON decoder reports it.
+        // A list without an end is kept, so that the JSON decoder reports it.
         let Some(length) = length_of_list(text.as_bytes().get(open..)?) else { break };
         short.push_str(text.get(kept..=open)?);
         kept = open.checked_add(length)?;
@@ -85,7 +86,7 @@ fn without_unread(text: &str) -> Option<String> {
     Some(short)
 }
 
-/// Whether `before` ends with a key in [`UNREAD`]. Within a string its quotes would be escaped.
+/// Whether `before` ends with a key in [`UNREAD`]. Inside a string, its quotes would be escaped.
 fn is_unread(before: &str) -> bool {
     before.strip_suffix("\":").is_some_and(|key| {
         let is = |name: &&str| key.strip_suffix(*name).and_then(|rest| rest.strip_suffix('"'));
@@ -93,7 +94,7 @@ fn is_unread(before: &str) -> bool {
     })
 }
 
-/// The distance from the bracket that opens `list` to the one that closes it.
+/// Returns the distance from the opening bracket of `list` to the closing one.
 fn length_of_list(list: &[u8]) -> Option<usize> {
     let (mut last, mut depth, mut in_string) = (0, 0_usize, false);
     for bracket in memchr2_iter(b'[', b']', list) {
@@ -113,11 +114,10 @@ fn length_of_list(list: &[u8]) -> Option<usize> {
     None
 }
 
-/// Whether the number of quotes that are not escaped is odd. `bytes` begin with a bracket, and not in the middle of an
-/// escape.
+/// Whether the number of unescaped quotes is odd. `bytes` begin with a bracket, so not within an escape.
 fn has_odd_quotes(bytes: &[u8]) -> bool {
     let pairs = bytes.iter().zip(bytes.iter().skip(1));
-    // Without branches, so that the compiler handles sixteen bytes at a time.
+    // There are no branches, so that the compiler processes sixteen bytes at a time.
     let (odd, backslashes) = pairs.fold((0, 0), |(odd, backslashes), (before, byte)| {
         let is_escaped = u8::from(*before == b'\\');
         let is_quote = u8::from(*byte == b'"') & !is_escaped;
@@ -126,7 +126,7 @@ fn has_odd_quotes(bytes: &[u8]) -> bool {
     if backslashes == 0 { odd == 1 } else { has_odd_quotes_after_backslashes(bytes) }
 }
 
-/// The same where backslashes are escaped, too.
+/// The slower variant of [`has_odd_quotes`] for bytes with escaped backslashes.
 fn has_odd_quotes_after_backslashes(bytes: &[u8]) -> bool {
     let (mut bytes, mut is_odd) = (bytes.iter(), false);
     while let Some(byte) = bytes.next() {
@@ -146,7 +146,7 @@ mod tests {
 
     use super::{Body, UNREAD};
 
-    /// The text without its unread lists.
+    /// Returns the text without its unread lists.
     fn short(json: &str) -> String {
         Body::new(json.as_bytes()).without_unread.unwrap_or_else(|| json.to_owned())
     }
@@ -178,7 +178,7 @@ mod tests {
         }
     }
 
-    /// JSON full of brackets, quotes, backslashes and unread keys.
+    /// Generates JSON full of brackets, quotes, backslashes and unread keys.
     fn any_json() -> impl Strategy<Value = Value> {
         let text = || {
             prop_oneof![

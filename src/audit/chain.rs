@@ -1,7 +1,7 @@
-//! The hash chain: each line has the hash of the previous line and a hash of itself.
+//! The hash chain: each line has the hash of the previous line and its own hash.
 //!
-//! The hash of a line is SHA-256 of its bytes up to `,"hash":`. Whoever changes, removes or moves a line would have to rewrite
-//! every line after it.
+//! The hash of a line is SHA-256 of its bytes up to `,"hash":`. A change, removal or move of a line requires rewriting
+//! every later line.
 
 use std::fmt;
 use std::io::Write;
@@ -19,7 +19,7 @@ use lockstep_core::escape::write_json;
 pub struct LineHash([u8; 32]);
 
 impl LineHash {
-    /// The previous hash of a line that has no previous line.
+    /// The previous hash of a line without a previous line.
     pub const NONE: Self = Self([0; 32]);
 
     /// The hash of a line's bytes up to `,"hash":`.
@@ -77,7 +77,7 @@ impl Chain {
     /// A chain whose first line continues from the line with the hash `previous`.
     pub(super) fn new(name: &str, replica: &str, previous: LineHash) -> Self {
         let mut head = format!("{{\"schema\":{SCHEMA},\"chain\":").into_bytes();
-        // Texts always serialise.
+        // Serializing text never fails.
         let _ = write_json(&name, &mut head);
         head.extend_from_slice(b",\"replica\":");
         let _ = write_json(&replica, &mut head);
@@ -101,7 +101,7 @@ impl Chain {
     ) {
         let start = lines.len();
         lines.extend_from_slice(&self.head);
-        // Writing to a vector cannot fail.
+        // Writing to a vector never fails.
         let _ = write!(lines, "{event}\",\"sequence\":{sequence},\"time\":\"{time:.6}\",\"previous\":\"");
         lines.extend_from_slice(&self.previous.hex());
         lines.push(b'"');
@@ -118,7 +118,7 @@ impl Chain {
     }
 }
 
-/// Splits a line into its content and the hash that it claims; `None` if it is not a line of a chain.
+/// Splits a line into its content and its stated hash; `None` if it is not a line of a chain.
 pub(super) fn split(line: &[u8]) -> Option<(&[u8], LineHash)> {
     let (rest, hash) = line.strip_suffix(AFTER_HASH)?.split_last_chunk::<64>()?;
     let hash = LineHash::parse(str::from_utf8(hash).ok()?)?;

@@ -19,17 +19,17 @@ use super::queue::{DroppedRange, QueuedEntry, RecordQueue};
 use super::record::{Record, bounded};
 use crate::batch_queue::BatchQueue;
 
-/// How many bytes of lines are written at once.
+/// The number of bytes that are written at once.
 const CHUNK: usize = 256 << 10;
-/// How long the writer waits after a failed write.
+/// The pause of the writer after a failed write.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// How long the process waits for the last lines to be written before it exits.
+/// The time limit for writing the last lines before the process exits.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// A thread keeps its buffer for the next record up to this size in bytes.
+/// The maximum size of a buffer that a thread keeps for the next record, in bytes.
 const KEPT_BUFFER: usize = 64 << 10;
 
 thread_local! {
-    /// Where a record is serialised before it is pushed, so that the queue is locked for a copy only.
+    /// The buffer in which a record is serialized before it is pushed, so that the queue is locked only for a copy.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -91,8 +91,8 @@ impl DecisionLog {
         );
     }
 
-    /// Queues the record of a review that was decided at `time`. It never waits: a record that finds the queue full, or that
-    /// is longer than a line may be, is dropped.
+    /// Queues the record of a review that was decided at `time`. It never waits: a record is dropped if the queue is
+    /// full or the record is too long for a line.
     pub fn record(&self, time: Timestamp, record: &Record<'_>) {
         let is_queued = BUFFER.with_borrow_mut(|buffer| {
             buffer.clear();
@@ -108,7 +108,7 @@ impl DecisionLog {
         };
     }
 
-    /// Writes everything that is queued and the line that ends the chain, for 2 s at most.
+    /// Writes all queued records and the line that ends the chain, within 2 s.
     pub fn close(&self) {
         if !self.0.queue.close(CLOSE_TIMEOUT) {
             warn!("exiting before the decision log was written to its end");
@@ -116,7 +116,7 @@ impl DecisionLog {
     }
 }
 
-/// The name of a chain, which no other start of a process has.
+/// Returns a random name for a chain, which no other start of a process has.
 fn random_name() -> io::Result<String> {
     let mut bytes = [0; 8];
     SystemRandom::new()
@@ -125,13 +125,13 @@ fn random_name() -> io::Result<String> {
     Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
 }
 
-/// The thread that writes.
+/// The state of the writing thread.
 struct Writer<W> {
     shared: Arc<Shared>,
     chain: Chain,
     name: String,
     out: W,
-    /// Lines that are chained and not yet written.
+    /// Lines that are chained but not written yet.
     lines: Vec<u8>,
     /// The sequence number of the last line.
     sequence: u64,
@@ -194,14 +194,14 @@ impl<W: Write> Writer<W> {
 
     fn seal(&mut self, event: &str, sequence: u64, time: Timestamp, content: &impl Serialize) {
         let mut fields = Vec::new();
-        // Texts and numbers always serialise.
+        // Serializing text and numbers never fails.
         let _ = write_json(content, &mut fields);
         self.chain.seal(event, sequence, time, &fields, &mut self.lines);
         self.sequence = sequence;
     }
 
-    /// Writes every line, and retries for as long as it takes; only a closed queue gives up. A partial write continues where
-    /// it stopped, so that no line is broken. Returns whether everything was written.
+    /// Writes all lines, and retries until the queue is closed. A retry continues after the bytes already written, so
+    /// that no line is broken. Returns whether everything was written.
     fn write(&mut self) -> bool {
         let mut written = 0_usize;
         while let Some(rest) = self.lines.get(written..).filter(|rest| !rest.is_empty()) {
@@ -225,7 +225,7 @@ impl<W: Write> Writer<W> {
         is_written
     }
 
-    /// Counts every failure and logs the first of a row.
+    /// Counts every failure, and logs the first one of a series.
     fn report_failure(&mut self, failure: &io::Error) {
         self.shared.metrics.write_failures.inc();
         if !self.is_failing {

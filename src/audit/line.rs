@@ -12,8 +12,8 @@ use super::Record;
 /// The version of the form. New fields may come without a new version; a field never changes its meaning.
 pub const SCHEMA: u32 = 1;
 
-/// The longest line, in bytes. A record that does not fit is dropped and counted as dropped, so every line that is written
-/// can be read: a longer one would be no line of a decision log to whoever verifies it.
+/// The maximum length of a line, in bytes. A longer record is dropped and counted as dropped, so that every written
+/// line can be read: a verifier would not recognize a longer line.
 pub const LINE_LIMIT: usize = 4 << 20;
 
 /// One line of the decision log.
@@ -45,7 +45,7 @@ pub struct Line<'a> {
     pub content: Content<'a>,
 }
 
-/// A time as [`super::chain`] writes it: with all six digits, while jiff alone leaves out zeros at the end.
+/// Serializes a time as [`super::chain`] writes it, with six digits. jiff alone omits trailing zeros.
 fn with_microseconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{time:.6}"))
 }
@@ -95,7 +95,7 @@ pub fn schema() -> Schema {
     schema_for!(Line<'static>)
 }
 
-/// Reads the lines of a log, whatever its bytes are.
+/// Reads the lines of a log with any bytes.
 #[derive(Debug)]
 pub struct LineReader<R> {
     reader: R,
@@ -103,14 +103,14 @@ pub struct LineReader<R> {
     number: u64,
 }
 
-/// One line as read. It may be no line of a decision log.
+/// A line as read, which may not belong to a decision log.
 #[derive(Debug, Clone, Copy)]
 pub struct RawLine<'l> {
     /// The number of the line, from 1.
     pub number: u64,
     /// The bytes without the line break, cut to [`LINE_LIMIT`].
     pub bytes: &'l [u8],
-    /// Whether a line break ends the line; the last line of a file may have none.
+    /// Whether the line ends with a line break; the last line of a file may not.
     pub is_terminated: bool,
 }
 
@@ -136,7 +136,7 @@ impl<R: BufRead> LineReader<R> {
     }
 
     fn read_piece(&mut self) -> io::Result<usize> {
-        // One more, for the line break.
+        // One more byte, for the line break.
         let limit = LINE_LIMIT.saturating_add(1) as u64;
         self.reader.by_ref().take(limit).read_until(b'\n', &mut self.buffer)
     }

@@ -1,4 +1,4 @@
-//! Queries on a decision log: which records match, and how many there are by user, rule and so on.
+//! Queries on a decision log: the matching records, and their numbers by user, rule and other properties.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead};
@@ -11,15 +11,15 @@ use super::{Content, Line, LineReader, Record};
 /// The totals of a query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueryTotals {
-    /// Records that match.
+    /// The number of matching records.
     pub found: u64,
-    /// Records that the log reports as dropped.
+    /// The number of records that the log reports as dropped.
     pub dropped: u64,
-    /// Lines that are not of a decision log.
+    /// The number of lines that do not belong to a decision log.
     pub foreign: u64,
 }
 
-/// Reads a log and hands every record that matches to `each`, with its line and the bytes of the line.
+/// Reads a log and passes every matching record to `each`, with its line and the bytes of the line.
 ///
 /// # Errors
 /// The error of the reader, or the first error of `each`.
@@ -45,7 +45,8 @@ pub fn read<E: From<io::Error>>(
     Ok(totals)
 }
 
-/// Which records match. A record matches if it meets every field; a set is met by one of its values, and an empty one by all.
+/// The filter of a query. A record matches if it meets every field. A set is met if it contains the record's value, or
+/// is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordFilter {
     /// The user who made the request.
@@ -213,7 +214,8 @@ impl RecordCounts {
         *count = count.saturating_add(1);
     }
 
-    /// The counts: the most frequent first, then by value; in order of time if the first dimension is the hour or the day.
+    /// Returns the counts: the most frequent first, then by value; in the order of time if the first dimension is the
+    /// hour or the day.
     #[must_use]
     pub fn rows(&self) -> Vec<RecordCount> {
         let rows = self.counts.iter().map(|(by, count)| RecordCount { by: by.clone(), count: *count });

@@ -1,16 +1,16 @@
-//! The queue of records between reviews and the thread that writes them. Each record takes a sequence number; one that is
-//! dropped leaves its number behind, so that the log says which are missing.
+//! The queue of records between reviews and the writing thread. Each record takes a sequence number, and so does a
+//! dropped record, so that the log reports which are missing.
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::line::LINE_LIMIT;
 use crate::batch_queue::Batch;
 
-/// The size of the queue in bytes: some seconds of edits at full load.
+/// The size of the queue in bytes: the edits of some seconds at full load.
 const CAPACITY: usize = 8 << 20;
 
-/// The longest record, in bytes: it leaves room in a line for what [`super::chain`] adds to it, which is shorter than 4 KiB
-/// because a replica's name is cut to 512 bytes.
+/// The maximum length of a record, in bytes. It leaves room in a line for the fields that [`super::chain`] adds, which
+/// are shorter than 4 KiB because a replica's name is cut to 512 bytes.
 pub(super) const RECORD_LIMIT: usize = LINE_LIMIT - (4 << 10);
 
 /// Records that wait to be written.
@@ -18,9 +18,9 @@ pub(super) const RECORD_LIMIT: usize = LINE_LIMIT - (4 << 10);
 pub(super) struct RecordQueue {
     records: Vec<u8>,
     entries: Vec<Entry>,
-    /// Dropped since the last entry.
+    /// The records dropped since the last entry.
     dropped: Option<DroppedRange>,
-    /// The sequence number that was given last.
+    /// The last sequence number.
     sequence: u64,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct DroppedRange {
     pub(super) first: u64,
     /// The sequence number of the last.
     pub(super) last: u64,
-    /// When the last was dropped.
+    /// The time at which the last one was dropped.
     pub(super) time: Timestamp,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct DroppedRange {
 pub(super) enum QueuedEntry<'q> {
     /// A record.
     Record { sequence: u64, time: Timestamp, record: &'q [u8] },
-    /// The place of records that were dropped.
+    /// The place of dropped records.
     Dropped(DroppedRange),
 }
 
@@ -66,7 +66,7 @@ impl RecordQueue {
         true
     }
 
-    /// The drained entries, in order.
+    /// Returns the drained entries, in order.
     pub(super) fn entries(&self) -> impl Iterator<Item = QueuedEntry<'_>> {
         let mut rest = self.records.as_slice();
         self.entries.iter().map(move |entry| match *entry {
@@ -79,7 +79,7 @@ impl RecordQueue {
         })
     }
 
-    /// Removes the drained entries and keeps the memory.
+    /// Removes the drained entries and keeps the allocated memory.
     pub(super) fn clear(&mut self) {
         self.records.clear();
         self.entries.clear();
@@ -134,7 +134,7 @@ mod tests {
         }
         assert!(queue.push(TIME, &small));
         assert!(!queue.push(TIME, &third));
-        // A smaller record may fit where a larger one did not: the dropped one comes before it.
+        // A smaller record may fit after a larger one was dropped. The dropped one comes first in the log.
         assert!(queue.push(TIME, &small));
         assert!(!queue.push(TIME, &third));
         queue.drain_into(&mut drained);

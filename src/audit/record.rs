@@ -7,9 +7,10 @@ use lockstep_core::escape::{cut, write_json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The longest name, group, field or witness, in bytes. The API server's names are shorter; a stranger's may be megabytes.
+/// The maximum length of a name, group, field or witness, in bytes. The API server's names are shorter; names in a
+/// hostile request may be megabytes.
 const NAME_LIMIT: usize = 512;
-/// The longest message, in bytes.
+/// The maximum length of a message, in bytes.
 const MESSAGE_LIMIT: usize = 2048;
 
 /// One review and its verdict.
@@ -135,7 +136,7 @@ impl Record<'_> {
 
     /// Appends the record to `out`, as a JSON object on one line.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        // Texts, numbers, booleans and a patch always serialise, and a vector takes all.
+        // Serializing texts, numbers, booleans and a patch never fails, nor does writing to a vector.
         let _ = write_json(self, out);
     }
 }

@@ -1,4 +1,4 @@
-//! A file that rotates by size: lines are appended to `FILE`, `FILE.1` is the file before it, and so on.
+//! A file that rotates by size: lines are appended to `FILE`, `FILE.1` is the previous file, and so on.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -12,23 +12,23 @@ use super::LineHash;
 use super::chain::split;
 use super::line::LINE_LIMIT;
 
-/// How many bytes at the end of a file hold its last complete line: a killed process may have left as much of another
-/// one behind it.
+/// The number of bytes at the end of a file that contain its last complete line. A killed process may have left a
+/// partial line of the same length after it.
 const TAIL: u64 = 2 * (LINE_LIMIT as u64 + 1);
 
-/// Only the owner may read who tried what.
+/// The mode of the file. Only its owner may read which users requested what.
 const MODE: u32 = 0o600;
 
-/// When a file is rotated, and how many are kept.
+/// The size at which a file is rotated, and the number of files that are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Rotation {
-    /// The largest size of a file in bytes. Only a single line that is longer exceeds it.
+    /// The maximum size of a file in bytes. Only a single longer line exceeds it.
     pub size: u64,
-    /// The number of rotated files that are kept.
+    /// The number of rotated files to keep.
     pub older: u32,
 }
 
-/// A file that rotates by size. Each write ends within one file, so that no line is split between two.
+/// A file that rotates by size. Each write ends within one file, so that no line is split between files.
 #[derive(Debug)]
 pub struct RotatingFile {
     path: PathBuf,
@@ -56,8 +56,8 @@ impl RotatingFile {
         Ok(opened)
     }
 
-    /// The hash of the last complete line, from which the next chain continues. An empty file continues from the file
-    /// before it.
+    /// Returns the hash of the last complete line, from which the next chain continues. If the file is empty, the
+    /// previous file is read.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -77,7 +77,7 @@ impl RotatingFile {
         tail_of(&mut self.file)
     }
 
-    /// How many bytes of `lines` fit into the file; 0 if it must be rotated first.
+    /// Returns how many bytes of `lines` fit into the file; 0 if it must be rotated first.
     fn fitting(&self, lines: &[u8]) -> usize {
         let end_of_first =
             || lines.iter().position(|byte| *byte == b'\n').map_or(lines.len(), |at| at.saturating_add(1));
@@ -87,14 +87,15 @@ impl RotatingFile {
         };
         match within.iter().rposition(|byte| *byte == b'\n') {
             Some(last) => last.saturating_add(1),
-            // A partial line is completed in its file, and a file holds at least one line.
+            // A partial line is completed in its file, and a file contains at least one line.
             None if self.size == 0 || !self.is_between_lines => end_of_first(),
             None => 0,
         }
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        // The file may have been renamed already, by an attempt that could not open the next one, or by another program.
+        // The file may have been renamed already, by another program, or by an earlier attempt that could not open the
+        // next file.
         if self.path.try_exists()? {
             self.rename_all()?;
         }
@@ -147,7 +148,7 @@ fn older(path: &Path, age: u32) -> PathBuf {
     name.into()
 }
 
-/// The end of a regular file; nothing of a pipe or a device, which has no end.
+/// Reads the end of a regular file; empty for a pipe or a device, which has no end.
 fn tail_of(file: &mut File) -> io::Result<Vec<u8>> {
     let mut tail = Vec::new();
     if file.metadata()?.is_file() {

@@ -1,7 +1,8 @@
-//! Verification of a decision log: every line is as it was written, none is missing, none is out of place.
+//! Verification of a decision log: no line was changed, removed or moved.
 //!
-//! Two changes cannot be found: lines removed from the end of a chain that has not ended, and a log that somebody rewrote
-//! from one line to its end. Against both, keep the hash of a last line in another place, or ship lines as they are written.
+//! Two changes cannot be found: removal of lines from the end of a chain without an end, and a log that was rewritten
+//! from one line to its end. Against both, keep the hash of a last line in another place, or ship lines as they are
+//! written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,10 +14,10 @@ use smol_str::SmolStr;
 use super::chain::{LineHash, split};
 use super::line::{LineReader, RawLine, SCHEMA};
 
-/// How complete a log must be.
+/// The required completeness of a log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// Chains may begin anywhere after their first line: an excerpt, or the tail of a log that several replicas share.
+    /// Chains may begin after their first line, as in an excerpt, or in the tail of a log of several replicas.
     Excerpt,
     /// The first line may be within a chain, because older files may have been removed.
     #[default]
@@ -25,7 +26,7 @@ pub enum Scope {
     Whole,
 }
 
-/// The fields of a line that decide where it belongs.
+/// The fields of a line that determine its place.
 #[derive(Deserialize)]
 struct LineHead {
     schema: u32,
@@ -35,7 +36,7 @@ struct LineHead {
     sequence: u64,
     time: String,
     previous: String,
-    /// Of `dropped` lines.
+    /// The fields of `dropped` lines.
     #[serde(default)]
     first: Option<u64>,
 }
@@ -46,9 +47,9 @@ pub struct Verifier {
     scope: Scope,
     result: Verification,
     chains: BTreeMap<String, ChainSummary>,
-    /// The hashes of changed lines: the line after one is not a problem of its own.
+    /// The hashes of changed lines, so that the line after a changed one is not reported, too.
     changed: BTreeSet<LineHash>,
-    /// Whether the last line was unreadable: it may be the one that seems to be missing.
+    /// Whether the last line was unreadable, so that it may be the one that seems to be missing.
     is_lost: bool,
 }
 
@@ -116,7 +117,7 @@ impl Verifier {
         };
         let hash = LineHash::of(content);
         if hash != claimed {
-            // The next line was chained to the one or to the other.
+            // The next line was chained either to the written hash or to the stated one.
             self.changed.extend([hash, claimed]);
             let text = "line was changed: its hash does not match its content".to_owned();
             return self.result.problem(Some(place.clone()), ProblemKind::Changed, text);
@@ -141,7 +142,7 @@ impl Verifier {
         }
     }
 
-    /// Judges the place of a line that is as it was written, and adds it to its chain.
+    /// Checks the place of an unchanged line, and adds it to its chain.
     fn link(&mut self, place: &LinePosition, head: LineHead, hash: LineHash) {
         let previous = LineHash::parse(&head.previous).unwrap_or_default();
         let before = self.chains.get(&head.chain).map(|chain| (chain.sequence, chain.hash, chain.is_ended));
@@ -176,7 +177,7 @@ impl Verifier {
         (chain.sequence, chain.hash) = (head.sequence, hash);
     }
 
-    /// Judges the first line that is read of a chain.
+    /// Checks the first line that was read of a chain.
     fn begins(&mut self, place: &LinePosition, head: &LineHead, previous: LineHash) {
         let is_first = self.result.lines.saturating_sub(self.result.foreign) == 1;
         let is_excused = self.is_lost || self.changed.contains(&previous);
@@ -211,7 +212,7 @@ impl Verifier {
         }
     }
 
-    /// Judges a further line of a chain whose last line has the sequence number `last`.
+    /// Checks a further line of a chain whose last line has the sequence number `last`.
     fn continues(&mut self, place: &LinePosition, head: &LineHead, last: u64, is_linked: bool) {
         let sequence = head.sequence;
         let first = head.first.unwrap_or(sequence);
@@ -228,7 +229,7 @@ impl Verifier {
                 format!("{gap} lines before this one are missing: sequence {first} comes after {last}"),
             ),
         };
-        // An unreadable line may be the one that is missing here.
+        // The unreadable line may be the one that is missing here.
         let is_excused = self.is_lost && kind == ProblemKind::Missing;
         if !is_excused {
             self.result.problem(Some(place.clone()), kind, text);
@@ -236,19 +237,19 @@ impl Verifier {
     }
 }
 
-/// Whether a line is of another log, such as the operators' log in the same stream. Ignoring it is safe: a line of the
-/// decision log that somebody made look like this one leaves a gap, which is found.
+/// Whether a line belongs to another log, such as the operators' log in the same stream. Ignoring it is safe: a line
+/// of the decision log that was changed to look like one leaves a gap, which is reported.
 fn is_foreign(line: &[u8]) -> bool {
     let value: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(line);
     value.is_ok_and(|fields| !["chain", "hash"].iter().any(|field| fields.contains_key(*field)))
 }
 
-/// How many sequence numbers there are from `first` to `last`.
+/// Returns the number of sequence numbers from `first` to `last`.
 fn missing(first: Option<u64>, last: u64) -> u64 {
     first.map_or(0, |first| last.saturating_add(1).saturating_sub(first))
 }
 
-/// How many problems and how many notes are listed. Further problems are counted.
+/// The maximum number of listed problems, and of listed notes. Further problems are counted.
 const LISTED: usize = 100;
 
 /// The result of a verification.
@@ -269,7 +270,7 @@ pub struct Verification {
     pub problems: Vec<ChainProblem>,
     /// The number of further problems, which are not listed.
     pub more_problems: u64,
-    /// Observations that are no problems.
+    /// Observations that are not problems.
     pub notes: Vec<ChainNote>,
 }
 
@@ -291,7 +292,7 @@ pub struct ChainSummary {
     pub last: LinePosition,
     /// The sequence number of the last line.
     pub sequence: u64,
-    /// The hash of the last line. Kept in another place, it proves what the log held.
+    /// The hash of the last line. Kept in another place, it proves the content of the log.
     pub hash: LineHash,
     /// The number of reviews in the chain.
     pub records: u64,
@@ -344,9 +345,9 @@ impl fmt::Display for LinePosition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
-    /// The line is not of a decision log, or only a part of one.
+    /// The line does not belong to a decision log, or is incomplete.
     Unreadable,
-    /// The line is not as it was written.
+    /// The line was changed.
     Changed,
     /// Lines before this one are missing.
     Missing,
@@ -354,7 +355,7 @@ pub enum ProblemKind {
     Misplaced,
     /// The chain has no end, which [`Scope::Whole`] requires.
     OpenEnd,
-    /// There is no line of a decision log.
+    /// The log has no line.
     Empty,
 }
 
@@ -376,7 +377,7 @@ pub struct ChainProblem {
     pub message: String,
 }
 
-/// An observation about a chain that is no problem.
+/// An observation about a chain that is not a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChainNote {
     /// The line that the note is about.

@@ -43,7 +43,7 @@ pub(super) fn run(args: &AuditArgs, streams: &mut Streams<'_>) -> io::Result<Exi
     }
 }
 
-/// Why reading a file stopped before its end.
+/// The reason why reading a file stopped before its end.
 #[derive(Debug)]
 enum Stopped {
     /// The file cannot be read.
@@ -58,8 +58,8 @@ impl From<io::Error> for Stopped {
     }
 }
 
-/// Hands each file to `each` with its name; `-` is standard input. The first file that cannot be read is reported on standard
-/// error and ends the command. Returns whether all files were read.
+/// Passes each file to `each` with its name; `-` is standard input. The first file that cannot be read is reported on
+/// standard error and ends the command. Returns whether all files were read.
 fn each_file(
     paths: &[PathBuf],
     streams: &mut Streams<'_>,

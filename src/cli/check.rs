@@ -79,7 +79,7 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
         CheckFormat::Junit => render::junit(&report, options),
     };
     if format != CheckFormat::Human {
-        // A person must see them, also where a program reads the verdicts.
+        // Problems go to standard error, too, for people who pass the verdicts to a program.
         for problem in &report.problems {
             let line = format!("lockstep: {}\n", render::printable(&problem.to_string()));
             print(streams.stderr, line.as_bytes())?;
@@ -96,7 +96,7 @@ fn check(files: &[PathBuf], facts: &[PathBuf], namespace: &str, stdin: &mut dyn 
     let mut report = CheckReport { problems: facts.problems, ..CheckReport::default() };
     report.problems.extend(input.problems);
     let mut inventory = Inventory::default();
-    // An object of the input replaces one of the same name among the facts: it is the newer one.
+    // An object of the input replaces one with the same name among the facts, because it is newer.
     read(&facts.documents, namespace, &mut inventory, &mut report.problems);
     let contents = read(&input.documents, namespace, &mut inventory, &mut report.problems);
     if report.problems.iter().any(Problem::hides_a_topology) {
@@ -120,7 +120,7 @@ fn check(files: &[PathBuf], facts: &[PathBuf], namespace: &str, stdin: &mut dyn 
     report
 }
 
-/// Decodes documents, and adds what they state about the cluster to the inventory.
+/// Decodes documents, and adds their objects to the inventory.
 fn read<'d>(
     documents: &'d [Document],
     namespace: &str,
@@ -193,7 +193,7 @@ fn judge_recorded(document: &Document, snapshot: &Snapshot) -> Result<JudgedObje
     let body = Body::new(&bytes);
     let request = admission::decode(&body).map_err(|error| rejected(error.to_string()))?;
     let [kind, namespace, name] = [request.kind, request.namespace, request.name].map(Cow::into_owned);
-    // Messages show the paths of the object that the user sent, not those of the review around it.
+    // Messages have the paths of the user's object, not those of the review around it.
     let root = FieldPath::default();
     match request.change {
         Some(change) => {

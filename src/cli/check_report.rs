@@ -1,4 +1,4 @@
-//! The result of `check`: the model of every output format.
+//! The report of `check`: the data of every output format.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::verdict::{Edit, Finding, Severity, Verdict};
 /// Every verdict and every problem.
 #[derive(Debug, Default)]
 pub(super) struct CheckReport {
-    /// The names of the topologies that the verdicts follow.
+    /// The names of the topologies that the verdicts are based on.
     pub(super) topologies: Vec<Arc<str>>,
     /// Whether the input contains no topology, so that the built-in one is used.
     pub(super) is_built_in: bool,
@@ -67,7 +67,7 @@ impl CheckReport {
         }
     }
 
-    /// The exit code. A problem outranks a denial: as long as part of the input is unread, no verdict is certain.
+    /// The exit code. A problem outranks a denial: while a part of the input is unread, no verdict is certain.
     pub(super) fn exit(&self, is_strict: bool) -> Exit {
         let CheckCounts { denied, edited, problems, .. } = self.counts();
         match (problems > 0, denied > 0 || is_strict && edited > 0) {
@@ -79,7 +79,8 @@ impl CheckReport {
 }
 
 impl JudgedObject {
-    /// `path` leads to the judged object in its document, `shown` to the root of the field paths in messages.
+    /// Locates a finding or an edit. `path` is the judged object's path in its document, `shown` the root of the field
+    /// paths in messages.
     pub(super) fn new(
         document: &Document,
         [kind, namespace, name]: [String; 3],
@@ -112,7 +113,7 @@ impl JudgedObject {
         }
     }
 
-    /// `Kind namespace/name`.
+    /// The title of the object: `Kind namespace/name`.
     pub(super) fn title(&self) -> String {
         let slash = if self.namespace.is_empty() { "" } else { "/" };
         format!("{} {}{slash}{}", self.kind, self.namespace, self.name)

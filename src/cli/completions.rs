@@ -20,7 +20,7 @@ pub(super) struct CompletionsArgs {
 /// Prints the completions.
 pub(super) fn run(args: &CompletionsArgs, stdout: &mut dyn Write) -> io::Result<Exit> {
     let CompletionsArgs { shell } = args;
-    // Into memory first: the generator panics if it cannot write.
+    // The script is generated in memory, because the generator panics if it cannot write.
     let mut text = Vec::new();
     clap_complete::generate(*shell, &mut Cli::command(), "lockstep", &mut text);
     print(stdout, &text)?;

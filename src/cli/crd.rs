@@ -27,7 +27,7 @@ enum CrdFormat {
     Json,
 }
 
-/// Prints the definition.
+/// Prints the CRD.
 pub(super) fn run(args: &CrdArgs, stdout: &mut dyn Write) -> io::Result<Exit> {
     let CrdArgs { format } = args;
     let definition = GatewayTopology::crd();

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::fmt::friendly::{Designator, Spacing, SpanParser, SpanPrin
 /// Parses a duration.
 ///
 /// # Errors
-/// A sentence that shows the accepted forms, for anything else, negative durations included.
+/// A sentence with the accepted forms, for any other text, including negative durations.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
@@ -17,7 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// A parser that also rejects durations shorter than `least`.
+/// Returns a parser that also rejects durations shorter than `least`.
 pub(super) fn at_least(least: Duration) -> impl Fn(&str) -> Result<Duration, String> + Clone {
     move |text| match parse(text)? {
         short if short < least => Err(format!("expected {} or longer", show(least))),
@@ -25,7 +25,7 @@ pub(super) fn at_least(least: Duration) -> impl Fn(&str) -> Result<Duration, Str
     }
 }
 
-/// Shows a duration in the form that [`parse`] reads, for defaults in help texts.
+/// Formats a duration in the form that [`parse`] accepts, for defaults in help texts.
 pub(super) fn show(duration: Duration) -> String {
     let printer = SpanPrinter::new().designator(Designator::Compact).spacing(Spacing::None);
     printer.unsigned_duration_to_string(&duration)

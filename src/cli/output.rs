@@ -23,21 +23,21 @@ pub(super) fn print(stream: &mut dyn Write, text: &[u8]) -> io::Result<()> {
     }
 }
 
-/// A JSON document, indented and with a line break at its end.
+/// Formats a JSON document, indented and with a line break at the end.
 pub(super) fn json_document(document: &impl Serialize) -> serde_json::Result<String> {
     let mut text = serde_json::to_string_pretty(document)?;
     text.push('\n');
     Ok(text)
 }
 
-/// The exit code of a command, whether its output could be written or not. A reader that closes the pipe early is not an
+/// Returns the exit code of a command, and reports a failed write. A reader that closes the pipe early is not an
 /// error.
 pub(super) fn finish(done: io::Result<Exit>, stderr: &mut dyn Write) -> Exit {
     match done {
         Ok(exit) => exit,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Fine,
         Err(error) => {
-            // If standard error cannot be written either, nothing is left to do.
+            // If standard error cannot be written either, there is no way to report it.
             let _ = writeln!(stderr, "lockstep: standard output cannot be written: {error}");
             Exit::Unusable
         }

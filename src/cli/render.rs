@@ -27,7 +27,7 @@ pub(super) struct Options {
     pub(super) has_color: bool,
 }
 
-/// `` `spec.nodeSelector[a]` would be set to `b` ``.
+/// Returns a sentence such as `` `spec.nodeSelector[a]` would be set to `b` ``.
 fn edit_sentence(edit: &Edit) -> String {
     let value = match &edit.value {
         Value::String(text) => text.clone(),
@@ -36,7 +36,7 @@ fn edit_sentence(edit: &Edit) -> String {
     format!("`{}` would be set to `{value}`", edit.field)
 }
 
-/// The message and, if there is one, the remedy.
+/// Returns the message, and the remedy if there is one.
 fn with_help(message: &str, help: &str) -> String {
     if help.is_empty() { message.to_owned() } else { format!("{message}; {help}") }
 }

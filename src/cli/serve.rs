@@ -135,7 +135,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
         tls,
         decisions,
         drain,
-        // `run` has used them.
+        // `run` has already used them.
         log_format: _,
         log_level: _,
     } = args;
@@ -145,7 +145,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let stop = Stop::on_signals()?;
     signals::change_level(log.level())?;
     let decisions = decisions.start(&mut registry)?;
-    // Dropped last, so that the log contains every decision.
+    // It is dropped last, so that the log contains every decision.
     let _end = decisions.as_ref().map(|decisions| End(decisions.log.clone()));
     let source = if facts.is_empty() {
         SnapshotSource::cluster(&mut registry).await?
@@ -153,7 +153,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
         SnapshotSource::manifests(&facts)?
     };
     let cluster = source.cluster_access();
-    // One watch for every reader of the webhook configurations.
+    // All readers of the webhook configurations share one watch.
     let (configurations, configuration_watch) = cluster
         .clone()
         .zip(webhook_configuration)
@@ -174,7 +174,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let bound = bind(Ports { listen, admin_listen }, drain, served, registry).await?;
     let shutdown = stop.shutdown();
     tokio::select! {
-        // Snapshots must outlive the last answer, so only the server's end is a normal end.
+        // Snapshots must outlive the last response, so only the end of the server is a regular end.
         ended = bound.run(shutdown) => ended.map_err(Failure::from),
         failure = source.keep(stale_after) => Err(failure),
         never = tls.run() => match never {},
@@ -205,7 +205,7 @@ struct Ports {
     admin_listen: SocketAddr,
 }
 
-/// The certificate, the webhook and the snapshots, with the readiness of each.
+/// The TLS source, the webhook and the snapshots, with the readiness of each.
 struct Served {
     tls: watch::Receiver<Arc<rustls::ServerConfig>>,
     tls_readiness: watch::Receiver<Result<(), String>>,
@@ -213,7 +213,7 @@ struct Served {
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
 }
 
-/// Binds the ports. Every configuration error is found here, before a connection is accepted.
+/// Binds the ports. Every configuration error is found here, before the first connection is accepted.
 async fn bind(
     ports: Ports,
     drain: Duration,

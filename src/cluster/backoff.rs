@@ -1,4 +1,4 @@
-//! Backoff: how long to wait after a failure, and whether the failure is worth a line in the log.
+//! Backoff: the pause after a failure, and whether to log the failure.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::DefaultBackoff;
 use tokio::time::Instant;
 
-/// A failure that comes later than this after the previous one is logged again. The pauses start over then, too.
+/// A failure that comes later than this after the previous one is logged again, and the pauses start over.
 const FORGET_AFTER: Duration = Duration::from_secs(120);
 
 /// The failures of one activity since its last success.
@@ -22,7 +22,7 @@ impl<F: PartialEq> Backoff<F> {
         Self { pauses: DefaultBackoff::default(), longest, last: None }
     }
 
-    /// Notes a failure. Returns whether it is another one than the last, so that it should be logged.
+    /// Records a failure. Returns whether it differs from the last one, so that it should be logged.
     pub(super) fn fail(&mut self, failure: F) -> bool {
         let now = Instant::now();
         let is_news = self.last.as_ref().is_none_or(|(when, last)| {
@@ -32,17 +32,17 @@ impl<F: PartialEq> Backoff<F> {
         is_news
     }
 
-    /// The pause before the next try.
+    /// Returns the pause before the next attempt.
     pub(super) fn pause(&mut self) -> Duration {
         self.pauses.next().map_or(self.longest, |pause| pause.min(self.longest))
     }
 
-    /// Lets the next pause be the shortest.
+    /// Resets the next pause to the shortest one.
     pub(super) fn restart(&mut self) {
         self.pauses.reset();
     }
 
-    /// Notes a success. Returns whether it ends a series of failures.
+    /// Records a success. Returns whether it ends a series of failures.
     pub(super) fn succeed(&mut self) -> bool {
         let had_failed = self.last.take().is_some();
         if had_failed {

@@ -1,4 +1,4 @@
-//! Debouncing: updates in batches, so that many changes at once make few snapshots.
+//! Debouncing: updates are collected in batches, so that many changes at once lead to few snapshots.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::store::{Update, WatchId};
 
-/// The shortest pause between two snapshots. A person does not notice it, and a rollout that changes an object every
-/// millisecond makes 10 snapshots a second instead of 1,000.
+/// The minimum pause between two snapshots. People do not notice it, and a rollout that changes an object every
+/// millisecond leads to 10 snapshots a second instead of 1,000.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The ratio of the pause to the time that building the last snapshot took: building takes a fifth of one core at most.
+/// The ratio of the pause to the time for building the last snapshot: building takes at most a fifth of one core.
 const PAUSE_PER_COST: u32 = 4;
 
 /// The updates of all watches, in batches.
@@ -33,13 +33,13 @@ impl Debounce {
         self.paused_until = Instant::now().checked_add(pause);
     }
 
-    /// The next batch: at least one update, and all that have arrived when the pause is over. After a quiet time a single
-    /// update is returned at once.
+    /// Returns the next batch: at least one update, and all that arrive until the pause is over. After a quiet time, a
+    /// single update is returned at once.
     ///
-    /// The future may be dropped: updates that it has taken stay for the next call.
+    /// The call is cancel-safe: updates that it has taken are returned by the next call.
     pub(super) async fn next(&mut self) -> Vec<(WatchId, Update)> {
         while self.batch.is_empty() {
-            // The sender lives as long as the watches: without updates this waits.
+            // The senders live as long as the watches, so this waits if there is no update.
             let waiting = self.updates.len().max(1);
             self.updates.recv_many(&mut self.batch, waiting).await;
         }
@@ -49,7 +49,7 @@ impl Debounce {
             }
             self.paused_until = None;
         }
-        // No more than are here now, or a steady stream would never let this end.
+        // Only the updates that are queued now are taken: with a steady stream, the loop would never end.
         for _ in 0..self.updates.len() {
             self.batch.extend(self.updates.try_recv());
         }

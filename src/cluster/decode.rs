@@ -1,4 +1,4 @@
-//! Decoding: an object as the API server sent it, and the part of it that a snapshot keeps.
+//! Decoding of objects from the API server into the parts that a snapshot keeps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::topology::{GatewayTopologySpec, GatewayTopologyStatus};
 #[derive(Debug)]
 pub(super) struct ReceivedObject {
     pub(super) metadata: ObjectMeta,
-    /// Every field beside the metadata; null if only metadata was asked for.
+    /// All fields besides the metadata; null if only metadata was requested.
     pub(super) rest: Value,
 }
 
@@ -41,7 +41,7 @@ impl ReceivedObject {
         }
     }
 
-    /// The decoded spec of a topology that can be used, or why it cannot.
+    /// Returns the spec of a usable topology, or the reason why it is not usable.
     pub(super) fn topology(mut self) -> Result<Declared, String> {
         let spec: GatewayTopologySpec = self.take("spec")?.ok_or("spec: it is missing")?;
         spec.check().map_err(|error| error.to_string())?;
@@ -59,7 +59,7 @@ impl ReceivedObject {
     }
 }
 
-/// The part of an object that a snapshot keeps. The rare and large ones are boxed, so that a node stays small.
+/// The part of an object that a snapshot keeps. Rare and large variants are boxed, so that a node stays small.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Item {
     /// The labels of a node; shared with every snapshot.
@@ -69,12 +69,12 @@ pub(super) enum Item {
     Pod(Labels),
     Pool(Labels),
     Advertisement(Box<AdvertisementSpec>),
-    /// Why the object cannot be used. It is left out of the snapshot.
+    /// The reason why the object cannot be used. The object is left out of the snapshot.
     ///
     /// For a stored advertisement this is the strict reading: no gateway node counts as announced because of it, and
-    /// MetalLB, which decodes the same fields into stricter types, cannot use it either. A stored Service has passed the
-    /// API server's own types, which are stricter, too; without one, advertisements would be judged without its labels,
-    /// and changes of the Service itself would be judged as usual.
+    /// MetalLB decodes the same fields into stricter types, so it cannot use the object either. A stored Service has
+    /// passed the API server's own types, which are stricter, too. If one is left out, advertisements are judged
+    /// without its labels, and changes of the Service itself are judged as usual.
     Unusable(String),
 }
 
@@ -119,7 +119,7 @@ pub(super) fn advertisement(mut object: ReceivedObject) -> Result<Item, String> 
     Ok(Item::Advertisement(Box::new(spec.unwrap_or_default())))
 }
 
-/// A Service without the metadata that changes often and that no rule reads.
+/// Decodes a Service, without metadata that changes often and that no rule reads.
 pub(super) fn service(mut object: ReceivedObject) -> Result<Item, String> {
     let spec = object.take("spec")?;
     let metadata = object.metadata;

@@ -1,17 +1,17 @@
-//! Failures of requests to the API server, in words for people.
+//! Failures of requests to the API server, and their texts.
 
 use kube::core::Status;
 
 use crate::error::chain;
 
-/// Why a list or a watch failed.
+/// The reason why a list or a watch failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
     /// The API server does not serve the kind.
     Missing,
-    /// The API server no longer knows the changes since the version that was asked for (410).
+    /// The API server no longer has the changes since the requested version (410).
     Expired(String),
-    /// Anything else.
+    /// Any other failure.
     Other(String),
 }
 
@@ -34,8 +34,8 @@ impl From<&Status> for Failure {
     }
 }
 
-/// The text of an error: the API server's own message and code, or every cause of a failed connection. kube's text of
-/// the former is `{:?}` of the status, and that of the latter leaves the causes out.
+/// Returns the text of an error: the API server's own message and code, or every cause of a failed connection. kube's
+/// own texts are the `{:?}` of the status, and an error without its causes.
 pub(crate) fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => said(status),

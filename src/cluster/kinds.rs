@@ -1,16 +1,16 @@
-//! The kinds that are watched: one table, and the targets of watches that follow from it.
+//! The watched kinds: one table, and the targets of watches that are derived from it.
 //!
 //! # How to add a kind to the snapshot
 //!
-//! 1. Add a variant to [`WatchedKind`] and to [`WatchedKind::ALL`], and its row in `WatchedKind::row`: the resource, how
-//!    much of an object is read, where it is watched, what follows when the API server does not serve it, and the
+//! 1. Add a variant to [`WatchedKind`] and to [`WatchedKind::ALL`], and its row in `WatchedKind::row`: the resource,
+//!    the part of an object that is read, where it is watched, the effect if the API server does not serve it, and the
 //!    function that decodes it.
 //! 2. Write that function in `decode`. It returns an `Item`; if no variant fits, add one, and the arm of
 //!    `Item::insert_into` that puts it into the [`Inventory`](crate::snapshot::Inventory).
 //! 3. Grant `list` and `watch` in the chart's roles. Until a grant exists, the namespaces of the kind stay pending.
 //!
-//! Nothing else knows the kinds: targets, watches, stores, metrics and debouncing follow from the row. Keep in an `Item`
-//! only what the core reads. A field that changes often, such as a heartbeat, would rebuild the snapshot each time.
+//! Everything else is derived from the row: targets, watches, stores, metrics and debouncing. Keep in an `Item` only
+//! fields that the core reads. A field that changes often, such as a heartbeat, would rebuild the snapshot each time.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ use super::decode::{self, Item, ReceivedObject};
 use crate::labels::Labels;
 use crate::topology::{GatewayTopology, GatewayTopologySpec};
 
-/// A kind that is watched.
+/// A watched kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
 pub enum WatchedKind {
     /// All of the cluster's nodes.
@@ -47,23 +47,23 @@ pub enum WatchedKind {
     ValidatingWebhookConfiguration,
 }
 
-/// Everything that differs between kinds.
+/// The properties of a kind.
 struct Row {
     resource: fn() -> ApiResource,
     content: Content,
-    /// `None` for kinds that are watched for another purpose.
+    /// The part of the kind in a snapshot; `None` for kinds that are watched for another purpose.
     snapshot: Option<InSnapshot>,
 }
 
-/// How much of an object the API server sends.
+/// The part of an object that the API server sends.
 #[derive(PartialEq, Eq)]
 enum Content {
-    /// Metadata only. A node or a pod is many times as large as its labels.
+    /// Metadata only. A node or a pod is many times the size of its labels.
     Metadata,
     Whole,
 }
 
-/// The part of a kind in the snapshot.
+/// The use of a kind in the snapshot.
 struct InSnapshot {
     scope: Scope,
     when_missing: WhenMissing,
@@ -73,24 +73,25 @@ struct InSnapshot {
 /// The objects of a kind that a topology depends on.
 #[derive(Clone, Copy)]
 enum Scope {
-    /// All of them, whether or not there is a topology.
+    /// All objects, even without a topology.
     Cluster,
-    /// Those in the gateway's namespace.
+    /// The objects in the gateway's namespace.
     GatewayNamespace,
-    /// The gateway's pods: those in its namespace that carry its labels.
+    /// The gateway's pods: those in its namespace with its labels.
     GatewayPods,
-    /// Those in MetalLB's namespace.
+    /// The objects in MetalLB's namespace.
     MetallbNamespace,
 }
 
-/// What follows when the API server does not serve a kind.
+/// The effect if the API server does not serve a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WhenMissing {
-    /// There is no snapshot: nothing can be judged without the kind.
+    /// There is no snapshot: without the kind there is no verdict.
     NoSnapshot,
-    /// There are no objects of the kind, and that is known.
+    /// The kind is known to have no objects.
     Empty,
-    /// The same, and MetalLB is not installed: a request about one of its objects proves the snapshot wrong.
+    /// The kind is known to have no objects, because MetalLB is not installed. A request about one of its objects
+    /// proves the snapshot out of date.
     LacksMetallb,
 }
 
@@ -106,7 +107,7 @@ impl WatchedKind {
         Self::ValidatingWebhookConfiguration,
     ];
 
-    /// The table.
+    /// The row of the kind in the table.
     fn row(self) -> Row {
         use Content::{Metadata, Whole};
         use WhenMissing::{Empty, LacksMetallb, NoSnapshot};
@@ -138,7 +139,7 @@ impl WatchedKind {
         }
     }
 
-    /// The kinds that a snapshot is made of.
+    /// The kinds in a snapshot.
     pub(super) fn of_snapshot() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|kind| kind.row().snapshot.is_some())
     }
@@ -153,7 +154,7 @@ impl WatchedKind {
         self.row().content == Content::Whole
     }
 
-    /// What follows when the API server does not serve the kind.
+    /// The effect if the API server does not serve the kind.
     pub(super) fn when_missing(self) -> WhenMissing {
         self.row().snapshot.map_or(WhenMissing::Empty, |part| part.when_missing)
     }
@@ -180,11 +181,11 @@ fn metallb(kind: &str, plural: &str) -> ApiResource {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Target {
     pub(super) kind: WatchedKind,
-    /// `None` for kinds without namespaces.
+    /// The namespace; `None` for kinds without namespaces.
     pub(super) namespace: Option<String>,
-    /// `None` for all of the kind; else the one of this name.
+    /// The name of the only object; `None` for all objects of the kind.
     pub(super) name: Option<String>,
-    /// The labels that objects must carry; empty for all.
+    /// The labels that objects must have; empty for all objects.
     pub(super) labels: Labels,
 }
 
@@ -209,19 +210,19 @@ impl Target {
         }
     }
 
-    /// The field selector as a query parameter. An account whose role names the object must ask like this.
+    /// The field selector as a query parameter. An account whose role names the object must use it.
     pub(super) fn field_selector(&self) -> Option<String> {
         self.name.as_ref().map(|name| format!("metadata.name={name}"))
     }
 
-    /// The label selector as a query parameter. Keys and values are valid ones, so nothing needs quotes.
+    /// The label selector as a query parameter. Keys and values are valid, so they need no quotes.
     pub(super) fn label_selector(&self) -> Option<String> {
         let pairs: Vec<_> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         (!pairs.is_empty()).then(|| pairs.join(","))
     }
 }
 
-/// Everything that must be watched for `topologies`. Two topologies share a watch unless they select other pods.
+/// Returns all targets to watch for `topologies`. Two topologies share a watch unless they select different pods.
 pub(super) fn targets<'t>(topologies: impl Iterator<Item = &'t GatewayTopologySpec>) -> BTreeSet<Target> {
     let parts: Vec<(WatchedKind, Scope)> = WatchedKind::ALL
         .into_iter()

@@ -1,23 +1,24 @@
 //! Liveness of a watch: when the API server last confirmed that everything it had to send was received.
 //!
-//! # What counts, and why
+//! # Signs of liveness
 //!
-//! Objects that a watch has received are used for a bounded time only (`--stale-after`), counted from the last sign that
-//! nothing was missed. These are such signs:
+//! Objects of a watch are used for a bounded time only (`--stale-after`), counted from the last sign that no change
+//! was missed. These are such signs:
 //!
-//! * **A complete list.** Single pages are not: what changed meanwhile shows only in the last one's version.
-//! * **An event, bookmarks included.** Events arrive in order, so each confirms all before it. A kind that nobody changes
-//!   has no events for days, but the API server sends a bookmark about every minute, and one 2 s before a watch ends.
-//! * **The end of a watch that lasted as long as was asked for.** It is the only sign where the API server runs without
-//!   its watch cache, and so without bookmarks. An earlier end is none: a proxy may have cut an event in two.
-//! * **The answer that the kind is not served** (404): there are no objects, and that is known.
+//! * **A complete list.** Single pages are not: only the last one's version reflects changes meanwhile.
+//! * **An event, including bookmarks.** Events arrive in order, so each confirms all earlier ones. A kind without
+//!   changes has no events for days, but the API server sends a bookmark about every minute, and one 2 s before a watch
+//!   ends.
+//! * **The end of a watch after the requested duration.** It is the only sign if the API server runs without its watch
+//!   cache, and so without bookmarks. An earlier end is not a sign: a proxy may have cut an event in two.
+//! * **The response that the kind is not served** (404): the kind is known to have no objects.
 //!
-//! These are none, although bytes arrive:
+//! These are not, although bytes arrive:
 //!
-//! * **That a watch was granted.** A version that is too old, as after a restart of the API server, is reported by an
-//!   event of type `ERROR` in a watch that was granted.
-//! * **An event of type `ERROR`**, and any answer that refuses.
-//! * **A connection that breaks**, even though kube ends the stream of events in the same way as for a watch that the API
+//! * **An accepted watch request.** If the version is too old, as after a restart of the API server, an event of type
+//!   `ERROR` reports it after the watch was accepted.
+//! * **An event of type `ERROR`**, and any response that rejects the request.
+//! * **A broken connection**, although kube ends the stream of events in the same way as for a watch that the API
 //!   server ended: see [`with_broken_connections`].
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +33,7 @@ use tower::service_fn;
 
 use super::metrics::Timestamp;
 
-/// When a watch was last confirmed. Clones share the time.
+/// The time at which a watch was last confirmed. Clones share the time.
 #[derive(Debug, Clone)]
 pub(super) struct Liveness {
     last: Arc<Mutex<Instant>>,
@@ -42,7 +43,7 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    /// Starts now: before its first list a watch has nothing that could be stale. `metric` shows the time to people.
+    /// Starts now: before its first list, a watch has no objects that could be stale. `metric` exports the time.
     pub(super) fn new(metric: Timestamp) -> Self {
         metric.set_once();
         Self {
@@ -53,7 +54,7 @@ impl Liveness {
         }
     }
 
-    /// Notes that everything up to now was received.
+    /// Records that all changes up to now were received.
     pub(super) fn confirm(&self) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.metric.set();
@@ -61,7 +62,7 @@ impl Liveness {
         self.confirmations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// How often the watch was confirmed.
+    /// The number of confirmations.
     #[cfg(test)]
     pub(super) fn confirmations(&self) -> usize {
         self.confirmations.load(std::sync::atomic::Ordering::Relaxed)
@@ -73,10 +74,11 @@ impl Liveness {
     }
 }
 
-/// A client whose streams end with an error where the connection breaks.
+/// Returns a client whose streams end with an error if the connection breaks.
 ///
-/// kube takes an unexpected end of the connection for the end of a watch (`Client::request_events`), recognized by the
-/// cause and the text of the error. A proxy that drops an idle connection would then look like a healthy watch.
+/// kube treats an unexpected end of the connection as the end of a watch (`Client::request_events`), which it
+/// recognizes by the cause and the text of the error. A watch through a proxy that drops idle connections would look
+/// healthy.
 pub(super) fn with_broken_connections(client: Client) -> Client {
     let namespace = client.default_namespace().to_owned();
     let service = service_fn(move |request: Request<Body>| {
@@ -89,7 +91,7 @@ pub(super) fn with_broken_connections(client: Client) -> Client {
     Client::new(service, namespace)
 }
 
-/// An error without a cause, so that nothing recognizes it.
+/// An error without a cause, which kube does not recognize.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection to the API server broke")]
 struct Broken;

@@ -12,10 +12,10 @@ use prometheus_client::registry::Registry;
 
 use super::kinds::WatchedKind;
 
-/// Seconds since 1970.
+/// A gauge in seconds since 1970.
 type TimestampGauge = Gauge<f64, AtomicU64>;
 
-/// One series of a gauge that holds a time.
+/// One series of a gauge with a time.
 #[derive(Debug, Clone)]
 pub(super) struct Timestamp(TimestampGauge);
 
@@ -25,8 +25,8 @@ impl Timestamp {
         self.0.set(now());
     }
 
-    /// Sets the time to now if it was never set, so that its age is that of the silence. A watch that is replaced keeps
-    /// the time of the one before.
+    /// Sets the time to now if it was never set, so that its age is the duration of the silence. A replaced watch
+    /// keeps the time of its predecessor.
     pub(super) fn set_once(&self) {
         if self.0.get() == 0.0 {
             self.set();
@@ -52,11 +52,11 @@ struct Outcome {
 /// The outcome of a write of a topology's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum WriteResult {
-    /// The API server stored it.
+    /// The API server stored the status.
     Stored,
-    /// The topology had changed, most often because another replica wrote first.
+    /// The topology had changed, usually because another replica wrote first.
     Conflict,
-    /// It will be retried.
+    /// The write failed and will be retried.
     Failed,
 }
 
@@ -103,7 +103,7 @@ impl Default for WatchMetrics {
             topologies_enforced: Gauge::default(),
             topologies_invalid: Gauge::default(),
             snapshots_published: Counter::default(),
-            // 0.1 ms for a handful of objects, to 1.6 s.
+            // The buckets range from 0.1 ms, for a handful of objects, to 1.6 s.
             snapshot_build: Histogram::new(exponential_buckets(0.0001, 4.0, 8)),
             snapshot_published_at: TimestampGauge::default(),
             topologies_guarded: Family::default(),
@@ -211,7 +211,7 @@ impl WatchMetrics {
         self.snapshot_published_at.set(now());
     }
 
-    /// A series that appears with its first event has no rate at that event.
+    /// Creates series before their first event, because a series that appears with it shows no increase.
     fn start_at_zero(&self) {
         for kind in WatchedKind::of_snapshot() {
             drop(self.watch_events.get_or_create(&Of { kind }));
@@ -228,6 +228,6 @@ fn gauge(count: usize) -> i64 {
 }
 
 fn now() -> f64 {
-    // A clock before 1970 is broken, and the metric says so.
+    // A clock before 1970 is broken, and the metric shows it as 0.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! Publication: builds a snapshot from the stores and hands it to its readers.
+//! Publication: snapshots are built from the stores and passed to their readers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,11 +28,11 @@ impl Publisher {
         Self { readers, metrics, number: AtomicU64::new(0) }
     }
 
-    /// Publishes a snapshot of `stores`. Returns them with the time that building it took, which is `None` if too little
-    /// is known for a snapshot; then `None` is published.
+    /// Publishes a snapshot of `stores`. Returns the stores and the time for building it, which is `None` if too
+    /// little is known for a snapshot; then `None` is published.
     ///
-    /// The stores move to a blocking thread and back, so that requests are answered meanwhile: the snapshot of a large
-    /// cluster takes tens of milliseconds to build, and the one before takes some to free.
+    /// The stores move to a blocking thread and back, so that requests are answered meanwhile: for a large cluster,
+    /// building takes tens of milliseconds, and freeing the previous snapshot takes some.
     pub(super) async fn publish(&self, stores: Stores) -> Result<(Stores, Option<Duration>), Error> {
         self.count_objects(&stores);
         let readers = self.readers.clone();
@@ -63,7 +63,7 @@ impl Publisher {
         Ok((stores, cost))
     }
 
-    /// Withdraws the snapshot, which nobody would keep current any more.
+    /// Withdraws the snapshot, because it is no longer kept current.
     pub(super) fn withdraw(&self) {
         self.readers.send_replace(None);
     }
@@ -76,7 +76,7 @@ impl Publisher {
     }
 }
 
-/// The number of topologies that depend on nothing unknown. That MetalLB is not installed is known, too.
+/// The number of topologies whose dependencies are all known. It is known, too, that MetalLB is not installed.
 fn enforced(inventory: &Inventory) -> usize {
     let is_known = |declared: &&Declared| {
         let Gateway { namespace: gateway, .. } = &declared.spec.gateway;

@@ -1,12 +1,12 @@
 //! The status of topologies: whether the live webhook configurations cover them.
 //!
-//! Every replica watches the same objects, comes to the same verdict, and writes it if the stored status differs.
+//! Every replica watches the same objects, reaches the same verdict, and writes it if the stored status differs.
 //!
 //! Invariants:
-//! * A write names the version of the topology that the verdict is about, so of several replicas one writes and the
-//!   others find nothing left to do.
-//! * A verdict that is written is made of configurations that were read after that version: no older verdict replaces a
-//!   newer one.
+//! * A write contains the version of the topology that was judged, so one of several replicas writes, and the others
+//!   find nothing to write.
+//! * A written verdict is based on configurations that were read after that version: no older verdict replaces a newer
+//!   one.
 
 mod condition;
 mod rate_limit;
@@ -33,24 +33,24 @@ use crate::coverage::{Configuration, Configurations};
 use verdicts::{StoredTopology, verdicts};
 use write::Writer;
 
-/// The number of updates that may wait while status is written.
+/// The maximum number of queued updates while status is written.
 const WAITING_UPDATES: usize = 64;
 
-/// What topologies are compared with.
+/// The inputs that topologies are compared with.
 #[derive(Debug, Clone)]
 pub struct StatusInputs {
     /// The two webhook configurations, from [`watch_webhook_configurations`](super::watch_webhook_configurations).
     pub configurations: watch::Receiver<WebhookConfigurations>,
-    /// The certificates, as PEM, that a client must trust to call this replica, such as the CA that signed the
-    /// serving certificate. `None` where that is not known, so that any `caBundle` will do.
+    /// The certificates in PEM that a client must trust to call this replica, such as the CA of the serving
+    /// certificate. `None` if they are unknown, so that any `caBundle` passes.
     pub trust_anchors: watch::Receiver<Option<String>>,
 }
 
 /// Keeps the condition `Guarded` of all topologies current, until `shutdown`.
 ///
 /// # Errors
-/// [`Error::WatchEnded`] and [`Error::Broken`]. An API server that cannot be reached or that refuses is no
-/// error: it is logged, counted and retried.
+/// [`Error::WatchEnded`] and [`Error::Broken`]. An API server that is unreachable or rejects requests is not an error:
+/// it is logged, counted and retried.
 pub async fn reconcile_status(
     client: Client,
     inputs: StatusInputs,
@@ -58,7 +58,7 @@ pub async fn reconcile_status(
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let (sender, updates) = mpsc::channel(WAITING_UPDATES);
-    // The metrics of this kind are those of the watch that snapshots come from: this one must not hide its silence.
+    // The metrics of this kind belong to the watch for snapshots, whose silence this watch must not hide.
     let uncounted = WatchMetrics::default();
     let watch = WatchLoop {
         id: WatchId::default(),
@@ -113,7 +113,7 @@ impl Reconciler {
         }
     }
 
-    /// Writes every verdict that is not stored yet. Returns when to try again although nothing has changed.
+    /// Writes every verdict that is not stored yet. Returns the time of the next attempt if nothing changes.
     async fn reconcile(&mut self) -> Option<Instant> {
         let topologies = self.topologies.known()?;
         let trust_anchors = self.inputs.trust_anchors.borrow().clone();
@@ -130,7 +130,7 @@ impl Reconciler {
         if !self.writer.is_due(&verdicts(topologies, live)) {
             return None;
         }
-        // The watches do not keep step. Another replica may have judged this very version of a topology by newer
+        // The watches are independent. Another replica may have judged the same version of a topology by newer
         // configurations than are known here, and its verdict must not be overwritten by an older one.
         let read = async |api, kind| read(api, kind, &watched.name).await;
         let both = async {
@@ -146,7 +146,7 @@ impl Reconciler {
     }
 }
 
-/// Reads one webhook configuration as it is now; `None` where there is none of the name.
+/// Reads the current webhook configuration; `None` if it does not exist.
 async fn read(
     api: &Api<DynamicObject>,
     kind: WatchedKind,
@@ -156,14 +156,14 @@ async fn read(
     Ok(object.map(|object| ObservedConfiguration::decode(kind, ReceivedObject::from(object)).configuration))
 }
 
-/// Waits for the next change; if there can be none any more, for ever.
+/// Waits for the next change; forever if there can be none.
 async fn changed<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         pending::<()>().await;
     }
 }
 
-/// Waits until `wake`; for ever if there is none.
+/// Waits until `wake`; forever if it is `None`.
 async fn until(wake: Option<Instant>) {
     match wake {
         Some(wake) => sleep_until(wake).await,

@@ -1,7 +1,7 @@
-//! The objects that watches have received, and the inventory that follows from them.
+//! Stores: the objects that watches have received, and the inventory that is derived from them.
 //!
-//! Everything that an inventory says beyond single objects (which namespaces are pending, which kinds are missing) is
-//! derived from the state of the stores each time, so that no order of events can leave it wrong.
+//! The properties of an inventory beyond single objects (pending namespaces, missing kinds) are derived from the
+//! stores each time, so that they are correct after any order of events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ use super::failure::Failure;
 use super::kinds::{Target, WatchedKind, WhenMissing, targets};
 use crate::snapshot::{Declared, Inventory, ObjectKey};
 
-/// One run of a watch. Never used twice, so that a late update of a stopped watch finds no store.
+/// One run of a watch. Ids are never reused, so that a late update of a stopped watch finds no store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WatchId(pub(super) u64);
 
-/// A change of what one watch has received.
+/// An update from a watch.
 #[derive(Debug, PartialEq)]
 pub(super) enum Update<T = Item> {
     /// A complete list. An object that is not in it does not exist.
@@ -36,13 +36,13 @@ pub(super) struct Store<T> {
     objects: BTreeMap<ObjectKey, T>,
 }
 
-/// How far a watch has come.
+/// The progress of a watch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
-    /// Its first list is not complete.
+    /// The first list is not complete.
     #[default]
     Unknown,
-    /// It has received a list.
+    /// The watch has received a list.
     Known,
     /// The API server does not serve the kind.
     Missing,
@@ -60,7 +60,7 @@ impl<T: PartialEq> Store<T> {
         (self.state == State::Known).then_some(&self.objects)
     }
 
-    /// Applies `update`. Returns whether anything is different now; most updates, such as the heartbeats of nodes, change
+    /// Applies `update`. Returns whether it changed anything; most updates, such as the heartbeats of nodes, change
     /// nothing that is kept.
     pub(super) fn apply(&mut self, update: Update<T>) -> bool {
         match update {
@@ -80,7 +80,7 @@ impl<T: PartialEq> Store<T> {
         true
     }
 
-    /// Objects that did not change stay the same values, because snapshots share them.
+    /// Replaces the objects by a list. Unchanged objects stay the same values, because snapshots share them.
     fn replace(&mut self, listed: BTreeMap<ObjectKey, T>) -> bool {
         let mut changed = self.state != State::Known || self.objects.len() != listed.len();
         self.state = State::Known;
@@ -104,7 +104,7 @@ impl<T: PartialEq> Store<T> {
     }
 }
 
-/// The stores of all watches that a snapshot is made of.
+/// The stores of all watches for a snapshot.
 #[derive(Debug, Default)]
 pub(super) struct Stores {
     watches: BTreeMap<WatchId, (Target, Store<Item>)>,
@@ -121,20 +121,20 @@ impl Stores {
         self.watches.remove(&watch);
     }
 
-    /// Hands the store of a watch over to the one that replaces it. Its objects count as unknown until the new watch has
-    /// received a list; they stay all the same, so that the targets that topologies need stay as they are.
+    /// Gives the store of a watch to its replacement. Its objects count as unknown until the new watch has received a
+    /// list, but stay in the store, so that the targets of topologies stay the same.
     pub(super) fn reopen(&mut self, watch: WatchId, next: WatchId) {
         if let Some((target, store)) = self.watches.remove(&watch) {
             self.watches.insert(next, (target, Store { state: State::Unknown, ..store }));
         }
     }
 
-    /// Whether the watch has received a list, or that the API server does not serve the kind.
+    /// Whether the watch has received a list, or the response that the API server does not serve the kind.
     pub(super) fn is_known(&self, watch: WatchId) -> bool {
         self.watches.get(&watch).is_some_and(|(_, store)| store.state != State::Unknown)
     }
 
-    /// Applies an update of a watch. Returns whether anything is different now. An update of a closed watch is dropped.
+    /// Applies an update of a watch. Returns whether it changed anything. An update of a closed watch is dropped.
     pub(super) fn apply(&mut self, watch: WatchId, update: Update) -> bool {
         let Some((target, store)) = self.watches.get_mut(&watch) else {
             return false;
@@ -151,12 +151,12 @@ impl Stores {
         })
     }
 
-    /// Everything that must be watched.
+    /// All targets to watch.
     pub(super) fn wanted(&self) -> BTreeSet<Target> {
         targets(self.topologies().map(|(_, declared)| &declared.spec))
     }
 
-    /// Everything that a snapshot is made of; `None` while a kind is unknown without which there is no snapshot.
+    /// The inventory of a snapshot; `None` while a kind is unknown without which there is no snapshot.
     pub(super) fn inventory(&self) -> Option<Inventory> {
         let mut inventory = Inventory::default();
         for target in &self.wanted() {
@@ -175,8 +175,7 @@ impl Stores {
         Some(inventory)
     }
 
-    /// The number of objects of the kind, and how many of them are unusable. Pods that two topologies select count
-    /// twice.
+    /// The number of objects of the kind, and how many of them are unusable. Pods of two topologies count twice.
     pub(super) fn count(&self, kind: WatchedKind) -> (usize, usize) {
         let unusable = self.items(kind).filter(|(_, item)| matches!(item, Item::Unusable(_))).count();
         (self.items(kind).count(), unusable)
@@ -189,14 +188,14 @@ impl Stores {
             .flat_map(|(_, store)| &store.objects)
     }
 
-    /// The state of the watch of `target`. A target that nothing watches yet is unknown, too.
+    /// The state of the watch of `target`. A target without a watch is unknown, too.
     fn state(&self, target: &Target) -> State {
         let watch = self.watches.values().find(|(watched, _)| watched == target);
         watch.map_or(State::Unknown, |(_, store)| store.state)
     }
 }
 
-/// Logs every object of `update` that is unusable, unless it was before for the same reason.
+/// Logs every unusable object of `update`, unless it was unusable before for the same reason.
 fn warn_of_unusable(target: &Target, store: &Store<Item>, update: &Update) {
     let warn = |key: &ObjectKey, item: &Item| {
         let Item::Unusable(problem) = item else { return };

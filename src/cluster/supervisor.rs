@@ -1,4 +1,4 @@
-//! The supervisor of the watch loops that a snapshot is made of: starts, stops and replaces them.
+//! The supervisor starts, stops and replaces the watch loops of a snapshot.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,7 +32,7 @@ struct Running {
 }
 
 impl Supervisor {
-    /// Starts nothing yet. A watch is stale once its liveness was not confirmed for `stale_after`.
+    /// Creates a supervisor without watches. A watch is stale if it was not confirmed for `stale_after`.
     pub(super) fn new(
         client: Client,
         updates: mpsc::Sender<(WatchId, Update)>,
@@ -72,10 +72,10 @@ impl Supervisor {
         }
     }
 
-    /// Replaces every watch that is stale, and returns whether there was one. Its objects count as unknown until the new
-    /// watch has received a list: it may have missed anything.
+    /// Replaces every stale watch. Returns whether there was one. Its objects count as unknown until the new watch has
+    /// received a list, because the old one may have missed any change.
     pub(super) fn replace_stale(&mut self, stores: &mut Stores) -> bool {
-        // A watch that would be stale by the next check is stale now.
+        // A watch that would be stale by the next check counts as stale now.
         let limit = self.stale_after.saturating_sub(CHECK_EVERY);
         let is_stale = |running: &Running| running.liveness.age() >= limit && stores.is_known(running.id);
         let stale: Vec<Target> = self
@@ -100,7 +100,7 @@ impl Supervisor {
         !stale.is_empty()
     }
 
-    /// The time since the last confirmation of the watch that was not confirmed for longest.
+    /// The longest time since the last confirmation of a watch.
     pub(super) fn age(&self) -> Duration {
         self.running.values().map(|running| running.liveness.age()).max().unwrap_or_default()
     }
@@ -122,14 +122,14 @@ impl Supervisor {
         self.last
     }
 
-    /// The duration of one watch request: half the time after which a watch is stale, so that a healthy one, which is
-    /// confirmed at its end at the latest, never is.
+    /// The duration of one watch request: half of the time after which a watch is stale. A healthy watch is confirmed
+    /// at its end at the latest, so it is never stale.
     fn watch_seconds(&self) -> u32 {
         let half = u32::try_from(self.stale_after.as_secs() / 2).unwrap_or(WATCH_SECONDS);
         half.clamp(1, WATCH_SECONDS)
     }
 
-    /// Waits until a watch ends that was not stopped.
+    /// Waits until a watch ends without having been stopped.
     pub(super) async fn ended(&mut self) -> Error {
         loop {
             match self.tasks.join_next().await {
@@ -142,7 +142,7 @@ impl Supervisor {
         }
     }
 
-    /// Stops every watch and waits until all have ended.
+    /// Stops every watch, and waits until all of them have ended.
     pub(super) async fn stop(&mut self) {
         self.tasks.shutdown().await;
     }

@@ -7,14 +7,14 @@ use tracing::warn;
 use crate::labels::carries;
 use crate::snapshot::Declared;
 
-/// The pairs of topologies that overlap and were logged.
+/// The overlapping pairs of topologies that were logged.
 #[derive(Debug, Default)]
 pub(super) struct Overlaps {
     known: BTreeSet<(String, String)>,
 }
 
 impl Overlaps {
-    /// Logs every new pair. Their pods are rejected one by one, and only this line names the cause for all of them.
+    /// Logs every new pair. Their pods are rejected one by one, and only this line names the common cause.
     pub(super) fn warn<'t>(&mut self, topologies: impl Iterator<Item = (&'t str, &'t Declared)>) {
         let overlaps = overlaps(&topologies.collect::<Vec<_>>());
         for (one, other) in overlaps.difference(&self.known) {
@@ -28,7 +28,8 @@ impl Overlaps {
     }
 }
 
-/// The pairs in which every pod of one is a pod of the other. Labels that could meet on one pod are no overlap yet.
+/// Returns the pairs in which every pod of one topology is a pod of the other. Labels that one pod could have together
+/// are not an overlap yet.
 fn overlaps(topologies: &[(&str, &Declared)]) -> BTreeSet<(String, String)> {
     let mut rest = topologies;
     let mut found = BTreeSet::new();

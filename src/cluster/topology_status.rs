@@ -1,4 +1,4 @@
-//! The stored status of the cluster's topologies, read once or awaited.
+//! The stored status of the cluster's topologies, either read once or awaited.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::topology::GatewayTopologyStatus;
 /// A topology's generation and its stored status.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TopologyStatus {
-    /// `metadata.generation`: changes with the spec.
+    /// `metadata.generation`, which changes with the spec.
     pub generation: i64,
     /// The status as the API server stores it; empty if it does not decode.
     pub status: GatewayTopologyStatus,
@@ -31,16 +31,16 @@ pub struct TopologyStatus {
 /// The status of topologies, by name.
 pub type TopologyStatuses = BTreeMap<String, TopologyStatus>;
 
-/// Why the topologies could not be read.
+/// The reason why the topologies could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The API server does not serve the kind.
     #[error("the kind `GatewayTopology` is not installed: apply the output of `lockstep crd`")]
     NotInstalled,
-    /// The API server refuses, or cannot be reached.
+    /// The API server rejects the request or is unreachable.
     #[error("cannot read the cluster's topologies: {0}")]
     Failed(String),
-    /// There was no answer in time.
+    /// The API server did not answer in time.
     #[error("the API server has not answered in time")]
     Timeout,
 }
@@ -68,7 +68,7 @@ pub async fn list(client: Client) -> Result<TopologyStatuses, ReadError> {
     Ok(read.collect())
 }
 
-/// Watches until `is_wanted` holds or `patience` has run out, and returns the status of all topologies at that moment.
+/// Watches until `is_wanted` returns true or `patience` has passed. Returns the status of all topologies at that time.
 ///
 /// # Errors
 /// [`ReadError`], if the topologies could not be read at all.

@@ -1,14 +1,14 @@
-//! The watch loop: list, watch, and start over, as one task per watch.
+//! The watch loop: list, watch, and start over, in one task per watch.
 //!
 //! Invariants:
-//! * Updates come in the order in which the API server made the changes. The first one of a task is a complete list, or a
-//!   failure.
-//! * A watch resumes at the version of the last event. Where that could hide a change, because the version is too old or
+//! * Updates are sent in the order in which the API server made the changes. The first one of a task is a complete
+//!   list or a failure.
+//! * A watch resumes at the version of the last event. If that could hide a change, because the version is too old or
 //!   an event was an error or could not be decoded, the task lists again.
-//! * [`Liveness`] is confirmed by the signs that its module names, and by nothing else.
-//! * A page of a list or one event is all that is held of whole objects: each is decoded, and its raw form dropped.
-//! * The task never ends by itself while somebody receives its updates. Every failure is counted, reported once, and
-//!   retried after a pause.
+//! * [`Liveness`] is confirmed only by the signs that its module lists.
+//! * At most one page of a list or one event is held as whole objects: each is decoded, and its raw form dropped.
+//! * The task never ends by itself while its updates are received. Every failure is counted, logged once, and retried
+//!   after a pause.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -33,38 +33,38 @@ use super::metrics::WatchMetrics;
 use super::store::{Update, WatchId};
 use crate::snapshot::ObjectKey;
 
-/// The longest duration of one watch request, in seconds. A request a minute costs the API server nothing, and the end of
-/// each confirms liveness.
+/// The maximum duration of one watch request, in seconds. One request a minute costs the API server nothing, and the
+/// end of each confirms liveness.
 pub(super) const WATCH_SECONDS: u32 = 60;
 
-/// How much later than the end of a watch request a connection without events is given up. Its peer is gone.
+/// The time after the end of a watch request at which a connection without events counts as dead.
 const GRACE: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(5) };
 
-/// How much earlier than asked for a watch may end and still count as ended in time: clocks differ.
+/// The time by which a watch may end early and still count as ended in time, because clocks differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(1);
 
-/// A watch that ends sooner than this without an event is a failure, or the loop would hammer an API server that ends
-/// every watch at once.
+/// A watch that ends sooner than this without an event counts as a failure. Otherwise the loop would overload an API
+/// server that ends every watch at once.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 
-/// The number of objects that one page of a list holds at most: the page size of kubectl and of client-go.
+/// The maximum number of objects in one page of a list: the page size of kubectl and client-go.
 const PAGE: u32 = 500;
 
-/// The pause before a kind that is not installed is listed again. A person who installs it waits that long, and
-/// requests about it are rejected meanwhile; the API server retries those for about as long.
+/// The pause before a missing kind is listed again. After an installation, users wait that long, and requests about
+/// the kind are rejected meanwhile; the API server retries those for about as long.
 const MISSING_PAUSE: Duration = Duration::from_secs(2);
 
-/// The longest pause between two tries. An API server that is back is in use again this soon: while it was gone,
-/// objects may have become stale. A request of each watch every few seconds is no burden to it.
+/// The maximum pause between two attempts. A recovered API server is used again after at most this time, because
+/// objects may have become stale during the outage. A request per watch every few seconds is a small load.
 const LONGEST_PAUSE: Duration = if cfg!(test) { Duration::from_millis(10) } else { Duration::from_secs(5) };
 
-/// One watch, ready to run.
+/// A watch that is ready to run.
 pub(super) struct WatchLoop<T = Item> {
     pub(super) id: WatchId,
     pub(super) target: Target,
     pub(super) client: Client,
     pub(super) updates: mpsc::Sender<(WatchId, Update<T>)>,
-    /// The part of an object that is kept.
+    /// Decodes the part of an object that is kept.
     pub(super) decode: fn(WatchedKind, ReceivedObject) -> T,
     /// The duration of one watch request, in seconds.
     pub(super) lasts: u32,
@@ -72,7 +72,7 @@ pub(super) struct WatchLoop<T = Item> {
     pub(super) metrics: WatchMetrics,
 }
 
-/// An object as it is asked for: whole, or metadata only.
+/// The form in which objects are requested: whole, or metadata only.
 trait Received:
     Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
     + Clone
@@ -88,9 +88,9 @@ impl Received for DynamicObject {}
 
 impl Received for PartialObjectMeta {}
 
-/// Why a list or a watch ended early.
+/// The reason why a list or a watch ended early.
 enum Interruption {
-    /// Nobody receives updates any more.
+    /// The receiver of updates is gone.
     Closed,
     Failed(Failure),
 }
@@ -102,9 +102,9 @@ impl From<kube::Error> for Interruption {
 }
 
 impl<T: Send + 'static> WatchLoop<T> {
-    /// Runs for as long as somebody receives the updates. Returns the kind, for the error that names it.
+    /// Runs while the updates are received. Returns the kind, for the error message.
     pub(super) async fn run(self) -> WatchedKind {
-        // Boxed, because the two are large and of different sizes.
+        // The futures are boxed, because they are large and differ in size.
         if self.target.kind.is_whole() {
             Box::pin(self.run_as::<DynamicObject>()).await;
         } else {
@@ -141,7 +141,7 @@ impl<T: Send + 'static> WatchLoop<T> {
 
     /// Lists all objects, page by page, and returns the version of the list.
     ///
-    /// It is read from the quorum: a list from a cache that lags could undo what was already received.
+    /// The list is read from the quorum, because a cache that lags could undo changes that were already received.
     async fn list<K: Received>(
         &self,
         api: &Api<K>,
@@ -166,7 +166,7 @@ impl<T: Send + 'static> WatchLoop<T> {
                 None => break objects.metadata.resource_version.filter(|version| !version.is_empty()),
             }
         };
-        // Without a version there is nothing to watch from.
+        // Without a version, no watch can start.
         let failure = || Interruption::Failed(Failure::Other("the list has no resourceVersion".to_owned()));
         let version = version.ok_or_else(failure)?;
         self.succeed(backoff);
@@ -174,8 +174,8 @@ impl<T: Send + 'static> WatchLoop<T> {
         Ok(version)
     }
 
-    /// Watches until the API server ends the watch. `version` follows the events; it is taken away where only a list can
-    /// tell what there is.
+    /// Watches until the API server ends the watch. `version` follows the events, and is removed if only a list can
+    /// restore the state.
     async fn watch<K: Received>(
         &self,
         api: &Api<K>,
@@ -217,7 +217,7 @@ impl<T: Send + 'static> WatchLoop<T> {
                     return Err(Interruption::Failed(Failure::from(&*status)));
                 }
                 Ok(Some(Err(error))) => {
-                    // A connection that broke lost nothing: the next watch sends what is missing.
+                    // A broken connection loses no event: the next watch sends the missing ones.
                     if !matches!(error, kube::Error::ReadEvents(_)) {
                         *version = None;
                     }
@@ -259,7 +259,7 @@ impl<T: Send + 'static> WatchLoop<T> {
         self.updates.send((self.id, update)).await.map_err(|_| Interruption::Closed)
     }
 
-    /// Notes that everything up to now was received.
+    /// Records that all changes up to now were received.
     fn succeed(&self, backoff: &mut Backoff<Failure>) {
         self.liveness.confirm();
         if backoff.succeed() {
@@ -267,7 +267,7 @@ impl<T: Send + 'static> WatchLoop<T> {
         }
     }
 
-    /// Counts a failure, logs it if it is another one than the last, and returns the pause before the next try.
+    /// Counts a failure, logs it if it differs from the last one, and returns the pause before the next attempt.
     fn fail(&self, failure: &Failure, backoff: &mut Backoff<Failure>) -> Duration {
         self.metrics.count_error(self.target.kind);
         if backoff.fail(failure.clone()) {
@@ -280,7 +280,7 @@ impl<T: Send + 'static> WatchLoop<T> {
                 self.liveness.confirm();
                 MISSING_PAUSE.min(LONGEST_PAUSE)
             }
-            // An API server that is back. Why it was gone says nothing about the next request.
+            // The API server answers again. The cause of its outage does not affect the next request.
             Failure::Expired(_) => {
                 backoff.restart();
                 backoff.pause()

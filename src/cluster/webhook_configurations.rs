@@ -1,4 +1,4 @@
-//! The two webhook configurations that register Lockstep: one watch of each, for every reader of them.
+//! The two webhook configurations that register Lockstep: one watch of each, shared by all readers.
 //!
 //! [`watch_webhook_configurations`] returns a receiver, which may be cloned, and the future that keeps it current. The
 //! status of topologies and the CA reconciler both subscribe to it.
@@ -19,13 +19,13 @@ use super::watch_loop::{WATCH_SECONDS, WatchLoop};
 use super::{Error, WatchMetrics};
 use crate::coverage::Configuration;
 
-/// The number of updates that may wait while the receiver is updated.
+/// The maximum number of queued updates while the receiver is updated.
 const WAITING_UPDATES: usize = 16;
 
 /// The two webhook configurations of one name, as last received.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WebhookConfigurations {
-    /// The name that the two share.
+    /// The name of both configurations.
     pub name: String,
     /// The `MutatingWebhookConfiguration`.
     pub mutating: Observed,
@@ -33,29 +33,30 @@ pub struct WebhookConfigurations {
     pub validating: Observed,
 }
 
-/// One webhook configuration, as far as the watch has received it.
+/// One webhook configuration in its state at the watch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Observed {
     /// The first list is not complete yet.
     #[default]
     Unknown,
-    /// There is no configuration of the name.
+    /// The configuration does not exist.
     Absent,
-    /// The configuration as it was last received.
+    /// The configuration as last received.
     Present(Arc<ObservedConfiguration>),
 }
 
 /// A webhook configuration and its version.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ObservedConfiguration {
-    /// `metadata.resourceVersion`; a write that names it fails with a conflict if the configuration has changed since.
+    /// `metadata.resourceVersion`. A write with this version fails with a conflict if the configuration has changed
+    /// since.
     pub resource_version: String,
-    /// The fields that decide what is called and which CA is trusted.
+    /// The fields that determine which requests are sent and which CA is trusted.
     pub configuration: Configuration,
 }
 
 impl Observed {
-    /// The configuration; `None` before the first list, `Some(None)` where there is none of the name.
+    /// The configuration; `None` before the first list, `Some(None)` if it does not exist.
     #[must_use]
     pub fn known(&self) -> Option<Option<&ObservedConfiguration>> {
         match self {
@@ -67,7 +68,7 @@ impl Observed {
 }
 
 impl ObservedConfiguration {
-    /// Decodes an object of `kind`. One that cannot be decoded has no webhooks, so it guards nothing.
+    /// Decodes an object of `kind`. An object that cannot be decoded has no webhooks here, so it guards nothing.
     pub(super) fn decode(kind: WatchedKind, object: ReceivedObject) -> Self {
         let ReceivedObject { metadata, rest } = object;
         let configuration = serde_json::from_value(rest).unwrap_or_else(|error| {
@@ -81,9 +82,9 @@ impl ObservedConfiguration {
 
 /// Watches the two webhook configurations called `name`.
 ///
-/// The receiver changes whenever one of them does. The future keeps it current; it ends with the error of a watch that
-/// ended, which none does by itself. An API server that cannot be reached or that refuses is logged, counted in
-/// `metrics` and retried.
+/// The receiver changes whenever one of them changes. The future keeps it current. It ends only with the error of a
+/// watch that ended, which only a bug can cause. An API server that is unreachable or rejects requests is logged,
+/// counted in `metrics` and retried.
 pub fn watch_webhook_configurations(
     client: Client,
     name: String,
@@ -148,7 +149,7 @@ async fn keep_current(
     }
 }
 
-/// The one object that a watch by name can receive.
+/// Returns the only object that a watch by name can receive.
 fn observed(store: &Store<ObservedConfiguration>) -> Observed {
     match store.known() {
         None => Observed::Unknown,

@@ -26,23 +26,24 @@ use super::lifecycle::{Stage, StageReceiver};
 /// The limit on open connections: two probes and a few scrapers have one each at a time.
 pub(super) const CONNECTIONS: usize = 64;
 
-/// Time for the head of a request, and between two requests. The kubelet uses a connection once, and Go retries a GET on a
-/// closed connection, so idle connections need not be kept.
+/// The time limit for the head of a request, and between two requests. The kubelet uses a connection once, and Go
+/// retries a GET on a closed connection, so idle connections need not be kept.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// The smallest buffer that hyper takes. These requests have no body.
+/// The smallest buffer that hyper accepts. These requests have no body.
 const HEADER_BYTES: usize = 8 << 10;
 
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// The admin port, and what it serves.
+/// The admin port and its contents.
 pub struct Admin {
     /// The address to listen on. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Whether reviews can be answered. The error is the sentence that [`Admin::READYZ`] answers with status 503.
+    /// Whether reviews can be answered. The error is the sentence in the response of [`Admin::READYZ`] with status
+    /// 503.
     ///
-    /// Called once per probe. A draining server is not ready, whatever this says.
+    /// The server calls it once per probe. A draining server is not ready, whatever this returns.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The text of [`Admin::METRICS`], in the `OpenMetrics` format.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
@@ -63,7 +64,7 @@ impl fmt::Debug for Admin {
     }
 }
 
-/// Serves the admin port.
+/// The service of the admin port.
 #[derive(Debug)]
 pub(super) struct AdminService {
     router: Router,
@@ -77,7 +78,7 @@ struct AdminState {
 }
 
 impl AdminService {
-    /// Readiness follows `https`, the stage of the HTTPS port. `stage` is the admin port's own.
+    /// Creates the state. Readiness follows `https`, the stage of the HTTPS port. `stage` is that of the admin port.
     pub(super) fn new(admin: Admin, https: StageReceiver, stage: StageReceiver) -> Self {
         let router = Router::new()
             .route(Admin::LIVEZ, get(livez))

@@ -1,4 +1,4 @@
-//! Request bodies, read under limits.
+//! Request bodies, read within limits.
 
 use std::error::Error;
 
@@ -8,9 +8,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::rejection::Rejection;
 
-/// A whole request body, and its share of the bytes that all bodies together may hold.
+/// A whole request body, with its share of the budget for all bodies.
 ///
-/// `http_body_util`'s `collect` would not do: it keeps each piece as a value of its own, so that a body sent byte by byte
+/// `http_body_util`'s `collect` is not used: it keeps each piece as a separate value, so that a body sent byte by byte
 /// takes more than thirty times its size, and it cannot count bytes against a shared limit as they arrive.
 #[derive(Debug)]
 pub(super) struct Payload<'a> {
@@ -19,9 +19,9 @@ pub(super) struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// Reads the body to its end, up to `most` bytes and as far as `budget`, with one permit per byte, allows.
+    /// Reads the body to its end, at most `most` bytes and within `budget`, which has one permit per byte.
     ///
-    /// The announced size reserves neither memory nor budget: only bytes that arrive count.
+    /// The announced size reserves neither memory nor budget; only bytes that arrive count.
     pub(super) async fn read<B>(body: &mut B, most: usize, budget: &'a Semaphore) -> Result<Self, Rejection>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
@@ -36,7 +36,7 @@ impl<'a> Payload<'a> {
             let frame = frame.map_err(|error| {
                 if error.is::<LengthLimitError>() { Rejection::BodyTooLarge } else { Rejection::BodyBroken }
             })?;
-            // A frame without data holds trailers, which are not used.
+            // A frame without data contains trailers, which are not used.
             if let Ok(piece) = frame.into_data() {
                 share.merge(take(budget, piece.len())?);
                 bytes.extend_from_slice(&piece);
@@ -51,10 +51,10 @@ fn take(budget: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, Rejecti
     budget.try_acquire_many(bytes).map_err(|_| Rejection::Memory)
 }
 
-/// Reads the rest of a body, up to `most` bytes, and throws it away.
+/// Reads the rest of a body, at most `most` bytes, and discards it.
 ///
-/// Closing a connection while the client still writes resets it. The client would then see a broken connection instead of
-/// the response, and a `Retry-After` that it never reads is never followed.
+/// Closing a connection while the client still writes resets it. The client would then get a connection error instead
+/// of the response, and would not see the `Retry-After`.
 pub(super) async fn discard<B>(body: &mut B, most: usize)
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
@@ -123,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_than_the_limit_is_discarded() {
-        // The piece that crosses the limit is the last one that is read.
+        // The piece that exceeds the limit is the last one that is read.
         for (most, left) in [(3, Some("56")), (4, Some("78")), (5, Some("78")), (8, None)] {
             let mut body = body(&["12", "34", "56", "78"]);
             discard(&mut body, most).await;

@@ -1,4 +1,4 @@
-//! TCP connections: how they are accepted under a limit, and when they are closed.
+//! TCP connections: accepting them under a limit, and closing them.
 
 use std::future::Future;
 use std::io;
@@ -16,11 +16,11 @@ use tracing::{debug, warn};
 
 use super::lifecycle::{Stage, StageReceiver};
 
-/// The pause after `accept` failed for a reason that lasts, such as a lack of file descriptors. Without it the loop would
-/// take a whole core.
+/// The pause after `accept` failed for a lasting reason, such as a lack of file descriptors. Without it, the loop
+/// would use a whole core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a connection that has timed out may take to close.
+/// The time limit for closing a connection that has timed out.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A listening socket with a limit on its open connections.
@@ -35,7 +35,7 @@ pub(super) struct Acceptor {
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    /// Counts against the limit until it is dropped.
+    /// The permit counts against the limit until it is dropped.
     pub(super) permit: OwnedSemaphorePermit,
 }
 
@@ -44,7 +44,7 @@ impl Acceptor {
         Self { listener, permits: Arc::new(Semaphore::new(connections)) }
     }
 
-    /// Accepts connections until `stage` is closing. Each is served in its own task.
+    /// Accepts connections until `stage` is closing. Each connection is served in its own task.
     pub(super) async fn run<F>(
         self,
         mut stage: StageReceiver,
@@ -65,8 +65,8 @@ impl Acceptor {
         }
     }
 
-    /// The permit comes first: a connection over the limit waits in the kernel's queue, where it costs no memory of this
-    /// process.
+    /// Waits for a connection. The permit comes first: a connection over the limit waits in the kernel's queue, where
+    /// it takes no memory of this process.
     async fn next(&self) -> Result<Accepted, AcquireError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await?;
         let (stream, peer) = self.accept().await;
@@ -78,7 +78,7 @@ impl Acceptor {
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    // Each response is written whole, so there is nothing to wait for.
+                    // Each response is written as a whole, so delaying it would gain nothing.
                     if let Err(error) = stream.set_nodelay(true) {
                         debug!(%peer, %error, "setting TCP_NODELAY failed");
                     }
@@ -104,16 +104,16 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// How long a connection may go without a request.
+/// The time that a connection may pass without a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IdleTimeouts {
-    /// From the start of the connection to the first request.
+    /// The time from the start of the connection to the first request.
     pub(super) first_request: Duration,
-    /// From one request to the next. The check runs once per interval, so up to twice as long may pass.
+    /// The time from one request to the next. The check runs once per interval, so up to twice as long may pass.
     pub(super) between_requests: Duration,
 }
 
-/// The requests of one connection, by which it is known to be idle.
+/// The requests of one connection, which determine whether it is idle.
 #[derive(Debug)]
 pub(super) struct Activity {
     requests: AtomicU64,
@@ -130,15 +130,15 @@ impl Activity {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Closes the connection once its open requests have been answered.
+    /// Closes the connection after its open requests have been answered.
     pub(super) fn close(&self) {
         self.close.notify_one();
     }
 
     /// Waits until the connection has been idle for too long.
     ///
-    /// hyper limits the idle time of HTTP/1.1 only, and never the time that a client takes to read a response. This limits
-    /// both, for both protocols, with one timer per connection and none per request.
+    /// hyper limits only the idle time of HTTP/1.1, and never the time that a client takes to read a response. This
+    /// limits both for both protocols, with one timer per connection and none per request.
     async fn idle(&self) {
         let mut seen = 0;
         sleep(self.timeouts.first_request).await;
@@ -153,9 +153,9 @@ impl Activity {
     }
 }
 
-/// Serves a connection until it ends, is idle for too long, is asked to close, or the server closes.
+/// Serves a connection until it ends, is idle for too long, is closed by `close`, or the server closes.
 ///
-/// `close` makes it finish the requests that it has begun and take no more.
+/// `close` lets it finish its requests and accept no more.
 pub(super) async fn drive<C>(
     connection: C,
     close: impl FnOnce(Pin<&mut C>),

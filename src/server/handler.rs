@@ -10,13 +10,13 @@ use crate::change::Phase;
 
 pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// The seconds after which the API server retries an unavailable webhook: the least that `Retry-After` can express.
+/// The time in seconds after which the API server retries an unavailable webhook. It is the minimum of `Retry-After`.
 const RETRY_SECONDS: u64 = 1;
 
-/// Answers the API server's calls.
+/// The handler of the API server's calls.
 ///
-/// The server calls it on the runtime's own threads: it may compute, but must not block. The server answers a panic in it
-/// with status 500 and keeps the connection open.
+/// The server calls it on the runtime's own threads: it may compute, but must not block. If it panics, the server
+/// responds with status 500 and keeps the connection open.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one call.
     fn handle(&self, call: Call<'_>) -> Reply;
@@ -25,13 +25,13 @@ pub trait Handler: Send + Sync + 'static {
 /// One call of the API server.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// The phase whose endpoint was called.
+    /// The phase of the endpoint.
     pub phase: Phase,
-    /// The whole body as received: declared as `application/json`, not parsed yet.
+    /// The whole body as received. Its content type is `application/json`, and it is not parsed yet.
     pub body: &'a [u8],
 }
 
-/// The answer to a call.
+/// The reply to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
@@ -40,21 +40,22 @@ pub struct Reply {
     pub content_type: ContentType,
     /// The body.
     pub body: Vec<u8>,
-    /// The seconds after which the caller should retry, if it should.
+    /// The time in seconds after which the caller should retry; `None` if it should not.
     ///
-    /// Such a reply also closes the connection (HTTP/1.1: `Connection: close`; HTTP/2: GOAWAY), so that the retry opens a
-    /// new one, which can reach another replica.
+    /// A reply with this also closes the connection (HTTP/1.1: `Connection: close`; HTTP/2: GOAWAY), so that the retry
+    /// opens a new one, which can reach another replica.
     pub retry_after_seconds: Option<u64>,
 }
 
 impl Reply {
-    /// Status 200 with a JSON document.
+    /// A reply with status 200 and a JSON document.
     #[must_use]
     pub const fn json(body: Vec<u8>) -> Self {
         Self { status: StatusCode::OK, content_type: ContentType::Json, body, retry_after_seconds: None }
     }
 
-    /// A status with one sentence, which the API server shows to its user as the reason why the webhook failed.
+    /// A reply with a status and one sentence, which the API server shows to its user as the reason why the webhook
+    /// failed.
     #[must_use]
     pub fn text(status: StatusCode, text: impl Into<String>) -> Self {
         Self {
@@ -65,7 +66,7 @@ impl Reply {
         }
     }
 
-    /// Status 503 with `Retry-After: 1`. The API server retries such a call within the webhook's timeout.
+    /// A reply with status 503 and `Retry-After: 1`. The API server retries such a call within the webhook's timeout.
     #[must_use]
     pub fn unavailable(text: impl Into<String>) -> Self {
         Self { retry_after_seconds: Some(RETRY_SECONDS), ..Self::text(StatusCode::SERVICE_UNAVAILABLE, text) }

@@ -30,26 +30,28 @@ use super::limits::Limits;
 use super::metrics::{HandshakeFailure, ServerMetrics};
 use super::reviews::Reviews;
 
-/// How often an HTTP/2 connection is pinged, and how long the answer may take. An unreachable peer is noticed after both.
+/// The interval of HTTP/2 pings, and the time limit for their answers. An unreachable peer is noticed after both.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Requests at once on one HTTP/2 connection. Go's server allows 250.
+/// The maximum number of concurrent requests on one HTTP/2 connection. Go's server allows 250.
 const STREAMS: u32 = 256;
 
-/// The pause by which a client whose handshake failed is taken to have sent its request.
+/// The pause after which a client whose handshake failed is assumed to have sent its request.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest time to wait for that pause, and then for the client to read why its handshake failed.
+/// The maximum wait for that pause, and then for the client to read why its handshake failed.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Holds back alerts: rustls' stream writes them without a flush, and everything else, which is longer, passes through.
+/// The stream of a handshake, which holds back alerts: rustls writes them without a flush, while all other writes are
+/// longer and pass through.
 type HandshakeStream = BufWriter<TcpStream>;
 
-/// The longest alert: a record's header, two bytes, and what encryption adds in any cipher suite that is served.
+/// The maximum size of an alert: a record header, two bytes, and the overhead of encryption in any supported cipher
+/// suite.
 const ALERT_BYTES: usize = 64;
 
-/// Serves the HTTPS port.
+/// The service of the HTTPS port.
 pub(super) struct HttpsService {
     tls: watch::Receiver<Arc<ServerConfig>>,
     reviews: Reviews,
@@ -96,7 +98,8 @@ impl HttpsService {
     }
 
     async fn handshake(&self, stream: TcpStream) -> io::Result<TlsStream<HandshakeStream>> {
-        // Read for each connection, so that a reload reaches every new connection and no open one.
+        // The configuration is read for each connection, so that a reload reaches every new connection and no open
+        // one.
         let config = Arc::clone(&self.tls.borrow());
         let stream = BufWriter::with_capacity(ALERT_BYTES, stream);
         let accept = TlsAcceptor::from(config).accept(stream).into_fallible();
@@ -115,29 +118,31 @@ impl HttpsService {
         Err(error)
     }
 
-    /// Sends the alert that says why the handshake failed, and closes the connection so that the client reads it.
+    /// Sends the alert with the reason why the handshake failed, and closes the connection so that the client reads
+    /// it.
     ///
-    /// A TLS 1.3 client finishes its handshake, and sends its request, before the server has seen the client's certificate.
-    /// If the alert arrived while it writes, Go would report that its own connection is closed. If the server closed the
-    /// socket with unread bytes, the kernel would reset the connection, and the client would report `broken pipe`. So the
-    /// server reads until the client pauses, sends the alert and FIN, and reads what still arrives. All of it is at most
-    /// one request, and takes a bounded time.
+    /// A TLS 1.3 client finishes its handshake and sends its request before the server has seen the client's
+    /// certificate. If the alert arrived while the client writes, Go would report that its own connection is closed.
+    /// If the server closed the socket with unread bytes, the kernel would reset the connection, and the client would
+    /// report `broken pipe`. So the server reads until the client pauses, sends the alert and FIN, and reads what
+    /// still arrives. All of it is at most one request, and takes a bounded time.
     async fn explain(&self, stream: HandshakeStream) {
         let most = self.limits.body_bytes.saturating_add(self.limits.header_bytes);
         let mut stream = stream.take(u64::try_from(most).unwrap_or(u64::MAX));
         let mut unread = [0; 1024];
         let until_pause = async { while let Ok(Ok(1..)) = timeout(PAUSE, stream.read(&mut unread)).await {} };
-        // However this ends, the alert is due.
+        // The alert is sent in any case.
         let _ = timeout(LINGER, until_pause).await;
         let until_closed = async {
             stream.get_mut().shutdown().await?;
             copy(&mut stream, &mut sink()).await
         };
-        // However this ends, the connection is closed next.
+        // The connection is closed in any case.
         let _ = timeout(LINGER, until_closed).await;
     }
 
-    /// Serves the protocol that ALPN chose. Nothing is guessed from the bytes: a client without ALPN gets HTTP/1.1.
+    /// Serves the protocol that ALPN negotiated. The server does not guess it from the bytes: a client without ALPN
+    /// gets HTTP/1.1.
     async fn serve_http(self: &Arc<Self>, stream: TlsStream<HandshakeStream>) -> hyper::Result<()> {
         let activity = Arc::new(Activity::new(self.idle_timeouts()));
         let stage = self.stage.clone();
@@ -158,7 +163,7 @@ impl HttpsService {
 
     fn idle_timeouts(&self) -> IdleTimeouts {
         let Limits { first_request, idle, body, .. } = self.limits;
-        // A connection that waits for the body of a request starts no other request, and is not idle.
+        // A connection that waits for the body of a request starts no other request, but is not idle.
         IdleTimeouts { first_request, between_requests: idle.saturating_add(body) }
     }
 
@@ -173,7 +178,7 @@ impl HttpsService {
         if self.stage.has_reached(Stage::Draining) {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
-        // HTTP/2 has no such header: the connection is closed by a GOAWAY frame.
+        // HTTP/2 has no such header: a GOAWAY frame closes the connection.
         if version == Version::HTTP_2 && response.headers_mut().remove(CONNECTION).is_some() {
             connection.close();
         }
@@ -183,7 +188,7 @@ impl HttpsService {
 
 fn http1(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // Without a timer, hyper silently applies no timeout at all.
+    // Without a timer, hyper silently applies no timeout.
     builder.timer(TokioTimer::new()).header_read_timeout(limits.idle).max_buf_size(limits.header_bytes);
     builder
 }
@@ -198,7 +203,7 @@ fn http2(tasks: TaskTracker) -> http2::Builder<TrackedExecutor> {
     builder
 }
 
-/// Runs hyper's tasks, one per HTTP/2 request, where the server waits for them when it stops.
+/// An executor for hyper's tasks, one per HTTP/2 request. The server waits for them when it stops.
 #[derive(Debug, Clone)]
 struct TrackedExecutor(TaskTracker);
 

@@ -1,4 +1,4 @@
-//! The lifecycle of the server: its stages, and how its tasks follow them.
+//! The lifecycle of the server: its stages, and the tasks that follow them.
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -6,28 +6,28 @@ use tokio_util::sync::CancellationToken;
 /// The two ways in which the caller stops a server.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
-    /// Cancelled on the first signal. The server stops being ready at once, keeps serving for `Limits::drain`, and then
-    /// finishes what is open.
+    /// Cancelled on the first signal. The server becomes unready at once, keeps serving for `Limits::drain`, and then
+    /// finishes open requests.
     pub drain: CancellationToken,
     /// Cancelled on the second signal. The server closes every connection at once.
     pub abort: CancellationToken,
 }
 
-/// A stage of a server's life. Stages are only ever entered in this order.
+/// A stage of a server. Stages are entered in this order only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// The server accepts and serves.
     Serving,
-    /// The server still accepts and serves, but reports that it is not ready and keeps no connection open after its next
-    /// response.
+    /// The server still accepts and serves, but reports that it is not ready, and closes each connection after its
+    /// next response.
     Draining,
-    /// The server accepts nothing new. Open connections finish their requests.
+    /// The server accepts no connection. Open connections finish their requests.
     Closing,
     /// The server closes every connection at once.
     Aborted,
 }
 
-/// Moves one port of the server through the stages. Dropping it aborts.
+/// The sender of the stages of one port. Dropping it aborts.
 #[derive(Debug)]
 pub(super) struct StageSender(watch::Sender<Stage>);
 
@@ -49,7 +49,7 @@ impl StageSender {
     }
 }
 
-/// Follows the stages of one port of the server.
+/// The receiver of the stages of one port.
 #[derive(Debug, Clone)]
 pub(super) struct StageReceiver(watch::Receiver<Stage>);
 

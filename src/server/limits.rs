@@ -5,46 +5,48 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-/// The limits of the HTTPS port. The defaults follow from the behavior of the API server and of Go's HTTP client.
+/// The limits of the HTTPS port. The defaults are based on the behavior of the API server and of Go's HTTP client.
 ///
-/// Together they bound the memory that clients can make the server hold: a buffer of `header_bytes` per connection, up to
-/// twice `buffered_bytes` for bodies, and one frame per HTTP/2 request. They do not keep others from taking the
-/// connections: that takes a network policy.
+/// Together they bound the memory that clients can make the server use: a buffer of `header_bytes` per connection, up
+/// to twice `buffered_bytes` for bodies, and one frame per HTTP/2 request. They do not keep other clients from using
+/// up the connections: that requires a network policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections. Further ones wait in the kernel's queue. Default 1024: over HTTP/1.1 the API server uses one
-    /// connection per call and keeps 25 idle ones, and 1024 calls are about 50 ms of work for two cores.
+    /// The maximum number of open connections. Further ones wait in the kernel's queue. Default 1024: over HTTP/1.1
+    /// the API server uses one connection per call and keeps 25 idle ones, and 1024 calls are about 50 ms of work for
+    /// two cores.
     pub connections: usize,
-    /// Time for a TLS handshake. Default 10s, after which Go's client gives up, too.
+    /// The time limit of a TLS handshake. Default 10s, after which Go's client gives up, too.
     pub handshake: Duration,
-    /// Time from the start of a connection to its first complete request head. Default 120s, and at least `idle`: Go opens
-    /// connections ahead, so its pool holds connections that never carried a request. If the server closes one of them
-    /// just as Go takes it for a POST, the call fails, because Go does not retry it.
+    /// The time limit from the start of a connection to its first complete request head. Default 120s, and at least
+    /// `idle`: Go opens connections ahead, so its pool contains connections that never carried a request. If the
+    /// server closes one of them just as Go uses it for a POST, the call fails, because Go does not retry it.
     pub first_request: Duration,
-    /// Time that a connection may be idle, and time for each request head after the first: hyper cannot tell them apart.
-    /// Default 120s: the API server closes idle connections after 90s and has to be the one that closes, for the reason
-    /// given at `first_request`.
+    /// The time that a connection may be idle, and the time limit of each request head after the first: hyper does not
+    /// distinguish them. Default 120s: the API server closes idle connections after 90s, and must close first for the
+    /// reason given at `first_request`.
     pub idle: Duration,
-    /// Time for a request body to arrive. Default 10s, the API server's default webhook timeout. The API server sends the
-    /// body at once.
+    /// The time limit of a request body. Default 10s, the API server's default webhook timeout. The API server sends
+    /// the body at once.
     pub body: Duration,
-    /// Bytes of one request body. Default 8 MiB: a review holds an object and its old version, up to 3 MiB each. The
-    /// rest of a rejected body is discarded up to twice this size, so that its sender can read the response.
+    /// The maximum size of a request body in bytes. Default 8 MiB: a review contains an object and its old version, up
+    /// to 3 MiB each. The rest of a rejected body is discarded up to twice this size, so that its sender can read the
+    /// response.
     pub body_bytes: usize,
-    /// Bytes that all request bodies together may hold, counted as they arrive. Default 64 MiB: eight of the largest
-    /// reviews, or 3,800 ordinary ones of 17 KB.
+    /// The maximum size of all request bodies together in bytes, counted as they arrive. Default 64 MiB: eight of the
+    /// largest reviews, or 3,800 ordinary ones of 17 KB.
     pub buffered_bytes: usize,
-    /// Reviews in flight, from the head of the request to the response. Default 1024, like `connections`. It limits HTTP/2,
-    /// where one connection carries up to 256 requests.
+    /// The maximum number of reviews in flight, from the head of the request to the response. Default 1024, like
+    /// `connections`. It matters for HTTP/2, where one connection carries up to 256 requests.
     pub reviews: usize,
-    /// Bytes of a request head, and of the buffer that a connection reads into. Default 64 KiB, at least 8 KiB. The API
-    /// server's heads have less than 1 KB.
+    /// The maximum size of a request head in bytes, and the size of a connection's read buffer. Default 64 KiB, at
+    /// least 8 KiB. The API server's heads have less than 1 KB.
     pub header_bytes: usize,
-    /// Time for which a stopping server still serves. Default 10s: the endpoints of a pod that is no longer ready may be
-    /// called for that long.
+    /// The time for which a stopping server still serves. Default 10s: a pod that is no longer ready may be called for
+    /// that long.
     pub drain: Duration,
-    /// Time that open requests have after `drain`, before their connections are closed. Default 5s. Both together have to
-    /// end before the pod's `terminationGracePeriodSeconds`, by default 30s.
+    /// The time for open requests after `drain`, before their connections are closed. Default 5s. Both must end before
+    /// the pod's `terminationGracePeriodSeconds`, by default 30s.
     pub grace: Duration,
 }
 
@@ -66,7 +68,7 @@ impl Default for Limits {
     }
 }
 
-/// A limit that cannot be kept.
+/// The error of an invalid limit.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LimitsError {
     /// The limit is too small to serve anything.
@@ -79,7 +81,7 @@ pub enum LimitsError {
         /// The smallest valid value.
         least: usize,
     },
-    /// The limit is larger than can be counted.
+    /// The limit is larger than the counter.
     #[error("the limit `{limit}` is `{value}`; it must be at most {most}")]
     TooLarge {
         /// The field of [`Limits`].
@@ -89,7 +91,7 @@ pub enum LimitsError {
         /// The largest valid value.
         most: usize,
     },
-    /// The time is zero, so that everything would time out at once.
+    /// The time is zero, so everything would time out at once.
     #[error("the limit `{limit}` is `0s`; it must be longer")]
     ZeroTime {
         /// The field of [`Limits`].
@@ -105,7 +107,7 @@ impl Limits {
         within("connections", self.connections, 1, Semaphore::MAX_PERMITS)?;
         within("reviews", self.reviews, 1, Semaphore::MAX_PERMITS)?;
         within("body_bytes", self.body_bytes, 1, usize::MAX)?;
-        // A body that could never be held would get `503` and be retried for ever.
+        // A body that exceeds all budgets would get `503` and be retried forever.
         within("buffered_bytes", self.buffered_bytes, self.body_bytes, Semaphore::MAX_PERMITS)?;
         within("header_bytes", self.header_bytes, LEAST_HEADER_BYTES, usize::MAX)?;
         not_zero("handshake", self.handshake)?;

@@ -1,4 +1,4 @@
-//! Metrics of the server.
+//! The metrics of the server.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 use super::rejection::Rejection;
 
-/// Metrics of the server. Clones share their values.
+/// The metrics of the server. Clones share their values.
 #[derive(Debug, Clone)]
 pub struct ServerMetrics {
     connections: Counter,
@@ -21,25 +21,25 @@ pub struct ServerMetrics {
     panics: Counter,
 }
 
-/// Why a TLS handshake failed.
+/// The reason why a TLS handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum HandshakeFailure {
     /// The client did not finish in time.
     Timeout,
     /// The client closed the connection.
     Disconnect,
-    /// The client sent an alert, most often because it does not trust the server's certificate.
+    /// The client sent an alert, usually because it does not trust the server's certificate.
     Alert,
-    /// The client speaks no TLS, or no version or protocol that is served.
+    /// The client does not speak TLS, or no supported version or protocol.
     Protocol,
-    /// The client has to present a certificate, and presented none or a wrong one.
+    /// The client must present a certificate, and presented none or a wrong one.
     Caller,
 }
 
 impl HandshakeFailure {
     const ALL: [Self; 5] = [Self::Timeout, Self::Disconnect, Self::Alert, Self::Protocol, Self::Caller];
 
-    /// Whether the server has sent an alert that says what is wrong.
+    /// Whether the server has sent an alert with the reason.
     pub(super) const fn sends_alert(self) -> bool {
         matches!(self, Self::Protocol | Self::Caller)
     }
@@ -84,7 +84,7 @@ impl Default for ServerMetrics {
 }
 
 impl ServerMetrics {
-    /// Registers every metric. The names carry no prefix of their own.
+    /// Registers every metric, without a prefix.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("connections", "HTTPS connections accepted", self.connections.clone());
         registry.register("connections_open", "HTTPS connections open now", self.connections_open.clone());
@@ -127,7 +127,7 @@ impl ServerMetrics {
         self.panics.inc();
     }
 
-    /// Creates every series. A series that first appears with its first event has no rate at that event.
+    /// Creates every series before its first event, because a series that appears with it shows no increase.
     fn start_at_zero(&self) {
         for reason in HandshakeFailure::ALL {
             drop(self.handshakes_failed.get_or_create(&HandshakeLabels { reason }));
@@ -138,7 +138,7 @@ impl ServerMetrics {
     }
 }
 
-/// Counts one more on a gauge until it is dropped.
+/// A guard that adds one to a gauge until it is dropped.
 #[derive(Debug)]
 pub(super) struct Held<'a>(&'a Gauge);
 

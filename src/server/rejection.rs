@@ -1,4 +1,4 @@
-//! Requests that the server answers itself, without calling the handler.
+//! Requests that the server rejects without calling the handler.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ use super::handler::{CLOSE, Reply, StatusCode};
 use super::limits::Limits;
 use crate::change::Phase;
 
-/// Why the server rejected a request.
+/// The reason why the server rejected a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Rejection {
-    /// As many reviews are in flight as the server takes at once.
+    /// The maximum number of reviews is in flight.
     Busy,
-    /// All request bodies together would hold more bytes than they may.
+    /// The bodies of all requests together exceed their limit.
     Memory,
-    /// The body has more bytes than one body may have.
+    /// The body is larger than the limit.
     BodyTooLarge,
     /// The body did not arrive in time.
     BodyTooSlow,
@@ -29,7 +29,7 @@ pub(super) enum Rejection {
     MediaType,
     /// No endpoint has this path.
     NotFound,
-    /// The endpoint takes POST only.
+    /// The endpoint accepts POST only.
     Method,
     /// The handler panicked.
     Panic,
@@ -48,7 +48,7 @@ impl Rejection {
         Self::Panic,
     ];
 
-    /// The response. The API server shows its text to the user.
+    /// Returns the response. The API server shows its text to the user.
     pub(super) fn into_response(self, limits: &Limits) -> Response<Full<Bytes>> {
         let text = self.text(limits);
         let reply = match self {
@@ -57,7 +57,7 @@ impl Rejection {
         };
         let mut response = reply.into_response();
         match self {
-            // Bytes of the body may still arrive, and would be read as the next request.
+            // Bytes of the body may still arrive, and would be parsed as the next request.
             Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => {
                 response.headers_mut().insert(CONNECTION, CLOSE);
             }
@@ -69,7 +69,7 @@ impl Rejection {
         response
     }
 
-    /// Whether the client may still be sending a body.
+    /// Whether the client may still send a body.
     pub(super) const fn leaves_body(self) -> bool {
         !matches!(self, Self::BodyTooSlow | Self::BodyBroken | Self::Panic)
     }

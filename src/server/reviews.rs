@@ -1,4 +1,4 @@
-//! One review: from an HTTP request to the handler, and back.
+//! Reviews: from an HTTP request to the handler, and back.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +20,7 @@ use super::metrics::ServerMetrics;
 use super::rejection::Rejection;
 use crate::change::Phase;
 
-/// Serves reviews, and decides which requests the handler sees.
+/// The service of reviews, which decides which requests reach the handler.
 pub(super) struct Reviews {
     handler: Arc<dyn Handler>,
     /// One permit per review in flight.
@@ -41,10 +41,10 @@ impl Reviews {
     pub(super) async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
         let (version, endpoint) = (head.version, endpoint(&head));
-        // While a slow body arrives, only the body takes memory.
+        // The head is dropped, so that a slow body takes no other memory.
         drop(head);
-        // Held until the response, so that a rejected body is discarded inside the slot. A request that finds no slot is
-        // discarded without one: HTTP/1.1 has one request per connection, and connections are limited.
+        // The slot is held until the response, so that a rejected body is discarded inside it. The body of a request
+        // without a slot is discarded, too: HTTP/1.1 has one request per connection, and connections are limited.
         let slot = self.slots.try_acquire();
         let outcome = match endpoint {
             Ok(_) if slot.is_err() => Err(Rejection::Busy),
@@ -61,7 +61,7 @@ impl Reviews {
         let read = Payload::read(body, self.limits.body_bytes, &self.memory);
         let payload = timeout(self.limits.body, read).await.map_err(|_| Rejection::BodyTooSlow)??;
         let call = Call { phase, body: &payload.bytes };
-        // Unwind safety: the handler answers each call by itself, and nothing of a failed call is kept here.
+        // Unwind safety: the handler answers each call separately, and no state of a failed call is kept here.
         catch_unwind(AssertUnwindSafe(|| self.handler.handle(call))).map_err(|panic| {
             self.metrics.panicked();
             error!(path = phase.path(), panic = panic_message(panic.as_ref()), "handler panicked");
@@ -80,14 +80,14 @@ impl Reviews {
         // HTTP/2 ends one request without ending the connection, so there is nothing to discard.
         if version < Version::HTTP_2 && rejection.leaves_body() {
             let most = self.limits.body_bytes.saturating_mul(2);
-            // The response is due whether or not the body came to its end.
+            // The response is sent whether or not the body is complete.
             let _ = timeout(self.limits.body, discard(&mut body, most)).await;
         }
         rejection.into_response(&self.limits)
     }
 }
 
-/// The phase whose endpoint was called, if the request is one that an endpoint takes.
+/// Returns the phase of the endpoint, if an endpoint accepts the request.
 fn endpoint(head: &Parts) -> Result<Phase, Rejection> {
     let mut phases = Phase::ALL.into_iter();
     let phase = phases.find(|phase| phase.path() == head.uri.path()).ok_or(Rejection::NotFound)?;

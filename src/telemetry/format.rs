@@ -1,9 +1,9 @@
 //! The format of a log line: JSON for programs, text for a terminal.
 //!
-//! Every event is exactly one line, whatever users put into its fields. The text form of `tracing-subscriber` does not hold
-//! that: it writes line breaks as they are, so that a name could pose as a line of the log, and values shown with `%` without
-//! quotes, so that a value could pose as another field. Its JSON form leaves DEL, C1 controls and marks of writing direction
-//! unescaped. Both forms here share one visitor.
+//! Every event is exactly one line, whatever users put into its fields. The text format of `tracing-subscriber` does
+//! not ensure this: it writes line breaks unescaped, so that a name could imitate a line of the log, and values
+//! recorded with `%` without quotes, so that a value could imitate another field. Its JSON format leaves DEL, C1
+//! controls and marks of writing direction unescaped. Both formats here share one visitor.
 
 use std::fmt;
 use std::io;
@@ -24,11 +24,11 @@ const RESET: &str = "\u{1b}[0m";
 /// The format of a log line.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum LineFormat {
-    /// `{"timestamp":…,"level":…,"target":…,"message":…,…}`, with the event's fields beside its message.
+    /// JSON: `{"timestamp":…,"level":…,"target":…,"message":…,…}`, followed by the event's fields.
     Json,
-    /// `TIME LEVEL target: message field=value …`. A value that is not one plain word is quoted.
+    /// Text: `TIME LEVEL target: message field=value …`. A value that is not one plain word is quoted.
     Text {
-        /// Whether the terminal shows colours.
+        /// Whether the terminal supports colours.
         has_colour: bool,
     },
 }
@@ -84,7 +84,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        // A record of the `log` crate carries its own target and level in fields.
+        // A record of the `log` crate has its own target and level in fields.
         let of_log_record = event.normalized_metadata();
         let metadata = of_log_record.as_ref().unwrap_or_else(|| event.metadata());
         self.write_head(&mut writer, *metadata.level(), metadata.target())?;
@@ -125,7 +125,7 @@ impl Fields<'_> {
 #[derive(Clone, Copy)]
 enum Value<'v> {
     Text(&'v str),
-    /// A number or a boolean, as JSON and text write it alike.
+    /// A number or a boolean, which has the same form in JSON and text.
     Plain(&'v dyn fmt::Display),
 }
 
@@ -150,7 +150,7 @@ impl Visit for Fields<'_> {
         if value.is_finite() {
             self.write(field, Value::Plain(&value));
         } else {
-            // JSON has no such number.
+            // JSON cannot represent this number.
             self.record_debug(field, &value);
         }
     }
@@ -161,7 +161,7 @@ impl Visit for Fields<'_> {
 }
 
 fn write_json_field(writer: &mut Writer<'_>, name: &str, value: Value<'_>) -> fmt::Result {
-    // A field's name is an identifier of the source: it needs no escapes.
+    // A field's name is an identifier in the source, so it needs no escapes.
     write!(writer, ",\"{name}\":")?;
     match value {
         Value::Text(text) => write_json_text(writer, text),
@@ -170,7 +170,7 @@ fn write_json_field(writer: &mut Writer<'_>, name: &str, value: Value<'_>) -> fm
 }
 
 fn write_json_text(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
-    // Most texts are plain. Without an early end, the compiler compares sixteen bytes at a time.
+    // Most texts are plain. There is no early exit, so that the compiler compares sixteen bytes at a time.
     let is_plain = text.bytes().fold(true, |is_plain, byte| {
         is_plain & matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\')
     });
@@ -181,7 +181,7 @@ fn write_json_text(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
     text.serialize(&mut serializer).map_err(|_| fmt::Error)
 }
 
-/// `serde_json` writes bytes, and each of its writes is whole UTF-8.
+/// An adapter for `serde_json`, which writes bytes. Each of its writes is whole UTF-8.
 struct Utf8Writer<'b, 'w>(&'b mut Writer<'w>);
 
 impl io::Write for Utf8Writer<'_, '_> {
@@ -198,7 +198,7 @@ impl io::Write for Utf8Writer<'_, '_> {
 
 fn write_text_field(writer: &mut Writer<'_>, name: &str, value: Value<'_>) -> fmt::Result {
     match value {
-        // A library's message may repeat what a user sent.
+        // A library's message may contain input of a user.
         Value::Text(text) if name == "message" => write!(writer, " {}", escape(text)),
         Value::Text(text) if !is_word(text) => {
             write!(writer, " {name}=\"")?;
@@ -214,7 +214,7 @@ fn write_text_field(writer: &mut Writer<'_>, name: &str, value: Value<'_>) -> fm
     }
 }
 
-/// Whether a value can be told from what follows it without quotes.
+/// Whether a value needs no quotes to be separated from the text after it.
 fn is_word(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| matches!(byte, b'!'..=b'~') && !b"\"\\=".contains(&byte))
 }
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn records_of_the_log_crate_keep_their_target_and_level() {
-        // The process's logger is the same for all tests.
+        // All tests share the logger of the process.
         let _ = tracing_log::LogTracer::init();
         let line = parsed(|| log::warn!(target: "rustls::conn", "sending alert {HOSTILE}"));
         assert_eq!((&line["target"], &line["level"]), (&"rustls::conn".into(), &"WARN".into()));

@@ -8,8 +8,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::reload;
 
-/// The directive that [`LogLevel::debug`] adds. It covers Lockstep's own events only: those of libraries may hold tokens
-/// and whole objects.
+/// The directive that [`LogLevel::debug`] adds. It covers only Lockstep's own events, because those of libraries may
+/// contain tokens and whole objects.
 const DEBUG: &str = "lockstep=debug";
 
 type Replace = Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
@@ -42,7 +42,7 @@ impl LogLevel {
 
     /// Restores the configured level, and logs the change.
     pub fn as_configured(&self) {
-        // Before the change: the configured level may be above info.
+        // The event comes before the change, because the configured level may be above info.
         info!(filter = self.configured, "restoring the configured log level");
         self.set(&self.configured);
     }
@@ -52,7 +52,7 @@ impl LogLevel {
             error!(filter, "cannot change the log level: the filter cannot be parsed");
             return false;
         };
-        // Reloading fails only in tests, where another log is the process's log.
+        // Reloading fails only in tests, where another log is that of the process.
         (self.replace)(parsed).is_ok()
     }
 }
@@ -62,7 +62,8 @@ pub(super) fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::builder().parse(filter)
 }
 
-/// The configured filter with [`DEBUG`]. More specific directives, such as `lockstep::cluster=warn`, stay in force.
+/// Returns the configured filter with [`DEBUG`]. More specific directives, such as `lockstep::cluster=warn`, still
+/// apply.
 fn with_debug(configured: &str) -> String {
     if configured.is_empty() { DEBUG.to_owned() } else { format!("{configured},{DEBUG}") }
 }

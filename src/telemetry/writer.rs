@@ -1,5 +1,5 @@
-//! The log's queue and the thread that writes it. A line that finds the queue full is dropped and counted, so that no
-//! caller waits for a slow standard error.
+//! The log's queue and its writing thread. If the queue is full, the line is dropped and counted, so that no caller
+//! waits for a slow standard error.
 //!
 //! `tracing-appender` is not used: it bounds its queue by lines instead of bytes, and does not count lines that could not
 //! be written.
@@ -13,9 +13,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::batch_queue::BatchQueue;
 
-/// The size of the queue in bytes: some seconds of denials at full load.
+/// The size of the queue in bytes: the denials of some seconds at full load.
 pub(super) const CAPACITY: usize = 8 << 20;
-/// How long the process waits for the last lines to be written before it exits.
+/// The time limit for writing the last lines before the process exits.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The writer of log lines. Clones share one queue.
@@ -47,7 +47,7 @@ impl LogWriter {
         self.0.lines.peek(Vec::len)
     }
 
-    /// Flushes the queue, for 2 s at most.
+    /// Flushes the queue within 2 s.
     pub(super) fn finish(&self) {
         self.0.lines.close(FLUSH_TIMEOUT);
     }
@@ -69,8 +69,8 @@ impl Shared {
         self.lines.finish();
     }
 
-    /// Counts lines that could not be written: the log cannot report that itself. Some of them may have been written, so
-    /// the count is an upper bound.
+    /// Counts lines that could not be written, because the log cannot report that itself. Some of them may have been
+    /// written, so the count is an upper bound.
     fn count_dropped(&self, lines: &[u8]) {
         let lost = lines.iter().filter(|byte| **byte == b'\n').count();
         self.dropped.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -78,7 +78,7 @@ impl Shared {
 }
 
 impl Write for LogWriter {
-    /// Queues a whole line, or drops it.
+    /// Queues a whole line or drops it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let is_queued = self.0.lines.push(|lines| {
             let has_room = lines.len().saturating_add(line.len()) <= CAPACITY;
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes only when the test lets it.
+    /// A sink that writes only when the test lets it.
     struct Gated {
         go: Receiver<()>,
         written: SyncSender<Vec<u8>>,
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(log.dropped(), 0);
     }
 
-    /// A full disk, or a pipe whose reader is gone.
+    /// A sink that always fails, as on a full disk, or as a pipe without a reader.
     struct Broken;
 
     impl Write for Broken {
@@ -173,7 +173,7 @@ mod tests {
         let (go, gone) = sync_channel::<()>(0);
         let mut log = LogWriter::start(Gated { go: gone, written: sender }).unwrap();
         let line = vec![b'x'; 1 << 20];
-        // The writer is stuck with one batch, and the queue fills up behind it.
+        // The writer is blocked with one batch, so the queue fills up.
         for _ in 0..32 {
             log.write_all(&line).unwrap();
         }

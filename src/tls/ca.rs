@@ -1,12 +1,12 @@
-//! A CA in a Secret, which all replicas share, and its rotation.
+//! The CA in a Secret that all replicas share, and its rotation.
 //!
-//! Every replica signs a serving certificate of its own with the CA, and makes sure that every webhook configuration
-//! trusts it. Clients trust all CAs in the Secret: a new CA is trusted before it signs, and an old one until the last
+//! Every replica signs its own serving certificate with the CA, and ensures that every webhook configuration trusts
+//! the CA. Clients trust all CAs in the Secret: a new CA is trusted before it signs, and an old one until the last
 //! certificate that it signed has expired.
 //!
-//! There is no leader. The reconciler of each replica reads the Secret, decides the next step of a rotation from what is
-//! stored and observed, and writes it onto the version of the Secret that it read. If several replicas write at once,
-//! one write succeeds and the others read again.
+//! There is no leader. The reconciler of each replica reads the Secret, decides the next step of a rotation from the
+//! stored and observed state, and writes it onto the version of the Secret that it read. If several replicas write at
+//! once, one write succeeds and the others read again.
 
 mod ca_bundle;
 mod ca_set;

@@ -1,4 +1,4 @@
-//! A serving certificate in two PEM files.
+//! A serving certificate from two PEM files.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// The error for files that hold no serving certificate.
+/// The error of files without a serving certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateFilesError {
     /// A file cannot be read.
@@ -99,7 +99,7 @@ mod tests {
         files.parse(&[cert.into(), key.into()])
     }
 
-    /// The key inside its PKCS#8 envelope, which is what SEC1 files hold.
+    /// Returns the key inside its PKCS#8 envelope, which is the content of SEC1 files.
     fn sec1_pem(key: &KeyPair) -> String {
         let pkcs8 = key.serialize_der();
         let starts = |window: &[u8]| window[0] == 0x30 && window[2..] == [0x02, 0x01, 0x01, 0x04, 0x20];
@@ -130,7 +130,7 @@ mod tests {
     fn a_half_written_file_is_rejected() {
         let (cert, key) = pem();
         let (key, chain) = (key.serialize_pem(), format!("{cert}{cert}"));
-        // Up to the end of the second certificate's first line, it cannot be told from a chain of one.
+        // Up to the end of the second certificate's first line, the file is a valid chain of one.
         let first_line = "-----BEGIN CERTIFICATE-----";
         let ambiguous = cert.trim_end().len()..cert.len() + first_line.len();
         for length in (1..chain.trim_end().len()).filter(|length| !ambiguous.contains(length)) {

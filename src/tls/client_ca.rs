@@ -1,4 +1,4 @@
-//! Mutual TLS: the CAs that sign client certificates, and the names that the certificates may carry.
+//! Mutual TLS: the CAs that sign client certificates, and the accepted names.
 //!
 //! A client without an accepted certificate is rejected in the handshake, before a byte of its request is read.
 
@@ -25,18 +25,18 @@ use super::file_watcher::ReadError;
 pub struct ClientCa {
     /// A PEM file with the CAs that sign client certificates.
     pub path: PathBuf,
-    /// The accepted names: a client certificate must carry one of them as a DNS name or as its common name. If empty,
-    /// any name is accepted.
+    /// The accepted names: a client certificate must have one of them as a DNS name or as its common name. If empty,
+    /// every name is accepted.
     pub names: Vec<String>,
 }
 
-/// The error for a file that does not hold client CAs.
+/// The error of a file without client CAs.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientCaError {
     /// The file cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The file is empty, or holds something other than CA certificates.
+    /// The file is empty, or contains something other than CA certificates.
     #[error(
         "`--client-ca` `{path}` holds no CA certificates; give a PEM file with at least one, and no others"
     )]
@@ -44,7 +44,7 @@ pub enum ClientCaError {
         /// The file.
         path: PathBuf,
     },
-    /// The CAs cannot be used by the server.
+    /// The server cannot use the CAs.
     #[error("client certificates cannot be requested")]
     Config(#[from] Error),
 }
@@ -73,7 +73,7 @@ fn trust_anchors(pem: &[u8]) -> Option<RootCertStore> {
     (!trust_anchors.is_empty()).then_some(trust_anchors)
 }
 
-/// Verifies that a client certificate is signed by a client CA and carries an accepted name.
+/// A verifier that requires a client certificate signed by a client CA and with an accepted name.
 #[derive(Debug)]
 struct NameVerifier {
     chain_verifier: Arc<dyn ClientCertVerifier>,
@@ -86,7 +86,7 @@ impl NameVerifier {
     }
 }
 
-/// The common name and the DNS names. Client certificates made by `kubeadm` have a common name only.
+/// Returns the common name and the DNS names. Client certificates made by `kubeadm` have a common name only.
 fn names_of(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, x509)) = X509Certificate::from_der(certificate) else { return Vec::new() };
     let common = x509.subject().iter_common_name().filter_map(|name| name.as_str().ok());

@@ -1,4 +1,4 @@
-//! A certificate for trying Lockstep out, signed by a CA that exists only while it is generated.
+//! A certificate for trials, signed by a CA whose key exists only while it signs.
 
 use std::time::Duration;
 
@@ -10,25 +10,25 @@ use super::serving_certificate::ServingCertificate;
 /// The names that every ephemeral certificate is valid for.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// The validity of the certificate and its CA: 30 days. Long enough for a trial, too short for production.
+/// The validity of the certificate and its CA: 30 days, long enough for a trial and too short for production.
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// A certificate whose keys, its own and its CA's, are held in memory only.
+/// A certificate whose key exists in memory only.
 #[derive(Debug, Clone)]
 pub struct Ephemeral {
     /// The certificate to serve.
     pub certificate: ServingCertificate,
-    /// The CA that clients must trust, as PEM.
+    /// The CA that clients must trust, in PEM.
     pub ca_pem: String,
 }
 
-/// The error for an ephemeral certificate that cannot be generated.
+/// The error of an ephemeral certificate that cannot be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum EphemeralError {
     /// The CA cannot be generated.
     #[error(transparent)]
     Ca(#[from] CaError),
-    /// The CA cannot sign the certificate, for example because a name is not valid in a certificate.
+    /// The CA cannot sign the certificate, for example because a name is invalid in a certificate.
     #[error(transparent)]
     Leaf(#[from] LeafError),
 }
@@ -37,7 +37,7 @@ impl Ephemeral {
     /// Generates a CA and a certificate for `names`, `localhost`, `127.0.0.1` and `::1`, valid for 30 days.
     ///
     /// # Errors
-    /// A name is not valid in a certificate, or the system has no random numbers.
+    /// If a name is invalid in a certificate, or the system has no random numbers.
     pub fn generate(names: &[String]) -> Result<Self, EphemeralError> {
         let names: Vec<String> =
             LOCAL_NAMES.map(str::to_owned).into_iter().chain(names.iter().cloned()).collect();
@@ -59,7 +59,7 @@ mod tests {
     use super::super::server_config::server_config;
     use super::*;
 
-    /// Whether a client that trusts this CA completes the handshake with a server of this name.
+    /// Whether a client that trusts this CA completes the handshake with a server with this name.
     fn is_trusted(served: &Ephemeral, ca_pem: &str, name: &str) -> bool {
         let mut trust_anchors = RootCertStore::empty();
         trust_anchors.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
@@ -78,7 +78,7 @@ mod tests {
         true
     }
 
-    /// Sends what `from` has to send to `to`, and returns whether `to` accepts it.
+    /// Passes the pending output of `from` to `to`, and returns whether `to` accepts it.
     fn transfer<A, B>(from: &mut ConnectionCommon<A>, to: &mut ConnectionCommon<B>) -> bool {
         let mut sent = Vec::new();
         while from.wants_write() {

@@ -1,4 +1,4 @@
-//! Logging of a failure that repeats.
+//! A log of a repeating failure.
 
 use std::error::Error;
 
@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use crate::error::chain;
 
-/// Logs a failure when it begins and when its cause changes, but not each time it repeats, and logs when it is over.
+/// A logger of a failure when it begins, when its cause changes and when it is over, but not each time it repeats.
 #[derive(Debug)]
 pub(super) struct FailureLog {
     failed: &'static str,
@@ -15,7 +15,7 @@ pub(super) struct FailureLog {
 }
 
 impl FailureLog {
-    /// `failed` and `recovered` are the messages to log.
+    /// Creates a log with the messages for a failure and for the recovery.
     pub(super) const fn new(failed: &'static str, recovered: &'static str) -> Self {
         Self { failed, recovered, last: None }
     }

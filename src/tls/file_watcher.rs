@@ -1,7 +1,7 @@
-//! Files that are loaded again when they change.
+//! Files that are reloaded when they change.
 //!
-//! The files are read on a timer and compared byte by byte. An inotify watch on a file would end with the first
-//! renewal: the kubelet does not write to a mounted file, it swaps a symbolic link in its path.
+//! The files are read periodically and compared byte by byte. An inotify watch on a file would end with the first
+//! renewal: the kubelet does not write to a mounted file, but swaps a symbolic link in its path.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -14,14 +14,14 @@ use tokio::time::sleep;
 use super::failure_log::FailureLog;
 use super::metrics::TlsMetrics;
 
-/// How often files are read unless configured otherwise. The kubelet takes about a minute to update a mounted Secret,
-/// so a shorter interval gains nothing.
+/// The default interval of reading the files. The kubelet takes about a minute to update a mounted Secret, so a
+/// shorter interval gains nothing.
 pub const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long changed files must stay unchanged before they are loaded, so that none is loaded half-written.
+/// The time for which changed files must stay unchanged before they are loaded, so that none is loaded half-written.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// The error for a file that cannot be read.
+/// The error of a file that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("`{flag}` `{path}` cannot be read; give the path of a PEM file that this process may read")]
 pub struct ReadError {
@@ -40,7 +40,7 @@ pub(super) struct FileWatcher<const N: usize> {
 }
 
 impl<const N: usize> FileWatcher<N> {
-    /// Reads the files for the first time. Each file comes with the flag that names it.
+    /// Reads the files for the first time. Each file is given with its flag.
     pub(super) async fn open(files: [(&'static str, PathBuf); N]) -> Result<Self, ReadError> {
         let loaded = read(&files).await?;
         Ok(Self { files, loaded })
@@ -51,8 +51,8 @@ impl<const N: usize> FileWatcher<N> {
         &self.loaded
     }
 
-    /// Calls `load` with the contents of all files whenever one has changed. Contents that it rejects are offered again
-    /// every `interval`, which must not be zero.
+    /// Calls `load` with the contents of all files whenever one has changed. If `load` rejects the contents, it gets
+    /// them again every `interval`, which must not be zero.
     pub(super) async fn run<E: Error + From<ReadError> + 'static>(
         mut self,
         interval: Duration,

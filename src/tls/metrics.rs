@@ -7,14 +7,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Metrics of the served certificate, wherever it comes from. Clones count together.
+/// The metrics of the served certificate from any source. Clones count together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TlsMetrics {
     reloads: ResultCounter,
     expiry: Gauge,
 }
 
-/// Metrics of a CA in a Secret. Clones count together.
+/// The metrics of a CA in a Secret. Clones count together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CaMetrics {
     passes: ResultCounter,
@@ -30,7 +30,7 @@ struct IssuerLabels {
 }
 
 impl TlsMetrics {
-    /// Registers the metrics; their names have no prefix of their own.
+    /// Registers the metrics without a prefix.
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "tls_reloads",
@@ -55,7 +55,7 @@ impl TlsMetrics {
 }
 
 impl CaMetrics {
-    /// Registers the metrics; their names have no prefix of their own.
+    /// Registers the metrics without a prefix.
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "ca_passes",
@@ -97,7 +97,7 @@ impl CaMetrics {
         self.expiry.set(not_after.as_second());
     }
 
-    /// Replaces the issuer, so that there is one series however many CAs follow each other.
+    /// Replaces the issuer, so that there is always one series.
     pub(super) fn set_issuer(&self, serial: &str) {
         self.issuer.clear();
         self.issuer.get_or_create(&IssuerLabels { serial: serial.to_owned() }).set(1);
@@ -111,7 +111,7 @@ struct ResultCounter(Family<[(&'static str, &'static str); 1], Counter>);
 impl Default for ResultCounter {
     fn default() -> Self {
         let counter = Self(Family::default());
-        // A series that appears with its first event has no rate at that event.
+        // Series are created before their first event, because a series that appears with it shows no increase.
         for result in ["ok", "failed"] {
             drop(counter.0.get_or_create(&[("result", result)]));
         }

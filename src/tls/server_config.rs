@@ -1,4 +1,4 @@
-//! The rustls configuration of the server, and its replacement while the server runs.
+//! The rustls configuration of the server, which is replaced while the server runs.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::serving_certificate::ServingCertificate;
 /// HTTP/1.1, no session resumption.
 ///
 /// # Errors
-/// The cryptography provider supports neither protocol version.
+/// If the cryptography provider supports neither protocol version.
 pub fn server_config(certificate: &ServingCertificate) -> Result<Arc<ServerConfig>, Error> {
     build(certificate.resolver(), None)
 }
@@ -32,7 +32,7 @@ fn build(
     };
     let mut config = builder.with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // The API server never resumes a session, so storing sessions and sending tickets would be wasted work.
+    // The API server never resumes a session, so sessions and tickets would be useless work.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
@@ -47,7 +47,7 @@ pub(super) struct ReloadableConfig {
 }
 
 impl ReloadableConfig {
-    /// Starts with a certificate whose expiry is not reported, because no client is meant to see it.
+    /// Starts with a certificate whose expiry is not exported, because no client uses it.
     pub(super) fn with_placeholder(
         certificate: &ServingCertificate,
         metrics: TlsMetrics,
@@ -70,7 +70,7 @@ impl ReloadableConfig {
         self.current.send_modify(|config| Arc::make_mut(config).cert_resolver = certificate.resolver());
     }
 
-    /// Accepts only clients that `verifier` accepts. On an error, the configuration stays as it is.
+    /// Accepts only clients that `verifier` accepts. On an error, the configuration is unchanged.
     pub(super) fn set_client_verifier(&self, verifier: &Arc<dyn ClientCertVerifier>) -> Result<(), Error> {
         let mut outcome = Ok(());
         self.current.send_if_modified(|config| {

@@ -17,7 +17,7 @@ pub struct ServingCertificate {
     not_after: Option<Timestamp>,
 }
 
-/// The error for a chain and a key that cannot be served together.
+/// The error of a chain and a key that cannot be served together.
 #[derive(Debug, thiserror::Error)]
 pub enum ServingCertificateError {
     /// The key belongs to another certificate.
@@ -29,10 +29,10 @@ pub enum ServingCertificateError {
 }
 
 impl ServingCertificate {
-    /// Joins `chain`, leaf first, with the leaf's `key`.
+    /// Combines `chain`, leaf first, with the leaf's `key`.
     ///
     /// # Errors
-    /// The key belongs to another certificate, the chain is empty or malformed, or the type of the key is not
+    /// If the key belongs to another certificate, the chain is empty or malformed, or the type of the key is not
     /// supported.
     pub fn new(
         chain: Vec<CertificateDer<'static>>,
@@ -47,7 +47,7 @@ impl ServingCertificate {
         Ok(Self { key: Arc::new(key), not_after })
     }
 
-    /// The end of the leaf's validity, or `None` if it cannot be parsed.
+    /// The end of the leaf's validity; `None` if it cannot be parsed.
     #[must_use]
     pub const fn not_after(&self) -> Option<Timestamp> {
         self.not_after

@@ -1,4 +1,4 @@
-//! Metrics of reviews. Every label has a bounded set of values, and names of objects are never among them.
+//! Metrics of reviews. Every label has a bounded set of values, and none is the name of an object.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,34 +17,35 @@ use crate::verdict::Verdict;
 /// The rule and the reason of a review without findings and edits.
 const NONE: &str = "none";
 
-/// The bounds of the duration histogram in seconds: from 5 us, since a review takes some tens, to the API server's longest timeout.
+/// The bounds of the duration histogram in seconds: from 5 µs (a review takes some tens of µs) to the API server's
+/// longest timeout.
 const BUCKETS: [f64; 14] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, 1.0, 5.0, 30.0];
 
 /// Metrics of reviews. Clones share their counts.
 #[derive(Debug, Clone)]
 pub struct ReviewMetrics {
     reviews: Family<ReviewLabels, Counter>,
-    /// The series of `reviews` without findings and edits, by webhook and dry run. Most reviews count here.
+    /// The series of `reviews` without findings and edits, by webhook and dry run. They count most reviews.
     silent: [[Counter; 2]; 2],
     topologies: TopologyLabels,
     findings: Family<FindingLabels, Counter>,
     unanswered: Family<UnansweredLabels, Counter>,
     seconds: Family<WebhookLabels, Histogram, fn() -> Histogram>,
-    // Looked up once, so that no review pays for the lock and the hash.
+    // The series are looked up once, which saves each review a lock and a hash.
     mutate_seconds: Histogram,
     validate_seconds: Histogram,
 }
 
-/// Why a review has no verdict.
+/// The reason why a review has no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Unanswered {
     /// The cluster's state has not been read yet.
     NotSynced,
     /// The state of a namespace has not been read yet.
     NotKnown,
-    /// Not a review, or a review without a uid.
+    /// The body is not a review, or a review without a uid.
     Malformed,
-    /// A patch that does not apply: a defect.
+    /// The patch does not apply, which is a defect.
     Unprovable,
 }
 
@@ -110,7 +111,7 @@ impl Default for ReviewMetrics {
             reviews.get_or_create_owned(&ReviewLabels::of(phase, dry_run, &Verdict::default()))
         };
         let unanswered = Family::<UnansweredLabels, Counter>::default();
-        // A series that appears with its first event has no rate at that event.
+        // Series are created before their first event, because a series that appears with it shows no increase.
         for reason in Unanswered::ALL {
             drop(unanswered.get_or_create(&UnansweredLabels { reason }));
         }
@@ -193,7 +194,7 @@ impl ReviewMetrics {
         self.unanswered.get_or_create(&UnansweredLabels { reason }).inc();
     }
 
-    /// Observes how long a review took, with or without a verdict.
+    /// Observes the duration of a review, with or without a verdict.
     pub(super) fn observe_duration(&self, phase: Phase, duration: Duration) {
         let seconds = match phase {
             Phase::Mutate => &self.mutate_seconds,

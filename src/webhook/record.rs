@@ -1,4 +1,5 @@
-//! Logs and records a review: a line in the operators' log, and a record in the decision log. Neither holds the object.
+//! The log line and the record of a review: a line in the operators' log, and a record in the decision log. Neither
+//! contains the object.
 
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use crate::change::Phase;
 use crate::snapshot::Snapshot;
 use crate::verdict::{Finding, Verdict};
 
-/// Where decisions are recorded, and which.
+/// The decision log, and which reviews are recorded.
 #[derive(Debug)]
 pub struct Decisions {
     /// The decision log.
@@ -26,14 +27,15 @@ pub(super) struct ReviewEvent<'r> {
     pub(super) phase: Phase,
     pub(super) review: &'r Review<'r>,
     pub(super) snapshot: &'r Snapshot,
-    /// When the request's body was complete.
+    /// The time at which the request's body was complete.
     pub(super) start: Instant,
 }
 
 impl ReviewEvent<'_> {
     /// Logs and records the review.
     ///
-    /// With a decision log, the operators' log reports denials only: edits and warnings are in the former.
+    /// With a decision log, the operators' log reports denials only, because the decision log has the edits and
+    /// warnings.
     pub(super) fn record(&self, decisions: Option<&Decisions>) {
         let (verdict, patch) = match &self.review.decision {
             Decision::Judged { verdict, patch } => (verdict, patch.as_ref()),
@@ -109,7 +111,7 @@ impl ReviewEvent<'_> {
         }
     }
 
-    /// The fields of a record that describe the request, and its latency.
+    /// Returns the fields of a record that describe the request, and its latency.
     fn request_record(&self) -> Record<'_> {
         let request = &self.review.request;
         let change = request.change.as_ref();
@@ -146,7 +148,7 @@ fn finding(finding: &Finding) -> audit::RecordedFinding<'_> {
     }
 }
 
-/// Microseconds of an age; 0 after the clock was set back.
+/// Returns an age in microseconds; 0 after the clock was set back.
 fn microseconds(count: i128) -> u64 {
     u64::try_from(count).unwrap_or_default()
 }

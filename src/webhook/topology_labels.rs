@@ -1,4 +1,4 @@
-//! Names of topologies as values of a metric label, bounded in number.
+//! Metric labels with names of topologies, bounded in number.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
-/// The most names that have series of their own. A cluster has one topology per gateway; but names come and go, and a series
-/// stays until the process ends.
+/// The maximum number of names with their own series. A cluster has one topology per gateway, but names change, and a
+/// series stays until the process ends.
 const NAMES: usize = 32;
 
-/// The longest name that the API server stores, in bytes.
+/// The maximum length of a name in the API server, in bytes.
 const NAME_LIMIT: usize = 253;
 
 /// The value of a topology label: one of the first [`NAMES`] names, or `other`.
@@ -23,12 +23,12 @@ impl EncodeLabelValue for TopologyLabel {
     }
 }
 
-/// The names that have series of their own. Clones share them.
+/// The names with their own series. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TopologyLabels(Arc<RwLock<BTreeSet<Arc<str>>>>);
 
 impl TopologyLabels {
-    /// The label of a topology: its name, or `other` once there are [`NAMES`] others.
+    /// Returns the label of a topology: its name, or `other` after [`NAMES`] other names.
     pub(super) fn label(&self, topology: &Arc<str>) -> TopologyLabel {
         let is_known = self.contains(topology) || self.insert(topology);
         TopologyLabel(is_known.then(|| Arc::clone(topology)))
@@ -44,7 +44,7 @@ impl TopologyLabels {
         if has_room {
             names.insert(Arc::clone(topology));
         }
-        // Another thread may have inserted it in between.
+        // Another thread may have inserted the name meanwhile.
         has_room || names.contains(topology)
     }
 }

@@ -15,7 +15,7 @@ const TIME: Timestamp = Timestamp::UNIX_EPOCH;
 struct Paper(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Paper {
-    /// A few bytes at a time: a line may be written in pieces.
+    /// Accepts a few bytes at a time, so that lines are written in pieces.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let piece = &bytes[..bytes.len().min(100)];
         self.0.lock().unwrap().extend_from_slice(piece);
@@ -27,7 +27,7 @@ impl Write for Paper {
     }
 }
 
-/// A sink that writes or fails only when the test lets it.
+/// A sink that writes or fails when the test says so.
 struct Gated {
     paper: Paper,
     results: Receiver<io::Result<()>>,
@@ -35,7 +35,7 @@ struct Gated {
 
 impl Write for Gated {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Once the test drops its end, every write succeeds.
+        // Every write succeeds after the test has dropped its end.
         self.results.recv().unwrap_or(Ok(()))?;
         self.paper.write(bytes)
     }
@@ -76,7 +76,7 @@ fn records_are_written_in_order_and_the_chain_is_ended() {
     assert_eq!(verified(&paper), (2, 0));
     let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<Line<'_>> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    // A parsed line serialises as the chain wrote it, also a time whose digits end in zeros.
+    // A parsed line serializes as the chain wrote it, including a time whose digits end in zeros.
     for (line, written) in lines.iter().zip(text.lines()) {
         assert_eq!(serde_json::to_value(line).unwrap(), serde_json::from_str::<Value>(written).unwrap());
     }
@@ -92,7 +92,7 @@ fn records_are_written_in_order_and_the_chain_is_ended() {
 fn a_blocked_sink_blocks_no_caller_and_the_log_reports_the_gap() {
     let (gate, paper, log) = gated();
     let user = "x".repeat(1_000_000);
-    // The writer is stuck with one batch, and the queue fills up behind it.
+    // The writer is blocked with one batch, so the queue fills up.
     for _ in 0..32 {
         log.record(TIME, &record(&user));
     }
@@ -111,7 +111,7 @@ fn a_failed_write_is_retried_where_it_stopped() {
     gate.send(Ok(())).unwrap();
     gate.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
     drop(gate);
-    // Closing the log ends the wait for the retry, and one last attempt is made.
+    // Closing the log ends the wait for the retry, and the writer makes a last attempt.
     log.close();
     assert_eq!(log.0.metrics.write_failures.get(), 1);
     assert_eq!(verified(&paper), (1, 0));

@@ -6,7 +6,7 @@ use crate::audit::chain::Chain;
 
 const TIME: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// A complete chain: `started`, reviews with one `dropped` among them, and `ended`.
+/// Returns a complete chain: `started`, reviews with a `dropped` line among them, and `ended`.
 fn chain(name: &str, reviews: u64, previous: LineHash) -> (Vec<u8>, LineHash) {
     let mut chain = Chain::new(name, "pod", previous);
     let mut log = Vec::new();
@@ -45,7 +45,7 @@ fn verify(log: &[u8]) -> Verification {
     verify_as(Scope::default(), log)
 }
 
-/// The line at which the first problem shows.
+/// Returns the line of the first problem.
 fn first(report: &Verification) -> Option<u64> {
     report.problems.first().map(|problem| problem.place.as_ref().map_or(0, |place| place.line))
 }
@@ -71,7 +71,7 @@ fn an_open_end_is_a_note_and_with_whole_a_problem() {
         assert_eq!(report.notes[0].place.as_ref().unwrap().line, kept as u64);
         let whole = verify_as(Scope::Whole, &cut);
         assert_eq!((first(&whole), whole.problems[0].kind), (Some(kept as u64), ProblemKind::OpenEnd));
-        // A cut within a line is found.
+        // A cut within a line is reported.
         let report = verify(&cut[..cut.len() - 2]);
         assert_eq!((first(&report), report.problems[0].kind), (Some(kept as u64), ProblemKind::Unreadable));
         assert!(report.problems[0].message.contains("cut off"), "{report:?}");
@@ -98,7 +98,7 @@ fn a_chain_that_continues_from_another_proves_its_end() {
     let both = [one.clone(), two.clone()].concat();
     let report = verify_as(Scope::Whole, &both);
     assert!(report.is_intact() && report.chains[0].is_continued, "{report:?}");
-    // Without the last line of the first process, or without the first line of the second one.
+    // One log lacks the last line of the first process, the other one the first line of the second process.
     let lines: Vec<&[u8]> = both.split_inclusive(|byte| *byte == b'\n').collect();
     let end = one.iter().filter(|byte| **byte == b'\n').count();
     for missing in [end - 1, end] {
@@ -111,7 +111,7 @@ fn a_chain_that_continues_from_another_proves_its_end() {
             "{report:?}"
         );
     }
-    // Rotated files, in order, and in the wrong one.
+    // Rotated files are read in order, and in the wrong order.
     let mut verifier = Verifier::new(Scope::Whole);
     verifier.read("log.1", &one[..]).unwrap();
     verifier.read("log", &two[..]).unwrap();
@@ -142,7 +142,7 @@ fn lines_of_another_log_are_ignored() {
     lines.insert(4, b"{\"level\":\"WARN\"}\n".to_vec());
     let report = verify_as(Scope::Whole, &lines.concat());
     assert!(report.is_intact() && report.foreign == 2, "{report:?}");
-    // A line of the decision log that was made to look like one of them leaves a gap.
+    // A line of the decision log that was changed to look like one of them leaves a gap.
     lines[5] = b"{\"level\":\"INFO\"}\n".to_vec();
     assert_eq!(first(&verify(&lines.concat())), Some(7));
     assert_eq!(verify(b"{}\n").problems[0].kind, ProblemKind::Empty);
@@ -178,7 +178,7 @@ proptest! {
         log[at] = to;
         let report = verify(&log);
         prop_assert_eq!(first(&report), Some(line), "{:?}", report);
-        // Other lines are no problems; a line that a line break splits is two.
+        // Other lines have no problem. A line that is split by a line break is two lines.
         prop_assert!(report.problems.len() <= 2, "{:?}", report);
     }
 
@@ -203,7 +203,7 @@ proptest! {
         prop_assume!(one != other);
         lines.swap(one, other);
         let report = verify(&lines.concat());
-        // If the first line was moved, the one in its place looks like the beginning of an excerpt.
+        // If the first line was moved, the line in its place looks like the beginning of an excerpt.
         let from = one.min(other) as u64 + 1;
         let found = first(&report).unwrap();
         prop_assert!(found == from || from == 1 && found == 2, "{found}: {report:?}");

@@ -82,7 +82,7 @@ enum Format {
 /// The version of the JSON document.
 const VERSION: u32 = 1;
 
-/// The document of counts. That of records has `records` instead of `by` and `counts`.
+/// The JSON document with counts. The document with records has `records` instead of `by` and `counts`.
 #[derive(Serialize)]
 struct Document<'r> {
     version: u32,
@@ -129,7 +129,7 @@ pub(super) fn run(args: &QueryArgs, streams: &mut Streams<'_>) -> io::Result<Exi
     Ok(Exit::Fine)
 }
 
-/// Writes one record. The first one begins the table or the document.
+/// Writes one record, and the head of the table or document before the first one.
 fn show(
     format: Format,
     begins: bool,
@@ -196,7 +196,7 @@ fn counted(counts: &RecordCounts, format: Format, total: QueryTotals) -> io::Res
     })
 }
 
-/// Reports what the answer does not cover: dropped records, and lines of other logs.
+/// Reports what the result does not cover: dropped records, and lines of other logs.
 fn report_gaps(total: QueryTotals, stderr: &mut dyn Write) -> io::Result<()> {
     if total.dropped > 0 {
         let sentence = format!(
@@ -243,7 +243,7 @@ fn table_row(line: &Line<'_>, record: &Record<'_>) -> String {
     ])
 }
 
-/// Rows are written as they are read, so the widths are fixed.
+/// Formats a row. The widths are fixed, because rows are written while records are read.
 fn row_of([time, verdict, user, operation, object, rule, message]: [&str; 7]) -> String {
     let row = format!("{time:24}  {verdict:10}  {user:24}  {operation:9}  {object:48}  {rule:32}  {message}");
     format!("{}\n", escape(row.trim_end()))
@@ -272,7 +272,7 @@ fn table_of_counts(by: &[&str], rows: &[RecordCount]) -> String {
     let mut line = |count: &str, cells: &[String]| {
         let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         let row = [format!("{count:>9}")].into_iter().chain(cells).collect::<Vec<_>>().join("  ");
-        // Writing to a string cannot fail.
+        // Writing to a string never fails.
         let _ = writeln!(text, "{}", escape(row.trim_end()));
     };
     line("COUNT", &heads);

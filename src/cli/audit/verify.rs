@@ -78,7 +78,7 @@ fn text(result: &Verification) -> String {
     let mut text = String::new();
     let mut line = |place: Option<String>, message: &str| {
         let place = place.map(|place| format!("{}: ", escape(&place))).unwrap_or_default();
-        // Writing to a string cannot fail.
+        // Writing to a string never fails.
         let _ = writeln!(text, "{place}{}", escape(message));
     };
     for problem in &result.problems {

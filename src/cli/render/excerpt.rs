@@ -1,18 +1,19 @@
-//! Excerpts of a source in messages, with the place underlined.
+//! Excerpts of a source in messages, with the value underlined.
 
 use annotate_snippets::{AnnotationKind, Element, Origin, Snippet};
 
 use super::printable;
 use crate::manifests::{LineColumn, Place, Source, Span};
 
-/// The longest collection that is shown as a whole, in lines: the mistake may be on any of them.
+/// The maximum number of lines of a collection that is shown whole: the error may be on any of them.
 const MAX_LINES: usize = 6;
 
-/// The longest excerpt, in bytes. The renderer's time grows with the square of a line's length, and nobody reads minified
-/// JSON: above this, only line and column are shown.
+/// The maximum size of an excerpt, in bytes. The renderer's time grows with the square of a line's length, and
+/// minified JSON is unreadable. Above this size, only line and column are shown.
 const MAX_BYTES: usize = 4096;
 
-/// The excerpt of a field: all lines of its value if they are few, or the line of its nearest parent if it is not set.
+/// Returns the excerpt of a field: all lines of its value if they are few, or the line of its nearest parent if it is
+/// not set.
 pub(super) fn field_excerpt(source: &Source, place: &Place, label: Option<String>) -> Element<'static> {
     let first = source.line_of(place.mark.start);
     let all = Span { start: first.start, end: source.line_of(place.whole.end).end };
@@ -21,7 +22,7 @@ pub(super) fn field_excerpt(source: &Source, place: &Place, label: Option<String
     shown(source, lines, place.mark, label)
 }
 
-/// The excerpt of a range: its first line.
+/// Returns the excerpt of a range: its first line.
 pub(super) fn excerpt(source: &Source, mark: Span) -> Element<'static> {
     shown(source, source.line_of(mark.start), mark, None)
 }
@@ -35,7 +36,7 @@ fn shown(source: &Source, lines: Span, mark: Span, label: Option<String>) -> Ele
     }
     // An underline over several lines hides more than it shows.
     let first = source.line_of(mark.start);
-    // The renderer panics where a range ends within a character.
+    // The renderer panics if a range ends within a character.
     let within = |offset: usize| {
         text.floor_char_boundary(offset.clamp(first.start, first.end).saturating_sub(lines.start))
     };

@@ -13,8 +13,8 @@ use crate::labels::Witness;
 use crate::manifests::Problem;
 use crate::verdict::{Edit, Finding, Severity};
 
-/// Up to this many objects, the list includes those that are allowed unchanged: whoever checks one file wants to see that
-/// it was checked.
+/// Up to this number of objects, the list includes those that are allowed unchanged: a user who checks one file wants
+/// to see that it was checked.
 const MAX_LISTED: usize = 20;
 
 /// Renders the report.
@@ -164,12 +164,12 @@ impl Page {
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a string cannot fail.
+        // Writing to a string never fails.
         let _ = writeln!(self.text, "{line}");
     }
 }
 
-/// The notes below a message, without what the message says already.
+/// Returns the notes below a message, without repeating the message.
 fn notes(finding: &Finding, edit: Option<&Edit>) -> Vec<Message<'static>> {
     let is_new = |text: &str| !finding.message.contains(text);
     let topology = Some(&*finding.topology).filter(|name| is_new(&format!("`{name}`")));
@@ -186,7 +186,7 @@ fn notes(finding: &Finding, edit: Option<&Edit>) -> Vec<Message<'static>> {
     all.into_iter().flatten().collect()
 }
 
-/// `= name: text`.
+/// Returns a note in the form `= name: text`.
 fn note(name: &'static str, text: &str) -> Message<'static> {
     let level = if name == "help" { Level::HELP } else { Level::NOTE };
     level.with_name(name).message(printable(text).into_owned())

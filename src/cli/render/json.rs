@@ -1,4 +1,5 @@
-//! One JSON document for programs. As long as `version` stays the same, fields keep their meaning; new ones may be added.
+//! One JSON document for programs. While `version` stays the same, fields keep their meaning, and new ones may be
+//! added.
 
 use std::collections::BTreeSet;
 
@@ -156,7 +157,7 @@ fn problem(problem: &Problem) -> Unusable<'_> {
     }
 }
 
-/// The path as a JSON pointer (RFC 6901).
+/// Returns the path as a JSON pointer (RFC 6901).
 fn pointer(field: &FieldPath) -> String {
     field.tokens().map(|token| format!("/{}", token.replace('~', "~0").replace('/', "~1"))).collect()
 }

@@ -1,7 +1,7 @@
 //! `JUnit` XML for CI systems: a test suite for each file, a test case for each object.
 //!
-//! Written by hand: `quick-junit` strips from names what looks like a terminal's escape sequence, `junit-report` has no line
-//! numbers, and either brings more dependencies than this file has functions.
+//! No library is used: `quick-junit` removes text that looks like an escape sequence from names, `junit-report` has no
+//! line numbers, and both have many dependencies.
 
 use std::fmt::Write;
 
@@ -104,7 +104,7 @@ impl Page {
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a string cannot fail.
+        // Writing to a string never fails.
         let _ = writeln!(self.0, "{line}");
     }
 }
@@ -115,7 +115,8 @@ struct Failure {
     text: String,
 }
 
-/// The failures of an object, and remarks that fail nothing. A case has one failure element, named by the first failure.
+/// Returns the failures of an object, and its remarks, which fail nothing. A case has one failure element, named by
+/// the first failure.
 fn remarks(judged: &JudgedObject, options: Options) -> (Vec<Failure>, Vec<String>) {
     let (mut failures, mut remarks) = (Vec::new(), Vec::new());
     let mut add = |fails, kind: String, message: String, line: usize| {
@@ -145,7 +146,7 @@ fn remarks(judged: &JudgedObject, options: Options) -> (Vec<Failure>, Vec<String
     (failures, remarks)
 }
 
-/// Text escaped for XML 1.0, without the characters that XML forbids even as references.
+/// Escapes text for XML 1.0, and removes the characters that XML forbids even as references.
 fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -155,7 +156,7 @@ fn xml(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&apos;"),
-            // In an attribute, a parser would turn these into spaces.
+            // In an attribute, a parser would replace these by spaces.
             '\n' | '\t' => escaped.push_str(&format!("&#{};", u32::from(character))),
             character if character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}') => {}
             character => escaped.push(character),

@@ -1,4 +1,4 @@
-//! SARIF 2.1.0 (OASIS), which code scanners show at the lines of a pull request.
+//! SARIF 2.1.0 (OASIS), which code scanners display at the lines of a pull request.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ fn rule(rule: Rule) -> Value {
     })
 }
 
-/// The results of an object: its findings, then the edits that no finding reports.
+/// Returns the results of an object: its findings, then the edits that no finding reports.
 fn results(judged: &JudgedObject, options: Options) -> Vec<Value> {
     let findings = judged.findings.iter().map(|Placed { what, place, .. }| {
         let level = match what.severity {
@@ -114,14 +114,14 @@ fn physical(source: &Source, span: Span) -> Value {
     })
 }
 
-/// A path as a relative reference (RFC 3986), which scanners match against the files of a repository.
+/// Returns a path as a relative reference (RFC 3986), which scanners match with the files of a repository.
 fn uri(path: &str) -> String {
     if path == STDIN {
         return "stdin".to_owned();
     }
     let mut uri = String::with_capacity(path.len());
     let path = path.strip_prefix("./").unwrap_or(path);
-    // A colon in the first segment would make it a scheme.
+    // A colon in the first segment would be read as the end of a scheme.
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             uri.push(char::from(byte));

@@ -11,7 +11,7 @@ use super::Failure;
 use crate::audit::{DecisionLog, LineHash, RotatingFile, Rotation};
 use crate::webhook::Decisions;
 
-/// The default size of a file: 100 MiB, some hundred thousand records.
+/// The default size of a file: 100 MiB, which is some hundred thousand records.
 const SIZE: u64 = 100 << 20;
 /// The default number of rotated files.
 const OLDER: u32 = 5;
@@ -52,7 +52,7 @@ impl DecisionArgs {
 
 fn open(path: &Path, rotation: Rotation, replica: &str) -> io::Result<DecisionLog> {
     if path == Path::new("-") {
-        // Not through the standard library's buffer, which keeps what it cannot write.
+        // The standard library's `Stdout` is not used, because its buffer keeps bytes that it cannot write.
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         return DecisionLog::start(out, replica, LineHash::NONE);
     }

@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first one drains, the second one ends at once. SIGUSR1 and SIGUSR2 change the log's level.
+//! Signals: the first SIGTERM or SIGINT drains, the second one exits at once. SIGUSR1 and SIGUSR2 change the log's
+//! level.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -12,16 +13,16 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    /// Listens from now on.
+    /// Starts to listen for the signals.
     pub(super) fn on_signals() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// What the signals do from now on.
+    /// Connects the signals with a shutdown.
     pub(super) fn shutdown(mut self) -> Shutdown {
         let shutdown = Shutdown::default();
         let follow = shutdown.clone();
-        // It lives as long as the process: the runtime's end is its end.
+        // The task lives as long as the runtime, which is as long as the process.
         tokio::spawn(async move {
             self.next().await;
             follow.drain.cancel();
@@ -39,8 +40,8 @@ impl Stop {
     }
 }
 
-/// From now on SIGUSR1 logs debug events and SIGUSR2 what is configured. A signal, and not the admin port, which
-/// anybody may call: nobody but the process's own user can silence the log.
+/// Lets SIGUSR1 add debug events to the log, and SIGUSR2 restore the configured level. This is not an endpoint of the
+/// admin port, because anybody may call that port, and only the process's own user may silence the log.
 pub(super) fn change_level(level: LogLevel) -> std::io::Result<()> {
     let (mut more, mut less) = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! The source of snapshots: a cluster, or manifests.
+//! The source of snapshots: a cluster or manifests.
 
 use std::future::pending;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::cluster::{self, WatchMetrics};
 use crate::manifests;
 use crate::snapshot::{Inventory, Publication, Snapshot};
 
-/// The namespace of manifests that name none, as kubectl has it.
+/// The namespace of manifests without one, as in kubectl.
 const NAMESPACE: &str = "default";
 
 /// The source of the snapshots that reviews are judged by.
@@ -28,7 +28,7 @@ pub(super) struct SnapshotSource {
 }
 
 impl SnapshotSource {
-    /// The cluster's live state. There is no snapshot before it has been read.
+    /// Reads the cluster's live state. There is no snapshot before it was read.
     pub(super) async fn cluster(registry: &mut Registry) -> Result<Self, Failure> {
         let metrics = WatchMetrics::default();
         metrics.register(registry);
@@ -38,7 +38,7 @@ impl SnapshotSource {
         Ok(Self { publish, snapshots, cluster: Some((client, metrics)) })
     }
 
-    /// Manifests, read once. Every file must be readable, because a snapshot with a hole would be wrong.
+    /// Reads manifests once. Every file must be readable, because a snapshot with missing objects would be wrong.
     pub(super) fn manifests(paths: &[PathBuf]) -> Result<Self, Failure> {
         let inventory = read(paths)?;
         let topologies: Vec<&str> = inventory.topologies.keys().map(String::as_str).collect();
@@ -57,14 +57,14 @@ impl SnapshotSource {
         self.snapshots.clone()
     }
 
-    /// The client and the metrics of the cluster, where there is one.
+    /// The client and the metrics of the cluster, if there is one.
     pub(super) fn cluster_access(&self) -> Option<(Client, WatchMetrics)> {
         self.cluster.clone()
     }
 
-    /// Keeps the snapshot current; returns only if it no longer can.
+    /// Keeps the snapshot current, and returns only if it no longer can.
     ///
-    /// What a watch has received is used for at most `stale_after` without hearing from the API server.
+    /// The objects of a watch are used for at most `stale_after` without hearing from the API server.
     pub(super) async fn keep(self, stale_after: Duration) -> Failure {
         let Some((client, metrics)) = self.cluster else {
             let _publish = self.publish;

@@ -1,4 +1,4 @@
-//! Keeps the status of topologies current while the webhook runs.
+//! Reconciliation of the status of topologies while the webhook runs.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -12,7 +12,7 @@ use tracing::error;
 use crate::cluster::{StatusInputs, WatchMetrics, reconcile_status};
 use crate::error::chain;
 
-/// The pause after the reconciler ended, which only a bug can cause. Reviews are answered all the same.
+/// The pause after the reconciler ended, which only a bug can cause. Reviews are answered meanwhile.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// Keeps the status of topologies current; does nothing without a cluster or without webhook configurations.

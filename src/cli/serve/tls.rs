@@ -95,10 +95,10 @@ pub(super) struct TlsArgs {
     client_name: Vec<String>,
 }
 
-/// Below this, reading the files would take noticeable time.
+/// The minimum interval. With a shorter one, reading the files would take noticeable time.
 const MIN_RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the flags configure.
+/// The settings from the flags.
 pub(super) struct TlsSettings {
     pub(super) source: Source,
     pub(super) client_ca: Option<ClientCa>,
@@ -106,7 +106,7 @@ pub(super) struct TlsSettings {
 }
 
 impl TlsArgs {
-    /// Checks what can be checked before a cluster is contacted.
+    /// Checks the settings that can be checked without a cluster.
     pub(super) fn check(&self) -> Result<(), LifetimesError> {
         if self.tls_secret.is_some() { self.lifetimes().check() } else { Ok(()) }
     }
@@ -115,7 +115,7 @@ impl TlsArgs {
         Lifetimes { ca: self.ca_lifetime, leaf: self.leaf_lifetime, propagation: self.ca_propagation }
     }
 
-    /// The settings; `cluster` is the client and the webhook configurations, which `--tls-secret` requires.
+    /// Returns the settings. `cluster` is the client and the webhook configurations, which `--tls-secret` requires.
     pub(super) fn settings(
         self,
         cluster: Option<(Client, watch::Receiver<WebhookConfigurations>)>,

@@ -36,7 +36,7 @@ impl Report {
         Self { version: VERSION, topologies: rows.collect() }
     }
 
-    /// Whether there is a topology and all are guarded.
+    /// Whether there is a topology, and all topologies are guarded.
     pub(super) fn is_guarded(&self) -> bool {
         !self.topologies.is_empty() && self.topologies.iter().all(|row| row.guarded == "True")
     }

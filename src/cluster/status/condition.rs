@@ -1,4 +1,4 @@
-//! The condition `Guarded`: whether the stored status says what the verdict says.
+//! The condition `Guarded`, compared with the stored status.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -6,9 +6,9 @@ use k8s_openapi::jiff::Timestamp;
 use super::verdicts::Verdict;
 use crate::topology::{GUARDED, GatewayTopologyStatus};
 
-/// The status that must be written for `verdict`; `None` if the stored one says the same.
+/// Returns the status to write for `verdict`; `None` if the stored status is the same.
 ///
-/// `lastTransitionTime` is `now` only if the condition's `status` changes, as the API conventions have it.
+/// `lastTransitionTime` is `now` only if the condition's `status` changes, as the API conventions require.
 pub(super) fn due_status(verdict: &Verdict<'_>, now: Timestamp) -> Option<GatewayTopologyStatus> {
     let Verdict { topology, guarded, .. } = verdict;
     let stored = topology.status.condition(GUARDED);

@@ -1,7 +1,7 @@
 //! The rate limit of status writes: no replica writes the same verdict twice within a minute.
 //!
-//! Replicas come to the same verdict unless they differ: in their version during a rollout, or in the certificates that
-//! they rely on. Without a limit each would replace the status of the other, as fast as the network lets them.
+//! Replicas reach the same verdict unless they differ in their version, as during a rollout, or in their certificates.
+//! Without a limit, each would replace the status of the other as fast as the network allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::coverage::Guarded;
 
-/// The time for which a replica does not write a verdict again that somebody else has replaced.
+/// The time for which a replica does not rewrite a verdict that another client has replaced.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
 /// The last verdict written, by the uid of the topology.
@@ -32,7 +32,8 @@ impl RateLimit {
         self.written.retain(|uid, _| uids.contains(uid.as_str()));
     }
 
-    /// The earliest time to write the verdict; `None` is now. Any other verdict than the last one is written at once.
+    /// Returns the earliest time to write the verdict; `None` means now. A verdict that differs from the last one is
+    /// written at once.
     pub(super) fn not_before(
         &mut self,
         uid: &str,
@@ -79,7 +80,7 @@ mod tests {
         for (generation, other) in [(2, &covered), (1, &open)] {
             rate_limit.note("a", 1, &covered, now);
             assert_eq!(rate_limit.not_before("a", generation, other, now), None);
-            // Also if another replica wrote that one.
+            // The same holds if another replica wrote that one.
             assert_eq!(rate_limit.not_before("a", 1, &covered, now), None);
         }
         rate_limit.note("a", 1, &covered, now);

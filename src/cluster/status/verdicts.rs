@@ -12,11 +12,11 @@ use crate::topology::{GatewayTopologySpec, GatewayTopologyStatus};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct StoredTopology {
     pub(super) uid: String,
-    /// Changes with every write, also of the status.
+    /// `metadata.resourceVersion`, which changes with every write, including those of the status.
     pub(super) resource_version: String,
-    /// Changes with the spec.
+    /// `metadata.generation`, which changes with the spec.
     pub(super) generation: i64,
-    /// The spec, or why it cannot be used.
+    /// The spec, or the reason why it cannot be used.
     pub(super) spec: Result<GatewayTopologySpec, String>,
     pub(super) status: GatewayTopologyStatus,
 }

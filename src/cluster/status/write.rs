@@ -21,10 +21,10 @@ use super::rate_limit::RateLimit;
 use super::verdicts::Verdict;
 use crate::topology::{GatewayTopology, GatewayTopologyStatus};
 
-/// The owner of the status' fields. All replicas are one.
+/// The field manager of the status. It is the same for all replicas.
 const FIELD_MANAGER: &str = "lockstep";
 
-/// The longest pause between two tries. A status that is written late harms nobody.
+/// The maximum pause between two attempts. A late status does no harm.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Writes the status of topologies.
@@ -54,7 +54,7 @@ impl Writer {
         is_due
     }
 
-    /// Writes every verdict that is not stored yet. Returns when to try again although nothing has changed.
+    /// Writes every verdict that is not stored yet. Returns the time of the next attempt if nothing changes.
     pub(super) async fn write_due(&mut self, verdicts: &[Verdict<'_>]) -> Option<Instant> {
         let (mut wake, mut failure) = (Vec::new(), None);
         for verdict in verdicts {
@@ -70,7 +70,7 @@ impl Writer {
         wake.into_iter().min()
     }
 
-    /// Logs a failure if it is another one than the last. Returns when to try again.
+    /// Logs a failure if it differs from the last one. Returns the time of the next attempt.
     pub(super) fn fail(&mut self, error: &kube::Error) -> Option<Instant> {
         let failure = message(error);
         if self.backoff.fail(failure.clone()) {
@@ -98,7 +98,8 @@ impl Writer {
         }
     }
 
-    /// Writes one status. A conflict is no failure: the topology has changed, and the watch will receive how.
+    /// Writes one status. A conflict is not a failure: the topology has changed, and the watch will receive the
+    /// change.
     async fn write(
         &mut self,
         verdict: &Verdict<'_>,
@@ -139,7 +140,7 @@ impl Writer {
     }
 }
 
-/// The text of a failed write. A chart's upgrade leaves the definition as it is, and an old one has no status.
+/// Returns the text of a failed write. A chart's upgrade does not update the CRD, and an old CRD has no status.
 fn message(error: &kube::Error) -> String {
     let words = words(error);
     match error {

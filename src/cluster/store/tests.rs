@@ -4,7 +4,7 @@ use super::*;
 use crate::labels::Labels;
 use crate::topology::GatewayTopologySpec;
 
-/// The stores together with what [`super::super::supervisor::Supervisor`] does, but without tasks.
+/// The stores with the work of [`super::super::supervisor::Supervisor`], but without tasks.
 #[derive(Default)]
 struct World {
     stores: Stores,
@@ -46,7 +46,7 @@ impl World {
         self.update(kind, Update::Listed(items.into_iter().collect()))
     }
 
-    /// Nodes, the built-in topology, and empty lists of everything else.
+    /// Returns stores with nodes, the built-in topology, and empty lists of all other kinds.
     fn synced() -> Self {
         let mut world = Self::default();
         world.follow();
@@ -137,7 +137,7 @@ fn a_namespace_is_pending_until_all_of_its_watches_have_received_a_list() {
     assert_eq!(pending(&world), [""; 0]);
 }
 
-/// Even if the watches have not been started yet.
+/// The namespace is pending even before its watches have been started.
 #[test]
 fn a_new_topology_makes_its_namespace_pending_and_no_other() {
     let mut world = World::synced();
@@ -206,7 +206,7 @@ fn the_objects_of_a_deleted_topology_are_discarded() {
     assert_eq!(world.inventory().pods.len(), 0);
 }
 
-/// A pod that loses one topology's labels is deleted for that watch only.
+/// For the watch of a topology whose labels a pod loses, the pod is deleted.
 #[test]
 fn a_pod_of_two_topologies_stays_until_neither_selects_it() {
     let mut world = World::synced();
@@ -238,7 +238,7 @@ fn metallb_may_be_installed_later_and_removed_again() {
     let inventory = world.inventory();
     assert!(inventory.lacks_metallb && inventory.pending.is_empty() && inventory.advertisements.is_empty());
 
-    // Pools decide what advertisements mean, so one kind is not enough.
+    // One kind is not enough, because the verdict on advertisements depends on pools.
     world.list(WatchedKind::L2Advertisement, [advertisement("a")]);
     assert!(world.inventory().lacks_metallb);
     world.list(WatchedKind::IPAddressPool, []);

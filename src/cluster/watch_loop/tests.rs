@@ -19,7 +19,7 @@ const EXPIRED: &str =
 const INTERNAL: &str =
     r#"{"type":"ERROR","object":{"kind":"Status","code":500,"message":"broken","reason":"InternalError"}}"#;
 
-/// One answer of the API server.
+/// A response of the API server.
 #[derive(Clone)]
 struct Answer {
     status: u16,
@@ -29,13 +29,13 @@ struct Answer {
 #[derive(Clone)]
 enum Piece {
     Text(String),
-    /// The connection breaks, as a proxy that drops it makes it break.
+    /// The connection breaks, as when a proxy drops it.
     Break,
-    /// Nothing more arrives, and the connection stays open.
+    /// No more bytes arrive, but the connection stays open.
     Silence,
 }
 
-/// A watch that is granted and sends these lines before it ends.
+/// Returns the response to a watch that sends these lines before it ends.
 fn watch(lines: &[&str]) -> Answer {
     Answer { status: 200, pieces: lines.iter().map(|line| Piece::Text(format!("{line}\n"))).collect() }
 }
@@ -62,7 +62,7 @@ fn refusal(status: u16) -> Answer {
     Answer { status, pieces: vec![Piece::Text("no".to_owned())] }
 }
 
-/// A watch of nodes on an API server that gives these answers in order, and then none.
+/// A watch of nodes on an API server that gives these responses in order, and then none.
 struct Scene {
     updates: mpsc::Receiver<(WatchId, Update)>,
     requests: channel::Receiver<Vec<String>>,
@@ -105,7 +105,7 @@ impl Scene {
         Self { updates, requests, liveness, task }
     }
 
-    /// The next update in short: the names of a list, `+name`, `-name`, or the failure.
+    /// Returns the next update in short: the names of a list, `+name`, `-name`, or the failure.
     async fn next(&mut self) -> String {
         match self.updates.recv().await.unwrap().1 {
             Update::Listed(items) => items.into_keys().map(|key| key.name).collect::<Vec<_>>().join(","),
@@ -124,12 +124,12 @@ impl Scene {
         updates
     }
 
-    /// Waits for this many requests. The answers to all but the last one have been handled then.
+    /// Waits for this number of requests. All responses but the last one have been handled then.
     async fn requests(&mut self, count: usize) -> Vec<String> {
         self.requests.wait_for(|requests| requests.len() >= count).await.unwrap().clone()
     }
 
-    /// The versions that the first requests watched from; `list` for a list.
+    /// Returns the versions from which the first requests watched; `list` for a list.
     async fn versions(&mut self, count: usize) -> Vec<String> {
         let version = |uri: String| match uri.split_once("resourceVersion=") {
             Some((_, version)) => version.to_owned(),
@@ -145,7 +145,7 @@ impl Drop for Scene {
     }
 }
 
-/// How often `answer` to the watch after a list confirms liveness, beside the list itself.
+/// Returns how often `answer` to the watch after a list confirms liveness, not counting the list itself.
 async fn confirmations(lasts: u32, answer: Answer) -> usize {
     let mut scene = Scene::start(lasts, vec![list(&["a"]), answer]);
     scene.requests(3).await;

@@ -29,12 +29,12 @@ pub(super) struct CaBundle {
     client: Client,
 }
 
-/// What a comparison of the webhook configurations with the CA bundle has found.
+/// The result of comparing the webhook configurations with the CA bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Every webhook was read with the bundle in it.
+    /// Every webhook has the bundle.
     Complete,
-    /// This many webhooks were given the bundle. They were not read back yet.
+    /// The bundle was written to this number of webhooks, and has not been read back yet.
     Mended(u64),
     /// A configuration has changed since it was read.
     Conflict,
@@ -52,15 +52,16 @@ impl CaBundle {
         Self { name, client }
     }
 
-    /// Reads every webhook configuration and writes `bundle` into every webhook that has another one. Changes nothing
-    /// else.
+    /// Reads every webhook configuration, and writes `bundle` into every webhook with another one. It changes no other
+    /// field.
     ///
-    /// It reads the API server, not a watch: what a watch has received may be out of date, and a CA that signs before
-    /// clients trust it makes their calls fail.
+    /// It reads from the API server instead of a watch, which may be out of date: if a CA signs before clients trust
+    /// it, their calls fail.
     pub(super) async fn write(&self, bundle: &str) -> Result<Found, CaBundleError> {
         let bundle = BASE64_STANDARD.encode(bundle);
         let [mutating, validating] = resources();
-        // At once, because a rotation has a third of the CA's lifetime, however slow the API server is.
+        // Both are read at once, because a rotation must finish within a third of the CA's lifetime, however slow the
+        // API server is.
         let (mutating, validating) =
             tokio::join!(self.write_one(&mutating, &bundle), self.write_one(&validating, &bundle));
         Ok(mutating?.and(validating?))
@@ -101,10 +102,11 @@ impl Found {
     }
 }
 
-/// The number of webhooks that lack `bundle`, and the patch that sets it in them. `None` if every webhook has it.
+/// Returns the number of webhooks without `bundle`, and the patch that sets it in them; `None` if every webhook has
+/// it.
 fn patch(configuration: &Value, version: &str, bundle: &str) -> Option<(u64, json_patch::Patch)> {
-    // The indices are those of the list that was read. Writing its version makes the API server reject the patch with a
-    // conflict if the list has changed since.
+    // The indices are those of the list that was read. The patch sets the version of that list, so that the API server
+    // rejects it with a conflict if the list has changed since.
     let test_version = json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version});
     let webhooks = configuration.get("webhooks").and_then(Value::as_array)?;
     let lacks = |(_, webhook): &(usize, &Value)| {

@@ -1,4 +1,4 @@
-//! The CAs in the Secret, and how they are stored.
+//! The CAs in the Secret, and their storage format.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const ROTATE: &str = "rotate";
 /// The data of a Secret.
 type Data = BTreeMap<String, Vec<u8>>;
 
-/// The CA that signs, and during a rotation also the next one or the previous one.
+/// The current CA, and during a rotation also the next or the previous one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaSet {
     /// The CA that signs leaves.
@@ -29,7 +29,7 @@ pub struct CaSet {
     pub next: Option<NextCa>,
     /// The CA that signed before. Leaves that it signed may still be served.
     pub old: Option<OldCa>,
-    /// Whether a person requests a rotation.
+    /// Whether a user has requested a rotation.
     pub rotate: bool,
 }
 
@@ -38,20 +38,20 @@ pub struct CaSet {
 pub struct NextCa {
     /// The CA.
     pub ca: Arc<Ca>,
-    /// When every webhook configuration was read back with it.
+    /// The time at which every webhook configuration was read back with it.
     pub published_at: Option<Timestamp>,
 }
 
 /// A CA that no longer signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OldCa {
-    /// Its certificate. Its key was deleted.
+    /// The certificate of the CA. The key was deleted.
     pub certificate: CaCertificate,
-    /// When it was replaced.
+    /// The time at which it was replaced.
     pub retired_at: Timestamp,
 }
 
-/// The error for a Secret whose CAs cannot be used. The messages continue a sentence about the Secret.
+/// The error of a Secret whose CAs cannot be used. The messages continue a sentence about the Secret.
 #[derive(Debug, thiserror::Error)]
 pub enum CaSetError {
     /// One half of a pair is missing.
@@ -76,14 +76,14 @@ pub enum CaSetError {
 }
 
 impl CaSet {
-    /// The keys of the Secret that belong to Lockstep. It leaves all other keys alone.
+    /// The keys of the Secret that Lockstep uses. It does not change other keys.
     pub const KEYS: [&'static str; 8] =
         [CA_CERT, CA_KEY, NEXT_CERT, NEXT_KEY, PUBLISHED_AT, OLD_CERT, RETIRED_AT, ROTATE];
 
-    /// Parses the data of a Secret. Returns `None` if it holds no CA.
+    /// Parses the data of a Secret. Returns `None` if it contains no CA.
     ///
     /// # Errors
-    /// Data that is incomplete or malformed. A person changed it, so only a person can say what is right.
+    /// Incomplete or malformed data. A user has changed it, so only a user can correct it.
     pub fn parse(data: &Data) -> Result<Option<Self>, CaSetError> {
         let next = ca(data, NEXT_CERT, NEXT_KEY)?;
         let published_at = timestamp(data, PUBLISHED_AT)?;
@@ -99,7 +99,7 @@ impl CaSet {
         Ok(Some(Self { current, next, old, rotate: data.contains_key(ROTATE) }))
     }
 
-    /// The data to store. Keys of [`Self::KEYS`] that it lacks must be removed from the Secret.
+    /// Returns the data to store. Keys of [`Self::KEYS`] that are not in it must be removed from the Secret.
     #[must_use]
     pub fn data(&self) -> Data {
         let mut data = Data::new();
@@ -123,7 +123,7 @@ impl CaSet {
         data
     }
 
-    /// The certificates of all CAs as PEM, oldest first: the trust anchors for clients.
+    /// Returns the certificates of all CAs in PEM, oldest first: the trust anchors of clients.
     #[must_use]
     pub fn bundle(&self) -> String {
         let old = self.old.iter().map(|old| &old.certificate);
@@ -135,7 +135,7 @@ impl CaSet {
     /// Generates a first CA.
     ///
     /// # Errors
-    /// The system has no random numbers.
+    /// If the system has no random numbers.
     pub fn generate(lifetimes: &Lifetimes, now: Timestamp) -> Result<Self, CaError> {
         let current = Arc::new(Ca::generate(now, lifetimes.ca)?);
         Ok(Self { current, next: None, old: None, rotate: false })
@@ -179,7 +179,7 @@ fn old(data: &Data) -> Result<Option<OldCa>, CaSetError> {
     let (certificate, retired_at) = match (data.get(OLD_CERT), timestamp(data, RETIRED_AT)?) {
         (Some(certificate), Some(retired_at)) => (certificate, retired_at),
         (Some(_), None) => return Err(CaSetError::Half { there: OLD_CERT, missing: RETIRED_AT }),
-        // A person who removes the old CA by hand may forget the timestamp.
+        // A user who removes the old CA by hand may leave the timestamp behind.
         (None, _) => return Ok(None),
     };
     let certificate =
@@ -202,7 +202,7 @@ mod tests {
         "2026-11-22T19:00:00.25Z".parse().unwrap()
     }
 
-    /// A rotation in progress while the previous one is not complete.
+    /// Returns CAs in which a rotation is in progress and the previous one is not complete.
     fn everything() -> CaSet {
         let lifetimes = Lifetimes::default();
         let first = CaSet::generate(&lifetimes, now()).unwrap();

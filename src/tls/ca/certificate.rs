@@ -1,4 +1,4 @@
-//! A CA: its certificate, and its key while it signs.
+//! A CA: its certificate, and its key for as long as it signs.
 
 use std::fmt::{self, Write};
 use std::time::{Duration, SystemTime};
@@ -27,8 +27,8 @@ pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// The error for a CA that cannot be parsed or generated. The messages continue a sentence about a value, such as
-/// "its `ca.crt`".
+/// The error of a CA that cannot be parsed or generated. The messages continue a sentence about a value, such as "its
+/// `ca.crt`".
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
     /// The value is not exactly one certificate.
@@ -65,13 +65,14 @@ impl CaCertificate {
         })
     }
 
-    /// The certificate as PEM, as it was read.
+    /// The certificate in PEM, as it was read.
     #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// The serial number in hexadecimal, as `openssl x509 -serial` prints it. It is random, so no two CAs share one.
+    /// The serial number in hexadecimal, as in the output of `openssl x509 -serial`. It is random, so no two CAs share
+    /// one.
     #[must_use]
     pub fn serial(&self) -> &str {
         &self.serial
@@ -89,28 +90,28 @@ impl CaCertificate {
         self.not_after
     }
 
-    /// When the next CA is due: when a third of this one's validity is left. It follows from the certificate alone, so
-    /// that replicas with different flags agree.
+    /// The time at which the next CA is due: when a third of this one's validity is left. It depends only on the
+    /// certificate, so that replicas with different flags agree.
     pub(super) fn due(&self) -> Timestamp {
         renewal(later(self.not_before, CLOCK_SKEW), self.not_after)
     }
 }
 
 impl Ca {
-    /// Generates a CA with an ECDSA P-256 key, valid for `lifetime` from `now`, and from an hour before `now`.
+    /// Generates a CA with an ECDSA P-256 key. It is valid from an hour before `now` until `lifetime` after `now`.
     ///
     /// # Errors
-    /// The system has no random numbers.
+    /// If the system has no random numbers.
     pub fn generate(now: Timestamp, lifetime: Duration) -> Result<Self, CaError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.not_before = SystemTime::from(earlier(now, CLOCK_SKEW)).into();
         params.not_after = SystemTime::from(later(now, lifetime)).into();
-        // A name that is unique: a verifier that looks for the issuer by name must find one CA.
+        // The name is unique: a verifier that looks for the issuer by name must find only one CA.
         let identifier = params.key_identifier(&key);
         let id = hex(identifier.get(..8).unwrap_or(&identifier));
         params.distinguished_name.push(DnType::CommonName, format!("lockstep CA {id}"));
-        // Path length 0: the CA signs leaves and no other CA.
+        // Path length 0: the CA signs leaves only, no other CA.
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let pem = params.self_signed(&key)?.pem();
@@ -148,7 +149,7 @@ impl Ca {
     }
 }
 
-/// The certificate determines the key.
+/// Compares the certificates, which determine the keys.
 impl PartialEq for Ca {
     fn eq(&self, other: &Self) -> bool {
         self.certificate == other.certificate
@@ -157,7 +158,7 @@ impl PartialEq for Ca {
 
 impl Eq for Ca {}
 
-/// Omits the key.
+/// Formats without the key.
 impl fmt::Debug for Ca {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ca").field("certificate", &self.certificate).finish_non_exhaustive()
@@ -174,7 +175,7 @@ fn parse<'d>(der: &'d CertificateDer<'_>) -> Option<X509Certificate<'d>> {
     X509Certificate::from_der(der).ok().map(|(_, x509)| x509)
 }
 
-/// The calendar of `Timestamp` ends a day before that of certificates.
+/// Converts a time. The calendar of `Timestamp` ends a day before that of certificates.
 fn timestamp(seconds: i64) -> Timestamp {
     let seconds = seconds.clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)

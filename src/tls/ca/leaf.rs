@@ -17,15 +17,15 @@ use super::time::{CLOCK_SKEW, earlier, later, renewal};
 pub struct Leaf {
     /// The certificate to serve.
     pub certificate: ServingCertificate,
-    /// The serial number of the CA that signed it.
+    /// The serial number of the CA that signed the certificate.
     pub issuer: String,
-    /// The end of its validity.
+    /// The end of the certificate's validity.
     pub not_after: Timestamp,
-    /// When a third of its validity is left.
+    /// The time at which a third of the validity is left.
     pub renew_at: Timestamp,
 }
 
-/// The error for a leaf that cannot be signed.
+/// The error of a leaf that cannot be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum LeafError {
     /// The CA has expired or is not yet valid.
@@ -42,7 +42,7 @@ pub enum LeafError {
     Serve(#[from] ServingCertificateError),
 }
 
-/// The error for a name that is not valid in a certificate.
+/// The error of a name that is invalid in a certificate.
 #[derive(Debug, thiserror::Error)]
 #[error("`{name}` is not valid in a certificate; give a DNS name in ASCII or an IP address")]
 pub struct NameError {
@@ -55,7 +55,7 @@ impl Leaf {
     /// first.
     ///
     /// # Errors
-    /// The CA is not valid at `now`, a name is not valid in a certificate, or the system has no random numbers.
+    /// If the CA is not valid at `now`, a name is invalid in a certificate, or the system has no random numbers.
     pub fn sign(ca: &Ca, names: &[String], lifetime: Duration, now: Timestamp) -> Result<Self, LeafError> {
         let issuer = ca.certificate();
         if now < issuer.not_before() || now >= issuer.not_after() {
@@ -72,8 +72,8 @@ impl Leaf {
         })
     }
 
-    /// Whether `ca` should sign a new leaf: another CA signed this one, or it is time to renew it and a new one would
-    /// last longer.
+    /// Whether `ca` should sign a new leaf: another CA signed this one, or its renewal is due and a new one would be
+    /// valid longer.
     #[must_use]
     pub fn is_due(&self, ca: &Ca, now: Timestamp) -> bool {
         let issuer = ca.certificate();
@@ -81,7 +81,7 @@ impl Leaf {
     }
 }
 
-/// Certificates have no fractions of a second.
+/// Truncates a time to seconds, because certificates have no fractions of a second.
 fn whole_second(timestamp: Timestamp) -> Timestamp {
     Timestamp::from_second(timestamp.as_second()).unwrap_or(timestamp)
 }
@@ -100,7 +100,7 @@ fn signed(
     Ok((params.signed_by(&key, ca.issuer())?, key))
 }
 
-/// A certificate for a server of these names, without its validity.
+/// Returns the parameters of a certificate for a server with these names, without its validity.
 fn params(names: &[String]) -> Result<CertificateParams, NameError> {
     let mut params = CertificateParams::default();
     for name in names {

@@ -1,4 +1,4 @@
-//! How long the CA and the certificates that it signs are valid, and how long a rotation waits.
+//! The lifetimes of the CA and its certificates, and the wait of a rotation.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// five minutes for the wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// How long a CA is valid. A rotation starts when a third of that is left.
+    /// The lifetime of a CA. A rotation starts when a third of it is left.
     pub ca: Duration,
-    /// How long a leaf is valid, unless its CA expires first. It is renewed when a third of that is left.
+    /// The lifetime of a leaf, unless its CA expires first. It is renewed when a third of it is left.
     pub leaf: Duration,
-    /// How long a rotation waits after every webhook configuration was read back with the next CA, before that CA
-    /// signs. No API server reports when it has seen a change, so this must exceed the delay of the slowest one.
+    /// The time between the reading back of the next CA in every webhook configuration and its first signature. No API
+    /// server reports when it has seen a change, so this must exceed the delay of the slowest one.
     pub propagation: Duration,
 }
 
-/// The error for lifetimes that contradict each other.
+/// The error of lifetimes that contradict each other.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LifetimesError {
     /// A lifetime is zero.
@@ -44,7 +44,7 @@ impl Lifetimes {
     /// Checks that a rotation can finish before the CA expires.
     ///
     /// # Errors
-    /// A lifetime is zero, or the wait is too long.
+    /// If a lifetime is zero, or the wait is too long.
     pub fn check(&self) -> Result<(), LifetimesError> {
         for (flag, lifetime) in [("--ca-lifetime", self.ca), ("--leaf-lifetime", self.leaf)] {
             if lifetime.is_zero() {
@@ -57,7 +57,7 @@ impl Lifetimes {
         Ok(())
     }
 
-    /// How long a CA stays trusted after it has been replaced. By then the last leaf that it signed has expired, even on
+    /// The time for which a replaced CA stays trusted. After it, the last leaf that the CA signed has expired, even on
     /// a replica that saw the replacement late.
     pub(super) fn retirement(&self) -> Duration {
         self.leaf.saturating_add(self.propagation)

@@ -1,5 +1,5 @@
-//! The reconciler of one replica: it keeps the CA Secret, the webhook configurations and the serving certificate of
-//! this replica in step.
+//! The reconciler of one replica: it reconciles the CA Secret, the webhook configurations and the serving certificate
+//! of this replica.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -26,36 +26,36 @@ use super::time::between;
 use crate::cluster::WebhookConfigurations;
 use crate::error::chain;
 
-/// The longest time between two passes. Watches report changes earlier; this finds changes that they missed.
+/// The maximum time between two passes. Watches report changes earlier; this covers changes that they missed.
 const RESYNC: Duration = Duration::from_secs(30);
 
-/// The shortest time between two passes, so that two writers that revert each other do not overload the API server.
+/// The minimum time between two passes, so that two writers that revert each other do not overload the API server.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 
 /// The pause after a failed pass, and between attempts to sign a certificate.
 const RETRY: Duration = Duration::from_secs(2);
 const SIGN_RETRY: Duration = Duration::from_secs(10);
 
-/// The time limit of a pass, which is a handful of requests. A request that hangs must not delay the renewal of the
+/// The time limit of a pass, which has a handful of requests. A request that hangs must not delay the renewal of the
 /// serving certificate.
 const PASS_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The Secret that holds the CA, and the certificates that the CA signs.
+/// The settings: the Secret with the CA, and the certificates that the CA signs.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The Secret. It must exist and may be empty.
     pub secret: SecretName,
-    /// The names by which the API server calls this replica.
+    /// The names that the API server calls this replica by.
     pub names: Vec<String>,
-    /// How long certificates are valid.
+    /// The lifetimes of certificates.
     pub lifetimes: Lifetimes,
 }
 
-/// What the reconciler reports besides the serving certificate.
+/// The state that the reconciler reports besides the serving certificate.
 pub(in crate::tls) struct Status {
-    /// The CA that signed the serving certificate, as PEM. `None` before the first one.
+    /// The CA of the serving certificate in PEM; `None` before the first one.
     pub(in crate::tls) trust_anchors: watch::Receiver<Option<String>>,
-    /// `Ok` once there is a certificate that every webhook configuration trusts, and from then on.
+    /// `Ok` after the first certificate that every webhook configuration trusts, and from then on.
     pub(in crate::tls) readiness: watch::Receiver<Result<(), String>>,
 }
 
@@ -119,7 +119,7 @@ impl Reconciler {
         (reconciler, Status { trust_anchors: follow_trust_anchors, readiness: follow_readiness })
     }
 
-    /// Runs a pass whenever an object changes and whenever something is due. Failures are logged, counted and retried.
+    /// Runs a pass on every change of an object, and when a step is due. Failures are logged, counted and retried.
     pub(in crate::tls) async fn run(mut self) -> Infallible {
         let mut secret_changes = self.secret.changes();
         let mut failures =
@@ -129,7 +129,7 @@ impl Reconciler {
             "the serving certificate can be renewed again",
         );
         loop {
-            // The pass below sees all changes so far.
+            // The pass below reads all changes up to now.
             while secret_changes.next().now_or_never().flatten().is_some() {}
             self.configurations.mark_unchanged();
             let outcome = timeout(PASS_TIMEOUT, self.pass()).await.unwrap_or(Err(ReconcileError::Timeout));
@@ -142,8 +142,8 @@ impl Reconciler {
                 },
                 |wait| wait.min(RESYNC),
             );
-            // Signs by what is remembered if the pass failed before it could. The CA may have been replaced meanwhile,
-            // but an expired certificate would be rejected for certain.
+            // Signs with the remembered CA if the pass failed before it could sign. The CA may have been replaced
+            // meanwhile, but an expired certificate would certainly be rejected.
             let now = Timestamp::now();
             renewal_failures.record(&self.sign(now));
             let pause = pause.min(self.until_renewal(now));
@@ -156,7 +156,7 @@ impl Reconciler {
         }
     }
 
-    /// Reads everything and takes the next step. Returns how long nothing is due, or zero if something was changed.
+    /// Reads all objects and takes the next step. Returns the time until the next step is due, or zero after a change.
     async fn pass(&mut self) -> Result<Duration, ReconcileError> {
         let stored = self.secret.read().await?;
         let Some(cas) = &stored.cas else { return self.rotate(&stored, None).await };
@@ -182,7 +182,7 @@ impl Reconciler {
         }
     }
 
-    /// Makes every webhook configuration trust all CAs. Returns how long they have done so, or `None` if one had to be
+    /// Makes every webhook configuration trust all CAs. Returns how long they have done so; `None` if one had to be
     /// changed.
     async fn publish(&mut self, cas: &CaSet) -> Result<Option<Duration>, ReconcileError> {
         let found = self.ca_bundle.write(&cas.bundle()).await;
@@ -197,7 +197,7 @@ impl Reconciler {
         Ok(None)
     }
 
-    /// Takes the next step of a rotation, if one is due. Returns how long none is, or zero.
+    /// Takes the next step of a rotation, if one is due. Returns the time until one is due, or zero.
     async fn rotate(&self, stored: &Stored, settled: Option<Duration>) -> Result<Duration, ReconcileError> {
         let observation = Observation {
             stored: stored.cas.as_ref(),
@@ -236,7 +236,7 @@ impl Reconciler {
     fn until_renewal(&self, now: Timestamp) -> Duration {
         match &self.leaf {
             None => Duration::MAX,
-            // A certificate that is due already could not be renewed, or a new one would not last longer.
+            // The renewal is due but not possible, or a new certificate would not be valid longer.
             Some(leaf) if leaf.renew_at <= now => SIGN_RETRY,
             Some(leaf) => between(now, leaf.renew_at),
         }
@@ -253,21 +253,21 @@ impl Reconciler {
     }
 }
 
-/// Waits for a change; for ever if there can be none, because the watch has ended.
+/// Waits for a change; forever if the watch has ended.
 async fn changed(configurations: &mut watch::Receiver<WebhookConfigurations>) {
     if configurations.changed().await.is_err() {
         pending::<()>().await;
     }
 }
 
-/// Since when the CAs and the webhook configurations have been seen unchanged.
+/// The time since which the CAs and the webhook configurations are unchanged.
 #[derive(Debug, Default)]
 struct Settled {
     since: Option<(CaSet, Instant)>,
 }
 
 impl Settled {
-    /// Records that every webhook configuration has all of `cas`, and returns how long that has been so.
+    /// Records that every webhook configuration has all of `cas`. Returns how long this has been so.
     fn observe(&mut self, cas: &CaSet, now: Instant) -> Duration {
         match &self.since {
             Some((seen, since)) if seen == cas => now.saturating_duration_since(*since),

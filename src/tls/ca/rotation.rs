@@ -1,4 +1,4 @@
-//! The next step of a rotation: a pure function of what is stored and observed now, whatever was done before.
+//! The next step of a rotation, as a pure function of the current stored and observed state.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use super::certificate::CaError;
 use super::lifetimes::Lifetimes;
 use super::time::{between, later};
 
-/// What a replica knows when it decides.
+/// The inputs of a decision.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Observation<'a> {
     /// The CAs in the Secret.
     pub(super) stored: Option<&'a CaSet>,
-    /// The CAs that this replica read from the Secret last.
+    /// The CAs that this replica last read from the Secret.
     pub(super) remembered: Option<&'a CaSet>,
-    /// The time by this replica's clock. The clocks of replicas may differ.
+    /// The time of this replica's clock. The clocks of replicas may differ.
     pub(super) now: Timestamp,
-    /// How long this replica has seen the Secret unchanged and all of its CAs in every webhook configuration, by a
-    /// monotonic clock. `None` while a configuration lacks one.
+    /// The time for which this replica has seen the Secret unchanged, with all of its CAs in every webhook
+    /// configuration, by a monotonic clock. `None` while a configuration lacks a CA.
     pub(super) settled: Option<Duration>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Observation<'a> {
 pub(super) enum Step {
     /// Generate the first CA.
     Generate,
-    /// Write the CAs back that somebody removed.
+    /// Restore the CAs that another client has removed.
     Restore,
     /// Generate the next CA.
     PrepareNext,
@@ -45,7 +45,7 @@ pub(super) enum Step {
 pub(super) struct Decision {
     /// The change to make.
     pub(super) step: Option<Step>,
-    /// How long no step is due unless something changes. Zero with a step.
+    /// The time until a step is due, unless something changes; zero if there is a step.
     pub(super) wait: Duration,
 }
 
@@ -63,10 +63,10 @@ pub(super) fn decide(observation: &Observation<'_>, lifetimes: &Lifetimes) -> De
 }
 
 impl Step {
-    /// The CAs that the Secret holds after this step.
+    /// Returns the CAs in the Secret after this step.
     ///
     /// # Errors
-    /// A new CA cannot be generated.
+    /// If a new CA cannot be generated.
     pub(super) fn apply(
         self,
         observation: &Observation<'_>,
@@ -95,7 +95,7 @@ impl Decision {
         Self { step: None, wait }
     }
 
-    /// The first step of the two, or the shorter wait.
+    /// Returns the first of the two steps, or the shorter wait.
     fn or(self, other: Self) -> Self {
         if self.step.is_some() {
             return self;
@@ -105,8 +105,9 @@ impl Decision {
 }
 
 impl Observation<'_> {
-    /// The Secret is empty. If somebody emptied it, for example by applying its manifest again, certificates of the
-    /// remembered CA are still served. A new CA would make every call fail until all clients trust it.
+    /// The step for an empty Secret. If a client has emptied it, for example by applying its manifest again,
+    /// certificates of the remembered CA are still served, and a new CA would make every call fail until all clients
+    /// trust it.
     fn first(&self) -> Step {
         match self.remembered {
             Some(remembered) if !self.is_past(remembered.current.certificate().not_after()) => Step::Restore,
@@ -126,8 +127,8 @@ impl Observation<'_> {
         }
     }
 
-    /// The wait for API servers to see the next CA is measured with the monotonic clock: a replica whose clock is ahead
-    /// would end it too early.
+    /// Decides the promotion of the next CA. The wait for API servers to see it is measured by the monotonic clock: a
+    /// replica whose clock is ahead would end it too early.
     fn promotion(&self, stored: &CaSet, next: &NextCa, lifetimes: &Lifetimes) -> Decision {
         let Some(settled) = self.settled else { return Decision::wait(Duration::MAX) };
         if next.published_at.is_none() {
@@ -135,11 +136,11 @@ impl Observation<'_> {
         }
         let expiry = stored.current.certificate().not_after();
         let remaining = lifetimes.propagation.saturating_sub(settled);
-        // Once the current CA has expired, so have its leaves, and a wait would keep no call alive.
+        // If the current CA has expired, so have its leaves, and waiting would save no call.
         if self.is_past(expiry) {
             return Decision::take(Step::Promote);
         }
-        // The current CA becomes the old one, so the place of the old one must be free.
+        // The current CA becomes the old one, so there must be no old one.
         match (remaining.is_zero(), &stored.old) {
             (true, None) => Decision::take(Step::Promote),
             (true, Some(_)) => Decision::wait(Duration::MAX),
@@ -147,8 +148,8 @@ impl Observation<'_> {
         }
     }
 
-    /// The old CA is dropped when the last leaf that it signed has expired, by the clock or because this replica has
-    /// watched that much time pass. The clock alone does not suffice, because it may be ahead.
+    /// Decides the end of the old CA: the last leaf that it signed must have expired, by the clock or because this
+    /// replica has observed that much time. The clock alone is not enough, because it may be ahead.
     fn retirement(&self, old: &OldCa, lifetimes: &Lifetimes) -> Decision {
         let Some(settled) = self.settled else { return Decision::wait(Duration::MAX) };
         let expiry = later(old.retired_at, lifetimes.retirement()).min(old.certificate.not_after());

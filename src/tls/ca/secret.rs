@@ -1,4 +1,4 @@
-//! The Secret with the CAs, on the API server.
+//! The CA Secret on the API server.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use serde_json::json;
 use super::ca_set::{CaSet, CaSetError};
 use crate::cluster::describe_error;
 
-/// How long a watch request lasts, in seconds. A watch whose connection is dead is noticed after that.
+/// The duration of a watch request, in seconds. A dead connection is noticed after it.
 const WATCH_SECONDS: u32 = 60;
 
 /// A Secret: `NAMESPACE/NAME`.
@@ -28,7 +28,7 @@ pub struct SecretName {
     name: String,
 }
 
-/// The error for text that is not `NAMESPACE/NAME`.
+/// The error of a text that is not `NAMESPACE/NAME`.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` names no Secret; give NAMESPACE/NAME")]
 pub struct SecretNameError(String);
@@ -52,7 +52,7 @@ impl fmt::Display for SecretName {
     }
 }
 
-/// The error for a Secret that cannot be read or written.
+/// The error of a Secret that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SecretError {
     #[error(
@@ -73,7 +73,7 @@ pub(super) struct CaSecret {
     client: Client,
 }
 
-/// The CAs in the Secret, and the version of the Secret that held them.
+/// The CAs in the Secret, with the version of the Secret.
 pub(super) struct Stored {
     pub(super) cas: Option<CaSet>,
     version: Option<String>,
@@ -117,7 +117,7 @@ impl CaSecret {
         Ok(Stored { cas, version: secret.metadata.resource_version })
     }
 
-    /// Writes `cas` onto the version of the Secret that was read as `stored`. Other keys of the Secret stay as they are.
+    /// Writes `cas` onto the version of the Secret that was read as `stored`. Other keys of the Secret stay unchanged.
     pub(super) async fn write(&self, stored: &Stored, cas: &CaSet) -> Result<Written, SecretError> {
         let mut data: BTreeMap<&str, Option<ByteString>> =
             CaSet::KEYS.into_iter().map(|key| (key, None)).collect();

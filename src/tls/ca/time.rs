@@ -1,11 +1,11 @@
-//! Arithmetic on timestamps that saturates instead of failing: a lifetime that is too long for the calendar ends with it.
+//! Arithmetic on timestamps that saturates instead of failing: a lifetime that exceeds the calendar ends with it.
 
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-/// How far the clocks of replicas and API servers may differ: a certificate is valid from this long before it is
-/// signed.
+/// The maximum difference between the clocks of replicas and API servers: a certificate is valid from this long before
+/// it is signed.
 pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
 pub(super) fn later(start: Timestamp, duration: Duration) -> Timestamp {
@@ -16,12 +16,12 @@ pub(super) fn earlier(end: Timestamp, duration: Duration) -> Timestamp {
     end.saturating_sub(duration).unwrap_or(Timestamp::MIN)
 }
 
-/// The time from `start` to `end`; zero if `end` comes first.
+/// Returns the time from `start` to `end`; zero if `end` is earlier.
 pub(super) fn between(start: Timestamp, end: Timestamp) -> Duration {
     end.duration_since(start).try_into().unwrap_or_default()
 }
 
-/// A third of the time from `start` to `end` before `end`: when a certificate of that validity is to be renewed.
+/// Returns the renewal time of a certificate that is valid from `start` to `end`: when a third of that is left.
 pub(super) fn renewal(start: Timestamp, end: Timestamp) -> Timestamp {
     earlier(end, between(start, end).checked_div(3).unwrap_or_default())
 }

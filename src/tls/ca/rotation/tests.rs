@@ -11,7 +11,7 @@ fn now() -> Timestamp {
     "2026-11-22T19:00:00Z".parse().unwrap()
 }
 
-/// When the CA of [`fresh`] is due for rotation.
+/// Returns the time at which the CA of [`fresh`] is due for rotation.
 fn due() -> Timestamp {
     later(now(), DAY.saturating_mul(60))
 }
@@ -24,7 +24,7 @@ fn observation(stored: &CaSet, now: Timestamp, settled: Option<Duration>) -> Obs
     Observation { stored: Some(stored), remembered: Some(stored), now, settled }
 }
 
-/// The next step, and the CAs in the Secret after it.
+/// Returns the next step, and the CAs in the Secret after it.
 fn act(stored: &CaSet, now: Timestamp, settled: Option<Duration>) -> (Option<Step>, CaSet) {
     let observation = observation(stored, now, settled);
     let step = decide(&observation, &LIFETIMES).step;
@@ -119,14 +119,14 @@ fn promotion_waits_while_a_configuration_lacks_a_ca() {
 fn a_clock_an_hour_ahead_shortens_no_wait() {
     let published = with_next_published();
     assert_eq!(wait(&published, later(due(), HOUR), Some(Duration::ZERO)), MINUTE);
-    // It records an hour too late when it retired the old CA.
+    // Its record of the old CA's retirement is an hour ahead.
     let promoted = act(&published, later(due(), HOUR), Some(MINUTE)).1;
     assert_eq!(promoted.old.as_ref().unwrap().retired_at, later(due(), HOUR));
     let others = act(&promoted, later(due(), DAY + HOUR), Some(DAY));
     assert_eq!(others.0, None);
-    // A replica that has watched for long enough drops the old CA, whatever the timestamp says.
+    // A replica that has observed enough time drops the old CA, whatever the timestamp.
     assert_eq!(act(&promoted, due(), Some(DAY + MINUTE)).0, Some(Step::DropOld));
-    // A replica that has just started waits, even if the timestamp is long past.
+    // A replica that has just started waits, even if the timestamp is long ago.
     let late = later(due(), 3 * DAY);
     assert_eq!(wait(&promoted, late, Some(Duration::ZERO)), MINUTE);
 }
@@ -136,7 +136,7 @@ fn replicas_with_different_clocks_do_not_revert_each_other() {
     let ahead = |now: Timestamp| later(now, HOUR);
     let (step, prepared) = act(&fresh(), ahead(earlier(due(), HOUR)), Some(DAY));
     assert_eq!(step, Some(Step::PrepareNext), "an hour early");
-    // The other replicas, by whose clocks nothing is due, continue the rotation.
+    // The other replicas, by whose clocks no step is due, continue the rotation.
     let mut cas = prepared;
     for (now, expected) in [
         (earlier(due(), HOUR), Some(Step::MarkPublished)),
@@ -179,7 +179,7 @@ fn the_old_ca_is_dropped_when_it_has_expired() {
     let decide = |cas: &CaSet, now| decide(&observation(cas, now, Some(HOUR)), &lifetimes);
     assert_eq!(decide(&promoted, earlier(expiry, HOUR)), Decision { step: None, wait: HOUR });
     assert_eq!(decide(&promoted, expiry).step, Some(Step::DropOld));
-    // The next rotation needs the place of the old CA, and that is later.
+    // The next rotation requires that there is no old CA, and waits for that.
     promoted.old = None;
     assert_eq!(decide(&promoted, expiry).step, None);
 }
