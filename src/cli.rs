@@ -156,7 +156,7 @@ impl Cli {
             // The webhook logs from many threads, so it must not lock the streams.
             Command::Serve(args) => serve::run(*args),
             Command::Check(args) => with_streams(|streams| check::run(args, streams, color.is_wanted())),
-            Command::Explain(args) => with_streams(|streams| explain::run(&args, streams)),
+            Command::Explain(args) => with_streams(|streams| explain::run(&args, streams, color.is_wanted())),
             Command::Status(args) => {
                 with_streams(|streams| status::run(&args, streams.stdout, streams.stderr))
             }

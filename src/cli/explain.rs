@@ -2,6 +2,7 @@
 
 mod human;
 mod json;
+mod mermaid;
 mod origin;
 mod what_if;
 
@@ -13,7 +14,7 @@ use clap::ValueEnum;
 use super::cluster_args::ClusterArgs;
 use super::output::{Streams, json_document, print};
 use super::{Exit, render};
-use crate::assessment::{Assessment, Outcome, ServiceAssessment, TopologyAssessment};
+use crate::assessment::{Assessment, NodeScope, Outcome, ServiceAssessment, TopologyAssessment};
 use crate::election::{AssumedVersion, MetalLbVersion};
 use origin::Origin;
 
@@ -76,10 +77,14 @@ enum Version {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// For people
+    /// For people: the nodes that matter
     Human,
+    /// For people: every node, and more about each
+    Wide,
     /// One JSON document, for programs
     Json,
+    /// A Mermaid flowchart, for documents and issues
+    Mermaid,
 }
 
 impl From<Version> for MetalLbVersion {
@@ -96,7 +101,7 @@ impl From<Version> for MetalLbVersion {
 ///
 /// # Errors
 /// If the output cannot be written.
-pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
+pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>, has_color: bool) -> io::Result<Exit> {
     let mut warn =
         |words: &str| print(streams.stderr, format!("lockstep: {}\n", render::printable(words)).as_bytes());
     let namespace = args.namespace.as_deref().unwrap_or("default");
@@ -128,12 +133,14 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<E
             return Ok(Exit::Unusable);
         }
     };
-    let now = Assessment::explain(&inventory.or_built_in(), version);
+    let is_wide = matches!(args.format, Format::Wide);
+    let nodes = if is_wide { NodeScope::Every } else { NodeScope::Relevant };
+    let now = Assessment::explain(&inventory.or_built_in(), version, nodes);
     let mut explained = match supposed {
         None => Explained { assessment: now, origin, before: None, changes: Vec::new() },
         Some(what_if::Supposed { inventory, changes }) => {
             let after = if is_built_in { inventory.or_built_in() } else { inventory };
-            let assessment = Assessment::foresee(&after, version);
+            let assessment = Assessment::foresee(&after, version, nodes);
             Explained { assessment, origin, before: Some(now), changes }
         }
     };
@@ -151,7 +158,8 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<E
         return Ok(Exit::Unusable);
     }
     let text = match args.format {
-        Format::Human => human::text(&explained),
+        Format::Human | Format::Wide => human::text(&explained, human::Style { has_color, is_wide }),
+        Format::Mermaid => mermaid::text(&explained),
         Format::Json => json_document(&json::document(&explained))?,
     };
     print(streams.stdout, text.as_bytes())?;

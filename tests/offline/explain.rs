@@ -1,5 +1,6 @@
 //! `lockstep explain` on the states in tests/cases/state: the text, the JSON document and the exit code.
 
+mod formats;
 mod mends;
 mod what_if;
 

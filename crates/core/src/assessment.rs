@@ -16,7 +16,7 @@ mod topology;
 
 pub use cause::{Cause, CauseCode};
 pub use condition::Condition;
-pub use node::NodeAssessment;
+pub use node::{NodeAssessment, NodeScope};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -92,7 +92,7 @@ pub struct ServiceAssessment {
     pub policy: String,
     /// The Service's addresses, in the order of its status; one entry without an address if it has none.
     pub addresses: Vec<AddressAssessment>,
-    /// The nodes that matter for the Service; only [`Assessment::explain`] fills it.
+    /// The nodes that matter for the Service, or every node; only [`Assessment::explain`] fills it.
     pub nodes: Vec<NodeAssessment>,
 }
 
@@ -114,6 +114,8 @@ pub struct TopologyAssessment {
 pub struct Assessment {
     /// The MetalLB version whose election was replayed.
     pub version: MetalLbVersion,
+    /// The number of nodes of the state.
+    pub nodes: usize,
     /// The topologies, in the order of names.
     pub topologies: Vec<TopologyAssessment>,
     /// The kinds that were not read. Outcomes that do not depend on them are assessed all the same.
@@ -124,23 +126,24 @@ impl Assessment {
     /// Assesses every topology.
     #[must_use]
     pub fn of(inventory: &Inventory, version: MetalLbVersion) -> Self {
-        Self::assess(inventory, version, false)
+        Self::assess(inventory, version, None)
     }
 
     /// Assesses every topology, with the nodes that matter for each Service.
     #[must_use]
-    pub fn explain(inventory: &Inventory, version: MetalLbVersion) -> Self {
-        Self::assess(inventory, version, true)
+    pub fn explain(inventory: &Inventory, version: MetalLbVersion, nodes: NodeScope) -> Self {
+        Self::assess(inventory, version, Some(nodes))
     }
 
-    fn assess(inventory: &Inventory, version: MetalLbVersion, lists_nodes: bool) -> Self {
+    fn assess(inventory: &Inventory, version: MetalLbVersion, nodes: Option<NodeScope>) -> Self {
         let snapshot = Snapshot::new(inventory);
         let state = State::new(inventory, &snapshot, version);
         let unread = Source::ALL.into_iter().filter(|source| !state.has_read(*source)).collect();
         let topologies = snapshot.topologies().iter();
         Self {
             version,
-            topologies: topologies.map(|topology| state.assess(topology, lists_nodes)).collect(),
+            nodes: inventory.nodes.len(),
+            topologies: topologies.map(|topology| state.assess(topology, nodes)).collect(),
             unread,
         }
     }
@@ -184,10 +187,10 @@ impl<'i> State<'i> {
         self.inventory.read.contains(&source)
     }
 
-    fn assess(&'i self, topology: &'i ResolvedTopology, lists_nodes: bool) -> TopologyAssessment {
+    fn assess(&'i self, topology: &'i ResolvedTopology, nodes: Option<NodeScope>) -> TopologyAssessment {
         let services: Vec<_> = self.services_of(topology).collect();
         let assess_service = |entry| {
-            let nodes = if lists_nodes { self.nodes_of(topology, entry) } else { Vec::new() };
+            let nodes = nodes.map_or_else(Vec::new, |scope| self.nodes_of(topology, entry, scope));
             ServiceAssessment { nodes, ..self.assess_service(topology, entry) }
         };
         TopologyAssessment {

@@ -34,7 +34,7 @@ use sha2::{Digest, Sha256};
 
 use crate::escape::excerpt;
 use crate::labels::{Labels, Selector};
-use crate::objects::{Endpoint, EndpointSlice, LoadBalancer, Service};
+use crate::objects::{Endpoint, EndpointSlice, LoadBalancer, Service, Taint};
 use crate::snapshot::{Advertisement, Inventory, MetalLbSettings, ObjectKey};
 
 /// One installation of MetalLB: its version, its configuration, and the nodes that its speakers run on.
@@ -251,8 +251,34 @@ impl<'i> MetalLb<'i> {
 
     /// The taints of a node that keep pods away, in the syntax of `kubectl taint`, in backticks.
     pub(crate) fn taints(&self, position: usize) -> Vec<String> {
-        let taints = self.nodes.state(position).into_iter().flat_map(|state| &state.taints);
-        taints.map(ToString::to_string).map(|taint| format!("`{}`", excerpt(&taint))).collect()
+        self.node_taints(position)
+            .map(ToString::to_string)
+            .map(|taint| format!("`{}`", excerpt(&taint)))
+            .collect()
+    }
+
+    /// The taints of a node that keep pods away.
+    pub(crate) fn node_taints(&self, position: usize) -> impl Iterator<Item = &Taint> {
+        self.nodes.state(position).into_iter().flat_map(|state| &state.taints)
+    }
+
+    /// The position of a node.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.nodes.position(name)
+    }
+
+    /// The advertisements of a pool that announce the Service, of both kinds.
+    pub(crate) fn advertisements_of(
+        &self,
+        service: BalancedService<'_>,
+        pool: usize,
+    ) -> impl Iterator<Item = &Advertisement> {
+        let labels = &service.service.metadata.labels;
+        let all = self.configuration.pool(pool).into_iter().flat_map(|pool| {
+            let layer2 = self.configuration.layer2_of(pool).map(|(_, layer2)| &layer2.advertisement);
+            layer2.chain(self.configuration.bgp_of(pool).map(|(_, bgp)| &bgp.advertisement))
+        });
+        all.filter(|advertisement| advertisement.applies_to(labels)).collect::<Vec<_>>().into_iter()
     }
 
     /// Elects the announcers of the addresses of a Service.
@@ -559,6 +585,25 @@ impl<'i> MetalLb<'i> {
             layer2.advertisement.applies_to(service) && layer2.advertisement.announces_from(labels)
         });
         announcing.map(|(_, layer2)| layer2.name.as_str()).collect()
+    }
+}
+
+impl MetalLb<'_> {
+    /// The names of the BGP advertisements that announce the Service from a node.
+    pub(crate) fn selected_by_bgp(
+        &self,
+        service: BalancedService<'_>,
+        pool: usize,
+        node: usize,
+    ) -> Vec<&str> {
+        let (Some(pool), Some(labels)) = (self.configuration.pool(pool), self.nodes.labels(node)) else {
+            return Vec::new();
+        };
+        let announcing = self.bgp_for(service, pool).into_iter();
+        announcing
+            .filter(|bgp| bgp.advertisement.announces_from(labels))
+            .map(|bgp| bgp.name.as_str())
+            .collect()
     }
 }
 

@@ -1,17 +1,51 @@
 //! The assessment for people.
 
+mod table;
+
 use std::fmt::Write as _;
+
+use annotate_snippets::renderer::AnsiColor;
 
 use super::super::render;
 use super::{Explained, service_name};
-use crate::assessment::{AddressAssessment, Assessment, Cause, ServiceAssessment};
+use crate::assessment::{AddressAssessment, Assessment, Cause, Outcome, ServiceAssessment};
+
+/// How the text looks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    /// Whether it has colours.
+    pub(super) has_color: bool,
+    /// Whether tables have every node and column.
+    pub(super) is_wide: bool,
+}
+
+impl Style {
+    fn paint(self, color: AnsiColor, word: &str) -> String {
+        let style = if self.has_color {
+            color.on_default().bold()
+        } else {
+            annotate_snippets::renderer::Style::new()
+        };
+        format!("{style}{word}{style:#}")
+    }
+
+    fn outcome(self, outcome: &Outcome) -> String {
+        let color = match outcome {
+            Outcome::Preserved => AnsiColor::BrightGreen,
+            Outcome::Fragile(_) => AnsiColor::BrightYellow,
+            Outcome::Lost(_) | Outcome::Silent(_) => AnsiColor::BrightRed,
+            Outcome::Unknown(_) => AnsiColor::BrightMagenta,
+        };
+        self.paint(color, &outcome.word().to_uppercase())
+    }
+}
 
 /// The assessment in words: each address, the nodes, and what mends it.
-pub(super) fn text(explained: &Explained) -> String {
+pub(super) fn text(explained: &Explained, style: Style) -> String {
     let Explained { assessment, origin, before, changes } = explained;
     let mut text = String::new();
     if let Some(before) = before {
-        write_gone(&mut text, before, assessment);
+        write_gone(&mut text, before, assessment, style);
     }
     for topology in &assessment.topologies {
         for service in &topology.services {
@@ -19,9 +53,9 @@ pub(super) fn text(explained: &Explained) -> String {
                 let before = before
                     .as_ref()
                     .map(|before| before.address(&topology.name, &service.key, address.address.as_deref()));
-                write_address(&mut text, service, address, before);
+                write_address(&mut text, service, address, before, style);
             }
-            write_nodes(&mut text, service);
+            table::write(&mut text, service, assessment.nodes, style);
         }
         if topology.services.is_empty() {
             line(&mut text, &format!("topology {}: no Service to explain", topology.name));
@@ -44,6 +78,13 @@ pub(super) fn text(explained: &Explained) -> String {
     text
 }
 
+/// The line that a person acts on. The words are painted already.
+fn write_first(text: &mut String, address: &str, words: &[String], sentence: &str) {
+    let (address, sentence) = (render::printable(address), render::printable(sentence));
+    // Writing into a String does not fail.
+    let _ = writeln!(text, "{address} {}: {sentence}", words.join(" -> "));
+}
+
 /// What mends it, with its commands on lines of their own, so that they can be copied.
 fn write_mend(text: &mut String, cause: &Cause) {
     line(text, &format!("  mend: {}", cause.mend));
@@ -58,18 +99,16 @@ fn line(text: &mut String, words: &str) {
 }
 
 /// The addresses that only the state before has.
-fn write_gone(text: &mut String, before: &Assessment, after: &Assessment) {
+fn write_gone(text: &mut String, before: &Assessment, after: &Assessment, style: Style) {
     for topology in &before.topologies {
         for service in &topology.services {
             for address in &service.addresses {
                 let shown = address.address.as_deref();
                 if after.address(&topology.name, &service.key, shown).is_none() {
-                    let word = address.outcome.word().to_uppercase();
                     let shown = shown.unwrap_or("no address");
-                    line(
-                        text,
-                        &format!("{shown} {word} -> GONE: no Service of the topology has it any more"),
-                    );
+                    let gone = style.paint(AnsiColor::BrightRed, "GONE");
+                    let words = [style.outcome(&address.outcome), gone];
+                    write_first(text, shown, &words, "no Service of the topology has it any more");
                     line(text, &format!("  Service {}", service_name(service)));
                 }
             }
@@ -83,13 +122,14 @@ fn write_address(
     service: &ServiceAssessment,
     address: &AddressAssessment,
     before: Option<Option<&AddressAssessment>>,
+    style: Style,
 ) {
     let shown = address.address.as_deref().unwrap_or("no address");
-    let word = address.outcome.word().to_uppercase();
-    let word = match before {
-        None => word,
-        Some(None) => format!("NEW -> {word}"),
-        Some(Some(before)) => format!("{} -> {word}", before.outcome.word().to_uppercase()),
+    let after = style.outcome(&address.outcome);
+    let words = match before {
+        None => vec![after],
+        Some(None) => vec!["NEW".to_owned(), after],
+        Some(Some(before)) => vec![style.outcome(&before.outcome), after],
     };
     let announced = || match (&address.announcer, address.bgp_announcers.as_slice()) {
         (Some(node), _) => format!(
@@ -99,55 +139,13 @@ fn write_address(
         (None, bgp) => format!("announced by BGP from {}", bgp.join(", ")),
     };
     match address.outcome.cause() {
-        None => line(text, &format!("{shown} {word}: {}", announced())),
-        Some(cause) => line(text, &format!("{shown} {word}: {}", cause.message)),
+        None => write_first(text, shown, &words, &announced()),
+        Some(cause) => write_first(text, shown, &words, &cause.message),
     }
     let pool = address.pool.as_deref().map_or_else(|| "no pool".to_owned(), |pool| format!("pool {pool}"));
     let policy = if service.policy.is_empty() { "Cluster" } else { &service.policy };
     line(text, &format!("  Service {}, {pool}, externalTrafficPolicy {policy}", service_name(service)));
     if let Some(cause) = address.outcome.cause() {
         write_mend(text, cause);
-    }
-}
-
-fn write_nodes(text: &mut String, service: &ServiceAssessment) {
-    if service.nodes.is_empty() {
-        return;
-    }
-    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-    let announcers: Vec<&String> = service
-        .addresses
-        .iter()
-        .flat_map(|address| address.announcer.iter().chain(&address.bgp_announcers))
-        .collect();
-    let mut rows = vec![
-        ["NODE", "LABELLED", "SELECTED BY", "SPEAKER", "EXCLUDED", "READY", "CANDIDATE", "ANNOUNCES"]
-            .map(str::to_owned),
-    ];
-    rows.extend(service.nodes.iter().map(|node| {
-        [
-            node.name.clone(),
-            yes(node.is_labelled),
-            if node.selected_by.is_empty() { "-".to_owned() } else { node.selected_by.join(",") },
-            node.has_speaker.map_or_else(|| "?".to_owned(), yes),
-            yes(node.is_excluded || node.is_network_unavailable),
-            node.ready_endpoints.to_string(),
-            node.obstacle.map_or_else(|| "yes".to_owned(), |obstacle| format!("no: {obstacle}")),
-            yes(announcers.contains(&&node.name)),
-        ]
-    }));
-    let mut widths = [0; 8];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    for row in &rows {
-        let mut written = String::from(" ");
-        for (width, cell) in widths.iter().zip(row) {
-            // Writing into a String does not fail.
-            let _ = write!(written, " {cell:width$} ");
-        }
-        line(text, written.trim_end());
     }
 }

@@ -1,6 +1,6 @@
 //! Comparison of two assessments: before and after a change.
 
-use super::{AddressAssessment, Assessment, CauseCode, Outcome};
+use super::{AddressAssessment, Assessment, CauseCode, NodeScope, Outcome};
 use crate::election::MetalLbVersion;
 use crate::snapshot::{Inventory, ObjectKey};
 
@@ -27,8 +27,8 @@ impl Assessment {
     /// Explains a state that does not exist yet. MetalLB's reports describe the present state, so an election that
     /// differs from them is not a finding.
     #[must_use]
-    pub fn foresee(inventory: &Inventory, version: MetalLbVersion) -> Self {
-        let mut assessment = Self::explain(inventory, version);
+    pub fn foresee(inventory: &Inventory, version: MetalLbVersion, nodes: NodeScope) -> Self {
+        let mut assessment = Self::explain(inventory, version, nodes);
         for topology in &mut assessment.topologies {
             topology.findings.retain(|finding| finding.code != CauseCode::ReportedElsewhere);
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{LabelEdit, NodeLabel, ObjectReference, WhatIf, WhatIfError};
-use crate::assessment::{AddressAssessment, Assessment};
+use crate::assessment::{AddressAssessment, Assessment, NodeScope};
 use crate::election::MetalLbVersion;
 use crate::snapshot::Inventory;
 use crate::snapshot::from_objects::inventory_of;
@@ -69,7 +69,8 @@ fn after(changes: &[WhatIf]) -> Result<Inventory, WhatIfError> {
 
 /// The first address after the changes: who announces it, who is next, the outcome and its code.
 fn outcome(changes: &[WhatIf]) -> (Option<String>, Option<String>, &'static str, &'static str) {
-    let assessment = Assessment::foresee(&after(changes).unwrap(), MetalLbVersion::V0_16_2);
+    let assessment =
+        Assessment::foresee(&after(changes).unwrap(), MetalLbVersion::V0_16_2, NodeScope::Relevant);
     let AddressAssessment { announcer, next, outcome, .. } =
         assessment.topologies[0].services[0].addresses[0].clone();
     (announcer, next, outcome.word(), outcome.cause().map_or("", |cause| cause.code.code()))
@@ -114,7 +115,7 @@ fn a_failed_node_loses_its_pods_and_its_speaker() {
     )]);
     let inventory = inventory.what_if(&cluster).unwrap();
     let announcer = |inventory: &Inventory| {
-        let assessment = Assessment::foresee(inventory, MetalLbVersion::V0_16_2);
+        let assessment = Assessment::foresee(inventory, MetalLbVersion::V0_16_2, NodeScope::Relevant);
         assessment.topologies[0].services[0].addresses[0].announcer.clone()
     };
     assert_eq!(announcer(&inventory), node("n2"));
@@ -212,7 +213,7 @@ fn a_kind_that_was_not_read_stays_unread() {
     let advertisement =
         json!({"apiVersion": "metallb.io/v1beta1", "kind": "BGPAdvertisement", "metadata": {"name": "bgp"}});
     let after = inventory.what_if(&applied(&[advertisement])).unwrap();
-    let assessment = Assessment::foresee(&after, MetalLbVersion::V0_16_2);
+    let assessment = Assessment::foresee(&after, MetalLbVersion::V0_16_2, NodeScope::Relevant);
     assert_eq!(assessment.topologies[0].services[0].addresses[0].outcome.word(), "Unknown");
 }
 
@@ -231,7 +232,7 @@ fn metallbs_reports_of_the_state_before_are_not_compared_with_the_state_after() 
         "status": {"node": "n2", "serviceName": "istio-ingressgateway", "serviceNamespace": "istio-system"}}),
     );
     let after = inventory_of(&objects).what_if(&labelled("n2:loadbalancerIPs.metallb.io-")).unwrap();
-    let assessment = Assessment::foresee(&after, MetalLbVersion::V0_16_2);
+    let assessment = Assessment::foresee(&after, MetalLbVersion::V0_16_2, NodeScope::Relevant);
     let codes: Vec<&str> =
         assessment.topologies[0].findings.iter().map(|finding| finding.code.code()).collect();
     assert!(!codes.contains(&"REPORTED_ELSEWHERE"), "{codes:?}");

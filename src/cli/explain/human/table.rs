@@ -1,0 +1,105 @@
+//! The table of the nodes of a Service.
+
+use std::fmt::Write as _;
+
+use super::{Style, line};
+use crate::assessment::{NodeAssessment, ServiceAssessment};
+
+/// The most rows of a table that is not wide: what fits on a screen.
+const MAX_ROWS: usize = 30;
+
+/// Writes the nodes, and how many of the cluster's nodes are left out.
+pub(super) fn write(text: &mut String, service: &ServiceAssessment, cluster: usize, style: Style) {
+    if service.nodes.is_empty() {
+        return;
+    }
+    let nodes = shown(service, style);
+    let mut headings =
+        vec!["NODE", "LABELLED", "SELECTED BY", "SPEAKER", "EXCLUDED", "READY", "CANDIDATE", "ANNOUNCES"];
+    if style.is_wide {
+        headings.extend(["ENDPOINTS", "NETWORK", "TAKES OVER", "TAINTS"]);
+    }
+    let mut rows: Vec<Vec<String>> = vec![headings.into_iter().map(str::to_owned).collect()];
+    rows.extend(nodes.iter().map(|node| row(service, node, style)));
+    let mut widths: Vec<usize> = Vec::new();
+    for row in &rows {
+        widths.resize(row.len(), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in &rows {
+        let mut written = String::from(" ");
+        for (width, cell) in widths.iter().zip(row) {
+            // Writing into a String does not fail.
+            let _ = write!(written, " {cell:width$} ");
+        }
+        line(text, written.trim_end());
+    }
+    let rest = cluster.saturating_sub(nodes.len());
+    if rest > 0 {
+        let plural = if rest == 1 { "" } else { "s" };
+        line(text, &format!("  and {rest} more node{plural}: `-o wide` lists all"));
+    }
+}
+
+fn row(service: &ServiceAssessment, node: &NodeAssessment, style: Style) -> Vec<String> {
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    let listed = |names: Vec<&str>| if names.is_empty() { "-".to_owned() } else { names.join(",") };
+    let by = announces(service, node);
+    let selected = node.selected_by.iter().chain(&node.selected_by_bgp).map(String::as_str);
+    let mut cells = vec![
+        node.name.clone(),
+        yes(node.is_labelled),
+        listed(selected.collect()),
+        node.has_speaker.map_or_else(|| "?".to_owned(), yes),
+        yes(node.is_excluded || node.is_network_unavailable),
+        node.ready_endpoints.to_string(),
+        match node.obstacle {
+            None => "yes".to_owned(),
+            // BGP elects nobody.
+            Some(_) if by == Some("by BGP") => "yes".to_owned(),
+            Some(obstacle) => format!("no: {obstacle}"),
+        },
+        by.unwrap_or("no").to_owned(),
+    ];
+    if style.is_wide {
+        let is_next = service.addresses.iter().any(|address| address.next.as_ref() == Some(&node.name));
+        cells.extend([
+            node.endpoints.to_string(),
+            if node.is_network_unavailable { "down" } else { "up" }.to_owned(),
+            yes(is_next),
+            listed(node.taints.iter().map(String::as_str).collect()),
+        ]);
+    }
+    cells
+}
+
+fn announces(service: &ServiceAssessment, node: &NodeAssessment) -> Option<&'static str> {
+    let mut addresses = service.addresses.iter();
+    if addresses.any(|address| address.announcer.as_ref() == Some(&node.name)) {
+        return Some("yes");
+    }
+    let mut addresses = service.addresses.iter();
+    addresses.any(|address| address.bgp_announcers.contains(&node.name)).then_some("by BGP")
+}
+
+/// The nodes in order of their names. Of too many, those come first that announce, then those that run or ran a pod, then those
+/// that could announce, then gateway nodes.
+fn shown(service: &ServiceAssessment, style: Style) -> Vec<&NodeAssessment> {
+    let mut nodes: Vec<&NodeAssessment> = service.nodes.iter().collect();
+    if !style.is_wide && nodes.len() > MAX_ROWS {
+        nodes.sort_by_key(|node| {
+            let is_next = service.addresses.iter().any(|address| address.next.as_ref() == Some(&node.name));
+            (
+                announces(service, node).is_none() && !is_next,
+                node.endpoints == 0,
+                node.obstacle.is_some(),
+                !node.is_labelled,
+            )
+        });
+        nodes.truncate(MAX_ROWS);
+        nodes.sort_by(|one, other| one.name.cmp(&other.name));
+    }
+    nodes
+}
