@@ -125,7 +125,7 @@ pub async fn connect() -> Result<Client, Error> {
     client(Config::infer().await.map_err(|error| unconfigured(&error))?)
 }
 
-/// A client for a cluster as kubectl's flags `--kubeconfig` and `--context` name it. Without both, it is that of
+/// Creates a client for the cluster that kubectl's flags `--kubeconfig` and `--context` select. Without both, it works like
 /// [`connect`].
 ///
 /// # Errors

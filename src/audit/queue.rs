@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_records_alone_are_drained() {
+    fn dropped_records_are_drained_without_others() {
         let mut queue = RecordQueue::default();
         assert!(queue.is_empty());
         assert!(!queue.push(TIME, &vec![b'x'; RECORD_LIMIT + 1]));

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_line_is_terminated_before_the_next_one() {
+    fn a_partial_line_is_terminated_before_the_next_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         std::fs::write(&path, "whole\nhalf").unwrap();

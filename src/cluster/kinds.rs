@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn topologies_share_all_watches_but_those_of_their_pods() {
+    fn topologies_share_all_watches_except_those_of_pods() {
         let one = GatewayTopologySpec::default();
         let mut other = one.clone();
         other.gateway.pod_labels = Labels::from([("app".into(), "other".into())]);

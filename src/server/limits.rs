@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_body_fits_into_the_bytes_of_all_bodies() {
+    fn the_largest_body_fits_into_the_limit_of_all_bodies() {
         let limits = Limits { body_bytes: 100, buffered_bytes: 99, ..Limits::default() };
         assert!(matches!(limits.check(), Err(LimitsError::TooSmall { limit: "buffered_bytes", .. })));
     }

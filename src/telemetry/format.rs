@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_line_is_one_object_whatever_its_fields_hold() {
+    fn a_json_line_is_one_object_with_any_fields() {
         let line = parsed(|| {
             tracing::info!(
                 user = HOSTILE,
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_line_is_one_line_whatever_its_fields_hold() {
+    fn a_text_line_is_one_line_with_any_fields() {
         let error = io::Error::other(HOSTILE);
         let line = logged(LineFormat::Text { has_colour: false }, || {
             tracing::warn!(user = HOSTILE, shown = %HOSTILE, debugged = ?HOSTILE, error = %error, "{HOSTILE}");

@@ -170,7 +170,7 @@ fn a_line_of_another_schema_version_is_unreadable() {
 
 proptest! {
     #[test]
-    fn any_changed_byte_is_found_in_its_line(reviews in 1_u64..12, at: prop::sample::Index, to: u8) {
+    fn any_changed_byte_is_reported_in_its_line(reviews in 1_u64..12, at: prop::sample::Index, to: u8) {
         let mut log = log(reviews).concat();
         let at = at.index(log.len());
         prop_assume!(log[at] != to);
@@ -183,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn any_missing_line_is_found_where_it_was(reviews in 1_u64..12, at: prop::sample::Index) {
+    fn any_missing_line_is_reported_at_its_place(reviews in 1_u64..12, at: prop::sample::Index) {
         let mut lines = log(reviews);
         // A missing first or last line is tested above.
         let at = 1 + at.index(lines.len() - 2);
@@ -195,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn any_two_swapped_lines_are_found_where_the_first_was(
+    fn any_two_swapped_lines_are_reported_at_the_place_of_the_first(
         reviews in 1_u64..12, one: prop::sample::Index, other: prop::sample::Index,
     ) {
         let mut lines = log(reviews);

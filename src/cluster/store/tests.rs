@@ -160,7 +160,7 @@ fn other_pod_labels_make_the_namespace_pending_again() {
 }
 
 #[test]
-fn a_list_discards_objects_that_are_gone_and_shares_those_that_did_not_change() {
+fn a_list_discards_missing_objects_and_shares_unchanged_ones() {
     let mut world = World::synced();
     world.list(WatchedKind::Node, [node("a", "1"), node("b", "1"), node("c", "1")]);
     let before = world.inventory();
@@ -172,7 +172,7 @@ fn a_list_discards_objects_that_are_gone_and_shares_those_that_did_not_change() 
 }
 
 #[test]
-fn an_update_that_changes_nothing_is_no_change() {
+fn an_update_without_a_difference_is_not_a_change() {
     let mut world = World::synced();
     let (name, item) = node("a", "1");
     assert!(!world.update(WatchedKind::Node, Update::Applied(name, item)));

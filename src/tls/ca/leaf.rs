@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_expires_with_its_ca_and_is_not_renewed_in_vain() {
+    fn a_leaf_expires_with_its_ca_and_is_renewed_only_if_that_prolongs_it() {
         let ca = ca();
         let leaf = Leaf::sign(&ca, &names(), 90 * DAY, now()).unwrap();
         assert_eq!(leaf.not_after, ca.certificate().not_after());

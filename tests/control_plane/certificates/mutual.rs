@@ -133,7 +133,7 @@ async fn assert_explained(client: &Client, tries: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_api_server_is_let_in_with_its_certificate_and_not_with_another_name() {
+async fn the_api_server_is_accepted_if_its_certificate_has_an_accepted_name() {
     let folder = tempfile::tempdir().unwrap();
     write_identity(folder.path(), "kube-apiserver");
     let admission = write_admission_configuration(folder.path());

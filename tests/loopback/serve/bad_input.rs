@@ -107,7 +107,7 @@ async fn a_body_that_is_not_a_review_gets_a_4xx_and_a_sentence() {
 }
 
 #[tokio::test]
-async fn a_review_with_a_uid_is_denied_with_the_reason_it_cannot_be_read_for() {
+async fn an_unreadable_review_with_a_uid_is_denied_with_the_reason() {
     let serve = Serve::on_facts(&seed()).await;
     let mut connection = connect(&serve).await;
     let unreadable: [(Bytes, &str); 6] = [

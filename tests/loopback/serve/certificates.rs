@@ -39,7 +39,7 @@ async fn served(address: &str, tls: &TlsConnector) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renewed_certificate_is_served_and_not_one_request_fails_meanwhile() {
+async fn a_renewed_certificate_is_served_without_a_failed_request() {
     let volume = tempfile::tempdir().unwrap();
     let pairs = [pair(), pair(), pair()];
     mount(volume.path(), "..1", &pairs[0]);

@@ -51,7 +51,7 @@ async fn probes_and_metrics_are_served_over_plain_http() {
 }
 
 #[tokio::test]
-async fn sigterm_lets_a_review_under_way_finish_and_ends_with_success() {
+async fn sigterm_lets_a_review_in_flight_finish_and_exits_with_0() {
     let facts = seed();
     let mut serve = Serve::start(&["--facts", facts.to_str().unwrap(), "--drain", "0"], None).await;
     let tls = trusting(&serve.ca_pem);

@@ -133,7 +133,7 @@ fn documents_around_one_that_is_not_yaml_are_judged() {
 }
 
 #[test]
-fn a_wide_character_where_yaml_breaks_is_a_problem_at_its_line() {
+fn invalid_yaml_after_a_wide_character_is_reported_at_its_line() {
     let run = run_with(&["check", "-"], &format!("kind: \"a\"（注）\n---{ADVERTISEMENT}"));
     assert_eq!(run.code, 2);
     assert!(run.out.contains("not valid YAML") && run.out.contains("--> <stdin>:1:10\n"), "{}", run.out);

@@ -90,7 +90,7 @@ fn the_topology_in_documents_is_the_built_in_one() {
 }
 
 #[test]
-fn the_listed_rules_are_all_rules() {
+fn the_readme_lists_all_rules() {
     let rows = document("README.md").table(&["rule", "what it does"]);
     let listed: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
     assert_eq!(listed, Rule::ALL.map(Rule::id));

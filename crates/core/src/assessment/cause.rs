@@ -136,7 +136,7 @@ pub struct Cause {
     pub message: String,
     /// What to change, in the same form.
     pub mend: String,
-    /// The same as commands for a shell, in their order; none where somebody has to decide or look first.
+    /// The mend as shell commands, in order; none if a person must decide or investigate first.
     pub commands: Vec<String>,
 }
 
@@ -145,7 +145,7 @@ impl Cause {
         Self { code, message: message.into(), mend: mend.into(), commands: Vec::new() }
     }
 
-    /// The same cause with commands that mend it.
+    /// The cause with these commands for its mend.
     pub(super) fn with(self, commands: impl IntoIterator<Item = String>) -> Self {
         Self { commands: commands.into_iter().collect(), ..self }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::labels::Labels;
 
-/// A word as a POSIX shell reads it: quoted where it has more than letters, digits and marks without a meaning.
+/// Quotes a word for a POSIX shell, if it has characters other than letters, digits and marks without a special meaning.
 fn word(text: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
     if !text.is_empty() && text.bytes().all(is_plain) {
@@ -68,7 +68,7 @@ pub(super) fn edit(kind: &str, namespace: &str, name: &str) -> String {
     kubectl(Some(namespace), &["edit", &kind.to_ascii_lowercase(), name])
 }
 
-/// Creates an object. It fails if there is one of the name, where `kubectl apply` would replace it.
+/// Creates an object. It fails if the object exists, while `kubectl apply` would replace it.
 pub(super) fn create(object: &Value) -> String {
     format!("printf '%s' {} | kubectl create -f -", word(&object.to_string()))
 }

@@ -581,7 +581,7 @@ fn a_legacy_pool_is_announced_from_every_node_by_0_13_5_only() {
 }
 
 #[test]
-fn a_failing_node_takes_its_pods_so_that_no_other_node_may_announce() {
+fn a_node_failure_removes_its_pods_and_may_leave_no_announcer() {
     let outcome = |policy, nodes: &[&str]| {
         elect(&with(&[service(policy, &["10.6.229.180"]), ready_on(nodes)]), MetalLbVersion::default())
             .unwrap()

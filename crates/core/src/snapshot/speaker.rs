@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exclude_label_is_ignored_where_the_flag_says_so() {
+    fn the_exclude_label_is_ignored_with_the_flag() {
         let ignores = |args: &[&str]| speaker(&container(args, &memberlist())).settings.ignores_exclude_label;
         for args in [
             &["--ignore-exclude-lb"][..],

@@ -19,7 +19,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Waits for a turn beside others.
+    /// Waits for a turn that allows other turns at the same time.
     ///
     /// # Panics
     /// Never: the semaphore is never closed.
