@@ -22,7 +22,7 @@ pub use decode::DecodeError;
 pub use load::{Loaded, load, load_each};
 pub use problem::{ManifestError, ObjectError, Problem};
 pub use source::{LineColumn, Place, Positions, Source, Span};
-pub use state::{add_state, changes, state};
+pub use state::{add_assessed, add_state, changes, state};
 
 use std::sync::Arc;
 

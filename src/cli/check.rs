@@ -12,8 +12,10 @@ use super::check_report::{CheckReport, JudgedObject};
 use super::output::{Streams, print};
 use super::render::{self, Options};
 use crate::admission::{self, Body};
+use crate::assessment::Assessment;
+use crate::election::AssumedVersion;
 use crate::field::FieldPath;
-use crate::manifests::{Candidate, Content, Document, ManifestError, Problem, load};
+use crate::manifests::{Candidate, Content, Document, ManifestError, Problem, add_assessed, load};
 use crate::rules;
 use crate::snapshot::{Inventory, Snapshot};
 use crate::verdict::Verdict;
@@ -26,6 +28,9 @@ use crate::verdict::Verdict;
 ///
 /// Objects are judged as if they were created. Deployments, StatefulSets, ReplicaSets, Jobs and CronJobs are judged by the
 /// pods that they would create. A recorded `AdmissionReview` is judged as recorded.
+///
+/// After the verdicts, one line for each topology reports whether the client's source IP survives in the state that the
+/// input describes; `lockstep explain` says more.
 ///
 /// The exit code is 0 if nothing is rejected, 1 if an object is rejected or, with `--strict`, would be changed, and 2 if a
 /// part of the input cannot be read.
@@ -103,8 +108,11 @@ fn check(files: &[PathBuf], facts: &[PathBuf], namespace: &str, stdin: &mut dyn 
         return report;
     }
     report.is_built_in = inventory.topologies.is_empty();
+    inventory.infer_settings();
     let inventory = inventory.or_built_in();
     report.topologies = inventory.topologies.keys().map(|name| Arc::from(name.as_str())).collect();
+    let AssumedVersion { version, .. } = AssumedVersion::detect(&inventory, |_| false);
+    report.states = Assessment::of(&inventory, version).topologies;
     let snapshot = Snapshot::new(&inventory);
     for (document, content) in &contents {
         let judged = match content {
@@ -130,11 +138,16 @@ fn read<'d>(
     let mut contents = Vec::new();
     for document in documents {
         match Content::read(document, namespace) {
-            Ok(Some(content)) => {
-                content.add_to(inventory);
-                contents.push((document, content));
+            Ok(content) => {
+                if let Some(content) = content {
+                    content.add_to(inventory);
+                    contents.push((document, content));
+                }
+                match add_assessed(inventory, &document.value, namespace) {
+                    Ok(added) => inventory.read.extend(added),
+                    Err(error) => problems.push(document.problem(error)),
+                }
             }
-            Ok(None) => {}
             Err(problem) => problems.push(problem),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Exit;
+use crate::assessment::TopologyAssessment;
 use crate::field::FieldPath;
 use crate::manifests::{Document, LineColumn, Place, Problem, Source};
 use crate::verdict::{Edit, Finding, Severity, Verdict};
@@ -14,6 +15,8 @@ pub(super) struct CheckReport {
     pub(super) topologies: Vec<Arc<str>>,
     /// Whether the input contains no topology, so that the built-in one is used.
     pub(super) is_built_in: bool,
+    /// The state of each topology, as the input describes it.
+    pub(super) states: Vec<TopologyAssessment>,
     /// The judged objects, in the order of the input.
     pub(super) judged: Vec<JudgedObject>,
     /// The parts of the input that cannot be used.

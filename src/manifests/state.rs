@@ -58,6 +58,18 @@ pub fn add_state(
     if let Some(content) = Content::of(object, namespace)? {
         content.add_to(inventory);
     }
+    add_assessed(inventory, object, namespace)
+}
+
+/// Adds what only assessments read of an object: [`add_state`] for an object whose [`Content`] was added already.
+///
+/// # Errors
+/// [`ObjectError`] for an object that the API server would reject.
+pub fn add_assessed(
+    inventory: &mut Inventory,
+    object: &Value,
+    namespace: &str,
+) -> Result<Vec<Source>, ObjectError> {
     let field = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (field("apiVersion"), field("kind"));
     Ok(match (api_version, kind) {

@@ -105,6 +105,8 @@ pub struct TopologyAssessment {
     pub services: Vec<ServiceAssessment>,
     /// The kinds that the outcomes depend on and that were not read.
     pub unread: Option<Cause>,
+    /// The kinds that were not read of those that the comparison of the announcing nodes with the placement takes.
+    pub unread_for_alignment: Option<Cause>,
     /// The findings on the topology as a whole, and on its nodes, pods and other objects.
     pub findings: Vec<Cause>,
 }
@@ -196,6 +198,7 @@ impl<'i> State<'i> {
         TopologyAssessment {
             name: Arc::clone(&topology.name),
             unread: self.missing(topology),
+            unread_for_alignment: self.missing_beside(topology, &[]),
             findings: self.findings(topology, &services),
             services: services.into_iter().map(assess_service).collect(),
         }
@@ -203,6 +206,11 @@ impl<'i> State<'i> {
 
     /// The kinds that the outcomes of a topology's Services depend on and that were not read.
     fn missing(&self, topology: &ResolvedTopology) -> Option<Cause> {
+        self.missing_beside(topology, &[Source::Services, Source::EndpointSlices])
+    }
+
+    /// The kinds that were not read of these and of those that every decision of MetalLB takes.
+    fn missing_beside(&self, topology: &ResolvedTopology, others: &[Source]) -> Option<Cause> {
         let namespaces = [&topology.spec.gateway.namespace, &topology.spec.metallb_namespace];
         if let Some(pending) =
             namespaces.into_iter().find(|namespace| self.inventory.pending.contains(*namespace))
@@ -212,14 +220,13 @@ impl<'i> State<'i> {
         if self.inventory.lacks_metallb {
             return Some(Cause::no_metallb());
         }
-        let mut needed = vec![
-            Source::Services,
-            Source::EndpointSlices,
+        let mut needed = others.to_vec();
+        needed.extend([
             Source::Nodes,
             Source::AddressPools,
             Source::L2Advertisements,
             Source::BgpAdvertisements,
-        ];
+        ]);
         if self.version.reads_legacy_pools() {
             needed.push(Source::LegacyAddressPools);
         }

@@ -8,6 +8,7 @@ use annotate_snippets::{Group, Level, Message, Origin, Renderer};
 
 use super::excerpt::{excerpt, field_excerpt};
 use super::{Options, edit_sentence, printable};
+use crate::assessment::TopologyAssessment;
 use crate::cli::check_report::{CheckReport, JudgedObject, Placed};
 use crate::labels::Witness;
 use crate::manifests::Problem;
@@ -147,6 +148,10 @@ impl Page {
         if report.judged.is_empty() && report.problems.is_empty() {
             self.line(format_args!("no object in the input is of a kind that Lockstep judges"));
         }
+        // Of a topology that nobody wrote, in a state without an object for it, there is nothing to report.
+        if !(report.judged.is_empty() && report.is_built_in) {
+            report.states.iter().for_each(|topology| self.state(topology));
+        }
         let counts = report.counts();
         let strictly =
             if self.options.is_strict && counts.edited > 0 { " (which --strict rejects)" } else { "" };
@@ -161,6 +166,19 @@ impl Page {
             counts.edited,
             number(counts.warnings, "warning")
         ));
+    }
+
+    /// The conditions of a topology, with the message of the first that does not hold.
+    fn state(&mut self, topology: &TopologyAssessment) {
+        let conditions = topology.conditions();
+        let words: Vec<String> =
+            conditions.iter().map(|condition| format!("{} {}", condition.kind, condition.word())).collect();
+        let reported = [Some(false), None]
+            .into_iter()
+            .find_map(|status| conditions.iter().find(|condition| condition.status == status));
+        let message = reported.map(|condition| format!(": {}", condition.message)).unwrap_or_default();
+        let text = format!("topology `{}`: {}{message}", topology.name, words.join(", "));
+        self.line(format_args!("{}", printable(&text)));
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {

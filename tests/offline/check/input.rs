@@ -52,8 +52,24 @@ spec: {{placement: {{nodeSelector: {{edge: \"true\"}}}}}}
     );
     let (code, report) = as_json(&["-"], &text);
     assert_eq!(code, 0, "{report}");
-    assert_eq!(report["topologies"], json!([{"name": "edge", "builtIn": false}]));
+    let topology = &report["topologies"][0];
+    assert_eq!((&topology["name"], &topology["builtIn"]), (&json!("edge"), &json!(false)));
     assert!(!run_with(&["check", "-"], &text).out.contains("built-in"));
+}
+
+#[test]
+fn the_state_of_each_topology_is_reported_after_the_verdicts() {
+    let path = "tests/cases/state/the-last-advertisement-is-gone.yaml";
+    let text = run(&["check", path]);
+    assert_eq!(text.code, 0, "{}", text.out);
+    let line = text.out.lines().find(|line| line.starts_with("topology `")).unwrap();
+    let expected = "topology `edge`: SourceIPPreserved False, Resilient False, Aligned True: ";
+    assert!(line.starts_with(expected), "{line}");
+
+    let (_, report) = as_json(&[path], "");
+    let condition = &report["topologies"][0]["conditions"][0];
+    assert_eq!((&condition["type"], &condition["status"]), (&json!("SourceIPPreserved"), &json!("False")));
+    assert_eq!(line.strip_prefix(expected).unwrap(), condition["message"]);
 }
 
 #[test]

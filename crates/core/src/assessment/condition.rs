@@ -15,6 +15,18 @@ pub struct Condition {
     pub message: String,
 }
 
+impl Condition {
+    /// The status as Kubernetes writes it: `True`, `False` or `Unknown`.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self.status {
+            Some(true) => "True",
+            Some(false) => "False",
+            None => "Unknown",
+        }
+    }
+}
+
 impl TopologyAssessment {
     /// The conditions of this topology. A condition that could not be judged is Unknown.
     #[must_use]
@@ -69,7 +81,7 @@ impl TopologyAssessment {
             of(
                 "Aligned",
                 misaligned,
-                self.unread.as_ref().or(rejected),
+                self.unread_for_alignment.as_ref().or(rejected),
                 "the announcing nodes are the gateway nodes",
             ),
         ]
