@@ -195,12 +195,18 @@ impl<'i> State<'i> {
             let nodes = nodes.map_or_else(Vec::new, |scope| self.nodes_of(topology, entry, scope));
             ServiceAssessment { nodes, ..self.assess_service(topology, entry) }
         };
+        let mut findings = self.findings(topology, &services);
+        let services: Vec<ServiceAssessment> = services.into_iter().map(assess_service).collect();
+        // What an address reports is not reported once more for its topology.
+        let causes = services.iter().flat_map(|service| &service.addresses);
+        let causes: Vec<&Cause> = causes.filter_map(|address| address.outcome.cause()).collect();
+        findings.retain(|finding| !causes.contains(&finding));
         TopologyAssessment {
             name: Arc::clone(&topology.name),
             unread: self.missing(topology),
             unread_for_alignment: self.missing_beside(topology, &[]),
-            findings: self.findings(topology, &services),
-            services: services.into_iter().map(assess_service).collect(),
+            findings,
+            services,
         }
     }
 

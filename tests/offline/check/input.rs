@@ -63,7 +63,7 @@ fn the_state_of_each_topology_is_reported_after_the_verdicts() {
     let text = run(&["check", path]);
     assert_eq!(text.code, 0, "{}", text.out);
     let line = text.out.lines().find(|line| line.starts_with("topology `")).unwrap();
-    let expected = "topology `edge`: SourceIPPreserved False, Resilient False, Aligned True: ";
+    let expected = "topology `edge`: SourceIPPreserved False, Resilient False, Aligned False: ";
     assert!(line.starts_with(expected), "{line}");
 
     let (_, report) = as_json(&[path], "");

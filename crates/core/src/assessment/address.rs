@@ -308,15 +308,9 @@ impl Decided<'_> {
                 "start a gateway pod, and make it ready: `kubectl get endpointslices` and `kubectl describe pod` show what is missing",
             ),
             // With BGP advertisements only, the reason is the same as by layer 2: no node passes every condition.
-            NobodyElected::NotAdvertised if self.pool.bgp.is_empty() => Cause::new(
-                CauseCode::NotAdvertised,
-                format!("no L2Advertisement and no BGPAdvertisement announces pool `{pool}`"),
-                format!(
-                    "create an L2Advertisement in namespace `{}` that announces the pool from the gateway nodes",
-                    self.topology.spec.metallb_namespace
-                ),
-            )
-            .with([self.state.create_advertisement(self.topology, pool)]),
+            NobodyElected::NotAdvertised if self.pool.bgp.is_empty() => {
+                self.state.not_advertised(self.topology, pool)
+            }
             NobodyElected::NotAdvertised => self.no_bgp_announcer(),
             NobodyElected::ServiceNotSelected => Cause::new(
                 CauseCode::ServiceNotSelected,
@@ -596,6 +590,19 @@ pub(super) fn set_local(service: &ObjectKey) -> String {
 }
 
 impl State<'_> {
+    /// No advertisement of either kind announces the pool.
+    pub(super) fn not_advertised(&self, topology: &ResolvedTopology, pool: &str) -> Cause {
+        Cause::new(
+            CauseCode::NotAdvertised,
+            format!("no L2Advertisement and no BGPAdvertisement announces pool `{pool}`"),
+            format!(
+                "create an L2Advertisement in namespace `{}` that announces the pool from the gateway nodes",
+                topology.spec.metallb_namespace
+            ),
+        )
+        .with([self.create_advertisement(topology, pool)])
+    }
+
     /// Lets the pool be announced from the gateway nodes: by an advertisement that announces nothing but the topology's pools,
     /// else by a new one, because others depend on the advertisements that there are.
     pub(super) fn announce_placement(

@@ -54,8 +54,17 @@ impl TopologyAssessment {
         let nothing = || self.findings.iter().find(|finding| finding.code == CauseCode::NoService);
         let unknown = || self.unread.as_ref().or_else(|| first(is_unknown)).or_else(nothing);
         let misaligned = self.findings.iter().find(|finding| {
-            use CauseCode::{Disjoint, Narrower, NoGatewayNode, NoPool, TooComplex, Wider};
-            matches!(finding.code, Wider | Narrower | Disjoint | NoGatewayNode | NoPool | TooComplex)
+            use CauseCode::{Disjoint, Narrower, NoGatewayNode, NoPool, NotAdvertised, TooComplex, Wider};
+            matches!(
+                finding.code,
+                Wider | Narrower | Disjoint | NoGatewayNode | NoPool | NotAdvertised | TooComplex
+            )
+        });
+        let unannounced = first(|outcome| {
+            let is_such = |cause: &Cause| {
+                matches!(cause.code, CauseCode::NotAdvertised | CauseCode::ServiceNotSelected)
+            };
+            outcome.cause().is_some_and(is_such)
         });
         let is_lost: fn(&Outcome) -> bool =
             |outcome| matches!(outcome, Outcome::Lost(_) | Outcome::Silent(_));
@@ -80,7 +89,7 @@ impl TopologyAssessment {
             ),
             of(
                 "Aligned",
-                misaligned,
+                misaligned.or(unannounced),
                 self.unread_for_alignment.as_ref().or(rejected),
                 "the announcing nodes are the gateway nodes",
             ),

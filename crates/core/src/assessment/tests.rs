@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Assessment, Cause, Outcome};
+use super::{Assessment, Cause, CauseCode, Outcome};
 use crate::election::MetalLbVersion;
 use crate::snapshot::from_objects::inventory_of;
 use crate::snapshot::{Inventory, Source};
@@ -176,6 +176,20 @@ fn a_healthy_gateway_is_preserved_without_findings() {
     assert_eq!(address.pool.as_deref(), Some("default-pool"));
     assert_eq!((address.announcer.as_deref(), address.next.as_deref()), (Some("n2"), Some("n1")));
     assert!(address.bgp_announcers.is_empty() && assessment.unread.is_empty());
+}
+
+#[test]
+fn a_pool_that_nothing_announces_is_not_aligned_and_is_reported_once() {
+    let aligned = |objects: &[Value]| {
+        let assessment = assess(&inventory_of(objects));
+        let codes: Vec<_> = assessment.topologies[0].findings.iter().map(|finding| finding.code).collect();
+        let [.., aligned] = assessment.topologies[0].conditions();
+        ((aligned.status, aligned.reason), codes)
+    };
+    let unannounced = (Some(false), "NOT_ADVERTISED");
+    assert_eq!(aligned(&with(&[without("L2Advertisement", "arp")])), (unannounced, vec![]));
+    let idle = with(&[without("L2Advertisement", "arp"), with_status(json!([]))]);
+    assert_eq!(aligned(&idle), (unannounced, vec![CauseCode::NotAdvertised]));
 }
 
 /// Returns states by name, as changes of the world.

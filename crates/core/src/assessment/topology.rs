@@ -226,11 +226,14 @@ impl<'i> State<'i> {
                         is_own: announces_only(topology, advertisement),
                     })
                     .collect();
-                // Each address of the pool reports already that nothing announces it.
-                if announcing.is_empty() {
-                    continue;
-                }
-                for finding in self.compare(topology, pool, &announcing, can_restrict) {
+                let is_announced = configuration.layer2_of(pool).next().is_some()
+                    || configuration.bgp_of(pool).next().is_some();
+                let found = match announcing.as_slice() {
+                    [] if is_announced => Vec::new(),
+                    [] => vec![self.not_advertised(topology, &pool.name)],
+                    announcing => self.compare(topology, pool, announcing, can_restrict),
+                };
+                for finding in found {
                     if !findings.contains(&finding) {
                         findings.push(finding);
                     }
