@@ -57,6 +57,15 @@ impl fmt::Display for Statement {
     }
 }
 
+/// What `explain` predicts of a change that nobody has made yet.
+#[derive(Debug)]
+pub struct Prediction {
+    /// The change, as arguments.
+    pub what_if: Vec<String>,
+    /// The state before, and what it says of the state after.
+    pub explanation: Explanation,
+}
+
 /// What the packets to one address have shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown {
@@ -78,6 +87,11 @@ pub struct Explanation {
 impl Explanation {
     /// Reads the objects of the cluster as `kubectl get` does, and explains them.
     pub async fn of(client: &Client) -> Self {
+        Self::what_if(client, &[]).await
+    }
+
+    /// The same with a change that nobody has made yet: what the arguments suppose.
+    pub async fn what_if(client: &Client, arguments: &[String]) -> Self {
         let mut lists = Vec::new();
         for path in LISTS {
             lists.push(read(client, path).await);
@@ -85,6 +99,7 @@ impl Explanation {
         let objects = json!({"apiVersion": "v1", "kind": "List", "items": lists});
         let mut child = Command::new(program())
             .args(["explain", "-f", "-", "-o", "json"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -156,14 +171,14 @@ impl Explanation {
         })
     }
 
-    /// Leaves both sides of a disagreement, and the objects, for the reader.
-    pub fn leave(&self, disagreement: &str) -> String {
+    /// Leaves what it says, the objects that it read, and what disagrees with it, for the reader.
+    pub fn leave(&self, name: &str, disagreement: &str) -> String {
         let folder = folder().join("disagreement");
         std::fs::create_dir_all(&folder).unwrap();
-        let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
-        write("objects.json", format!("{:#}\n", self.objects));
-        write("explained.json", format!("{:#}\n", self.document));
-        write("disagreement.txt", format!("{disagreement}\n{}", self.errors));
+        let write = |file: String, text: String| std::fs::write(folder.join(file), text).unwrap();
+        write(format!("{name}-objects.json"), format!("{:#}\n", self.objects));
+        write(format!("{name}.json"), format!("{:#}\n", self.document));
+        write(format!("{name}.txt"), format!("{disagreement}\n{}", self.errors));
         format!("{disagreement}\nthe objects and all that was said are in `{}`", folder.display())
     }
 }

@@ -22,6 +22,9 @@ pub const METALLB: &str = "metallb-system";
 /// The name of the gateway's Deployment and Service.
 pub const NAME: &str = "istio-ingressgateway";
 
+/// The label that keeps load balancers away from a node.
+pub const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
 /// The taint of nodes that are reserved for ingress.
 pub const TAINT: &str = "example.com/ingress";
 
@@ -48,6 +51,19 @@ pub fn node_status(node: Machine) -> Value {
         "allocatable": capacity,
         "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
     }})
+}
+
+/// Whether a node's network works, as a cloud's controller reports it.
+pub fn network_condition(available: bool) -> Value {
+    let unavailable = if available { "False" } else { "True" };
+    json!({"type": "NetworkUnavailable", "status": unavailable, "reason": "NoRouteCreated"})
+}
+
+/// A node whose network does not work.
+pub fn without_network(machine: Machine) -> Value {
+    let mut node = node(machine);
+    node["status"] = json!({"conditions": [network_condition(false)]});
+    node
 }
 
 /// The gateway as its chart installs it: nobody has thought of nodes. A new version starts everywhere before the
@@ -155,6 +171,12 @@ pub fn pool() -> Value {
         "metadata": {"name": "default-pool", "namespace": METALLB},
         "spec": {"addresses": POOL},
     })
+}
+
+/// A pool with this label `tier`.
+pub fn labelled(mut pool: Value, tier: &str) -> Value {
+    pool["metadata"]["labels"] = json!({"tier": tier});
+    pool
 }
 
 /// A pool that nobody has thought of.

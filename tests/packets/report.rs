@@ -30,6 +30,8 @@ pub struct Row {
     pub tally: Tally,
     /// What `lockstep explain` said of the same moment.
     pub explained: Statement,
+    /// The flag of `explain` that predicted it before it was done.
+    pub predicted_by: Option<String>,
 }
 
 impl Row {
@@ -52,6 +54,12 @@ impl Row {
     fn by(&self) -> String {
         let short = |name: &&str| name.trim_start_matches("demo-dev-").to_owned();
         self.tally.by.keys().map(short).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What `explain` said, and by which flag it had said so before.
+    fn explained(&self) -> String {
+        let before = self.predicted_by.as_ref().map(|flag| format!("; predicted by `{flag}`"));
+        format!("{}{}", self.explained, before.unwrap_or_default())
     }
 
     fn announced(&self) -> &str {
@@ -78,7 +86,7 @@ impl fmt::Display for Row {
             self.what,
             self.kind(),
             self.announced(),
-            self.explained,
+            self.explained(),
             self.by(),
             self.share(),
             self.instead()
@@ -125,8 +133,10 @@ impl Report {
     /// How often `explain` was compared with the packets. Where they disagree, there is no report.
     fn agreement(&self) -> String {
         let (rows, again) = (self.rows.len(), self.asked_again);
+        let predicted = self.rows.iter().filter(|row| row.predicted_by.is_some()).count();
         format!(
-            "* `lockstep explain` agreed with the packets in {rows} of {rows} comparisons; {again} times it was asked again\n"
+            "* `lockstep explain` agreed with the packets in {rows} of {rows} comparisons; {again} times it was asked again\n\
+             * {predicted} of them were predicted before the change: the prediction is what came\n"
         )
     }
 
@@ -159,8 +169,8 @@ tells which node had the gateway's address for the client, on which nodes gatewa
 answered, and which share of the answered ones arrived in the audit log with the client's own address.
 
 At each of these moments, `lockstep explain` read the state of the same cluster. It must name the node that answered ARP or
-neighbour discovery, and what became of the client's address; where nobody answered, it must name the cause. The run fails where
-it says otherwise.
+neighbour discovery, and what became of the client's address; where nobody answered, it must name the cause. Where a change can be
+supposed, `lockstep explain` predicted the state beforehand, by the flag that is shown. The run fails where it says otherwise.
 
 A few requests may be lost where the address itself moves to another node: that is layer 2 with policy `Local`. To compare like
 with like, the rollout and the two scenarios that say so are also shown with the right topology, made by hand without Lockstep.

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::objects::{ARP, LABEL, deployment, placed, right, service, with_policy};
+use super::machines::Machine;
+use super::objects::{ARP, LABEL, METALLB, deployment, placed, right, service, with_policy};
 use super::program::folder;
 use super::sandbox::say;
 use super::stage::{Expected, Stage};
@@ -85,8 +86,11 @@ impl Stage {
         }
     }
 
-    /// Offers an advertisement that is wrong. With Lockstep it is refused for this reason, and the right one made.
+    /// Offers an advertisement that is wrong. With Lockstep it is refused for this reason, and the right one made. What
+    /// becomes of the gateway's addresses with the one that is made is predicted.
     async fn advertise(&mut self, advertisement: &Value, reason: &str, guarded: bool) {
+        self.lacks_announcement_only().await;
+        self.predict_with(&if guarded { right() } else { advertisement.clone() }).await;
         let answer = self.offer(advertisement).await;
         if !guarded {
             assert!(answer.is_ok(), "{answer:?}");
@@ -111,6 +115,16 @@ impl Stage {
         let service = lockstep_test_support::release::read(&self.cluster.client, SERVICE).await;
         service["spec"]["externalTrafficPolicy"].as_str().unwrap().to_owned()
     }
+}
+
+/// The arguments that suppose the end of a node's speaker.
+fn without_speaker(node: Machine) -> [String; 2] {
+    ["--without".to_owned(), format!("Pod/{METALLB}/speaker-{}", node.name)]
+}
+
+/// The arguments that suppose the end of a node.
+fn without_node(node: Machine) -> [&'static str; 2] {
+    ["--fail-node", node.name]
 }
 
 /// What is expected where this is the damage without Lockstep.

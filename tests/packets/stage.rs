@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::agreement::{Explanation, Shown};
+use super::agreement::{Explanation, Prediction, Shown};
 use super::client::{self, Steady, Tally, announcer, own};
 use super::cluster::{BETWEEN, Cluster};
 use super::lockstep::Lockstep;
 use super::machines::{FIRST, GATEWAY, Machine, NODES, SECOND};
-use super::objects::{ARP, ISTIO, LABEL, TAINT, node_status, pool, second_pool};
+use super::objects::{
+    ARP, EXCLUDE, ISTIO, LABEL, NAME, TAINT, network_condition, node_status, pool, second_pool, service,
+};
 use super::report::{Report, Row};
 use super::{audit, sandbox};
 use lockstep_test_support::api::{self, Answer, call};
@@ -19,9 +21,6 @@ use lockstep_test_support::release::read;
 
 /// Where MetalLB's advertisements are.
 const L2_ADVERTISEMENTS: &str = "/apis/metallb.io/v1beta1/namespaces/metallb-system/l2advertisements";
-
-/// The label that keeps load balancers away from a node.
-const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 /// How many requests in a row must be as expected before the ones that count are sent.
 const STEADY: usize = 5;
@@ -67,6 +66,8 @@ pub struct Stage {
     gateway_nodes: Vec<Machine>,
     /// The addresses that the gateway's Service is expected to have.
     targets: [IpAddr; 2],
+    /// What the next count must show, too.
+    prediction: Option<Prediction>,
 }
 
 impl Stage {
@@ -83,11 +84,13 @@ impl Stage {
             guarded: false,
             gateway_nodes: Vec::new(),
             targets: GATEWAY,
+            prediction: None,
         }
     }
 
     /// Clears it for one half of a scenario: no gateway, no advertisements, one pool, the seed's labels, everything runs.
     pub async fn enter(&mut self, scenario: &'static str, guarded: bool) {
+        assert!(self.prediction.is_none(), "{}: no count followed {:?}", self.scenario, self.prediction);
         (self.scenario, self.guarded, self.targets) = (scenario, guarded, GATEWAY);
         self.lockstep.off(&self.cluster).await;
         self.clear(L2_ADVERTISEMENTS).await;
@@ -144,10 +147,8 @@ impl Stage {
     /// Reports the node's network as a cloud's controller does.
     pub async fn set_network(&self, node: Machine, available: bool) {
         let mut status = node_status(node);
-        let unavailable = if available { "False" } else { "True" };
-        let condition =
-            json!({"type": "NetworkUnavailable", "status": unavailable, "reason": "NoRouteCreated"});
-        status["status"]["conditions"].as_array_mut().unwrap().push(condition);
+        let conditions = status["status"]["conditions"].as_array_mut().unwrap();
+        conditions.push(network_condition(available));
         self.cluster.patch(&format!("/api/v1/nodes/{}/status", node.name), &status).await;
     }
 
@@ -169,13 +170,31 @@ impl Stage {
         self.clear(L2_ADVERTISEMENTS).await;
     }
 
-    /// Waits until a Service has these addresses.
-    pub async fn has_addresses(&self, service: &Value, addresses: [IpAddr; 2]) {
+    /// Waits until a Service has the addresses that are expected.
+    pub async fn has_addresses(&self, service: &Value) {
         let path = api::path_of(service);
-        let ingress = json!(addresses.map(|address| json!({"ip": address, "ipMode": "VIP"})));
+        let addresses = self.targets.map(|address| json!({"ip": address, "ipMode": "VIP"}));
         self.cluster
             .settled("the addresses", async || {
-                read(&self.cluster.client, &path).await["status"]["loadBalancer"]["ingress"] == ingress
+                read(&self.cluster.client, &path).await["status"]["loadBalancer"]["ingress"]
+                    == json!(addresses)
+            })
+            .await;
+    }
+
+    /// Waits until nothing but an announcement is missing at the gateway's Service: it has its addresses, and all of its
+    /// pods are ready endpoints of both kinds.
+    pub async fn lacks_announcement_only(&self) {
+        self.has_addresses(&service()).await;
+        let of_service = format!("labelSelector=kubernetes.io/service-name%3D{NAME}");
+        let path = format!("/apis/discovery.k8s.io/v1/namespaces/{ISTIO}/endpointslices?{of_service}");
+        let pods = self.pods().await.len();
+        self.cluster
+            .settled("the endpoints", async || {
+                let slices = read(&self.cluster.client, &path).await;
+                let slices = slices["items"].as_array().unwrap();
+                let endpoints = slices.iter().filter_map(|slice| slice["endpoints"].as_array()).flatten();
+                endpoints.filter(|endpoint| endpoint["conditions"]["ready"] == true).count() == 2 * pods
             })
             .await;
     }
@@ -283,6 +302,21 @@ impl Stage {
             .await;
     }
 
+    /// Asks `explain` what would become of the gateway's addresses after a change. The change comes next, and then the count
+    /// that must show the same.
+    pub async fn predict(&mut self, what_if: impl IntoIterator<Item = impl Into<String>>) {
+        let what_if: Vec<String> = what_if.into_iter().map(Into::into).collect();
+        let explanation = Explanation::what_if(&self.cluster.client, &what_if).await;
+        self.prediction = Some(Prediction { what_if, explanation });
+    }
+
+    /// The same for objects that would be applied.
+    pub async fn predict_with(&mut self, object: &Value) {
+        let path = std::env::temp_dir().join("with.json");
+        std::fs::write(&path, object.to_string()).unwrap();
+        self.predict(["--with".to_owned(), path.display().to_string()]).await;
+    }
+
     /// Begins to ask steadily.
     pub fn steady(&self, what: &'static str) -> Steady {
         Steady::start(self.targets, &self.path(what))
@@ -334,6 +368,10 @@ impl Stage {
         assert!(mismatch.is_none(), "{}, {what}: {mismatch:?}\n{tallies:?}", self.scenario);
         self.agrees_with_the_audit_log(what, tallies);
         let (explanation, announced) = self.agreement(what, expected).await;
+        let prediction = self.prediction.take();
+        if let Some(prediction) = &prediction {
+            self.fulfils(what, &explanation, prediction);
+        }
         for (shown, tally) in announced.into_iter().zip(tallies) {
             let row = Row {
                 scenario: self.scenario,
@@ -344,6 +382,7 @@ impl Stage {
                 announced: shown.announced.map(|node| node.name),
                 tally: tally.clone(),
                 explained: explanation.statement(shown.target).unwrap(),
+                predicted_by: prediction.as_ref().map(|prediction| prediction.what_if[0].clone()),
             };
             let why = &row.tally.why;
             let lost = if why.is_empty() { String::new() } else { format!(" lost: {why:?}") };
@@ -351,6 +390,19 @@ impl Stage {
             self.report.rows.push(row);
         }
         explanation
+    }
+
+    /// What was predicted is what is said now, which agrees with the packets.
+    fn fulfils(&self, what: &str, explanation: &Explanation, prediction: &Prediction) {
+        let Prediction { what_if, explanation: before } = prediction;
+        for target in self.targets {
+            let [predicted, came] = [before, explanation].map(|explanation| explanation.statement(target));
+            if predicted != came {
+                let differs = format!("{what_if:?} predicted {predicted:?} for {target}; {came:?} came");
+                before.leave("predicted", &differs);
+                panic!("{}, {what}: {}", self.scenario, explanation.leave("explained", &differs));
+            }
+        }
     }
 
     /// Explains the state until that agrees with what the packets show. They are as expected already, so it does at once,
@@ -364,7 +416,7 @@ impl Stage {
                 return (explanation, shown);
             };
             if started.elapsed() > AGREEMENT {
-                panic!("{}, {what}: {}", self.scenario, explanation.leave(&disagreement));
+                panic!("{}, {what}: {}", self.scenario, explanation.leave("explained", &disagreement));
             }
             self.report.asked_again += 1;
             sandbox::say(format_args!("{}, {what}: not yet: {disagreement}", self.scenario));

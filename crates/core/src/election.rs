@@ -18,6 +18,7 @@ mod version;
 
 pub use address::{AddressRange, Family, RangeError, parse_address};
 pub use allocation::{AllocationError, Origin};
+pub(crate) use allocation::{may_share, sharing_key};
 pub use configuration::{
     AddressPool, BgpAdvertisement, Configuration, Layer2Advertisement, Rejection, Reservation,
 };

@@ -23,8 +23,9 @@ pub enum WhatIf {
     /// Objects are applied: each is added, or replaces the one of its kind, namespace and name.
     ///
     /// What the server owns survives where the objects do not give it: the addresses and cluster IPs of a Service, and
-    /// the labels, taints and conditions of a node. A Service that asks for other addresses gets them. The namespaces and
-    /// kinds that were not read stay unread.
+    /// the labels, taints and conditions of a node. A Service that asks for other addresses gets them, and one whose address
+    /// belongs to another Service with which it does not share it has none. The namespaces and kinds that were not read stay
+    /// unread.
     Apply(Box<Inventory>),
     /// An object is deleted, with what depends on it: a Service with its endpoints, a pod with the endpoints that lead to
     /// it, a node with its pods and their endpoints.

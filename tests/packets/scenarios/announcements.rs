@@ -7,7 +7,7 @@ use super::super::objects::{
     ARP, LABEL, advertisement, deployment, everywhere, placed, right, service, with_policy,
 };
 use super::super::stage::{Expected, Stage};
-use super::kept_or;
+use super::{kept_or, without_node};
 
 /// The pool is announced from every node, and nobody has set a policy.
 pub async fn wider(stage: &mut Stage, guarded: bool) {
@@ -26,6 +26,7 @@ pub async fn narrower(stage: &mut Stage, guarded: bool) {
     let one = json!([{"matchLabels": {LABEL: ARP, "kubernetes.io/hostname": FIRST.name}}]);
     stage.advertise(&advertisement("default", Some(one)), "NARROWER", guarded).await;
     stage.measure("installed", Expected::Kept).await;
+    stage.predict(without_node(FIRST)).await;
     stage.drain(FIRST).await;
     let expected = kept_or(Expected::Silence("NODE_NOT_SELECTED"), guarded);
     stage.measure("that node drained", expected).await;
@@ -49,6 +50,9 @@ pub async fn second(stage: &mut Stage, guarded: bool) {
     stage.make(&with_policy(service(), "Local")).await;
     stage.make(&right()).await;
     stage.measure("before", Expected::Kept).await;
+    if !guarded {
+        stage.predict_with(&advertisement("second", None)).await;
+    }
     let answer = stage.offer(&advertisement("second", None)).await;
     if guarded {
         let refusal = answer.unwrap_err();

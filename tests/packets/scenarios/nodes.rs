@@ -1,12 +1,16 @@
 //! What befalls the gateway nodes and the last advertisement, one after the other, with everything else right. Lockstep has
 //! no webhook for it, so it is the same with Lockstep: `explain` must name the cause.
 
-use super::super::machines::{FIRST, SECOND};
-use super::super::objects::{deployment, of_tier, placed, right, service, tolerating, with_policy};
+use super::super::machines::{FIRST, Machine, SECOND};
+use super::super::objects::{
+    EXCLUDE, LABEL, deployment, labelled, of_tier, placed, pool, right, service, tolerating, with_policy,
+    without_network,
+};
 use super::super::stage::{Expected, Stage};
+use super::without_speaker;
 
 /// The gateway nodes.
-const BOTH: [super::super::machines::Machine; 2] = [FIRST, SECOND];
+const BOTH: [Machine; 2] = [FIRST, SECOND];
 
 /// The label of the pool that the last advertisement selects.
 const TIER: &str = "ingress";
@@ -24,22 +28,27 @@ pub async fn cannot_announce(stage: &mut Stage, guarded: bool) {
     }
     stage.make(&right()).await;
     stage.measure("before", Expected::From(FIRST)).await;
+    stage.predict(label(FIRST, &format!("{EXCLUDE}="))).await;
     stage.exclude(FIRST, true).await;
     stage.measure("one excluded", Expected::From(SECOND)).await;
+    stage.predict(label(SECOND, &format!("{EXCLUDE}="))).await;
     stage.exclude(SECOND, true).await;
     stage.measure("both excluded", Expected::Silence("NODE_EXCLUDED")).await;
     stage.repair(&BOTH).await;
 
     stage.go_on("gateway nodes without a network");
     stage.measure("before", Expected::From(FIRST)).await;
+    stage.predict_with(&without_network(FIRST)).await;
     stage.set_network(FIRST, false).await;
     stage.measure("one without", Expected::From(SECOND)).await;
+    stage.predict_with(&without_network(SECOND)).await;
     stage.set_network(SECOND, false).await;
     stage.measure("both without", Expected::Silence("NETWORK_UNAVAILABLE")).await;
     stage.repair(&BOTH).await;
 
     stage.go_on("gateway nodes tainted, speakers evicted");
     stage.measure("before", Expected::From(FIRST)).await;
+    stage.predict(BOTH.iter().flat_map(|node| without_speaker(*node))).await;
     for node in BOTH {
         stage.taint(node, true).await;
         stage.cluster.speaker_is_evicted(node).await;
@@ -49,19 +58,28 @@ pub async fn cannot_announce(stage: &mut Stage, guarded: bool) {
 
     stage.go_on("gateway nodes lose their label");
     stage.measure("before", Expected::From(FIRST)).await;
+    stage.predict(BOTH.iter().flat_map(|node| label(*node, &format!("{LABEL}-")))).await;
     stage.label(&[]).await;
     stage.measure("both unlabelled", Expected::Silence("NODE_NOT_SELECTED")).await;
     stage.label(&BOTH).await;
 
     stage.go_on("the last advertisement deleted");
     stage.measure("before", Expected::From(FIRST)).await;
+    stage.predict(["--without", "L2Advertisement/default"]).await;
     stage.clear_advertisements().await;
     stage.measure("deleted", Expected::Silence("NOT_ADVERTISED")).await;
 
     stage.go_on("the pool relabelled");
     stage.label_pool(Some(TIER)).await;
+    stage.predict_with(&of_tier(right(), TIER)).await;
     stage.make(&of_tier(right(), TIER)).await;
     stage.measure("advertised by its label", Expected::From(FIRST)).await;
+    stage.predict_with(&labelled(pool(), "retired")).await;
     stage.label_pool(Some("retired")).await;
     stage.measure("relabelled", Expected::Silence("NOT_ADVERTISED")).await;
+}
+
+/// The change of a node's label.
+fn label(node: Machine, change: &str) -> [String; 2] {
+    ["--label-node".to_owned(), format!("{}:{change}", node.name)]
 }

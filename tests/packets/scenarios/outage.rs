@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::super::objects::advertisement;
+use super::super::objects::{advertisement, service, with_policy};
 use super::super::stage::{Expected, Stage, said};
 use super::{SERVICE, kept_or};
 use lockstep_test_support::api::call;
@@ -17,6 +17,10 @@ pub async fn webhook_down(stage: &mut Stage, guarded: bool) {
         stage.lockstep.crash().await;
     }
     let steady = guarded.then(|| stage.steady("meanwhile"));
+    if !guarded {
+        let both = [with_policy(service(), "Cluster"), advertisement("second", None)];
+        stage.predict_with(&json!({"apiVersion": "v1", "kind": "List", "items": both})).await;
+    }
     let switched = switch(stage).await;
     let announced = stage.offer(&advertisement("second", None)).await;
     for answer in [&switched, &announced] {

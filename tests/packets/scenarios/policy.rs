@@ -21,6 +21,9 @@ pub async fn by_hand(stage: &mut Stage, guarded: bool) {
     stage.enter("Service switched to Cluster by hand", guarded).await;
     stage.by_hand().await;
     stage.measure("before", Expected::Kept).await;
+    if !guarded {
+        stage.predict_with(&with_policy(service(), "Cluster")).await;
+    }
     stage.cluster.patch(SERVICE, &json!({"spec": {"externalTrafficPolicy": "Cluster"}})).await;
     assert_eq!(stage.policy().await, if guarded { "Local" } else { "Cluster" });
     stage.measure("after the switch", kept_or(Expected::Lost, guarded)).await;

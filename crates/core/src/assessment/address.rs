@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::election::{
     AddressPool, AddressRange, BalancedService, Election, Family, Ineligible, Layer2, MetalLb, NobodyElected,
-    Obstacle, Origin, Rejection, parse_address,
+    Obstacle, Origin, Rejection, may_share, parse_address, sharing_key,
 };
 use crate::escape::excerpt;
 use crate::labels::Labels;
@@ -64,7 +64,10 @@ impl<'i> State<'i> {
         let election = match metallb.elect(service) {
             Ok(election) => election,
             Err(ineligible) => {
-                let cause = ineligible_cause(topology, metallb, service, &ineligible);
+                let unshared =
+                    || self.unshared(metallb, service).filter(|_| ineligible == Ineligible::NoAddress);
+                let cause =
+                    unshared().unwrap_or_else(|| ineligible_cause(topology, metallb, service, &ineligible));
                 return without_announcer(service, Some(metallb), &Outcome::Silent(cause));
             }
         };
@@ -73,6 +76,48 @@ impl<'i> State<'i> {
         };
         let decided = Decided { state: self, topology, metallb, service, election: &election, pool };
         decided.assess()
+    }
+
+    /// Why a Service without an address does not get that of another one whose key in `allow-shared-ip` is the same.
+    fn unshared(&self, metallb: &MetalLb<'_>, service: BalancedService<'_>) -> Option<Cause> {
+        let old_only = !metallb.version().reads_new_annotations();
+        let key = sharing_key(service.balancer, old_only)?;
+        let one = (service.service, service.balancer);
+        let mut refusing = self.inventory.load_balancers.iter().filter(|(other, balancer)| {
+            *other != service.key
+                && !balancer.ingress.is_empty()
+                && sharing_key(balancer, old_only) == Some(key)
+                && self
+                    .inventory
+                    .services
+                    .get(*other)
+                    .is_some_and(|other| !may_share(one, (other, balancer), old_only))
+        });
+        let (other, _) = refusing.next()?;
+        let name = excerpt(&format!("{}/{}", other.namespace, other.name));
+        let cause = |what: &str, mend: &str| {
+            let message = format!(
+                "the Service has no address, and MetalLB does not let it share that of `{name}`: their {what}"
+            );
+            Cause::new(CauseCode::NoAddress, message, mend)
+        };
+        let spec = service.service.spec.as_ref()?;
+        if spec.selector != self.inventory.services.get(other)?.spec.as_ref()?.selector {
+            let mend =
+                "remove the annotation `allow-shared-ip`, so that the Service gets an address of its own";
+            let annotations = service.balancer.annotations.keys().map(smol_str::SmolStr::as_str);
+            let keys: Vec<&str> = annotations.filter(|key| key.ends_with("/allow-shared-ip")).collect();
+            let command = command::unannotate_service(&service.key.namespace, &service.key.name, &keys);
+            return Some(
+                cause("`externalTrafficPolicy`, or with `Local` their selectors, differ", mend)
+                    .with([command]),
+            );
+        }
+        let policy = if service.is_local() { "Local" } else { "Cluster" };
+        let mend = format!("set `spec.externalTrafficPolicy: {policy}` in `{name}`, too");
+        let fields = json!({"spec": {"externalTrafficPolicy": policy}});
+        let command = command::patch("Service", Some(&other.namespace), &other.name, &fields);
+        Some(cause("`externalTrafficPolicy` differs", &mend).with([command]))
     }
 
     /// Running speakers keep their last valid configuration, which is unknown; speakers that start announce nothing.

@@ -5,6 +5,8 @@
 use std::net::IpAddr;
 
 use super::{AddressPool, BalancedService, Family, MetalLb, Reservation, parse_address};
+use crate::labels::Labels;
+use crate::objects::{LoadBalancer, Service};
 
 /// The source of a Service's addresses, as pools by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,6 +187,31 @@ impl MetalLb<'_> {
             || needed.iter().all(|family| pool.has(*family))
             || any_suits && needed.iter().any(|family| pool.has(*family))
     }
+}
+
+/// Whether MetalLB lets two Services have one address, apart from their ports: both have the same key in the annotation
+/// `allow-shared-ip`, both have the same policy, and with `Local` the same selector (`sharingOK`,
+/// internal/allocator/allocator.go, and `BackendKey`, internal/allocator/k8salloc/k8salloc.go; 0.13.5, 0.15.2, 0.16.2).
+/// `old_only` as for [`LoadBalancer::annotation`].
+pub(crate) fn may_share(one: Sharer<'_>, other: Sharer<'_>, old_only: bool) -> bool {
+    let key = |(_, balancer): Sharer<'_>| sharing_key(balancer, old_only).map(str::to_owned);
+    key(one).is_some() && key(one) == key(other) && backends(one.0) == backends(other.0)
+}
+
+/// The key of the annotation `allow-shared-ip`; `None` if the Service has none, or an empty one.
+pub(crate) fn sharing_key(balancer: &LoadBalancer, old_only: bool) -> Option<&str> {
+    balancer.annotation("allow-shared-ip", old_only).filter(|key| !key.is_empty())
+}
+
+/// A Service, and what MetalLB reads of it.
+pub(crate) type Sharer<'i> = (&'i Service, &'i LoadBalancer);
+
+/// The selector with `Local`; with `Cluster`, Services share whatever they select.
+fn backends(service: &Service) -> Option<&Labels> {
+    let spec = service.spec.as_ref()?;
+    (spec.external_traffic_policy == "Local")
+        .then_some(&spec.selector)
+        .filter(|selector| !selector.is_empty())
 }
 
 /// Whether a pool is reserved for a Service (`isPoolCompatibleWithService`, `pinnedPoolsForService`).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::WhatIfError;
-use crate::election::parse_address;
+use crate::election::{may_share, parse_address};
 use crate::labels::{Labels, carries};
 use crate::objects::{Ingress, LoadBalancer, Service};
 use crate::snapshot::{Inventory, ObjectKey, Source};
@@ -17,6 +17,7 @@ impl Inventory {
         if let Some(service) = reselected.first().filter(|_| !self.read.contains(&Source::Pods)) {
             return Err(WhatIfError::PodsUnread { service: service.name.clone() });
         }
+        let conflicts = self.conflicts(objects);
         let mut applied = objects.clone();
         applied.read.clear();
         for (name, labels) in &mut applied.nodes {
@@ -35,8 +36,36 @@ impl Inventory {
         if !objects.speakers.is_empty() {
             self.infer_settings();
         }
+        self.take_addresses_away(objects, &conflicts);
         self.drop_unselected_endpoints(&reselected, objects);
         Ok(())
+    }
+
+    /// The applied Services with an address that another Service has and does not share with them.
+    fn conflicts<'o>(&self, objects: &'o Self) -> BTreeSet<&'o ObjectKey> {
+        let conflicts = |key: &ObjectKey| {
+            let sharer = |key: &ObjectKey| Some((self.services.get(key)?, self.load_balancers.get(key)?));
+            let Some(one) = sharer(key) else { return false };
+            let has_one_of_its_own = |other: &LoadBalancer| {
+                other.ingress.iter().any(|entry| !entry.ip.is_empty() && one.1.ingress.contains(entry))
+            };
+            let mut others =
+                self.load_balancers.iter().filter(|(other, held)| *other != key && has_one_of_its_own(held));
+            others.any(|(other, _)| sharer(other).is_some_and(|other| !may_share(one, other, false)))
+        };
+        objects.load_balancers.keys().filter(|key| conflicts(key)).collect()
+    }
+
+    /// Takes the addresses away from applied Services that now conflict with others, as MetalLB's controller does
+    /// (`convergeBalancer`, controller/service.go). Services that are applied together are compared as they become, and a
+    /// conflict that was there before is not MetalLB's.
+    fn take_addresses_away(&mut self, objects: &Self, before: &BTreeSet<&ObjectKey>) {
+        let refused: Vec<&ObjectKey> = self.conflicts(objects).difference(before).copied().collect();
+        for key in refused {
+            if let Some(balancer) = self.load_balancers.get_mut(key) {
+                balancer.ingress.clear();
+            }
+        }
     }
 
     /// The Services that would get another selector.

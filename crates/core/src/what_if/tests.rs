@@ -185,6 +185,38 @@ fn an_applied_service_keeps_what_the_server_owns() {
 }
 
 #[test]
+fn a_service_that_no_longer_agrees_with_its_sharers_loses_its_address() {
+    let selector = json!({"app": "istio-ingressgateway", "istio": "ingressgateway"});
+    let sharer = |name: &str, policy: &str, ingress: Value| {
+        service(&json!({
+            "metadata": {"name": name, "annotations": {"metallb.io/allow-shared-ip": "k"}},
+            "spec": {"type": "LoadBalancer", "externalTrafficPolicy": policy, "selector": selector},
+            "status": {"loadBalancer": {"ingress": ingress}},
+        }))
+    };
+    let held = json!([{"ip": "10.6.229.180"}]);
+    let mut objects = edge();
+    objects.retain(|object| object["kind"] != "Service");
+    objects.push(sharer("istio-ingressgateway", "Cluster", held.clone()));
+    objects.push(sharer("status", "Cluster", held));
+    let addresses = |changes: &[Value]| {
+        let after = inventory_of(&objects).what_if(&applied(changes)).unwrap();
+        let addresses = after.load_balancers.values().map(|balancer| balancer.ingress.len());
+        addresses.collect::<Vec<_>>()
+    };
+    let local = sharer("istio-ingressgateway", "Local", json!([]));
+    assert_eq!(addresses(std::slice::from_ref(&local)), [0, 1], "the other Service keeps it");
+    assert_eq!(addresses(&[local, sharer("status", "Local", json!([]))]), [1, 1], "both agree");
+    let mut alone = sharer("istio-ingressgateway", "Cluster", json!([]));
+    alone["metadata"].as_object_mut().unwrap().remove("annotations");
+    assert_eq!(addresses(&[alone]), [0, 1], "it no longer shares");
+    let mut taken = service(&json!({"metadata": {"name": "third",
+        "annotations": {"metallb.io/loadBalancerIPs": "10.6.229.180"}}}));
+    taken.as_object_mut().unwrap().remove("status");
+    assert_eq!(addresses(&[taken]), [1, 1, 0], "the address is taken");
+}
+
+#[test]
 fn an_applied_node_keeps_the_labels_that_the_object_does_not_give() {
     let zone =
         json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "labels": {"zone": "a"}}});
