@@ -59,6 +59,9 @@ Examples:
     kubectl get ipaddresspools,l2advertisements,bgpadvertisements -A -o yaml |
       lockstep explain -f all.yaml -f -
 
+  Predict what becomes of each address if a node fails:
+    lockstep explain --fail-node worker-03
+
   Wait until the cluster's topologies are guarded:
     lockstep status --wait 60
 

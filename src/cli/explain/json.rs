@@ -1,94 +1,370 @@
-//! The assessment for programs.
+//! The assessment for programs: one JSON document, whose form `docs/explain.schema.json` publishes.
 
-use serde_json::{Value, json};
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Explained;
 use super::origin::Origin;
 use crate::assessment::{
-    AddressAssessment, Assessment, Cause, CauseCode, Condition, NodeAssessment, ServiceAssessment,
+    AddressAssessment, Assessment, Cause, CauseCode, Condition, NodeAssessment, Outcome, ServiceAssessment,
     TopologyAssessment,
 };
 
-/// The assessment as one JSON document. With what-if it is that of the state after the changes, and has the one before.
-pub(super) fn document(explained: &Explained) -> Value {
-    let mut document = state(&explained.assessment, &explained.origin);
-    if let (Some(before), Value::Object(fields)) = (&explained.before, &mut document) {
-        fields.insert("whatIf".to_owned(), json!(explained.changes));
-        fields.insert("before".to_owned(), state(before, &explained.origin));
+/// The output of `lockstep explain -o json`. New fields may come; a field never changes its meaning.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "The output of `lockstep explain -o json`")]
+pub(super) struct Document {
+    /// The state, or with what-if the state after the changes.
+    #[serde(flatten)]
+    state: ExplainedState,
+    /// The changes of a what-if, in the order in which they are applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    what_if: Option<Vec<String>>,
+    /// The state before the changes of a what-if.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Box<ExplainedState>>,
+}
+
+/// A state of the cluster, assessed.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ExplainedState {
+    /// The MetalLB version whose election was replayed.
+    metallb: String,
+    /// Why this version.
+    metallb_basis: Basis,
+    /// The number of nodes of the state.
+    nodes: usize,
+    /// The topologies, in the order of names.
+    topologies: Vec<Topology>,
+    /// The kinds that were not read. An outcome that depends on one is Unknown.
+    unread: Vec<UnreadKind>,
+}
+
+/// What the MetalLB version was inferred from.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Basis {
+    /// A code.
+    reason: String,
+    /// The same in a sentence.
+    message: String,
+}
+
+/// A kind of objects that was not read.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(super) struct UnreadKind {
+    /// The kind.
+    pub(super) kind: String,
+    /// The namespace in which it was not read; null for the whole cluster.
+    pub(super) namespace: Option<String>,
+    /// Why it was not read.
+    pub(super) reason: UnreadCode,
+    /// The RBAC rule that allows reading it; null if a right is not what is missing.
+    pub(super) rule: Option<PolicyRule>,
+}
+
+/// Why a kind was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) enum UnreadCode {
+    /// The reader may not list it.
+    Forbidden,
+    /// No pod has the labels or the image of a speaker.
+    NoSpeakerKnown,
+    /// The manifests have no object of the kind.
+    NotInInput,
+}
+
+/// A topology.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Topology {
+    /// The name.
+    name: String,
+    /// The conditions that follow: `SourceIPPreserved`, `Resilient` and `Aligned`.
+    conditions: Vec<TopologyCondition>,
+    /// The Services of type `LoadBalancer` behind the gateway, in the order of names.
+    services: Vec<Service>,
+    /// The findings on the topology as a whole, and on its nodes, pods and other objects.
+    findings: Vec<Finding>,
+    /// The messages of those findings that say what the topology does not match.
+    unmatched: Vec<String>,
+}
+
+/// A condition of a topology.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct TopologyCondition {
+    /// The type.
+    #[serde(rename = "type")]
+    kind: String,
+    /// Whether it holds.
+    status: Status,
+    /// Why, as a code.
+    reason: String,
+    /// Why, in a sentence.
+    message: String,
+}
+
+/// Whether a condition holds.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+enum Status {
+    True,
+    False,
+    Unknown,
+}
+
+/// A finding on a topology.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Finding {
+    /// A stable code, such as `NO_GATEWAY_NODE`.
+    reason: String,
+    /// What is wrong, in a sentence.
+    message: String,
+    /// What mends it, in a sentence.
+    mend: String,
+    /// The mend as commands for a shell, in their order; empty where somebody has to decide or look first.
+    commands: Vec<String>,
+}
+
+/// A Service of a topology.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Service {
+    /// The namespace.
+    namespace: String,
+    /// The name.
+    name: String,
+    /// `externalTrafficPolicy`; empty where it is not set, which means `Cluster`.
+    policy: String,
+    /// The addresses, in the order of the Service's status; one entry without an address if it has none.
+    addresses: Vec<Address>,
+}
+
+/// An address of a Service, and what becomes of the client's source IP there.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Address {
+    /// The address; null for a Service without any.
+    address: Option<String>,
+    /// The pool that has it; null if none has, or if that was not decided.
+    pool: Option<String>,
+    /// The outcome for the client's source IP.
+    outcome: OutcomeWord,
+    /// Why, as a stable code; null for `Preserved`.
+    reason: Option<String>,
+    /// Why, in a sentence; null for `Preserved`.
+    message: Option<String>,
+    /// What mends it, in a sentence; null for `Preserved`.
+    mend: Option<String>,
+    /// The mend as commands for a shell, in their order; empty where somebody has to decide or look first.
+    commands: Vec<String>,
+    /// The node that announces the address by layer 2; null for none.
+    announcer: Option<String>,
+    /// The node that announces it by layer 2 if the announcer's node goes, with its pods; null for none.
+    next: Option<String>,
+    /// The nodes that announce it by BGP.
+    bgp_announcers: Vec<String>,
+    /// The nodes that matter: gateway nodes, nodes with an endpoint, nodes that announce, and nodes that an advertisement's
+    /// `nodeSelectors` select.
+    nodes: Vec<Node>,
+}
+
+/// The outcome for the client's source IP.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+enum OutcomeWord {
+    /// It reaches the gateway, also after one node goes.
+    Preserved,
+    /// It reaches the gateway now, and one step ends that.
+    Fragile,
+    /// The gateway answers, and sees another address.
+    Lost,
+    /// No node announces the address.
+    Silent,
+    /// A kind that the outcome depends on was not read.
+    Unknown,
+}
+
+/// A node and the facts that matter for one Service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Node {
+    /// The name.
+    name: String,
+    /// Whether it is a gateway node.
+    labelled: bool,
+    /// The names of the L2Advertisements that announce the Service from it.
+    selected_by: Vec<String>,
+    /// The names of the BGPAdvertisements that announce the Service from it.
+    bgp_selected_by: Vec<String>,
+    /// Whether a live speaker runs on it; null if speakers were not read.
+    speaker: Option<bool>,
+    /// Whether its label keeps MetalLB from announcing from it.
+    excluded: bool,
+    /// Whether its network keeps MetalLB from announcing from it.
+    network_unavailable: bool,
+    /// The number of endpoints on it, whether they take traffic or not.
+    endpoints: usize,
+    /// The number of endpoints on it that take traffic.
+    ready_endpoints: usize,
+    /// Its taints that keep pods away, as `kubectl taint` writes them.
+    taints: Vec<String>,
+    /// Whether it can announce by layer 2, or by BGP where nothing else announces the pool.
+    candidate: bool,
+    /// Why it is no candidate, as a stable code; null for a candidate.
+    reason: Option<String>,
+}
+
+/// The assessment as one JSON document.
+pub(super) fn document(explained: &Explained) -> Document {
+    Document {
+        state: state(&explained.assessment, &explained.origin),
+        what_if: explained.before.as_ref().map(|_| explained.changes.clone()),
+        before: explained.before.as_ref().map(|before| Box::new(state(before, &explained.origin))),
     }
-    document
 }
 
-fn state(assessment: &Assessment, origin: &Origin) -> Value {
-    json!({
-        "metallb": assessment.version.number(),
-        "metallbBasis": {"reason": origin.basis.reason(), "message": origin.basis.to_string()},
-        "topologies": assessment.topologies.iter().map(topology).collect::<Vec<_>>(),
-        "unread": origin.unread(assessment),
-    })
+fn state(assessment: &Assessment, origin: &Origin) -> ExplainedState {
+    let basis = Basis { reason: origin.basis.reason().to_owned(), message: origin.basis.to_string() };
+    ExplainedState {
+        metallb: assessment.version.number().to_owned(),
+        metallb_basis: basis,
+        nodes: assessment.nodes,
+        topologies: assessment.topologies.iter().map(topology).collect(),
+        unread: origin.unread(assessment),
+    }
 }
 
-fn topology(topology: &TopologyAssessment) -> Value {
+fn topology(topology: &TopologyAssessment) -> Topology {
     let is_unmatched =
         |cause: &&Cause| matches!(cause.code.code(), "NO_POD" | "NO_SERVICE" | "NO_POOL" | "NO_GATEWAY_NODE");
-    json!({
-        "name": &*topology.name,
-        "conditions": topology.conditions().iter().map(condition).collect::<Vec<_>>(),
-        "services": topology.services.iter().map(service).collect::<Vec<_>>(),
-        "findings": topology.findings.iter().map(cause).collect::<Vec<_>>(),
-        "unmatched": topology.findings.iter().filter(is_unmatched).map(|cause| cause.message.clone()).collect::<Vec<_>>(),
-    })
+    let unmatched = topology.findings.iter().filter(is_unmatched);
+    Topology {
+        name: topology.name.to_string(),
+        conditions: topology.conditions().into_iter().map(condition).collect(),
+        services: topology.services.iter().map(service).collect(),
+        findings: topology.findings.iter().map(finding).collect(),
+        unmatched: unmatched.map(|cause| cause.message.clone()).collect(),
+    }
 }
 
-fn condition(condition: &Condition) -> Value {
-    json!({
-        "type": condition.kind,
-        "status": match condition.status { Some(true) => "True", Some(false) => "False", None => "Unknown" },
-        "reason": condition.reason,
-        "message": condition.message,
-    })
+fn condition(condition: Condition) -> TopologyCondition {
+    TopologyCondition {
+        kind: condition.kind.to_owned(),
+        status: match condition.status {
+            Some(true) => Status::True,
+            Some(false) => Status::False,
+            None => Status::Unknown,
+        },
+        reason: condition.reason.to_owned(),
+        message: condition.message,
+    }
 }
 
-fn cause(cause: &Cause) -> Value {
-    json!({"reason": cause.code.code(), "message": cause.message, "mend": cause.mend, "commands": cause.commands})
+fn finding(cause: &Cause) -> Finding {
+    Finding {
+        reason: cause.code.code().to_owned(),
+        message: cause.message.clone(),
+        mend: cause.mend.clone(),
+        commands: cause.commands.clone(),
+    }
 }
 
-fn service(service: &ServiceAssessment) -> Value {
-    let nodes: Vec<Value> = service.nodes.iter().map(node).collect();
-    let address = |address: &AddressAssessment| {
-        let cause = address.outcome.cause();
-        json!({
-            "address": address.address,
-            "pool": address.pool,
-            "outcome": address.outcome.word(),
-            "reason": cause.map(|cause| cause.code.code()),
-            "message": cause.map(|cause| cause.message.clone()),
-            "mend": cause.map(|cause| cause.mend.clone()),
-            "commands": cause.map_or(&[][..], |cause| &cause.commands),
-            "announcer": address.announcer,
-            "next": address.next,
-            "bgpAnnouncers": address.bgp_announcers,
-            "nodes": nodes,
-        })
-    };
-    json!({
-        "namespace": service.key.namespace,
-        "name": service.key.name,
-        "policy": service.policy,
-        "addresses": service.addresses.iter().map(address).collect::<Vec<_>>(),
-    })
+fn service(service: &ServiceAssessment) -> Service {
+    let nodes: Vec<Node> = service.nodes.iter().map(node).collect();
+    Service {
+        namespace: service.key.namespace.clone(),
+        name: service.key.name.clone(),
+        policy: service.policy.clone(),
+        addresses: service.addresses.iter().map(|held| address(held, nodes.clone())).collect(),
+    }
 }
 
-fn node(node: &NodeAssessment) -> Value {
-    json!({
-        "name": node.name,
-        "labelled": node.is_labelled,
-        "selectedBy": node.selected_by,
-        "speaker": node.has_speaker,
-        "excluded": node.is_excluded,
-        "networkUnavailable": node.is_network_unavailable,
-        "readyEndpoints": node.ready_endpoints,
-        "candidate": node.obstacle.is_none(),
-        "reason": node.obstacle.map(CauseCode::code),
-    })
+fn address(address: &AddressAssessment, nodes: Vec<Node>) -> Address {
+    let cause = address.outcome.cause();
+    Address {
+        address: address.address.clone(),
+        pool: address.pool.clone(),
+        outcome: match address.outcome {
+            Outcome::Preserved => OutcomeWord::Preserved,
+            Outcome::Fragile(_) => OutcomeWord::Fragile,
+            Outcome::Lost(_) => OutcomeWord::Lost,
+            Outcome::Silent(_) => OutcomeWord::Silent,
+            Outcome::Unknown(_) => OutcomeWord::Unknown,
+        },
+        reason: cause.map(|cause| cause.code.code().to_owned()),
+        message: cause.map(|cause| cause.message.clone()),
+        mend: cause.map(|cause| cause.mend.clone()),
+        commands: cause.map_or_else(Vec::new, |cause| cause.commands.clone()),
+        announcer: address.announcer.clone(),
+        next: address.next.clone(),
+        bgp_announcers: address.bgp_announcers.clone(),
+        nodes,
+    }
+}
+
+fn node(node: &NodeAssessment) -> Node {
+    Node {
+        name: node.name.clone(),
+        labelled: node.is_labelled,
+        selected_by: node.selected_by.clone(),
+        bgp_selected_by: node.selected_by_bgp.clone(),
+        speaker: node.has_speaker,
+        excluded: node.is_excluded,
+        network_unavailable: node.is_network_unavailable,
+        endpoints: node.endpoints,
+        ready_endpoints: node.ready_endpoints,
+        taints: node.taints.clone(),
+        candidate: node.obstacle.is_none(),
+        reason: node.obstacle.map(CauseCode::code).map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::empty;
+    use std::path::{Path, PathBuf};
+
+    use clap::Parser;
+    use lockstep_test_support::golden_file::assert_file_holds;
+    use serde_json::Value;
+
+    use super::Document;
+    use crate::cli::output::{Streams, json_document};
+    use crate::cli::{Cli, Command, explain};
+
+    fn states() -> Vec<PathBuf> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/state");
+        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
+    }
+
+    fn explained(arguments: &[&str]) -> Value {
+        let all = ["lockstep", "explain", "-o", "json"].iter().chain(arguments);
+        let Command::Explain(args) = Cli::parse_from(all).command else { panic!("another command") };
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut streams = Streams { stdin: &mut empty(), stdout: &mut stdout, stderr: &mut stderr };
+        explain::run(&args, &mut streams, false).unwrap();
+        serde_json::from_slice(&stdout).unwrap()
+    }
+
+    #[test]
+    fn the_published_schema_is_that_of_the_output() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/explain.schema.json");
+        assert_file_holds(&path, &json_document(&schemars::schema_for!(Document)).unwrap());
+    }
+
+    #[test]
+    fn every_document_has_the_form_that_the_schema_describes_and_no_other_field() {
+        let mut documents = 0;
+        for state in states() {
+            let path = state.to_str().unwrap();
+            for arguments in [&["-f", path][..], &["-f", path, "--label-node", "n1:zone=a"]] {
+                let value = explained(arguments);
+                // The type that the schema is made of drops what it does not know, so that nothing unknown comes back.
+                let document: Document = serde_json::from_value(value.clone()).unwrap();
+                assert_eq!(serde_json::to_value(&document).unwrap(), value, "{path}");
+                documents += 1;
+            }
+        }
+        assert!(documents >= 90, "{documents}");
+    }
 }

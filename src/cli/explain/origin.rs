@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use serde_json::{Value, json};
-
 use super::ExplainArgs;
+use super::json::{UnreadCode, UnreadKind};
 use super::what_if::{self, Change};
 use crate::assessment::Assessment;
 use crate::cluster::state::{self, ClusterState, Unread, UnreadReason};
@@ -128,7 +127,7 @@ impl Origin {
     }
 
     /// What was not read, for programs.
-    pub(super) fn unread(&self, assessment: &Assessment) -> Value {
+    pub(super) fn unread(&self, assessment: &Assessment) -> Vec<UnreadKind> {
         match self.place {
             Place::Manifests => assessment.unread.iter().map(|source| absent(*source)).collect(),
             Place::Cluster => self.unread.iter().map(entry).collect(),
@@ -175,17 +174,15 @@ fn no_speaker_known(place: &str) -> String {
     )
 }
 
-fn entry(unread: &Unread) -> Value {
+fn entry(unread: &Unread) -> UnreadKind {
     let Unread { source, namespace, reason } = unread;
-    let is_forbidden = *reason == UnreadReason::Forbidden;
-    json!({
-        "kind": label(*source),
-        "namespace": namespace,
-        "reason": if is_forbidden { "Forbidden" } else { "NoSpeakerKnown" },
-        "rule": is_forbidden.then(|| unread.rule()),
-    })
+    let (reason, rule) = match reason {
+        UnreadReason::Forbidden => (UnreadCode::Forbidden, Some(unread.rule())),
+        UnreadReason::NoSpeakerKnown => (UnreadCode::NoSpeakerKnown, None),
+    };
+    UnreadKind { kind: label(*source), namespace: namespace.clone(), reason, rule }
 }
 
-fn absent(source: Source) -> Value {
-    json!({"kind": label(source), "namespace": null, "reason": "NotInInput", "rule": null})
+fn absent(source: Source) -> UnreadKind {
+    UnreadKind { kind: label(source), namespace: None, reason: UnreadCode::NotInInput, rule: None }
 }
