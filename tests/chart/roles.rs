@@ -1,7 +1,10 @@
 //! The rights of the chart's ServiceAccount, request by request, and requests that the API server forbids.
 
+use std::collections::BTreeSet;
+
 use axum::http::{Method, StatusCode};
 use kube::Client;
+use lockstep::snapshot::Source;
 use serde_json::{Value, json};
 
 use lockstep_test_support::api::{self, Answer, call};
@@ -9,7 +12,7 @@ use lockstep_test_support::control_plane::{MetalLb, Options};
 use lockstep_test_support::helm::Helm;
 use lockstep_test_support::objects::namespace;
 use lockstep_test_support::release::Cluster;
-use lockstep_test_support::service_account::{Account, Grant, granted};
+use lockstep_test_support::service_account::{Account, Grant, granted, rights};
 use lockstep_test_support::wait;
 
 /// All rights: namespace, resource, name and verbs. `gateway` and `metallb` stand for all namespaces, unless the
@@ -207,5 +210,53 @@ async fn the_api_server_forbids_every_right_outside_the_table() {
             let asked = format!("{verb} {resource} {namespace}/{name}");
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{asked}: {}", answer.body);
         }
+    }
+}
+
+#[test]
+fn the_readers_role_has_what_explain_reads_and_no_account_has_it() {
+    let role = |more: &[&str]| {
+        let rendered = Helm::offline().render("default", more);
+        rendered.into_iter().find(|object| object["metadata"]["name"] == "lockstep-reader")
+    };
+    // Speakers are pods.
+    let mut read: BTreeSet<String> = Source::ALL.iter().map(Source::to_string).collect();
+    read.insert("gatewaytopologies.lockstep.dev".to_owned());
+    let verbs = ["list", "watch"].into_iter();
+    let grant = |resource: &String, verb: &str| Grant {
+        namespace: String::new(),
+        resource: resource.clone(),
+        name: String::new(),
+        verb: verb.to_owned(),
+    };
+    let expected = read.iter().flat_map(|resource| verbs.clone().map(move |verb| grant(resource, verb)));
+    assert_eq!(rights(&role(&[]).unwrap()), expected.collect::<Vec<_>>());
+    assert_eq!(role(&["--set", "rbac.reader=false"]), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn explain_reads_everything_with_the_readers_role() {
+    for release in [MetalLb::V0_13_5, MetalLb::V0_16_2] {
+        let cluster = Cluster::start(Options::default()).await;
+        cluster.control_plane.install_metallb(release).await.unwrap();
+        cluster.install(&[]);
+        let client = cluster.client().await;
+        let group = "rbac.authorization.k8s.io";
+        let binding = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": "readers"},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "lockstep-reader"},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": "alice"}],
+        });
+        api::create(&client, &binding).await;
+        let read = wait::until_some(async || {
+            let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_lockstep"));
+            command.args(["explain", "-o", "json", "--context", "alice"]);
+            command.env("KUBECONFIG", cluster.control_plane.kubeconfig_path());
+            let output = command.output().await.unwrap();
+            // Until the API server knows of the binding, topologies may not be listed, and nothing is printed.
+            serde_json::from_slice::<Value>(&output.stdout).ok().filter(|read| read["unread"] == json!([]))
+        });
+        let read = read.await.expect("everything is read");
+        assert_eq!(read["topologies"][0]["name"], "istio-ingressgateway");
     }
 }

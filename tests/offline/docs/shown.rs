@@ -28,6 +28,17 @@ fn the_readme_shows_the_output_of_check_for_the_examples() {
     }
 }
 
+#[test]
+fn the_explanation_in_the_readme_is_what_is_printed() {
+    let state = "tests/cases/state/the-gateway-node-is-excluded";
+    let readme = text("README.md");
+    let (_, shown) = readme.split_once(&format!("$ lockstep explain -f {state}.yaml\n")).unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    assert!(shown.lines().count() > 5, "README.md shows: {shown}");
+    let printed = text(&format!("{state}.txt"));
+    assert!(printed.starts_with(shown), "README.md shows:\n{shown}\nand this is printed:\n{printed}");
+}
+
 /// The chart's webhook configurations, after the replicas have written `caBundle`, and with one field changed by hand.
 #[test]
 fn the_status_in_the_readme_is_the_status_with_the_chart_installed() {

@@ -74,23 +74,35 @@ pub struct Grant {
     pub verb: String,
 }
 
-/// Returns every right that the rendered roles grant, one by one.
+/// Returns every right that the rendered roles grant to somebody, one by one. A role that no binding names grants none.
 pub fn granted(objects: &[Value]) -> Vec<Grant> {
+    let refers_to = |binding: &Value, role: &Value| {
+        let reference = &binding["roleRef"];
+        (&reference["kind"], &reference["name"]) == (&role["kind"], &role["metadata"]["name"])
+            && binding["metadata"]["namespace"] == role["metadata"]["namespace"]
+    };
+    let is_bound = |role: &&Value| objects.iter().any(|binding| refers_to(binding, role));
+    let roles = objects.iter().filter(|object| object["kind"] == "Role" || object["kind"] == "ClusterRole");
+    let mut grants: Vec<Grant> = roles.filter(is_bound).flat_map(rights).collect();
+    grants.sort();
+    grants
+}
+
+/// Returns every right in the rules of a role, one by one.
+pub fn rights(role: &Value) -> Vec<Grant> {
     let strings = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().map(|value| value.as_str().unwrap().to_owned()).collect()
     };
     let mut grants = Vec::new();
-    for role in objects.iter().filter(|object| object["kind"] == "Role" || object["kind"] == "ClusterRole") {
-        let namespace = role["metadata"]["namespace"].as_str().unwrap_or_default();
-        for rule in role["rules"].as_array().unwrap() {
-            let names = Some(strings(&rule["resourceNames"])).filter(|names| !names.is_empty());
-            for group in strings(&rule["apiGroups"]) {
-                for (resource, verb) in pairs(&strings(&rule["resources"]), &strings(&rule["verbs"])) {
-                    for name in names.clone().unwrap_or_else(|| vec![String::new()]) {
-                        let namespace = namespace.to_owned();
-                        let resource = qualified(&resource, &group);
-                        grants.push(Grant { namespace, resource, name, verb: verb.clone() });
-                    }
+    let namespace = role["metadata"]["namespace"].as_str().unwrap_or_default();
+    for rule in role["rules"].as_array().unwrap() {
+        let names = Some(strings(&rule["resourceNames"])).filter(|names| !names.is_empty());
+        for group in strings(&rule["apiGroups"]) {
+            for (resource, verb) in pairs(&strings(&rule["resources"]), &strings(&rule["verbs"])) {
+                for name in names.clone().unwrap_or_else(|| vec![String::new()]) {
+                    let namespace = namespace.to_owned();
+                    let resource = qualified(&resource, &group);
+                    grants.push(Grant { namespace, resource, name, verb: verb.clone() });
                 }
             }
         }
