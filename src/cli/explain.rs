@@ -4,6 +4,7 @@ mod human;
 mod json;
 mod mermaid;
 mod origin;
+mod watch;
 mod what_if;
 
 use std::io;
@@ -16,7 +17,8 @@ use super::output::{Streams, json_document, print};
 use super::{Exit, render};
 use crate::assessment::{Assessment, NodeScope, Outcome, ServiceAssessment, TopologyAssessment};
 use crate::election::{AssumedVersion, MetalLbVersion};
-use origin::Origin;
+use origin::{Origin, Reading};
+use what_if::Change;
 
 /// Explain whether the client's source IP survives, and if not, why
 ///
@@ -55,6 +57,9 @@ pub(super) struct ExplainArgs {
     /// that of the kinds that the cluster serves, else the newest
     #[arg(long, value_enum, value_name = "VERSION")]
     metallb: Option<Version>,
+    /// Follow the cluster: print again whenever what is printed changes, until Ctrl-C, and exit with 0
+    #[arg(short, long, conflicts_with = "filename")]
+    watch: bool,
     #[command(flatten)]
     what_if: what_if::WhatIfArgs,
     /// The output format
@@ -102,26 +107,64 @@ impl From<Version> for MetalLbVersion {
 /// # Errors
 /// If the output cannot be written.
 pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>, has_color: bool) -> io::Result<Exit> {
-    let mut warn =
-        |words: &str| print(streams.stderr, format!("lockstep: {}\n", render::printable(words)).as_bytes());
     let namespace = args.namespace.as_deref().unwrap_or("default");
     let changes = match args.what_if.load(namespace, streams.stdin) {
         Ok(changes) => changes,
-        Err(problems) => {
-            problems.iter().try_for_each(|problem| warn(problem))?;
-            return Ok(Exit::Unusable);
-        }
+        Err(problems) => return unusable(&problems, streams),
     };
-    let reading = match origin::read(args, &changes, streams.stdin)? {
-        Ok(reading) => reading,
-        Err(problem) => {
-            warn(&problem)?;
-            return Ok(Exit::Unusable);
+    let is_live = args.filename.is_empty();
+    if is_live && args.namespace.is_some() && args.target.is_none() && !args.what_if.has_files() {
+        let problem = "`--namespace` says where the Service of TARGET is, and it limits nothing else: name a Service, or \
+            leave the flag out";
+        return unusable(&[problem.to_owned()], streams);
+    }
+    if args.watch {
+        return watch::run(args, &changes, streams, has_color);
+    }
+    match origin::read(args, &changes, streams.stdin)? {
+        Ok(reading) => {
+            let Explanation { text, warnings, exit } = explain(args, &changes, reading, has_color)?;
+            warn(&warnings, streams)?;
+            print(streams.stdout, text.as_bytes())?;
+            Ok(exit)
         }
-    };
+        Err(problem) => unusable(&[problem], streams),
+    }
+}
+
+fn unusable(problems: &[String], streams: &mut Streams<'_>) -> io::Result<Exit> {
+    warn(problems, streams)?;
+    Ok(Exit::Unusable)
+}
+
+fn warn(warnings: &[String], streams: &mut Streams<'_>) -> io::Result<()> {
+    let mut lines = warnings.iter().map(|words| format!("lockstep: {}\n", render::printable(words)));
+    lines.try_for_each(|line| print(streams.stderr, line.as_bytes()))
+}
+
+/// What is printed about a reading.
+#[derive(Debug, PartialEq)]
+struct Explanation {
+    /// For standard output; empty if there is nothing to explain.
+    text: String,
+    /// For standard error.
+    warnings: Vec<String>,
+    exit: Exit,
+}
+
+/// Assesses what was read, and after the changes.
+///
+/// # Errors
+/// If the document cannot be written as JSON.
+fn explain(
+    args: &ExplainArgs,
+    changes: &[Change],
+    reading: Reading,
+    has_color: bool,
+) -> io::Result<Explanation> {
     let has_problems = !reading.problems.is_empty();
-    reading.problems.iter().try_for_each(|problem| warn(problem))?;
-    reading.warning().map_or(Ok(()), &mut warn)?;
+    let mut warnings = reading.problems.clone();
+    warnings.extend(reading.warning().map(str::to_owned));
     let given = args.metallb.map(|version| AssumedVersion::given(version.into()));
     let AssumedVersion { version, basis } = given.unwrap_or_else(|| reading.detect());
     let (inventory, origin) = reading.split(basis);
@@ -129,8 +172,8 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>, has_color: bool
     let supposed = match what_if::apply(changes, &inventory) {
         Ok(supposed) => supposed,
         Err(problems) => {
-            problems.iter().try_for_each(|problem| warn(problem))?;
-            return Ok(Exit::Unusable);
+            warnings.extend(problems);
+            return Ok(Explanation { text: String::new(), warnings, exit: Exit::Unusable });
         }
     };
     let is_wide = matches!(args.format, Format::Wide);
@@ -149,21 +192,20 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>, has_color: bool
     if let Some(target) = &args.target
         && !explained.select(target, namespace)
     {
-        warn(&format!("no topology, Service or address `{target}` in {}", explained.origin.place()))?;
+        warnings.push(format!("no topology, Service or address `{target}` in {}", explained.origin.place()));
         // It may be there, and not be seen.
         if is_live {
-            let unread = explained.origin.unread_lines(&explained.assessment);
-            unread.iter().try_for_each(|line| warn(line))?;
+            warnings.extend(explained.origin.unread_lines(&explained.assessment));
         }
-        return Ok(Exit::Unusable);
+        return Ok(Explanation { text: String::new(), warnings, exit: Exit::Unusable });
     }
     let text = match args.format {
         Format::Human | Format::Wide => human::text(&explained, human::Style { has_color, is_wide }),
         Format::Mermaid => mermaid::text(&explained),
         Format::Json => json_document(&json::document(&explained))?,
     };
-    print(streams.stdout, text.as_bytes())?;
-    Ok(if has_problems { Exit::Unusable } else { exit(&explained.assessment) })
+    let exit = if has_problems { Exit::Unusable } else { exit(&explained.assessment) };
+    Ok(Explanation { text, warnings, exit })
 }
 
 /// What is explained.

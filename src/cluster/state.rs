@@ -7,6 +7,10 @@
 //! A kind that the API server does not serve is read and empty. A list that it refuses (403) leaves its [`Source`] out of
 //! [`Inventory::read`], and the others are read all the same.
 
+mod follow;
+
+pub use follow::{Followed, Follower};
+
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt};
@@ -58,6 +62,8 @@ pub struct Unread {
     pub namespace: Option<String>,
     /// Why it could not be used.
     pub reason: UnreadReason,
+    /// The verbs that reading takes: `list`, and `watch` to follow.
+    pub verbs: &'static [&'static str],
 }
 
 /// Why a list could not be used.
@@ -73,16 +79,13 @@ impl Unread {
     /// The RBAC rule that allows the list.
     #[must_use]
     pub fn rule(&self) -> PolicyRule {
-        rule(self.source.resource())
-    }
-}
-
-fn rule(Resource { group, plural, .. }: Resource) -> PolicyRule {
-    PolicyRule {
-        api_groups: Some(vec![group.to_owned()]),
-        resources: Some(vec![plural.to_owned()]),
-        verbs: vec!["list".to_owned()],
-        ..PolicyRule::default()
+        let Resource { group, plural, .. } = self.source.resource();
+        PolicyRule {
+            api_groups: Some(vec![group.to_owned()]),
+            resources: Some(vec![plural.to_owned()]),
+            verbs: self.verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+            ..PolicyRule::default()
+        }
     }
 }
 
@@ -122,50 +125,56 @@ pub async fn read(
     also: &[&GatewayTopologySpec],
 ) -> Result<ClusterState, StateError> {
     let topologies = list(&client, &Listing::topologies()).await?;
-    let mut state = ClusterState::default();
-    match topologies {
-        Listed::Objects { inventory, problems, .. } => {
-            state.inventory.absorb(*inventory);
-            state.problems = problems;
-        }
-        Listed::NotServed => {}
-        Listed::Forbidden => return Err(StateError::TopologiesForbidden(TOPOLOGIES)),
-    }
-    let declared = &mut state.inventory.topologies;
-    if let Some(name) = only.filter(|name| declared.contains_key(*name)) {
-        declared.retain(|held, _| held == name);
-    }
+    let mut state = ClusterState::of_topologies(topologies, only)?;
     let kinds = metallb_kinds(&client).await?;
-    let built_in = GatewayTopologySpec::default();
-    let is_without = state.inventory.topologies.is_empty();
-    let declared = state.inventory.topologies.values().map(|declared| &declared.spec);
-    let default = is_without.then_some(&built_in);
-    let listings = listings(declared.chain(default).chain(also.iter().copied()));
-    let is_served = |listing: &Listing| {
-        listing.resource.group != "metallb.io"
-            || kinds.as_ref().is_none_or(|kinds| kinds.contains(listing.resource.plural))
-    };
     let client = &client;
-    let read: Vec<(Listing, Listed)> = futures::stream::iter(listings)
+    let read: Vec<(Listing, Listed)> = futures::stream::iter(state.listings(also))
         .map(async |listing| {
-            let listed = if is_served(&listing) { list(client, &listing).await? } else { Listed::NotServed };
+            let is_served = listing.is_served(kinds.as_ref());
+            let listed = if is_served { list(client, &listing).await? } else { Listed::NotServed };
             Ok::<_, StateError>((listing, listed))
         })
         .buffered(LISTS_AT_ONCE)
         .try_collect()
         .await?;
-    state.take(read);
+    state.take(read, &["list"]);
     state.metallb_kinds = kinds.unwrap_or_default();
     Ok(state)
 }
 
 impl ClusterState {
+    /// The state as far as topologies go. If there is one of the name `only`, the others are left out.
+    fn of_topologies(listed: Listed, only: Option<&str>) -> Result<Self, StateError> {
+        let mut state = Self::default();
+        match listed {
+            Listed::Objects { inventory, problems, .. } => {
+                state.inventory.absorb(*inventory);
+                state.problems = problems;
+            }
+            Listed::NotServed => {}
+            Listed::Forbidden => return Err(StateError::TopologiesForbidden(TOPOLOGIES)),
+        }
+        let declared = &mut state.inventory.topologies;
+        if let Some(name) = only.filter(|name| declared.contains_key(*name)) {
+            declared.retain(|held, _| held == name);
+        }
+        Ok(state)
+    }
+
+    /// The lists that an assessment of the topologies, and of `also`, takes.
+    fn listings(&self, also: &[&GatewayTopologySpec]) -> BTreeSet<Listing> {
+        let built_in = GatewayTopologySpec::default();
+        let declared = self.inventory.topologies.values().map(|declared| &declared.spec);
+        let default = self.inventory.topologies.is_empty().then_some(&built_in);
+        listings(declared.chain(default).chain(also.iter().copied()))
+    }
+
     /// Adds what was listed.
-    fn take(&mut self, read: Vec<(Listing, Listed)>) {
+    fn take(&mut self, read: Vec<(Listing, Listed)>, verbs: &'static [&'static str]) {
         let mut missing = BTreeSet::new();
         for (listing, listed) in read {
             let Some(source) = listing.source else { continue };
-            let unread = |reason| Unread { source, namespace: listing.namespace.clone(), reason };
+            let unread = |reason| Unread { source, namespace: listing.namespace.clone(), reason, verbs };
             match listed {
                 Listed::Forbidden => self.unread.push(unread(UnreadReason::Forbidden)),
                 Listed::NotServed => drop(missing.insert(source)),
@@ -220,6 +229,11 @@ enum Listed {
 impl Listing {
     fn topologies() -> Self {
         Self { source: None, resource: TOPOLOGIES, kind: "GatewayTopology", namespace: None }
+    }
+
+    /// Whether the cluster serves the kind, as far as the kinds of MetalLB are known.
+    fn is_served(&self, kinds: Option<&BTreeSet<String>>) -> bool {
+        self.resource.group != "metallb.io" || kinds.is_none_or(|kinds| kinds.contains(self.resource.plural))
     }
 
     /// The path of the collection.
@@ -345,22 +359,30 @@ async fn pages(client: &Client, listing: &Listing) -> Result<(Inventory, Vec<Str
         let page: Page<'_> = serde_json::from_str(&text).map_err(|error| malformed(&error))?;
         for item in page.items.unwrap_or_default() {
             count = count.saturating_add(1);
-            let mut object: Value = serde_json::from_str(item.get()).map_err(|error| malformed(&error))?;
-            // The items of a list carry neither.
-            if let Some(fields) = object.as_object_mut() {
-                let Resource { group, version, .. } = listing.resource;
-                let slash = if group.is_empty() { "" } else { "/" };
-                fields.insert("apiVersion".to_owned(), format!("{group}{slash}{version}").into());
-                fields.insert("kind".to_owned(), listing.kind.into());
-            }
-            if let Err(error) = add_state(&mut inventory, &object, "") {
-                problems.push(format!("{}: {error}", name(&object, listing.kind)));
-            }
+            let object: Value = serde_json::from_str(item.get()).map_err(|error| malformed(&error))?;
+            problems.extend(add_object(&mut inventory, listing, object).err());
         }
         match page.metadata.and_then(|metadata| metadata.next).filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),
             None => return Ok((inventory, problems, count)),
         }
+    }
+}
+
+/// Adds a listed object to an inventory. The items of a list carry neither their version nor their kind.
+///
+/// # Errors
+/// A sentence that names the object, if it cannot be used.
+fn add_object(inventory: &mut Inventory, listing: &Listing, mut object: Value) -> Result<(), String> {
+    if let Some(fields) = object.as_object_mut() {
+        let Resource { group, version, .. } = listing.resource;
+        let slash = if group.is_empty() { "" } else { "/" };
+        fields.insert("apiVersion".to_owned(), format!("{group}{slash}{version}").into());
+        fields.insert("kind".to_owned(), listing.kind.into());
+    }
+    match add_state(inventory, &object, "") {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{}: {error}", name(&object, listing.kind))),
     }
 }
 
@@ -422,7 +444,7 @@ mod tests {
     }
 
     fn nodes() -> Listing {
-        let listings = listings(std::iter::empty());
+        let listings = ClusterState::default().listings(&[]);
         listings.into_iter().find(|listing| listing.source == Some(Source::Nodes)).unwrap()
     }
 

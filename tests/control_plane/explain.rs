@@ -2,6 +2,8 @@
 //! the same objects in manifests.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use kube::Client;
@@ -11,7 +13,12 @@ use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
 use lockstep_test_support::objects;
 use lockstep_test_support::wait;
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{ChildStdout, Command};
+use tokio::time::timeout;
+
+/// The longest time that a change may take to be seen: moments, on an idle machine.
+const DEADLINE: Duration = Duration::from_secs(90);
 
 /// A control plane with the definitions of topologies and of a MetalLB release, and the two namespaces.
 async fn start(metallb: Option<MetalLb>) -> (ControlPlane, Client) {
@@ -482,6 +489,102 @@ async fn what_if_is_answered_on_a_cluster_and_changes_nothing_in_it() {
     let supposed = explain(kubeconfig, &["other", "-o", "json", "--with", file.to_str().unwrap()]).await;
     let service = &supposed.document()["topologies"][0]["services"][0];
     assert_eq!((&service["namespace"], &service["policy"]), (&json!("edge"), &json!("Cluster")));
+}
+
+/// A running `lockstep explain --watch -o json`.
+struct Following {
+    child: tokio::process::Child,
+    out: Lines<BufReader<ChildStdout>>,
+}
+
+impl Following {
+    fn start(kubeconfig: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+        command.args(["explain", "--watch", "-o", "json"]).env("KUBECONFIG", kubeconfig).kill_on_drop(true);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, out }
+    }
+
+    /// The next document that is printed.
+    async fn next(&mut self) -> Value {
+        let mut text = String::new();
+        loop {
+            let line = timeout(DEADLINE, self.out.next_line()).await.expect("another document").unwrap();
+            text.push_str(&line.expect("it still runs"));
+            if let Ok(document) = serde_json::from_str(&text) {
+                return document;
+            }
+        }
+    }
+
+    /// The outcome in the next document.
+    async fn outcome(&mut self) -> Value {
+        self.next().await["topologies"][0]["services"][0]["addresses"][0]["outcome"].clone()
+    }
+}
+
+/// The API server is stopped and started again in between, and changes that no assessment reads print nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_watch_each_change_of_the_outcome_is_printed_once_until_ctrl_c() {
+    let (mut control_plane, client) = start(Some(MetalLb::V0_16_2)).await;
+    let objects = stored_objects(&preserved());
+    put(&client, &objects).await;
+    let mut following = Following::start(control_plane.kubeconfig_path());
+    assert_eq!(following.outcome().await, "Preserved");
+
+    let node = objects.iter().find(|object| object["kind"] == "Node").unwrap();
+    let heartbeat = json!({"status": {"conditions": [
+        {"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z"},
+    ]}});
+    let path = format!("{}/status", path_of(node));
+    let answer = call(&client, Method::PATCH, &path, "application/merge-patch+json", &heartbeat).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let is_service = |object: &&Value| object["kind"] == "Service";
+    let path = path_of(objects.iter().find(is_service).unwrap());
+    let set = async |client: &Client, policy: &str| {
+        let patch = json!({"spec": {"externalTrafficPolicy": policy}});
+        let answer = call(client, Method::PATCH, &path, "application/merge-patch+json", &patch).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    };
+    set(&client, "Cluster").await;
+    assert_eq!(following.outcome().await, "Lost");
+
+    control_plane.kill_api_server().await.unwrap();
+    control_plane.start_api_server().await.unwrap();
+    set(&control_plane.client().await.unwrap(), "Local").await;
+    assert_eq!(following.outcome().await, "Preserved");
+
+    // A topology that names another namespace starts watches of its own.
+    create(&client, &objects::topology("other", &json!({"gateway": {"namespace": "other"}}))).await;
+    let names = |document: &Value| document["topologies"].as_array().unwrap().len();
+    assert_eq!(names(&following.next().await), 2);
+
+    let id = following.child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(timeout(DEADLINE, following.child.wait()).await.unwrap().unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_watch_a_missing_right_is_named_with_both_verbs() {
+    let (control_plane, client) = start(Some(MetalLb::V0_16_2)).await;
+    put(&client, &stored_objects(&preserved())).await;
+    let verbs = ["list", "watch"];
+    let rules = [("lockstep.dev", "gatewaytopologies"), ("", "pods"), ("", "services"), ("", "nodes")];
+    let rules =
+        rules.map(|(group, plural)| json!({"apiGroups": [group], "resources": [plural], "verbs": verbs}));
+    grant(&client, "reader", None, &rules).await;
+    until_granted(&client, "reader", "", ("", "nodes")).await;
+    let readers = Readers::new(&control_plane, &["reader".to_owned()]);
+    let mut kubeconfig: Value = serde_json::from_slice(&std::fs::read(readers.path()).unwrap()).unwrap();
+    kubeconfig["current-context"] = json!("reader");
+    std::fs::write(readers.path(), kubeconfig.to_string()).unwrap();
+    let document = Following::start(&readers.path()).next().await;
+    let unread = document["unread"].as_array().unwrap();
+    let slices = unread.iter().find(|entry| entry["kind"] == "endpointslices.discovery.k8s.io").unwrap();
+    let rule = json!({"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": verbs});
+    assert_eq!((&slices["rule"], &slices["reason"]), (&rule, &json!("Forbidden")));
+    assert_eq!(document["topologies"][0]["services"][0]["addresses"][0]["outcome"], "Unknown");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

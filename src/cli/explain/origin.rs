@@ -63,11 +63,6 @@ pub(super) fn read(
             metallb_kinds: BTreeSet::new(),
         }));
     }
-    if args.namespace.is_some() && args.target.is_none() && !args.what_if.has_files() {
-        return Ok(Err("`--namespace` says where the Service of TARGET is, and it limits nothing else: \
-            name a Service, or leave the flag out"
-            .to_owned()));
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(read_cluster(args, changes)))
 }
@@ -76,12 +71,16 @@ async fn read_cluster(args: &ExplainArgs, changes: &[Change]) -> Result<Reading,
     let client = args.cluster.connect().await.map_err(|error| error.to_string())?;
     let also: Vec<_> = what_if::topologies(changes).collect();
     let read = state::read(client, args.target.as_deref(), &also).await;
-    let ClusterState { inventory, unread, problems, metallb_kinds } =
-        read.map_err(|error| error.to_string())?;
-    Ok(Reading { inventory, problems, place: Place::Cluster, unread, metallb_kinds })
+    read.map(Reading::of_cluster).map_err(|error| error.to_string())
 }
 
 impl Reading {
+    /// The state of a cluster.
+    pub(super) fn of_cluster(state: ClusterState) -> Self {
+        let ClusterState { inventory, unread, problems, metallb_kinds } = state;
+        Self { inventory, problems, place: Place::Cluster, unread, metallb_kinds }
+    }
+
     /// The version that the cluster runs, as far as it can be seen.
     pub(super) fn detect(&self) -> AssumedVersion {
         AssumedVersion::detect(&self.inventory, |plural| self.metallb_kinds.contains(plural))
@@ -143,7 +142,7 @@ fn label(source: Source) -> String {
 }
 
 fn lines(unread: &Unread) -> Vec<String> {
-    let Unread { source, namespace, reason } = unread;
+    let Unread { source, namespace, reason, .. } = unread;
     let source = label(*source);
     let place = namespace.as_ref().map_or_else(String::new, |name| format!(" in namespace `{name}`"));
     match reason {
@@ -175,7 +174,7 @@ fn no_speaker_known(place: &str) -> String {
 }
 
 fn entry(unread: &Unread) -> UnreadKind {
-    let Unread { source, namespace, reason } = unread;
+    let Unread { source, namespace, reason, .. } = unread;
     let (reason, rule) = match reason {
         UnreadReason::Forbidden => (UnreadCode::Forbidden, Some(unread.rule())),
         UnreadReason::NoSpeakerKnown => (UnreadCode::NoSpeakerKnown, None),

@@ -96,19 +96,19 @@ pub(super) fn topologies(changes: &[Change]) -> impl Iterator<Item = &GatewayTop
 ///
 /// # Errors
 /// One sentence for every change that cannot be supposed.
-pub(super) fn apply(changes: Vec<Change>, before: &Inventory) -> Result<Option<Supposed>, Vec<String>> {
+pub(super) fn apply(changes: &[Change], before: &Inventory) -> Result<Option<Supposed>, Vec<String>> {
     if changes.is_empty() {
         return Ok(None);
     }
     let (mut inventory, mut problems) = (before.clone(), Vec::new());
-    for (words, change) in &changes {
+    for (words, change) in changes {
         match inventory.clone().what_if(change) {
             Ok(after) => inventory = after,
             Err(error) => problems.push(format!("what if {words}: {error}")),
         }
     }
     if problems.is_empty() {
-        let changes = changes.into_iter().map(|(words, _)| printable(&words).into_owned()).collect();
+        let changes = changes.iter().map(|(words, _)| printable(words).into_owned()).collect();
         Ok(Some(Supposed { inventory, changes }))
     } else {
         Err(problems)
