@@ -34,7 +34,8 @@ use what_if::Change;
 ///
 /// With `--with`, `--without`, `--label-node` and `--fail-node` the command shows the state as it would be after these
 /// changes, and each outcome before and after. Nothing is changed. The changes are applied in this order. MetalLB's controller
-/// and the scheduler are not replayed: addresses stay, unless a Service asks for others, and pods stay where they run.
+/// and the scheduler are not replayed: addresses stay, unless a Service asks for others or no longer agrees with those
+/// that share its address, and pods stay where they run.
 ///
 /// The exit code is 0 if the client's source IP survives at every address, 1 if at one it does not or there is none, and
 /// 2 if something cannot be read or is Unknown. With changes, it is that of the state after them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::Stdio;
 
 use kube::Client;
@@ -78,27 +79,34 @@ pub struct Shown {
 /// What `explain` says about a state.
 #[derive(Debug)]
 pub struct Explanation {
-    objects: Value,
+    /// What it was given; `None` where it read the cluster itself.
+    objects: Option<Value>,
     document: Value,
     exit: Option<i32>,
     errors: String,
 }
 
 impl Explanation {
-    /// Reads the objects of the cluster as `kubectl get` does, and explains them.
-    pub async fn of(client: &Client) -> Self {
-        Self::what_if(client, &[]).await
-    }
-
-    /// The same with a change that nobody has made yet: what the arguments suppose.
-    pub async fn what_if(client: &Client, arguments: &[String]) -> Self {
+    /// Reads the objects of the cluster as `kubectl get` does, and has them explained. With arguments it is the state after
+    /// a change that nobody has made yet.
+    pub async fn of_objects(client: &Client, arguments: &[String]) -> Self {
         let mut lists = Vec::new();
         for path in LISTS {
             lists.push(read(client, path).await);
         }
         let objects = json!({"apiVersion": "v1", "kind": "List", "items": lists});
+        Self::run(&["-f", "-"], arguments, Some(objects)).await
+    }
+
+    /// The same by `explain` itself, from the cluster of a kubeconfig.
+    pub async fn of_cluster(kubeconfig: &Path, arguments: &[String]) -> Self {
+        Self::run(&["--kubeconfig", kubeconfig.to_str().unwrap()], arguments, None).await
+    }
+
+    async fn run(source: &[&str], arguments: &[String], objects: Option<Value>) -> Self {
         let mut child = Command::new(program())
-            .args(["explain", "-f", "-", "-o", "json"])
+            .args(["explain", "-o", "json"])
+            .args(source)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -107,7 +115,9 @@ impl Explanation {
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(objects.to_string().as_bytes()).await.unwrap();
+        if let Some(objects) = &objects {
+            stdin.write_all(objects.to_string().as_bytes()).await.unwrap();
+        }
         drop(stdin);
         let output = child.wait_with_output().await.unwrap();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -176,7 +186,9 @@ impl Explanation {
         let folder = folder().join("disagreement");
         std::fs::create_dir_all(&folder).unwrap();
         let write = |file: String, text: String| std::fs::write(folder.join(file), text).unwrap();
-        write(format!("{name}-objects.json"), format!("{:#}\n", self.objects));
+        if let Some(objects) = &self.objects {
+            write(format!("{name}-objects.json"), format!("{objects:#}\n"));
+        }
         write(format!("{name}.json"), format!("{:#}\n", self.document));
         write(format!("{name}.txt"), format!("{disagreement}\n{}", self.errors));
         format!("{disagreement}\nthe objects and all that was said are in `{}`", folder.display())

@@ -168,7 +168,8 @@ namespaces, with MetalLB's real speakers and kube-proxy. Each scenario is shown 
 tells which node had the gateway's address for the client, on which nodes gateway pods answered, how many of the requests were
 answered, and which share of the answered ones arrived in the audit log with the client's own address.
 
-At each of these moments, `lockstep explain` read the state of the same cluster. It must name the node that answered ARP or
+At each of these moments, `lockstep explain` read the state of the same cluster, once by itself and once from its objects in
+manifests. Both times it must name the node that answered ARP or
 neighbour discovery, and what became of the client's address; where nobody answered, it must name the cause. Where a change can be
 supposed, `lockstep explain` predicted the state beforehand, by the flag that is shown. The run fails where it says otherwise.
 

@@ -306,7 +306,12 @@ impl Stage {
     /// that must show the same.
     pub async fn predict(&mut self, what_if: impl IntoIterator<Item = impl Into<String>>) {
         let what_if: Vec<String> = what_if.into_iter().map(Into::into).collect();
-        let explanation = Explanation::what_if(&self.cluster.client, &what_if).await;
+        // A change is supposed of the cluster itself or of its objects in manifests: either must do.
+        let explanation = if self.guarded {
+            Explanation::of_cluster(self.cluster.base.control_plane.kubeconfig_path(), &what_if).await
+        } else {
+            Explanation::of_objects(&self.cluster.client, &what_if).await
+        };
         self.prediction = Some(Prediction { what_if, explanation });
     }
 
@@ -410,12 +415,19 @@ impl Stage {
     async fn agreement(&mut self, what: &str, expected: Expected) -> (Explanation, [Shown; 2]) {
         let started = Instant::now();
         loop {
-            let explanation = Explanation::of(&self.cluster.client).await;
+            let kubeconfig = self.cluster.base.control_plane.kubeconfig_path();
+            let (explanation, live) = tokio::join!(
+                Explanation::of_objects(&self.cluster.client, &[]),
+                Explanation::of_cluster(kubeconfig, &[])
+            );
             let shown = self.targets.map(|target| Shown { target, announced: announcer(target) });
-            let Some(disagreement) = explanation.disagreement(expected, &shown) else {
+            let disagreement =
+                [&explanation, &live].into_iter().find_map(|said| said.disagreement(expected, &shown));
+            let Some(disagreement) = disagreement else {
                 return (explanation, shown);
             };
             if started.elapsed() > AGREEMENT {
+                live.leave("live", &disagreement);
                 panic!("{}, {what}: {}", self.scenario, explanation.leave("explained", &disagreement));
             }
             self.report.asked_again += 1;
