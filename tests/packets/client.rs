@@ -12,7 +12,7 @@ use super::machines::{CLIENT, Machine, node_of_pod, node_with_mac};
 use super::network;
 
 /// After this long without an answer, a request is lost.
-const PATIENCE: Duration = Duration::from_millis(1500);
+pub const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Between two requests of a steady client.
 const PACE: Duration = Duration::from_millis(10);
@@ -67,14 +67,23 @@ pub fn own(target: IpAddr) -> IpAddr {
     if target.is_ipv4() { CLIENT.v4().into() } else { CLIENT.v6().into() }
 }
 
-/// Sends requests to each of the addresses, each on a new connection: this many at a time, this often.
-pub async fn ask(targets: [IpAddr; 2], path: &str, at_once: usize, times: usize) -> [Tally; 2] {
+/// Sends requests to each of the addresses, each on a new connection: this many at a time, this often, each
+/// with this patience.
+pub async fn ask(
+    targets: [IpAddr; 2],
+    path: &str,
+    at_once: usize,
+    times: usize,
+    patience: Duration,
+) -> [Tally; 2] {
     let path = path.to_owned();
     let work = move || {
         targets.map(|target| {
             let ask = |_| {
                 let path = path.clone();
-                network::spawn(CLIENT.name, move || (0..times).map(|_| request(target, &path)).collect())
+                network::spawn(CLIENT.name, move || {
+                    (0..times).map(|_| request(target, &path, patience)).collect()
+                })
             };
             (0..at_once).map(ask).collect::<Vec<_>>()
         })
@@ -91,14 +100,14 @@ fn total(askers: Vec<JoinHandle<Vec<Result<Answer, String>>>>) -> Tally {
 }
 
 /// One request, or why there is no answer in time.
-fn request(target: IpAddr, path: &str) -> Result<Answer, String> {
-    let answer = exchange(target, path).map_err(|error| error.to_string())?;
+fn request(target: IpAddr, path: &str, patience: Duration) -> Result<Answer, String> {
+    let answer = exchange(target, path, patience).map_err(|error| error.to_string())?;
     told(&answer).ok_or(answer)
 }
 
-fn exchange(target: IpAddr, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(target, 80), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn exchange(target: IpAddr, path: &str, patience: Duration) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(target, 80), patience)?;
+    stream.set_read_timeout(Some(patience))?;
     // In one piece: the second of two would wait for the first to be acknowledged.
     let request = format!("GET {path} HTTP/1.1\r\nHost: audit\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
@@ -143,7 +152,7 @@ fn steadily(target: IpAddr, path: &str, stop: &AtomicBool) -> Tally {
     let mut tally = Tally::default();
     while !stop.load(Ordering::Relaxed) || tally.answered < AT_LEAST {
         let begun = Instant::now();
-        tally.count(request(target, path));
+        tally.count(request(target, path, PATIENCE));
         std::thread::sleep(PACE.saturating_sub(begun.elapsed()));
     }
     tally

@@ -35,8 +35,11 @@ const ENOUGH: usize = 200;
 /// How many, where none is expected to be answered.
 const COUNT_OF_SILENCE: usize = 20;
 
-/// How many rounds of requests in a row must go unanswered before those that count. Each takes the client's patience.
+/// How many rounds of requests in a row must go unanswered before those that count.
 const STEADY_SILENCE: usize = 2;
+
+/// The patience of each of them. Answers take milliseconds, and those that count have the client's usual patience.
+const IMPATIENCE: Duration = Duration::from_millis(750);
 
 /// How long `explain` may disagree with packets that are as expected: endpoints and statuses are written after the fact.
 const AGREEMENT: Duration = Duration::from_secs(10);
@@ -337,14 +340,17 @@ impl Stage {
     /// Asks until the answers are as expected, and then counts. What `explain` says of this moment.
     pub async fn measure(&mut self, what: &'static str, expected: Expected) -> Explanation {
         let is_silence = matches!(expected, Expected::Silence(_));
-        let (count, at_once, steady) =
-            if is_silence { (1, COUNT_OF_SILENCE, STEADY_SILENCE) } else { (COUNT, 1, STEADY) };
+        let (count, at_once, steady, patience) = if is_silence {
+            (1, COUNT_OF_SILENCE, STEADY_SILENCE, IMPATIENCE)
+        } else {
+            (COUNT, 1, STEADY, client::PATIENCE)
+        };
         let path = self.path(what);
         let mut in_a_row = 0;
         client::forget();
         self.cluster
             .settled(what, async || {
-                let tallies = client::ask(self.targets, "/before", 1, 1).await;
+                let tallies = client::ask(self.targets, "/before", 1, 1, patience).await;
                 in_a_row = if self.mismatch(expected, &tallies).is_none() { in_a_row + 1 } else { 0 };
                 if self.guarded {
                     let foreign = self.foreign(&tallies);
@@ -356,7 +362,7 @@ impl Stage {
                 in_a_row == steady
             })
             .await;
-        let tallies = client::ask(self.targets, &path, at_once, count).await;
+        let tallies = client::ask(self.targets, &path, at_once, count, client::PATIENCE).await;
         let enough = |tally: &Tally| is_silence || tally.answered >= ENOUGH;
         assert!(tallies.iter().all(enough), "{what}: {tallies:?}");
         self.judge(what, expected, &tallies).await
@@ -434,7 +440,7 @@ impl Stage {
             sandbox::say(format_args!("{}, {what}: not yet: {disagreement}", self.scenario));
             tokio::time::sleep(BETWEEN).await;
             client::forget();
-            client::ask(self.targets, "/again", 1, 1).await;
+            client::ask(self.targets, "/again", 1, 1, client::PATIENCE).await;
         }
     }
 
