@@ -106,9 +106,9 @@ enum Command {
 enum Color {
     /// On a terminal, unless `NO_COLOR` is set
     Auto,
-    /// Also in files and pipes
+    /// Always, also in files and pipes
     Always,
-    /// Nowhere
+    /// Never
     Never,
 }
 

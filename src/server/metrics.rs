@@ -90,7 +90,7 @@ impl ServerMetrics {
         registry.register("connections_open", "HTTPS connections open now", self.connections_open.clone());
         registry.register(
             "tls_handshakes_failed",
-            "Failed TLS handshakes by reason; alert: the client rejected the server's certificate, as a rule; caller: the server rejected the client's certificate",
+            "Failed TLS handshakes by reason; alert: the client ended the handshake, most often because it rejected the server's certificate; caller: the server rejected the client's certificate",
             self.handshakes_failed.clone(),
         );
         registry.register(

@@ -42,7 +42,7 @@ pub enum CertificateFilesError {
         source: pem::Error,
     },
     /// The certificate and the key cannot be served together.
-    #[error("`--tls-cert` `{cert}` and `--tls-key` `{key}` are no pair; give a certificate and its own key")]
+    #[error("`--tls-cert` `{cert}` and `--tls-key` `{key}` do not belong together; give a certificate and its own key")]
     Pair {
         /// The certificate file.
         cert: PathBuf,
@@ -156,7 +156,7 @@ mod tests {
             ),
             (
                 parse(&cert, &other),
-                "`--tls-cert` `a.crt` and `--tls-key` `a.key` are no pair; give a certificate and its own key",
+                "`--tls-cert` `a.crt` and `--tls-key` `a.key` do not belong together; give a certificate and its own key",
             ),
         ];
         for (outcome, text) in cases {

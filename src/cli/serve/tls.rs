@@ -51,7 +51,7 @@ pub(super) struct TlsArgs {
         env = "LOCKSTEP_TLS_SECRET"
     )]
     tls_secret: Option<SecretName>,
-    /// How long the CA in `--tls-secret` is valid; it is rotated after two thirds of that
+    /// Validity of the CA in `--tls-secret`; the CA is rotated after two thirds of it
     #[arg(
         long,
         value_name = "DURATION",
@@ -60,7 +60,7 @@ pub(super) struct TlsArgs {
         env = "LOCKSTEP_CA_LIFETIME"
     )]
     ca_lifetime: Duration,
-    /// How long a certificate that this CA signs is valid; it is renewed after two thirds of that
+    /// Validity of the certificates that this CA signs; each is renewed after two thirds of it
     #[arg(
         long,
         value_name = "DURATION",
@@ -69,7 +69,7 @@ pub(super) struct TlsArgs {
         env = "LOCKSTEP_LEAF_LIFETIME"
     )]
     leaf_lifetime: Duration,
-    /// How long a new CA is in every webhook configuration before it signs the served certificate; less than a third of
+    /// Time for which a new CA is in every webhook configuration before it signs the served certificate; less than a third of
     /// `--ca-lifetime`
     #[arg(
         long,

@@ -87,7 +87,7 @@ async fn certificate_files_that_cannot_be_served_are_named() {
         (&cert, &missing, format!("`--tls-key` `{missing}` cannot be read")),
         (&empty, &key, format!("`--tls-cert` `{empty}` holds no certificate chain")),
         (&cert, &empty, format!("`--tls-key` `{empty}` holds no key")),
-        (&cert, &other_key, format!("`{cert}` and `--tls-key` `{other_key}` are no pair")),
+        (&cert, &other_key, format!("`{cert}` and `--tls-key` `{other_key}` do not belong together")),
     ] {
         let error = error(&["--facts", seed().to_str().unwrap(), "--tls-cert", cert, "--tls-key", key]).await;
         assert!(error.contains(&sentence), "{error}");
