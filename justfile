@@ -74,4 +74,5 @@ bench:
 # The benchmarks, just long enough to see that they work.
 bench-smoke:
     cargo bench --locked --bench engine -- --smoke
+    cargo bench --locked --bench state -- --smoke
     cargo bench --locked --bench webhook -- --smoke

@@ -42,7 +42,9 @@ pub enum CertificateFilesError {
         source: pem::Error,
     },
     /// The certificate and the key cannot be served together.
-    #[error("`--tls-cert` `{cert}` and `--tls-key` `{key}` do not belong together; give a certificate and its own key")]
+    #[error(
+        "`--tls-cert` `{cert}` and `--tls-key` `{key}` do not belong together; give a certificate and its own key"
+    )]
     Pair {
         /// The certificate file.
         cert: PathBuf,

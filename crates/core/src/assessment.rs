@@ -151,7 +151,27 @@ impl Assessment {
     }
 }
 
+/// Assesses one topology of a state at a time: the indexes that all topologies share are built once.
+#[derive(Debug)]
+pub struct Assessor<'i>(State<'i>);
+
+impl<'i> Assessor<'i> {
+    /// Builds the indexes. The snapshot must be of the same inventory.
+    #[must_use]
+    pub fn new(inventory: &'i Inventory, snapshot: &'i Snapshot, version: MetalLbVersion) -> Self {
+        Self(State::new(inventory, snapshot, version))
+    }
+
+    /// Assesses the topology of this name; `None` if the state has none. `nodes` are the nodes to list for each Service.
+    #[must_use]
+    pub fn topology(&'i self, name: &str, nodes: Option<NodeScope>) -> Option<TopologyAssessment> {
+        let mut topologies = self.0.snapshot.topologies().iter();
+        topologies.find(|topology| *topology.name == *name).map(|topology| self.0.assess(topology, nodes))
+    }
+}
+
 /// An inventory with indexes that all topologies use.
+#[derive(Debug)]
 struct State<'i> {
     inventory: &'i Inventory,
     snapshot: &'i Snapshot,
