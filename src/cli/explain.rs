@@ -17,6 +17,7 @@ use super::output::{Streams, json_document, print};
 use super::{Exit, render};
 use crate::assessment::{Assessment, NodeScope, Outcome, ServiceAssessment, TopologyAssessment};
 use crate::election::{AssumedVersion, MetalLbVersion};
+use crate::snapshot::Inventory;
 use origin::{Origin, Reading};
 use what_if::Change;
 
@@ -166,25 +167,30 @@ fn explain(
     let has_problems = !reading.problems.is_empty();
     let mut warnings = reading.problems.clone();
     warnings.extend(reading.warning().map(str::to_owned));
-    let given = args.metallb.map(|version| AssumedVersion::given(version.into()));
-    let AssumedVersion { version, basis } = given.unwrap_or_else(|| reading.detect());
-    let (inventory, origin) = reading.split(basis);
-    let is_built_in = inventory.topologies.is_empty();
-    let supposed = match what_if::apply(changes, &inventory) {
+    let supposed = match what_if::apply(changes, &reading.inventory) {
         Ok(supposed) => supposed,
         Err(problems) => {
             warnings.extend(problems);
             return Ok(Explanation { text: String::new(), warnings, exit: Exit::Unusable });
         }
     };
+    // A change of the speaker pods may change the version, too.
+    let assumed = |inventory: &Inventory| match args.metallb {
+        Some(version) => AssumedVersion::given(version.into()),
+        None => reading.detect(inventory),
+    };
+    let before = assumed(&reading.inventory);
+    let after = supposed.as_ref().map_or_else(|| before.clone(), |supposed| assumed(&supposed.inventory));
+    let (inventory, origin) = reading.split(after.basis);
+    let is_built_in = inventory.topologies.is_empty();
     let is_wide = matches!(args.format, Format::Wide);
     let nodes = if is_wide { NodeScope::Every } else { NodeScope::Relevant };
-    let now = Assessment::explain(&inventory.or_built_in(), version, nodes);
+    let now = Assessment::explain(&inventory.or_built_in(), before.version, nodes);
     let mut explained = match supposed {
         None => Explained { assessment: now, origin, before: None, changes: Vec::new() },
         Some(what_if::Supposed { inventory, changes }) => {
-            let after = if is_built_in { inventory.or_built_in() } else { inventory };
-            let assessment = Assessment::foresee(&after, version, nodes);
+            let inventory = if is_built_in { inventory.or_built_in() } else { inventory };
+            let assessment = Assessment::foresee(&inventory, after.version, nodes);
             Explained { assessment, origin, before: Some(now), changes }
         }
     };

@@ -250,9 +250,12 @@ impl<'i> MetalLb<'i> {
         self.nodes.len()
     }
 
-    /// The taints of a node that keep pods away, in the syntax of `kubectl taint`, in backticks.
+    /// The taints of a node that may keep speakers away, in the syntax of `kubectl taint`, in backticks. The pods of a
+    /// `DaemonSet` tolerate those of the node's lifecycle, such as `node.kubernetes.io/not-ready`
+    /// (`AddOrUpdateDaemonPodTolerations`, pkg/controller/daemon/util/daemonset_util.go, Kubernetes 1.36).
     pub(crate) fn taints(&self, position: usize) -> Vec<String> {
         self.node_taints(position)
+            .filter(|taint| !taint.key.starts_with("node.kubernetes.io/"))
             .map(ToString::to_string)
             .map(|taint| format!("`{}`", excerpt(&taint)))
             .collect()

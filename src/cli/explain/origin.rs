@@ -81,9 +81,9 @@ impl Reading {
         Self { inventory, problems, place: Place::Cluster, unread, metallb_kinds }
     }
 
-    /// The version that the cluster runs, as far as it can be seen.
-    pub(super) fn detect(&self) -> AssumedVersion {
-        AssumedVersion::detect(&self.inventory, |plural| self.metallb_kinds.contains(plural))
+    /// The version that the cluster runs with these objects, as far as it can be seen.
+    pub(super) fn detect(&self, inventory: &Inventory) -> AssumedVersion {
+        AssumedVersion::detect(inventory, |plural| self.metallb_kinds.contains(plural))
     }
 
     /// A warning where there is no topology.

@@ -4,6 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
+use lockstep_test_support::root;
+
 use super::{addresses, document, explain, states, text};
 
 const PRESERVED: &str = "tests/cases/state/a-nodeport-that-is-not-local.yaml";
@@ -152,4 +154,18 @@ fn when_the_announcer_s_node_fails_the_node_that_explain_named_next_announces() 
         }
     }
     assert!(failed > 40, "only {failed} nodes failed");
+}
+
+#[test]
+fn speakers_of_another_release_decide_after_the_change() {
+    let old = "tests/cases/state/the-speakers-have-no-memberlist.yaml";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("speakers.yaml");
+    let speakers = fs::read_to_string(root().join(old)).unwrap();
+    let speakers: Vec<&str> = speakers.split("---\n").filter(|object| object.contains("image:")).collect();
+    fs::write(&file, speakers.join("---\n").replace(":v0.13.", ":v0.15.")).unwrap();
+    let output = explain(&["-f", old, "--with", file.to_str().unwrap()]);
+    let text = text(&output.stdout);
+    assert!(!text.contains("memberlist") && text.contains("NODE_EXCLUDED"), "{text}");
+    assert!(text.contains("as MetalLB 0.15.2 decides: detected from the speaker's image"), "{text}");
 }

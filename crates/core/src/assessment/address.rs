@@ -377,10 +377,10 @@ impl Decided<'_> {
             NobodyElected::NoMemberlist => Cause::new(
                 CauseCode::NoMemberlist,
                 format!(
-                    "MetalLB {} announces nothing by layer 2 without a memberlist",
+                    "MetalLB {} announces nothing by layer 2 without a memberlist, and its speaker pods set no address or no labels for one",
                     self.metallb.version()
                 ),
-                "run the speakers with a memberlist, or upgrade MetalLB to 0.15.0 or later",
+                "set `METALLB_ML_BIND_ADDR` (from the field `status.podIP`) and `METALLB_ML_LABELS` in the speaker DaemonSet, or upgrade MetalLB to 0.15.0 or later",
             ),
             NobodyElected::NoCandidate => self.no_candidate(),
         }

@@ -416,15 +416,15 @@ const TOLD: &[(&str, &str, &[&str])] = &[
         "no gateway node carries the label",
         "Silent NODE_NOT_SELECTED: `n1` runs a ready gateway pod, but no advertisement of pool `default-pool` selects it; label `n1` as a gateway node",
         &[
-            "POD_OFF_PLACEMENT: 2 gateway pods run on nodes that are no gateway nodes, such as `gateway-1` on `n1`; label `n1` as a gateway node, or delete the pod, so that its successor gets the placement",
-            "NO_GATEWAY_NODE: no node carries the placement's labels `loadbalancerIPs.metallb.io=arp`, so that no gateway pod can be scheduled; label the nodes that run the gateway, or shall run it",
+            "POD_OFF_PLACEMENT: 2 gateway pods run on nodes that lack the placement's labels, such as `gateway-1` on `n1`; label `n1` and `n2` as the placement asks",
+            "NO_GATEWAY_NODE: no node carries the placement's labels `loadbalancerIPs.metallb.io=arp`, so that no gateway pod can be scheduled; label the nodes that the gateway is to run on",
         ],
     ),
     (
         "the pod runs on a node that nothing selects",
         "Silent NODE_NOT_SELECTED: `n3` runs a ready gateway pod, but no advertisement of pool `default-pool` selects it; label `n3` as a gateway node",
         &[
-            "POD_OFF_PLACEMENT: gateway pod `gateway-1` runs on `n3`, which is no gateway node; label `n3` as a gateway node, or delete the pod, so that its successor gets the placement",
+            "POD_OFF_PLACEMENT: gateway pod `gateway-1` runs on `n3`, which lacks the placement's labels; label `n3` as the placement asks, or delete the pods there, so that their successors run on gateway nodes",
             "NO_READY_POD: these gateway nodes run no ready gateway pod, so that they cannot take over: `n1` and `n2`; raise the gateway's replicas and spread them over the gateway nodes",
         ],
     ),
@@ -652,7 +652,7 @@ const TOLD: &[(&str, &str, &[&str])] = &[
         "a pod outside the placement",
         "Preserved",
         &[
-            "POD_OFF_PLACEMENT: 2 gateway pods run on nodes that are no gateway nodes, such as `gateway-2` on `n3`; label `n3` as a gateway node, or delete the pod, so that its successor gets the placement",
+            "POD_OFF_PLACEMENT: 2 gateway pods run on nodes that lack the placement's labels, such as `gateway-2` on `n3`; label `n3` as the placement asks, or delete the pods there, so that their successors run on gateway nodes",
         ],
     ),
     (
@@ -747,10 +747,20 @@ fn a_taint_is_reported_if_speakers_were_not_read() {
           check that the speaker DaemonSet tolerates `dedicated=ingress:NoSchedule`"
         ]
     );
-    let mut control_plane =
-        inventory_of(&with(&[tainted("n1", json!({KEY: "arp"}), "node-role.kubernetes.io/control-plane")]));
-    control_plane.read.remove(&Source::Speakers);
-    assert!(told(&assess(&control_plane)).1.is_empty());
+    // Speakers tolerate the taints of control-plane nodes, and every DaemonSet those of the node's lifecycle.
+    for key in ["node-role.kubernetes.io/control-plane", "node.kubernetes.io/not-ready"] {
+        let mut tolerated = inventory_of(&with(&[tainted("n1", json!({KEY: "arp"}), key)]));
+        tolerated.read.remove(&Source::Speakers);
+        assert_eq!(told(&assess(&tolerated)).1, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_taint_of_the_nodes_lifecycle_needs_no_toleration() {
+    let node = tainted("n1", json!({KEY: "arp"}), "node.kubernetes.io/not-ready");
+    let inventory = inventory_of(&with(&[node, dead_speaker("n1"), ready_on(&["n1"])]));
+    let (outcome, _) = told(&assess(&inventory));
+    assert!(outcome.contains("NO_SPEAKER") && outcome.contains("start the speaker on `n1`"), "{outcome}");
 }
 
 #[test]

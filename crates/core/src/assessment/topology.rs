@@ -116,15 +116,17 @@ impl<'i> State<'i> {
         if let Some((first, node)) = off.first() {
             let (first, node) = (excerpt(&first.name), excerpt(node));
             let message = match off.len() {
-                1 => format!("gateway pod `{first}` runs on `{node}`, which is no gateway node"),
+                1 => format!("gateway pod `{first}` runs on `{node}`, which lacks the placement's labels"),
                 many => format!(
-                    "{many} gateway pods run on nodes that are no gateway nodes, such as `{first}` on `{node}`"
+                    "{many} gateway pods run on nodes that lack the placement's labels, such as `{first}` on `{node}`"
                 ),
             };
-            let mend = format!(
-                "label `{node}` as a gateway node, or delete the pod, so that its successor gets the placement"
-            );
             let nodes: BTreeSet<&str> = off.iter().map(|(_, node)| *node).collect();
+            let mut mend = format!("label {} as the placement asks", names(nodes.iter().copied()));
+            // A pod that is deleted while no node has the labels would have no successor.
+            if self.snapshot.nodes().selected(&topology.placement).next().is_some() {
+                mend.push_str(", or delete the pods there, so that their successors run on gateway nodes");
+            }
             findings.push(
                 Cause::new(CauseCode::PodOffPlacement, message, mend).with(label_as_placed(topology, &nodes)),
             );
@@ -360,7 +362,7 @@ impl<'i> State<'i> {
                     "no node carries the placement's labels `{}`, so that no gateway pod can be scheduled",
                     labels.join(",")
                 ),
-                "label the nodes that run the gateway, or shall run it",
+                "label the nodes that the gateway is to run on",
             )
             .with(label_as_placed(topology, &running)));
             return;
