@@ -30,6 +30,9 @@ use what_if::Change;
 /// that takes it is Unknown, and the others are assessed without it. For a missing right the output has the RBAC rule
 /// that grants it.
 ///
+/// From the gateway's Deployment, `StatefulSet` or `DaemonSet` and its `PodDisruptionBudgets` it finds whether one drain,
+/// one rollout or one crash stops every gateway pod. No outcome takes these kinds.
+///
 /// The first line of each address says what becomes of it: Preserved, Fragile (one step ends it), Lost (the gateway sees
 /// another address), Silent (no node announces it) or Unknown. What mends it follows.
 ///

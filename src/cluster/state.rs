@@ -22,7 +22,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::failure;
-use crate::manifests::add_state;
+use crate::manifests::{add_assessed, add_state};
 use crate::objects::Resource;
 use crate::snapshot::{Inventory, Source};
 use crate::topology::GatewayTopologySpec;
@@ -292,6 +292,10 @@ fn kind_of(source: Source) -> (&'static str, Scope) {
         Source::Speakers => ("Pod", Scope::MetalLb),
         // A speaker writes them in its own namespace (`layer2_status_controller.go`, 0.15.2).
         Source::L2Statuses => ("ServiceL2Status", Scope::MetalLb),
+        Source::Deployments => ("Deployment", Scope::Gateway),
+        Source::StatefulSets => ("StatefulSet", Scope::Gateway),
+        Source::DaemonSets => ("DaemonSet", Scope::Gateway),
+        Source::DisruptionBudgets => ("PodDisruptionBudget", Scope::Gateway),
     }
 }
 
@@ -380,7 +384,12 @@ fn add_object(inventory: &mut Inventory, listing: &Listing, mut object: Value) -
         fields.insert("apiVersion".to_owned(), format!("{group}{slash}{version}").into());
         fields.insert("kind".to_owned(), listing.kind.into());
     }
-    match add_state(inventory, &object, "") {
+    // A workload's template is no pod of the cluster: its pods are listed themselves.
+    let add = match listing.source {
+        Some(Source::Deployments | Source::StatefulSets | Source::DaemonSets) => add_assessed,
+        _ => add_state,
+    };
+    match add(inventory, &object, "") {
         Ok(_) => Ok(()),
         Err(error) => Err(format!("{}: {error}", name(&object, listing.kind))),
     }
@@ -524,6 +533,6 @@ mod tests {
         ] {
             assert!(paths.iter().any(|listed| listed == path), "{path}: {paths:?}");
         }
-        assert_eq!(paths.len(), 2 + 3 * 2 + 6, "MetalLB's namespace is listed once: {paths:?}");
+        assert_eq!(paths.len(), 2 + 7 * 2 + 6, "MetalLB's namespace is listed once: {paths:?}");
     }
 }

@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::content::{Content, metadata, name_of, set_default_namespace};
 use super::decode::decode;
 use super::{Document, ObjectError, Problem};
-use crate::objects::Metadata;
+use crate::objects::{Metadata, Workload};
 use crate::snapshot::{Inventory, ObjectKey, RunningPod, Source};
 
 /// What manifests say about a cluster, and what in them cannot be used.
 ///
 /// A kind counts as read if the input has an object of it. MetalLB's configuration is one whole: with one object of it,
-/// all of its kinds count as read, because a dump of a cluster without an advertisement is how that looks.
+/// all of its kinds count as read, because a dump of a cluster without an advertisement is how that looks. So are workloads.
 #[must_use]
 pub fn state(documents: &[Document], namespace: &str) -> (Inventory, Vec<Problem>) {
     let (mut inventory, mut problems) = (Inventory::default(), Vec::new());
@@ -108,6 +108,16 @@ pub fn add_assessed(
             inventory.reported_announcers.entry(service).or_default().insert(node);
             vec![Source::L2Statuses]
         }
+        ("apps/v1", "Deployment" | "StatefulSet" | "DaemonSet") => {
+            let workload: Workload = decode(object)?;
+            let held = inventory.workloads.entry(workload.kind).or_default();
+            held.insert(identity(object, namespace)?.0, workload);
+            WORKLOADS.to_vec()
+        }
+        ("policy/v1", "PodDisruptionBudget") => {
+            inventory.disruption_budgets.insert(identity(object, namespace)?.0, decode(object)?);
+            vec![Source::DisruptionBudgets]
+        }
         (api_version, kind) if api_version.starts_with("metallb.io/") => {
             add_configuration(inventory, object, (api_version, kind), namespace)?;
             CONFIGURATION.to_vec()
@@ -119,6 +129,9 @@ pub fn add_assessed(
 /// The kinds of MetalLB's configuration.
 const CONFIGURATION: [Source; 4] =
     [Source::AddressPools, Source::LegacyAddressPools, Source::L2Advertisements, Source::BgpAdvertisements];
+
+/// The kinds of workloads. A dump of a cluster in which the gateway is a Deployment often has no other workload.
+const WORKLOADS: [Source; 3] = [Source::Deployments, Source::StatefulSets, Source::DaemonSets];
 
 fn add_configuration(
     inventory: &mut Inventory,

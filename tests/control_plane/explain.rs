@@ -57,6 +57,10 @@ fn stored_objects(state: &Path) -> Vec<Value> {
             Some("Pod") if object["spec"]["containers"].is_null() => {
                 object["spec"]["containers"] = json!([{"name": "proxy", "image": "istio/proxyv2"}]);
             }
+            Some("Deployment" | "StatefulSet" | "DaemonSet") => {
+                object["spec"]["template"]["spec"]["containers"] =
+                    json!([{"name": "proxy", "image": "istio/proxyv2"}]);
+            }
             Some("Service") => object["spec"]["ports"] = json!([{"port": 443}]),
             Some("EndpointSlice") if object["addressType"].is_null() => object["addressType"] = json!("IPv4"),
             _ => {}
@@ -159,7 +163,7 @@ fn rule(group: &str, resources: &[&str]) -> Value {
 }
 
 /// Everything that `explain` reads.
-const READ: [(&str, &str); 10] = [
+const READ: [(&str, &str); 14] = [
     ("lockstep.dev", "gatewaytopologies"),
     ("", "nodes"),
     ("", "namespaces"),
@@ -170,6 +174,10 @@ const READ: [(&str, &str); 10] = [
     ("metallb.io", "l2advertisements"),
     ("metallb.io", "bgpadvertisements"),
     ("metallb.io", "servicel2statuses"),
+    ("apps", "deployments"),
+    ("apps", "statefulsets"),
+    ("apps", "daemonsets"),
+    ("policy", "poddisruptionbudgets"),
 ];
 
 /// A kubeconfig with a context for each reader, who is impersonated.
@@ -268,6 +276,10 @@ async fn a_missing_right_makes_unknown_what_takes_it_and_the_rule_that_grants_it
         ("l2advertisements", Some("metallb-system"), "Unknown"),
         ("bgpadvertisements", Some("metallb-system"), "Unknown"),
         ("servicel2statuses", Some("metallb-system"), "Preserved"),
+        ("deployments", Some("istio-system"), "Preserved"),
+        ("statefulsets", Some("istio-system"), "Preserved"),
+        ("daemonsets", Some("istio-system"), "Preserved"),
+        ("poddisruptionbudgets", Some("istio-system"), "Preserved"),
     ];
     for (resource, namespace, outcome) in outcomes {
         let explained = readers.explain(&reader(resource), &["-o", "json"]).await;
@@ -318,7 +330,12 @@ async fn rights_in_the_namespaces_of_a_topology_are_enough() {
     put(&client, &objects).await;
     let cluster = [rule("lockstep.dev", &["gatewaytopologies"]), rule("", &["nodes"])];
     grant(&client, "reader", None, &cluster).await;
-    let gateway = [rule("", &["pods", "services"]), rule("discovery.k8s.io", &["endpointslices"])];
+    let gateway = [
+        rule("", &["pods", "services"]),
+        rule("discovery.k8s.io", &["endpointslices"]),
+        rule("apps", &["deployments", "statefulsets", "daemonsets"]),
+        rule("policy", &["poddisruptionbudgets"]),
+    ];
     grant(&client, "reader", Some("istio-system"), &gateway).await;
     let kinds = ["ipaddresspools", "l2advertisements", "bgpadvertisements", "servicel2statuses"];
     grant(&client, "reader", Some("metallb-system"), &[rule("metallb.io", &kinds), rule("", &["pods"])])
@@ -336,7 +353,16 @@ async fn rights_in_the_namespaces_of_a_topology_are_enough() {
     assert_eq!((all.code, all.outcome()), (2, json!("Unknown")));
     let elsewhere = all.unread().into_iter().filter(|(_, namespace, _)| namespace == "other");
     let kinds: Vec<String> = elsewhere.map(|(kind, ..)| kind).collect();
-    assert_eq!(kinds, ["services", "endpointslices.discovery.k8s.io", "pods"]);
+    let expected = [
+        "services",
+        "endpointslices.discovery.k8s.io",
+        "pods",
+        "deployments.apps",
+        "statefulsets.apps",
+        "daemonsets.apps",
+        "poddisruptionbudgets.policy",
+    ];
+    assert_eq!(kinds, expected);
 }
 
 /// A release is told by the kinds that the cluster serves where no speaker pod shows it, and a kind of another release

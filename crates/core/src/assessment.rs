@@ -13,6 +13,7 @@ mod node;
 #[cfg(test)]
 mod tests;
 mod topology;
+mod workload;
 
 pub use cause::{Cause, CauseCode};
 pub use condition::Condition;

@@ -6,17 +6,22 @@
 
 mod address_pool;
 mod announcement;
+mod disruption_budget;
 mod endpoint_slice;
+mod int_or_percent;
 mod kind;
 mod load_balancer;
 mod metadata;
 mod node_state;
 mod pod;
 mod service;
+mod workload;
 
 pub use address_pool::{AddressPoolSpec, LegacyPoolSpec, ServiceAllocation};
 pub use announcement::{AdvertisementSpec, BgpAdvertisementSpec, L2Advertisement, PreferredNodeSelector};
+pub use disruption_budget::{DisruptionBudget, DisruptionLimit};
 pub use endpoint_slice::{Endpoint, EndpointConditions, EndpointSlice};
+pub use int_or_percent::{IntOrPercent, Rounding};
 pub use kind::{Kind, Resource};
 pub use load_balancer::{Ingress, LoadBalancer};
 pub use metadata::Metadata;
@@ -26,6 +31,7 @@ pub use pod::{
     NodeSelectorTerm, Pod, PodSpec, PodTemplate,
 };
 pub use service::{Service, ServiceSpec};
+pub use workload::{HOSTNAME, Rollout, Workload, WorkloadKind};
 
 use serde::Deserialize;
 

@@ -86,6 +86,21 @@ fn flags(command: &str, objects: &[Value], folder: &Path) -> Option<Vec<String>>
                 .unwrap();
             applied(&object)
         }
+        ["scale", kind, name, replicas] => {
+            let mut object = object(kind, name);
+            let replicas: u32 = replicas.strip_prefix("--replicas=").unwrap().parse().unwrap();
+            object["spec"]["replicas"] = json!(replicas);
+            applied(&object)
+        }
+        ["create", "poddisruptionbudget", name, selector, "--max-unavailable=1"] => {
+            let pairs = selector.strip_prefix("--selector=").unwrap().split(',');
+            let labels: BTreeMap<&str, &str> = pairs.map(|pair| pair.split_once('=').unwrap()).collect();
+            applied(&json!({
+                "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
+            }))
+        }
         ["create", "-f", "-"] => {
             let created: Value = serde_json::from_str(&stdin).unwrap();
             let is_taken = |object: &Value| {

@@ -76,6 +76,18 @@ pub enum CauseCode {
     TooComplex,
     /// MetalLB reports another announcer than the one in the replayed election.
     ReportedElsewhere,
+    /// The gateway's workloads ask for fewer than two replicas.
+    OneReplica,
+    /// All ready gateway pods run on one gateway node, although there are others.
+    NotSpread,
+    /// A rollout may stop every gateway pod at once.
+    RolloutStopsAll,
+    /// No `PodDisruptionBudget` covers the gateway's pods.
+    NoDisruptionBudget,
+    /// A `PodDisruptionBudget` lets every gateway pod be evicted at once.
+    DisruptionBudgetAllowsAll,
+    /// `PodDisruptionBudget`s let no gateway pod be evicted.
+    DisruptionBudgetAllowsNone,
 }
 
 impl CauseCode {
@@ -117,6 +129,12 @@ impl CauseCode {
             Self::Disjoint => "DISJOINT",
             Self::TooComplex => "TOO_COMPLEX",
             Self::ReportedElsewhere => "REPORTED_ELSEWHERE",
+            Self::OneReplica => "ONE_REPLICA",
+            Self::NotSpread => "NOT_SPREAD",
+            Self::RolloutStopsAll => "ROLLOUT_STOPS_ALL",
+            Self::NoDisruptionBudget => "NO_DISRUPTION_BUDGET",
+            Self::DisruptionBudgetAllowsAll => "DISRUPTION_BUDGET_ALLOWS_ALL",
+            Self::DisruptionBudgetAllowsNone => "DISRUPTION_BUDGET_ALLOWS_NONE",
         }
     }
 }

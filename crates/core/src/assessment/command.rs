@@ -73,6 +73,19 @@ pub(super) fn create(object: &Value) -> String {
     format!("printf '%s' {} | kubectl create -f -", word(&object.to_string()))
 }
 
+/// Sets the number of replicas of a workload.
+pub(super) fn scale(kind: &str, namespace: &str, name: &str, replicas: u32) -> String {
+    let kind = kind.to_ascii_lowercase();
+    kubectl(Some(namespace), &["scale", &kind, name, &format!("--replicas={replicas}")])
+}
+
+/// Creates a `PodDisruptionBudget` that lets one pod with these labels be evicted at a time.
+pub(super) fn create_disruption_budget(namespace: &str, name: &str, labels: &Labels) -> String {
+    let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let selector = format!("--selector={}", pairs.join(","));
+    kubectl(Some(namespace), &["create", "poddisruptionbudget", name, &selector, "--max-unavailable=1"])
+}
+
 /// The `nodeSelectors` of an advertisement that announces from the nodes with these labels.
 pub(super) fn node_selectors(placement: &Labels) -> Value {
     if placement.is_empty() { Value::Null } else { json!([{"matchLabels": placement}]) }

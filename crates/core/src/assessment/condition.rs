@@ -70,6 +70,11 @@ impl TopologyAssessment {
             |outcome| matches!(outcome, Outcome::Lost(_) | Outcome::Silent(_));
         let is_not_resilient: fn(&Outcome) -> bool =
             |outcome| matches!(outcome, Outcome::Lost(_) | Outcome::Silent(_) | Outcome::Fragile(_));
+        // One drain, rollout or crash stops every pod, although another node may announce now.
+        let stoppable = self.findings.iter().find(|finding| {
+            use CauseCode::{NotSpread, OneReplica, RolloutStopsAll};
+            !self.services.is_empty() && matches!(finding.code, OneReplica | NotSpread | RolloutStopsAll)
+        });
         // A configuration that MetalLB rejects cannot be compared.
         let rejected = first(|outcome| {
             outcome.cause().is_some_and(|cause| cause.code == CauseCode::ConfigurationRejected)
@@ -83,7 +88,7 @@ impl TopologyAssessment {
             ),
             of(
                 "Resilient",
-                first(is_not_resilient),
+                first(is_not_resilient).or(stoppable),
                 unknown(),
                 "every address has a second node to announce it",
             ),

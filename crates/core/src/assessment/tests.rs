@@ -699,6 +699,10 @@ fn a_kind_that_was_not_read_is_unknown_and_named() {
         (Source::Services, V0_16_2, true),
         (Source::EndpointSlices, V0_16_2, true),
         (Source::AddressPools, V0_16_2, true),
+        (Source::Deployments, V0_16_2, false),
+        (Source::StatefulSets, V0_16_2, false),
+        (Source::DaemonSets, V0_16_2, false),
+        (Source::DisruptionBudgets, V0_16_2, false),
         (Source::L2Advertisements, V0_16_2, true),
         (Source::BgpAdvertisements, V0_16_2, true),
         (Source::LegacyAddressPools, V0_13_5, true),
@@ -732,6 +736,157 @@ fn a_kind_that_was_not_read_is_unknown_and_named() {
         outcome(&assess(&Inventory { lacks_metallb: true, ..inventory.clone() })),
         Outcome::Unknown(_)
     ));
+}
+
+/// Returns a workload of the gateway.
+fn workload(kind: &str, name: &str, spec: Value) -> Value {
+    let mut workload = object("apps/v1", kind, name);
+    let labels = json!({"app": "istio-ingressgateway", "istio": "ingressgateway", "version": name});
+    workload["spec"] = json!({"template": {"metadata": {"labels": labels}}});
+    workload["spec"].as_object_mut().unwrap().extend(spec.as_object().cloned().unwrap());
+    workload
+}
+
+fn budget(name: &str, spec: Value) -> Value {
+    let mut budget = object("policy/v1", "PodDisruptionBudget", name);
+    budget["spec"] = spec;
+    budget
+}
+
+/// Returns the codes of the findings, and the condition `Resilient`.
+fn resilience(inventory: &Inventory) -> (Vec<&'static str>, (&'static str, &'static str)) {
+    let assessment = assess(inventory);
+    let topology = &assessment.topologies[0];
+    let codes = topology.findings.iter().map(|finding| finding.code.code()).collect();
+    let [_, resilient, _] = topology.conditions();
+    assert_eq!(resilient.kind, "Resilient");
+    (codes, (resilient.word(), resilient.reason))
+}
+
+#[test]
+fn an_address_is_resilient_only_if_no_drain_rollout_or_crash_stops_every_pod() {
+    let resilience = |changes: &[Value]| resilience(&inventory_of(&with(changes)));
+    let covered = budget("all", json!({"selector": {}, "maxUnavailable": 1}));
+    let held = ("True", "OK");
+    let two = || workload("Deployment", "a", json!({"replicas": 2}));
+    assert_eq!(resilience(&[two(), covered.clone()]), (vec![], held));
+    let rolling = json!({"rollingUpdate": {"maxUnavailable": "100%"}});
+    let mut stateful = workload("StatefulSet", "a", json!({"replicas": 2, "updateStrategy": rolling}));
+    stateful["metadata"]["generation"] = json!(1);
+    for (code, changes) in [
+        ("ONE_REPLICA", vec![workload("Deployment", "a", json!({"replicas": 1}))]),
+        ("ONE_REPLICA", vec![workload("StatefulSet", "a", json!({"replicas": 0}))]),
+        (
+            "ROLLOUT_STOPS_ALL",
+            vec![
+                workload("Deployment", "a", json!({"replicas": 2, "strategy": {"type": "Recreate"}})),
+                covered.clone(),
+            ],
+        ),
+        ("ROLLOUT_STOPS_ALL", vec![stateful, covered.clone()]),
+        (
+            "ROLLOUT_STOPS_ALL",
+            // Both gateway nodes, without a status.
+            vec![workload(
+                "DaemonSet",
+                "a",
+                json!({"updateStrategy": {"rollingUpdate": {"maxUnavailable": 2}}}),
+            )],
+        ),
+    ] {
+        assert_eq!(resilience(&changes), (vec![code], ("False", code)), "{changes:?}");
+    }
+    // A drain of one node leaves the pods of the others.
+    assert_eq!(resilience(&[two()]), (vec!["NO_DISRUPTION_BUDGET"], held));
+    // The reason of the address comes first.
+    let one = ready_on(&["n1", "n1"]);
+    assert_eq!(resilience(&[two(), covered, one]), (vec!["NOT_SPREAD"], ("False", "ONE_NODE")));
+}
+
+#[test]
+fn workloads_that_run_the_gateway_together_are_judged_together() {
+    let codes = |changes: &[Value]| resilience(&inventory_of(&with(changes))).0;
+    let one = |name| workload("Deployment", name, json!({"replicas": 1, "strategy": {"type": "Recreate"}}));
+    let none = workload("Deployment", "b", json!({"replicas": 0}));
+    let of = |name: &str, limit: Value| {
+        let mut spec = json!({"selector": {"matchLabels": {"version": name}}});
+        spec.as_object_mut().unwrap().extend(limit.as_object().cloned().unwrap());
+        budget(name, spec)
+    };
+    let all = |limit: Value| {
+        let mut spec = json!({"selector": {"matchLabels": {"app": "istio-ingressgateway"}}});
+        spec.as_object_mut().unwrap().extend(limit.as_object().cloned().unwrap());
+        budget("all", spec)
+    };
+    let limit = || json!({"minAvailable": 1});
+    assert_eq!(codes(&[one("a"), one("b"), all(limit())]), [""; 0]);
+    assert_eq!(codes(&[one("a"), none, all(limit())]), ["ONE_REPLICA", "ROLLOUT_STOPS_ALL"]);
+    // A budget of its own for each single pod lets none be evicted.
+    let blocked = "DISRUPTION_BUDGET_ALLOWS_NONE";
+    assert_eq!(codes(&[one("a"), one("b"), of("a", limit()), of("b", limit())]), [blocked; 2]);
+    assert_eq!(
+        codes(&[one("a"), one("b"), all(json!({"minAvailable": 0}))]),
+        ["DISRUPTION_BUDGET_ALLOWS_ALL"]
+    );
+    // Others that the budget covers count as available.
+    let mut other = workload("Deployment", "other", json!({"replicas": 3}));
+    other["spec"]["template"]["metadata"]["labels"] = json!({"app": "other"});
+    let wide = |least: u32| budget("wide", json!({"selector": {}, "minAvailable": least}));
+    assert_eq!(codes(&[one("a"), one("b"), other.clone(), wide(1)]), ["DISRUPTION_BUDGET_ALLOWS_ALL"]);
+    assert_eq!(codes(&[one("a"), one("b"), other, wide(4)]), [""; 0]);
+    // A gateway that somebody else runs has no findings.
+    let mut foreign = workload("Deployment", "foreign", json!({"replicas": 1}));
+    foreign["metadata"]["namespace"] = json!("elsewhere");
+    assert_eq!(codes(&[foreign]), [""; 0]);
+}
+
+#[test]
+fn a_manifest_that_leaves_the_number_of_replicas_to_an_autoscaler_has_no_finding_that_takes_it() {
+    let codes = |changes: &[Value]| resilience(&inventory_of(&with(changes))).0;
+    let scaled = |spec| workload("Deployment", "a", spec);
+    assert_eq!(codes(&[scaled(json!({}))]), [""; 0]);
+    assert_eq!(
+        codes(&[scaled(json!({})), budget("all", json!({"selector": {}, "minAvailable": 9}))]),
+        [""; 0]
+    );
+    assert_eq!(codes(&[scaled(json!({"strategy": {"type": "Recreate"}}))]), ["ROLLOUT_STOPS_ALL"]);
+    assert_eq!(codes(&[scaled(json!({})), ready_on(&["n1", "n1"])]), ["NOT_SPREAD"]);
+}
+
+#[test]
+fn a_disruption_budget_is_proposed_only_where_no_pod_would_have_two() {
+    let commands = |changes: &[Value]| {
+        let assessment = assess(&inventory_of(&with(changes)));
+        let findings = &assessment.topologies[0].findings;
+        let finding = findings.iter().find(|finding| finding.code == CauseCode::NoDisruptionBudget).unwrap();
+        finding.commands.clone()
+    };
+    let two = |name| workload("Deployment", name, json!({"replicas": 2}));
+    let of = |name, version: &str| {
+        budget(name, json!({"selector": {"matchLabels": {"version": version}}, "maxUnavailable": 1}))
+    };
+    let create = |name: &str| {
+        format!(
+            "kubectl -n istio-system create poddisruptionbudget {name} \
+             --selector=app=istio-ingressgateway,istio=ingressgateway --max-unavailable=1"
+        )
+    };
+    assert_eq!(commands(&[two("a")]), [create("a")]);
+    assert_eq!(commands(&[two("a"), of("a", "other")]), [create("a-2")], "the name is taken");
+    assert_eq!(commands(&[two("a"), two("b"), of("b", "b")]), [""; 0]);
+}
+
+#[test]
+fn workloads_that_were_not_read_lead_to_no_finding_and_to_nothing_unknown() {
+    let held = (vec![], ("True", "OK"));
+    let two = workload("Deployment", "a", json!({"replicas": 2}));
+    let mut inventory = inventory_of(&with(&[two]));
+    inventory.read.remove(&Source::DisruptionBudgets);
+    assert_eq!(resilience(&inventory), held);
+    // A StatefulSet may run more pods of the gateway.
+    let mut inventory = inventory_of(&with(&[workload("Deployment", "a", json!({"replicas": 1}))]));
+    inventory.read.remove(&Source::StatefulSets);
+    assert_eq!(resilience(&inventory), held);
 }
 
 #[test]

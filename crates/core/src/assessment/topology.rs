@@ -52,6 +52,13 @@ impl<'i> State<'i> {
             self.check_alignment(topology, metallb, services, &mut findings);
             self.check_nodes(topology, metallb, services, &mut findings);
             self.check_reports(metallb, services, &mut findings);
+            self.check_spread(topology, metallb, services, &mut findings);
+        }
+        self.check_workloads(topology, &mut findings);
+        // Nodes without a pod follow from these, and so does the mend.
+        let is_why = |finding: &Cause| matches!(finding.code, CauseCode::OneReplica | CauseCode::NotSpread);
+        if findings.iter().any(is_why) {
+            findings.retain(|finding| finding.code != CauseCode::NoReadyPod);
         }
         findings
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Declared, Inventory, ObjectKey, Source, Speaker};
 use crate::labels::Labels;
+use crate::objects::Workload;
 
 /// Returns an inventory of these objects, in which every kind was read. Namespaced objects without a namespace are
 /// placed in `metallb-system` if they are MetalLB's, otherwise in `istio-system`.
@@ -75,6 +76,11 @@ fn add(inventory: &mut Inventory, object: &Value) {
             };
             inventory.reported_announcers.entry(service).or_default().insert(text(object, "/status/node"));
         }
+        "Deployment" | "StatefulSet" | "DaemonSet" => {
+            let workload: Workload = decode(object);
+            inventory.workloads.entry(workload.kind).or_default().insert(key, workload);
+        }
+        "PodDisruptionBudget" => drop(inventory.disruption_budgets.insert(key, decode(object))),
         other => panic!("no facts are made of `{other}`"),
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{MetalLbSettings, Source, Speaker};
 use crate::labels::Labels;
 use crate::objects::{
-    AddressPoolSpec, AdvertisementSpec, BgpAdvertisementSpec, EndpointSlice, LegacyPoolSpec, LoadBalancer,
-    NodeState, Service,
+    AddressPoolSpec, AdvertisementSpec, BgpAdvertisementSpec, DisruptionBudget, EndpointSlice,
+    LegacyPoolSpec, LoadBalancer, NodeState, Service, Workload, WorkloadKind,
 };
 use crate::topology::{BUILT_IN, GatewayTopologySpec};
 
@@ -77,6 +77,10 @@ pub struct Inventory {
     pub speakers: BTreeMap<ObjectKey, Speaker>,
     /// The nodes that announce a Service by layer 2, as their speakers report it in a `ServiceL2Status`.
     pub reported_announcers: BTreeMap<ObjectKey, BTreeSet<String>>,
+    /// The workloads of each kind.
+    pub workloads: BTreeMap<WorkloadKind, BTreeMap<ObjectKey, Workload>>,
+    /// `PodDisruptionBudget`s.
+    pub disruption_budgets: BTreeMap<ObjectKey, DisruptionBudget>,
 }
 
 impl Inventory {
@@ -115,6 +119,8 @@ impl Inventory {
             namespaces,
             speakers,
             reported_announcers,
+            workloads,
+            disruption_budgets,
         } = other;
         self.topologies.extend(topologies);
         self.nodes.extend(nodes);
@@ -137,6 +143,10 @@ impl Inventory {
         for (service, nodes) in reported_announcers {
             self.reported_announcers.entry(service).or_default().extend(nodes);
         }
+        for (kind, workloads) in workloads {
+            self.workloads.entry(kind).or_default().extend(workloads);
+        }
+        self.disruption_budgets.extend(disruption_budgets);
     }
 
     /// Adds the built-in topology if there is no topology. This is for manifests: in a cluster without a topology,

@@ -27,11 +27,19 @@ pub enum Source {
     Speakers,
     /// `ServiceL2Status`es.
     L2Statuses,
+    /// The Deployments of gateways' namespaces.
+    Deployments,
+    /// The `StatefulSet`s of gateways' namespaces.
+    StatefulSets,
+    /// The `DaemonSet`s of gateways' namespaces.
+    DaemonSets,
+    /// The `PodDisruptionBudget`s of gateways' namespaces.
+    DisruptionBudgets,
 }
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Nodes,
         Self::Services,
         Self::EndpointSlices,
@@ -43,6 +51,10 @@ impl Source {
         Self::Namespaces,
         Self::Speakers,
         Self::L2Statuses,
+        Self::Deployments,
+        Self::StatefulSets,
+        Self::DaemonSets,
+        Self::DisruptionBudgets,
     ];
 
     /// The resource in RBAC.
@@ -59,6 +71,10 @@ impl Source {
             Self::BgpAdvertisements => ("metallb.io", "v1beta1", "bgpadvertisements"),
             Self::Namespaces => ("", "v1", "namespaces"),
             Self::L2Statuses => ("metallb.io", "v1beta1", "servicel2statuses"),
+            Self::Deployments => ("apps", "v1", "deployments"),
+            Self::StatefulSets => ("apps", "v1", "statefulsets"),
+            Self::DaemonSets => ("apps", "v1", "daemonsets"),
+            Self::DisruptionBudgets => ("policy", "v1", "poddisruptionbudgets"),
         };
         Resource { group, version, plural }
     }

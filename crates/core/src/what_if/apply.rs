@@ -31,6 +31,15 @@ impl Inventory {
                 *balancer = updated(before, balancer);
             }
         }
+        for (kind, workloads) in &mut applied.workloads {
+            // An autoscaler owns the number of replicas that a manifest leaves out.
+            let held = self.workloads.get(kind);
+            for (key, workload) in workloads {
+                let held = held.and_then(|held| held.get(key));
+                workload.replicas = workload.replicas.or_else(|| held?.replicas);
+                workload.scheduled_nodes = workload.scheduled_nodes.or_else(|| held?.scheduled_nodes);
+            }
+        }
         applied.pod_nodes.retain(|_, node| !node.is_empty());
         self.absorb(applied);
         if !objects.speakers.is_empty() {
