@@ -959,6 +959,24 @@ impl World {
     }
 }
 
+impl World {
+    /// Returns the nodes that announce by BGP with these advertisements; `None` if MetalLB rejects them.
+    fn announce_by_bgp(&self, advertisements: &[Value]) -> Option<Vec<String>> {
+        let mut objects = self.objects();
+        let advertisements = advertisements.iter().enumerate();
+        objects.extend(advertisements.map(|(position, spec)| bgp(&format!("b{position}"), spec.clone())));
+        let inventory = inventory_of(&objects);
+        let metallb = MetalLb::new(NAMESPACE, &inventory, self.version).ok()?;
+        let (key, service) = inventory.services.first_key_value().unwrap();
+        let slices: Vec<&EndpointSlice> = inventory.endpoint_slices.values().collect();
+        let service =
+            BalancedService { key, service, balancer: &inventory.load_balancers[key], slices: &slices };
+        let announcing =
+            (0..self.nodes.len()).filter(|node| metallb.bgp_obstacle(service, 0, *node).is_none());
+        Some(announcing.map(|node| metallb.node_name(node).to_owned()).collect())
+    }
+}
+
 fn random_advertisement() -> impl Strategy<Value = Value> {
     let selector = prop_oneof![
         3 => (0..VALUES.len()).prop_map(|value| json!({"matchLabels": {KEY: VALUES[value]}})),
@@ -982,6 +1000,17 @@ fn random_advertisement() -> impl Strategy<Value = Value> {
         if let Some((weight, name)) = preferred {
             spec["preferredNodeSelectors"] =
                 json!([{"weight": weight, "preference": {"matchLabels": {"name": format!("n{name}")}}}]);
+        }
+        spec
+    })
+}
+
+fn random_bgp_advertisement() -> impl Strategy<Value = Value> {
+    let preference = prop::option::weighted(0.3, prop::sample::select(vec![100, 200]));
+    (random_advertisement(), preference).prop_map(|(mut spec, preference)| {
+        spec.as_object_mut().unwrap().remove("preferredNodeSelectors");
+        if let Some(preference) = preference {
+            spec["localPref"] = json!(preference);
         }
         spec
     })
@@ -1039,6 +1068,31 @@ proptest! {
         if !is_exception {
             prop_assert!(before.iter().all(|node| after.contains(node)), "{before:?} {after:?}");
         }
+    }
+
+    #[test]
+    fn adding_a_bgp_advertisement_removes_no_announcing_node(
+        world in random_world(),
+        present in prop::collection::vec(random_bgp_advertisement(), 0..4),
+        more in random_bgp_advertisement(),
+    ) {
+        let before = world.announce_by_bgp(&present);
+        let all = [present.as_slice(), std::slice::from_ref(&more)].concat();
+        let after = world.announce_by_bgp(&all);
+        match (&before, &after) {
+            (Some(before), Some(after)) => {
+                // MetalLB's own exception: advertisements of one prefix with different attributes contradict each other.
+                let contradict = present.iter().any(|present| present.get("localPref") != more.get("localPref"));
+                prop_assert!(contradict || before.iter().all(|node| after.contains(node)), "{before:?} {after:?}");
+            }
+            // The same exception, where the speakers reject such advertisements at once.
+            (Some(_), None) => {
+                prop_assert!(present.iter().any(|present| present.get("localPref") != more.get("localPref")));
+            }
+            (None, after) => prop_assert!(after.is_none()),
+        }
+        let turned: Vec<Value> = all.iter().rev().cloned().collect();
+        prop_assert_eq!(after, world.announce_by_bgp(&turned));
     }
 
     #[test]
