@@ -637,13 +637,17 @@ pub(super) fn set_local(service: &ObjectKey) -> String {
 impl State<'_> {
     /// No advertisement of either kind announces the pool.
     pub(super) fn not_advertised(&self, topology: &ResolvedTopology, pool: &str) -> Cause {
+        let mut mend = format!(
+            "create an L2Advertisement in namespace `{}` that announces the pool from the gateway nodes",
+            topology.spec.metallb_namespace
+        );
+        if self.snapshot.nodes().selected(&topology.placement).next().is_none() {
+            mend.push_str(", and label these, because no node has the placement's labels");
+        }
         Cause::new(
             CauseCode::NotAdvertised,
             format!("no L2Advertisement and no BGPAdvertisement announces pool `{pool}`"),
-            format!(
-                "create an L2Advertisement in namespace `{}` that announces the pool from the gateway nodes",
-                topology.spec.metallb_namespace
-            ),
+            mend,
         )
         .with([self.create_advertisement(topology, pool)])
     }

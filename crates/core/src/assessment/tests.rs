@@ -417,7 +417,7 @@ const TOLD: &[(&str, &str, &[&str])] = &[
         "Silent NODE_NOT_SELECTED: `n1` runs a ready gateway pod, but no advertisement of pool `default-pool` selects it; label `n1` as a gateway node",
         &[
             "POD_OFF_PLACEMENT: 2 gateway pods run on nodes that lack the placement's labels, such as `gateway-1` on `n1`; label `n1` and `n2` as the placement asks",
-            "NO_GATEWAY_NODE: no node carries the placement's labels `loadbalancerIPs.metallb.io=arp`, so that no gateway pod can be scheduled; label the nodes that the gateway is to run on",
+            "NO_GATEWAY_NODE: no node carries the placement's labels `loadbalancerIPs.metallb.io=arp`, so that no new gateway pod can be scheduled; label the nodes that the gateway is to run on",
         ],
     ),
     (

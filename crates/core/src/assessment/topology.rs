@@ -366,7 +366,7 @@ impl<'i> State<'i> {
             findings.push(Cause::new(
                 CauseCode::NoGatewayNode,
                 format!(
-                    "no node carries the placement's labels `{}`, so that no gateway pod can be scheduled",
+                    "no node carries the placement's labels `{}`, so that no new gateway pod can be scheduled",
                     labels.join(",")
                 ),
                 "label the nodes that the gateway is to run on",
