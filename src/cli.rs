@@ -70,8 +70,8 @@ Examples:
     lockstep audit verify audit.log.1 audit.log
 
 Exit codes:
-  0  nothing is rejected; every topology is guarded; every address is
-     preserved; the log is intact
+  0  nothing is rejected; every topology is guarded; the client's source
+     IP survives at every address; the log is intact
   1  an object is rejected; a topology is not guarded, or none exists;
      an address is lost or silent;
      the decision log is not intact
