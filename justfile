@@ -36,7 +36,7 @@ full-test *PROGRAMS:
 
 # Changes what decides, one place at a time, and names the changes that no test notices (.cargo/mutants.toml). Hours; needs cargo-mutants.
 mutants *ARGS:
-    CARGO_INCREMENTAL=1 cargo mutants {{ARGS}}
+    cargo mutants {{ARGS}}
 
 # Line coverage of the pure core by the tests that need no server; fails below 95 %. Needs cargo-llvm-cov and LLVM's own tools,
 # of rustup's component llvm-tools, or named in LLVM_COV and LLVM_PROFDATA.
