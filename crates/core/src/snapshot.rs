@@ -8,7 +8,6 @@ mod advertisement;
 pub(crate) mod from_objects;
 mod inventory;
 mod nodes;
-mod publication;
 mod resolved_topology;
 mod source;
 mod speaker;
@@ -17,13 +16,14 @@ pub use advertisement::{Advertisement, Attachment};
 pub(crate) use inventory::in_namespace;
 pub use inventory::{Declared, Inventory, ObjectKey};
 pub use nodes::Nodes;
-pub use publication::Publication;
 pub use resolved_topology::{Pool, ResolvedTopology};
 pub use source::Source;
 pub(crate) use speaker::image_name;
 pub use speaker::{MetalLbSettings, RunningPod, Speaker};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use k8s_openapi::jiff::Timestamp;
 
 use crate::change::Change;
 use crate::labels::Labels;
@@ -41,6 +41,15 @@ pub struct Snapshot {
     unknown: HashSet<String>,
     lacks_metallb: bool,
     publication: Option<Publication>,
+}
+
+/// The number of a snapshot and the time since which it is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publication {
+    /// The number; the snapshots of a process are numbered from 1.
+    pub number: u64,
+    /// The time of publication.
+    pub time: Timestamp,
 }
 
 impl Snapshot {
