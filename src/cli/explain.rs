@@ -4,6 +4,7 @@ mod human;
 mod json;
 mod mermaid;
 mod origin;
+mod probe;
 mod watch;
 mod what_if;
 
@@ -19,6 +20,7 @@ use crate::assessment::{Assessment, NodeScope, Outcome, ServiceAssessment, Topol
 use crate::election::{AssumedVersion, MetalLbVersion};
 use crate::snapshot::Inventory;
 use origin::{Origin, Reading};
+use probe::Probes;
 use what_if::Change;
 
 /// Explain whether the client's source IP survives, and if not, why
@@ -40,6 +42,10 @@ use what_if::Change;
 /// changes, and each outcome before and after. Nothing is changed. The changes are applied in this order. MetalLB's controller
 /// and the scheduler are not replayed: addresses stay, unless a Service asks for others or no longer agrees with those
 /// that share its address, and pods stay where they run.
+///
+/// With `--probe` the command asks each listed node's kube-proxy how many ready endpoints of the Service run on its node, and
+/// shows where the answer contradicts the `EndpointSlices`. It takes an `InternalIP` of the nodes, and a network in which they can
+/// be reached. No outcome and no exit code takes the answers.
 ///
 /// The exit code is 0 if the client's source IP survives at every address, 1 if at one it does not or there is none, and
 /// 2 if something cannot be read or is Unknown. With changes, it is that of the state after them.
@@ -65,6 +71,12 @@ pub(super) struct ExplainArgs {
     /// Follow the cluster: print again whenever what is printed changes, until Ctrl-C, and exit with 0
     #[arg(short, long, conflicts_with = "filename")]
     watch: bool,
+    /// Ask kube-proxy on each listed node for its local endpoints of each Service with `externalTrafficPolicy: Local`
+    ///
+    /// The request is `GET http://NODE:PORT/healthz`, with the node's `InternalIP` and the Service's `healthCheckNodePort`. It
+    /// bypasses proxies, and a node has 2 s to answer. With `-o wide` every node is asked.
+    #[arg(long, conflicts_with_all = ["watch", "with", "without", "label_node", "fail_node"])]
+    probe: bool,
     #[command(flatten)]
     what_if: what_if::WhatIfArgs,
     /// The output format
@@ -121,6 +133,11 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>, has_color: bool
     if is_live && args.namespace.is_some() && args.target.is_none() && !args.what_if.has_files() {
         let problem = "`--namespace` says where the Service of TARGET is, and it limits nothing else: name a Service, or \
             leave the flag out";
+        return unusable(&[problem.to_owned()], streams);
+    }
+    if args.probe && matches!(args.format, Format::Mermaid) {
+        let problem =
+            "`--probe` shows nothing in a flowchart: use `-o human`, `-o wide` or `-o json`, or leave it out";
         return unusable(&[problem.to_owned()], streams);
     }
     if args.watch {
@@ -190,11 +207,11 @@ fn explain(
     let nodes = if is_wide { NodeScope::Every } else { NodeScope::Relevant };
     let now = Assessment::explain(&inventory.or_built_in(), before.version, nodes);
     let mut explained = match supposed {
-        None => Explained { assessment: now, origin, before: None, changes: Vec::new() },
+        None => Explained { assessment: now, origin, before: None, changes: Vec::new(), probes: None },
         Some(what_if::Supposed { inventory, changes }) => {
             let inventory = if is_built_in { inventory.or_built_in() } else { inventory };
             let assessment = Assessment::foresee(&inventory, after.version, nodes);
-            Explained { assessment, origin, before: Some(now), changes }
+            Explained { assessment, origin, before: Some(now), changes, probes: None }
         }
     };
     let is_live = args.filename.is_empty();
@@ -208,6 +225,9 @@ fn explain(
             warnings.extend(explained.origin.unread_lines(&explained.assessment));
         }
         return Ok(Explanation { text: String::new(), warnings, exit: Exit::Unusable });
+    }
+    if args.probe {
+        explained.probes = Some(Probes::ask(&explained.assessment)?);
     }
     let text = match args.format {
         Format::Human | Format::Wide => human::text(&explained, human::Style { has_color, is_wide }),
@@ -228,6 +248,8 @@ struct Explained {
     before: Option<Assessment>,
     /// The changes of a what-if in words.
     changes: Vec<String>,
+    /// What the nodes answered, if they were asked.
+    probes: Option<Probes>,
 }
 
 impl Explained {

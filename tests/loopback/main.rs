@@ -1,9 +1,11 @@
-//! Tests over real sockets on loopback: the HTTPS server, `lockstep serve` on manifests, and the decision log.
+//! Tests over real sockets on loopback: the HTTPS server, `lockstep serve` on manifests, the decision log, and
+//! `lockstep explain --probe`.
 
 #![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
 
 mod audit;
 mod cases;
+mod probe;
 mod serve;
 mod server;
 

@@ -91,6 +91,8 @@ pub struct ServiceAssessment {
     pub key: ObjectKey,
     /// The Service's `externalTrafficPolicy`.
     pub policy: String,
+    /// The Service's `healthCheckNodePort`; `None` if it has none.
+    pub health_check_node_port: Option<u16>,
     /// The Service's addresses, in the order of its status; one entry without an address if it has none.
     pub addresses: Vec<AddressAssessment>,
     /// The nodes that matter for the Service, or every node; only [`Assessment::explain`] fills it.

@@ -266,6 +266,11 @@ impl<'i> MetalLb<'i> {
         self.nodes.state(position).into_iter().flat_map(|state| &state.taints)
     }
 
+    /// The node's `InternalIP`s.
+    pub(crate) fn node_internal_ips(&self, position: usize) -> &[IpAddr] {
+        self.nodes.state(position).map_or(&[], |state| &state.internal_ips)
+    }
+
     /// The position of a node.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.nodes.position(name)

@@ -42,7 +42,7 @@ impl Style {
 
 /// The assessment in words: each address, the nodes, and what mends it.
 pub(super) fn text(explained: &Explained, style: Style) -> String {
-    let Explained { assessment, origin, before, changes } = explained;
+    let Explained { assessment, origin, before, changes, probes } = explained;
     let mut text = String::new();
     if let Some(before) = before {
         write_gone(&mut text, before, assessment, style);
@@ -55,7 +55,7 @@ pub(super) fn text(explained: &Explained, style: Style) -> String {
                     .map(|before| before.address(&topology.name, &service.key, address.address.as_deref()));
                 write_address(&mut text, service, address, before, style);
             }
-            table::write(&mut text, service, assessment.nodes, style);
+            table::write(&mut text, service, assessment.nodes, probes.as_ref(), style);
         }
         if topology.services.is_empty() {
             line(&mut text, &format!("topology {}: no Service to explain", topology.name));

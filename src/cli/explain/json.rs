@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Explained;
 use super::origin::Origin;
+use super::probe::{self, Probes};
 use crate::assessment::{
     AddressAssessment, Assessment, Cause, CauseCode, Condition, NodeAssessment, Outcome, ServiceAssessment,
     TopologyAssessment,
@@ -128,6 +129,7 @@ struct Finding {
 
 /// A Service of a topology.
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 struct Service {
     /// The namespace.
     namespace: String,
@@ -135,6 +137,9 @@ struct Service {
     name: String,
     /// `externalTrafficPolicy`; empty where it is not set, which means `Cluster`.
     policy: String,
+    /// Why no node was asked, with `--probe`; missing if the nodes were asked, and without the flag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_probed: Option<String>,
     /// The addresses, in the order of the Service's status; one entry without an address if it has none.
     addresses: Vec<Address>,
 }
@@ -211,36 +216,51 @@ struct Node {
     candidate: bool,
     /// Why it is no candidate, as a stable code; null for a candidate.
     reason: Option<String>,
+    /// What kube-proxy on the node answered, with `--probe`; missing if it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    probe: Option<Probe>,
+}
+
+/// What kube-proxy on a node answered at the Service's `healthCheckNodePort`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Probe {
+    /// The number of ready endpoints on the node, as kube-proxy there knows them; null without a usable answer.
+    local_endpoints: Option<u64>,
+    /// Why there is no usable answer, or that kube-proxy reports itself not healthy, in a sentence; null if neither is so.
+    error: Option<String>,
+    /// How the answer contradicts `readyEndpoints`, in a sentence: one is 0, and the other is not. Null if it does not.
+    disagreement: Option<String>,
 }
 
 /// The assessment as one JSON document.
 pub(super) fn document(explained: &Explained) -> Document {
     Document {
-        state: state(&explained.assessment, &explained.origin),
+        state: state(&explained.assessment, &explained.origin, explained.probes.as_ref()),
         what_if: explained.before.as_ref().map(|_| explained.changes.clone()),
-        before: explained.before.as_ref().map(|before| Box::new(state(before, &explained.origin))),
+        before: explained.before.as_ref().map(|before| Box::new(state(before, &explained.origin, None))),
     }
 }
 
-fn state(assessment: &Assessment, origin: &Origin) -> ExplainedState {
+fn state(assessment: &Assessment, origin: &Origin, probes: Option<&Probes>) -> ExplainedState {
     let basis = Basis { reason: origin.basis.reason().to_owned(), message: origin.basis.to_string() };
     ExplainedState {
         metallb: assessment.version.number().to_owned(),
         metallb_basis: basis,
         nodes: assessment.nodes,
-        topologies: assessment.topologies.iter().map(topology).collect(),
+        topologies: assessment.topologies.iter().map(|held| topology(held, probes)).collect(),
         unread: origin.unread(assessment),
     }
 }
 
-fn topology(topology: &TopologyAssessment) -> Topology {
+fn topology(topology: &TopologyAssessment, probes: Option<&Probes>) -> Topology {
     let is_unmatched =
         |cause: &&Cause| matches!(cause.code.code(), "NO_POD" | "NO_SERVICE" | "NO_POOL" | "NO_GATEWAY_NODE");
     let unmatched = topology.findings.iter().filter(is_unmatched);
     Topology {
         name: topology.name.to_string(),
         conditions: topology.conditions().into_iter().map(condition).collect(),
-        services: topology.services.iter().map(service).collect(),
+        services: topology.services.iter().map(|held| service(held, probes)).collect(),
         findings: topology.findings.iter().map(finding).collect(),
         unmatched: unmatched.map(|cause| cause.message.clone()).collect(),
     }
@@ -268,12 +288,19 @@ fn finding(cause: &Cause) -> Finding {
     }
 }
 
-fn service(service: &ServiceAssessment) -> Service {
-    let nodes: Vec<Node> = service.nodes.iter().map(node).collect();
+fn service(service: &ServiceAssessment, probes: Option<&Probes>) -> Service {
+    let probe = |node: &NodeAssessment| {
+        let probe = probes?.of(service, node)?;
+        let disagreement = probe.disagreement(node);
+        Some(Probe { local_endpoints: probe.local_endpoints, error: probe.error.clone(), disagreement })
+    };
+    let nodes: Vec<Node> =
+        service.nodes.iter().map(|held| Node { probe: probe(held), ..node(held) }).collect();
     Service {
         namespace: service.key.namespace.clone(),
         name: service.key.name.clone(),
         policy: service.policy.clone(),
+        not_probed: probes.and_then(|_| probe::obstacle(service)).map(str::to_owned),
         addresses: service.addresses.iter().map(|held| address(held, nodes.clone())).collect(),
     }
 }
@@ -315,6 +342,7 @@ fn node(node: &NodeAssessment) -> Node {
         taints: node.taints.clone(),
         candidate: node.obstacle.is_none(),
         reason: node.obstacle.map(CauseCode::code).map(str::to_owned),
+        probe: None,
     }
 }
 

@@ -40,10 +40,12 @@ impl<'i> State<'i> {
     pub(super) fn assess_service(&self, topology: &ResolvedTopology, entry: Entry<'i>) -> ServiceAssessment {
         let (key, service) = entry;
         let spec = service.spec.as_ref();
+        let balanced = self.balanced(entry);
         ServiceAssessment {
             key: key.clone(),
             policy: spec.map_or_else(String::new, |spec| spec.external_traffic_policy.clone()),
-            addresses: self.assess_addresses(topology, self.balanced(entry)),
+            health_check_node_port: balanced.balancer.health_check_node_port,
+            addresses: self.assess_addresses(topology, balanced),
             nodes: Vec::new(),
         }
     }

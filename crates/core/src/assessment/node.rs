@@ -1,6 +1,7 @@
 //! The nodes that matter for a Service.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use crate::election::{Layer2, Obstacle};
 use crate::labels::Selector;
@@ -42,6 +43,8 @@ pub struct NodeAssessment {
     pub ready_endpoints: usize,
     /// The node's taints that keep pods away, as `kubectl taint` writes them.
     pub taints: Vec<String>,
+    /// The node's first `InternalIP` of each IP family, the primary one first.
+    pub internal_ips: Vec<IpAddr>,
     /// The obstacle to announcing by layer 2, or by BGP where nothing else announces the pool; `None` for a candidate.
     pub obstacle: Option<CauseCode>,
 }
@@ -102,6 +105,7 @@ impl<'i> State<'i> {
                 is_network_unavailable: metallb.is_network_unavailable(node),
                 endpoints: on_node.count(),
                 taints: metallb.node_taints(node).map(ToString::to_string).collect(),
+                internal_ips: metallb.node_internal_ips(node).to_vec(),
                 ready_endpoints: active.filter(|endpoint| endpoint.node_name == name).count(),
                 obstacle: if is_bgp_only {
                     metallb.bgp_obstacle(service, election.pool, node).map(code)

@@ -22,6 +22,9 @@ pub struct LoadBalancer {
     pub prefers_dual_stack: bool,
     /// `status.loadBalancer.ingress`.
     pub ingress: Vec<Ingress>,
+    /// `spec.healthCheckNodePort`: the TCP port at which each node's kube-proxy reports the endpoints on its node.
+    /// `None` if it is not set, is 0, or is no port. No outcome takes it.
+    pub health_check_node_port: Option<u16>,
 }
 
 /// One entry of `status.loadBalancer.ingress`.
@@ -79,6 +82,8 @@ struct Spec {
     ip_families: Vec<String>,
     #[serde(deserialize_with = "or_default")]
     ip_family_policy: String,
+    #[serde(deserialize_with = "or_default")]
+    health_check_node_port: i64,
 }
 
 #[derive(Default, Deserialize)]
@@ -101,13 +106,38 @@ impl From<Whole> for LoadBalancer {
             |key: &SmolStr| key.starts_with("metallb.io/") || key.starts_with("metallb.universe.tf/");
         let mut annotations = whole.metadata.annotations;
         annotations.retain(|key, _| is_ours(key));
-        let Spec { load_balancer_ip, cluster_ips, ip_families, ip_family_policy } = whole.spec;
+        let Spec { load_balancer_ip, cluster_ips, ip_families, ip_family_policy, health_check_node_port } =
+            whole.spec;
         Self {
             annotations,
             requested_address: load_balancer_ip,
             families: if cluster_ips.is_empty() { ip_families } else { cluster_ips },
             prefers_dual_stack: ip_family_policy == "PreferDualStack",
             ingress: whole.status.load_balancer.ingress,
+            health_check_node_port: u16::try_from(health_check_node_port).ok().filter(|port| *port != 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_health_check_node_port_is_a_port_or_none() {
+        let ports = [
+            (json!(31234), Some(31234)),
+            (json!(0), None),
+            (json!(-1), None),
+            (json!(65536), None),
+            (json!(null), None),
+        ];
+        for (port, expected) in ports {
+            let service = json!({"spec": {"healthCheckNodePort": port}});
+            let balancer: LoadBalancer = serde_json::from_value(service).unwrap();
+            assert_eq!(balancer.health_check_node_port, expected, "{port}");
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::super::probe::{self, Probes};
+use super::super::service_name;
 use super::{Style, line};
 use crate::assessment::{NodeAssessment, ServiceAssessment};
 
@@ -9,18 +11,47 @@ use crate::assessment::{NodeAssessment, ServiceAssessment};
 const MAX_ROWS: usize = 30;
 
 /// Writes the nodes, and how many of the cluster's nodes are left out.
-pub(super) fn write(text: &mut String, service: &ServiceAssessment, cluster: usize, style: Style) {
-    if service.nodes.is_empty() {
-        return;
+pub(super) fn write(
+    text: &mut String,
+    service: &ServiceAssessment,
+    cluster: usize,
+    probes: Option<&Probes>,
+    style: Style,
+) {
+    if !service.nodes.is_empty() {
+        write_nodes(text, service, cluster, probes, style);
     }
+    if let Some(probes) = probes {
+        write_probes(text, service, probes);
+    }
+}
+
+fn write_nodes(
+    text: &mut String,
+    service: &ServiceAssessment,
+    cluster: usize,
+    probes: Option<&Probes>,
+    style: Style,
+) {
     let nodes = shown(service, style);
     let mut headings =
         vec!["NODE", "LABELLED", "SELECTED BY", "SPEAKER", "EXCLUDED", "READY", "CANDIDATE", "ANNOUNCES"];
     if style.is_wide {
         headings.extend(["ENDPOINTS", "NETWORK", "TAKES OVER", "TAINTS"]);
     }
+    let probes = probes.filter(|_| probe::obstacle(service).is_none());
+    if probes.is_some() {
+        headings.push("PROBE");
+    }
     let mut rows: Vec<Vec<String>> = vec![headings.into_iter().map(str::to_owned).collect()];
-    rows.extend(nodes.iter().map(|node| row(service, node, style)));
+    rows.extend(nodes.iter().map(|node| {
+        let mut row = row(service, node, style);
+        row.extend(probes.map(|probes| {
+            let local = probes.of(service, node).and_then(|probe| probe.local_endpoints);
+            local.map_or_else(|| "?".to_owned(), |local| local.to_string())
+        }));
+        row
+    }));
     let mut widths: Vec<usize> = Vec::new();
     for row in &rows {
         widths.resize(row.len(), 0);
@@ -40,6 +71,32 @@ pub(super) fn write(text: &mut String, service: &ServiceAssessment, cluster: usi
     if rest > 0 {
         let plural = if rest == 1 { "" } else { "s" };
         line(text, &format!("  and {rest} more node{plural}: `-o wide` lists all"));
+    }
+}
+
+/// Writes what the column `PROBE` cannot say: why a node's number is missing, and where it contradicts the `EndpointSlices`.
+fn write_probes(text: &mut String, service: &ServiceAssessment, probes: &Probes) {
+    if let Some(obstacle) = probe::obstacle(service) {
+        line(
+            text,
+            &format!("  probe: no node was asked about Service {}: {obstacle}", service_name(service)),
+        );
+    }
+    let problems: Vec<String> = service
+        .nodes
+        .iter()
+        .filter_map(|node| Some((node, probes.of(service, node)?)))
+        .flat_map(|(node, probe)| {
+            let sentences = probe.error.clone().into_iter().chain(probe.disagreement(node));
+            sentences.map(|sentence| format!("  probe: {}: {sentence}", node.name))
+        })
+        .collect();
+    for problem in problems.iter().take(MAX_ROWS) {
+        line(text, problem);
+    }
+    let rest = problems.len().saturating_sub(MAX_ROWS);
+    if rest > 0 {
+        line(text, &format!("  probe: and {rest} more like these: `-o json` has all"));
     }
 }
 
