@@ -77,7 +77,6 @@ async fn sigterm_lets_a_review_in_flight_finish_and_exits_with_0() {
     assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
     let (code, log) = serve.ended().await;
     assert_eq!(code, Some(0), "{log:?}");
-    assert!(TcpStream::connect(&serve.webhook).await.is_err());
 }
 
 #[tokio::test]
