@@ -164,7 +164,7 @@ fn warn(warnings: &[String], streams: &mut Streams<'_>) -> io::Result<()> {
     lines.try_for_each(|line| print(streams.stderr, line.as_bytes()))
 }
 
-/// What is printed about a reading.
+/// The text and the warnings to print about a reading.
 #[derive(Debug, PartialEq)]
 struct Explanation {
     /// For standard output; empty if there is nothing to explain.
@@ -238,7 +238,7 @@ fn explain(
     Ok(Explanation { text, warnings, exit })
 }
 
-/// What is explained.
+/// The state to explain, with its origin.
 struct Explained {
     /// The state, or with what-if the state after the changes.
     assessment: Assessment,
@@ -248,7 +248,7 @@ struct Explained {
     before: Option<Assessment>,
     /// The changes of a what-if in words.
     changes: Vec<String>,
-    /// What the nodes answered, if they were asked.
+    /// The answers of the nodes, if they were asked.
     probes: Option<Probes>,
 }
 

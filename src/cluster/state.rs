@@ -30,10 +30,10 @@ use crate::topology::GatewayTopologySpec;
 /// The number of objects in a page: as many as kubectl asks for.
 const PAGE: u32 = 500;
 
-/// How many lists are read at once. API priority and fairness gives a client about this many seats.
+/// The number of lists that are read at once. API priority and fairness gives a client about this many seats.
 const LISTS_AT_ONCE: usize = 4;
 
-/// How often a list is tried that expires between two pages (410). The API server keeps what it lists for five minutes, so
+/// The number of times that a list is tried that expires between two pages (410). The API server keeps what it lists for five minutes, so
 /// a list that expires this often never ends.
 const TRIES: usize = 4;
 
@@ -60,13 +60,13 @@ pub struct Unread {
     pub source: Source,
     /// The namespace that was asked for; `None` for all.
     pub namespace: Option<String>,
-    /// Why it could not be used.
+    /// The reason why it could not be used.
     pub reason: UnreadReason,
     /// The verbs that reading takes: `list`, and `watch` to follow.
     pub verbs: &'static [&'static str],
 }
 
-/// Why a list could not be used.
+/// The reason why a list could not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnreadReason {
     /// The API server refused the list (403).
@@ -89,7 +89,7 @@ impl Unread {
     }
 }
 
-/// Why a cluster's state could not be read.
+/// The reason why a cluster's state could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The reader may not list topologies, so that nothing says what to read.
@@ -101,7 +101,7 @@ pub enum StateError {
     /// A list failed.
     #[error("cannot list {what}: {cause}")]
     Failed {
-        /// What was listed: the resource, and the namespace if there is one.
+        /// The list: the resource, and the namespace if there is one.
         what: String,
         /// The API server's answer, or why there was none.
         cause: String,
@@ -219,7 +219,7 @@ enum Scope {
     MetalLb,
 }
 
-/// What a list returned.
+/// The result of a list.
 enum Listed {
     Objects { inventory: Box<Inventory>, problems: Vec<String>, count: usize },
     NotServed,
@@ -247,7 +247,7 @@ impl Listing {
         }
     }
 
-    /// What is listed, in words.
+    /// The list in words.
     fn what(&self) -> String {
         let Resource { group, plural, .. } = self.resource;
         let dot = if group.is_empty() { "" } else { "." };
@@ -345,7 +345,7 @@ async fn list(client: &Client, listing: &Listing) -> Result<Listed, StateError> 
     Err(StateError::Expired(listing.what()))
 }
 
-/// Why a page could not be used.
+/// The reason why a page could not be used.
 enum PageError {
     Refused(kube::Error),
     Malformed(String),

@@ -1,4 +1,4 @@
-//! What an object states. Each object is decoded once, into what a snapshot is made of and what rules judge.
+//! The facts that an object states. Each object is decoded once, into what a snapshot is made of and what rules judge.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 pub struct DecodeError {
     /// The reference tokens of the path, from the root of what was decoded.
     pub tokens: Vec<String>,
-    /// What is wrong, and what to do.
+    /// The mistake and the remedy.
     pub problem: String,
 }
 

@@ -15,7 +15,7 @@ const LIMIT_MIB: usize = 128;
 pub struct Loaded {
     /// Every object, in the order of the input.
     pub documents: Vec<Document>,
-    /// What could not be read.
+    /// The parts that could not be read.
     pub problems: Vec<Problem>,
 }
 

@@ -121,7 +121,7 @@ pub struct Place {
     pub value: Span,
     /// The text of its key, if it is an entry of a map.
     pub key: Option<Span>,
-    /// What to underline: a scalar itself, a collection's key.
+    /// The range to underline: a scalar itself, a collection's key.
     pub mark: Span,
     /// All of the value's text, from the mark to its last item.
     pub whole: Span,

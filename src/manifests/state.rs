@@ -12,7 +12,7 @@ use super::{Document, ObjectError, Problem};
 use crate::objects::{Metadata, Workload};
 use crate::snapshot::{Inventory, ObjectKey, RunningPod, Source};
 
-/// What manifests say about a cluster, and what in them cannot be used.
+/// Returns the state that manifests describe, and their problems.
 ///
 /// A kind counts as read if the input has an object of it. MetalLB's configuration is one whole: with one object of it,
 /// all of its kinds count as read, because a dump of a cluster without an advertisement is how that looks. So are workloads.
@@ -29,7 +29,7 @@ pub fn state(documents: &[Document], namespace: &str) -> (Inventory, Vec<Problem
     (inventory, problems)
 }
 
-/// What manifests would change in a cluster if they were applied, and what in them cannot be used: their objects, without the
+/// Returns the changes that applying manifests would make in a cluster, and the problems of the manifests: their objects, without the
 /// state of nodes whose taints and conditions they do not give.
 #[must_use]
 pub fn changes(documents: &[Document], namespace: &str) -> (Inventory, Vec<Problem>) {

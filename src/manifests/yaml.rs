@@ -17,15 +17,15 @@ use serde_saphyr::{Error, Options, Spanned};
 
 use super::{Document, ManifestError, Positions, Problem, Source, Span, list};
 
-/// How many nodes the aliases of a source may add to those that its text spells out. Real manifests add a few dozen, and
+/// The number of nodes that the aliases of a source may add to those that its text spells out. Real manifests add a few dozen, and
 /// this many are still read in milliseconds.
 const ALIAS_NODES: usize = 100_000;
-/// How deeply values may nest: the limit of `serde_json`, and more than any schema needs.
+/// The depth to which values may nest: the limit of `serde_json`, and more than any schema needs.
 const MAX_DEPTH: usize = 128;
 /// The longest key, in characters. YAML's own limit of 1024 would reject valid JSON.
 const MAX_KEY: usize = 1 << 16;
 
-/// How many documents are decoded before the first of them is used.
+/// The number of documents that are decoded before the first of them is used.
 const AHEAD: usize = 64;
 
 /// The stack of the decoder in bytes: room for [`MAX_DEPTH`] levels of up to 64 KiB each without optimisations.

@@ -99,7 +99,7 @@ async fn remove(client: &Client, objects: &[Value]) {
     }
 }
 
-/// What a run of `lockstep explain` printed.
+/// The output of a run of `lockstep explain`.
 struct Explained {
     code: i32,
     out: String,
@@ -320,7 +320,7 @@ async fn a_missing_right_makes_unknown_what_takes_it_and_the_rule_that_grants_it
     );
 }
 
-/// Who may list pods only in the gateway's namespace is not asked to list them everywhere.
+/// A reader that may list pods only in the gateway's namespace need not list them everywhere.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rights_in_the_namespaces_of_a_topology_are_enough() {
     let (control_plane, client) = start(Some(MetalLb::V0_16_2)).await;

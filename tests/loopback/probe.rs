@@ -9,7 +9,7 @@ use std::{fs, thread};
 
 use serde_json::{Value, json};
 
-/// What stands at a node's address.
+/// The program at a node's address.
 enum Answer {
     /// A server with this status and body.
     Http(&'static str, String),

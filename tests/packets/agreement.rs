@@ -49,10 +49,10 @@ const MAYBE_NONE: [&str; 5] = [
 /// The version of the speakers that run here. `explain` detects it.
 const METALLB: &str = "0.15.2";
 
-/// What `explain` says about one address of the gateway.
+/// The explanation of one address of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// What becomes of the client's address, in one word.
+    /// The outcome for the client's address, in one word.
     pub outcome: String,
     /// Why, as a code.
     pub reason: Option<String>,
@@ -69,7 +69,7 @@ impl fmt::Display for Statement {
     }
 }
 
-/// What `explain` predicts of a change that nobody has made yet.
+/// The prediction of a change that nobody has made yet.
 #[derive(Debug)]
 pub struct Prediction {
     /// The change, as arguments.
@@ -78,7 +78,7 @@ pub struct Prediction {
     pub explanation: Explanation,
 }
 
-/// What the packets to one address have shown.
+/// The evidence of the packets to one address.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown {
     /// The gateway's address.
@@ -87,10 +87,10 @@ pub struct Shown {
     pub announced: Option<Machine>,
 }
 
-/// What `explain` says about a state.
+/// The explanation of a state.
 #[derive(Debug)]
 pub struct Explanation {
-    /// What it was given; `None` where it read the cluster itself.
+    /// The manifests that it was given; `None` where it read the cluster itself.
     objects: Option<Value>,
     document: Value,
     exit: Option<i32>,
@@ -137,7 +137,7 @@ impl Explanation {
         Self { objects, document, exit: output.status.code(), errors }
     }
 
-    /// What it says about an address of the gateway's Service; `None` if it knows of no such Service or address.
+    /// Returns the explanation of an address of the gateway's Service; `None` if it knows of no such Service or address.
     pub fn statement(&self, target: IpAddr) -> Option<Statement> {
         let address = json!(target.to_string());
         let is_gateway = |service: &Value| service["namespace"] == ISTIO && service["name"] == NAME;
@@ -170,7 +170,7 @@ impl Explanation {
         self.topologies().flat_map(|topology| topology["services"].as_array().unwrap())
     }
 
-    /// What it says otherwise than packets that were as expected; `None` if both agree.
+    /// Returns the difference from packets that were as expected; `None` if both agree.
     pub fn disagreement(&self, expected: Expected, shown: &[Shown]) -> Option<String> {
         if self.document["metallb"] != METALLB {
             return Some(format!("explain replays MetalLB {}", self.document["metallb"]));

@@ -8,7 +8,7 @@ use super::machines::AUDIT;
 use super::network;
 use super::program::{Program, log};
 
-/// What the gateway forwards, and what every proxy of a run has in common.
+/// The requests that the gateway forwards, and what every proxy of a run has in common.
 const DEFAULTS: &str = "
 defaults
     mode http
@@ -35,7 +35,7 @@ const NAME: &str = "audit";
 /// A line of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// What was asked for.
+    /// The path of the request.
     pub path: String,
     /// The client's address, as the gateway gave it.
     pub source: IpAddr,
@@ -66,7 +66,7 @@ fn write(name: &str, config: &str) -> PathBuf {
     path
 }
 
-/// What the audit log says about a path.
+/// The entries of the audit log for a path.
 pub fn entries(path: &str) -> Vec<Entry> {
     let text = String::from_utf8_lossy(&fs::read(log(NAME)).unwrap()).into_owned();
     text.lines().filter_map(entry).filter(|entry| entry.path == path).collect()

@@ -23,28 +23,28 @@ type Answer = (IpAddr, IpAddr);
 /// However soon it is told to stop, a steady client waits for this many answers.
 const AT_LEAST: usize = 250;
 
-/// What became of requests to one address.
+/// The results of requests to one address.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// How many were sent.
+    /// The number of requests that were sent.
     pub asked: usize,
-    /// How many got an answer.
+    /// The number of requests that got an answer.
     pub answered: usize,
     /// Which addresses arrived in the audit log, and how often.
     pub seen: BTreeMap<IpAddr, usize>,
     /// The nodes whose gateway pods answered, and how often.
     pub by: BTreeMap<&'static str, usize>,
-    /// Why there was no answer, and how often.
+    /// The reasons for missing answers, with their number.
     pub why: BTreeMap<String, usize>,
 }
 
 impl Tally {
-    /// How many arrived with this address.
+    /// The number of requests that arrived with this address.
     pub fn with(&self, address: IpAddr) -> usize {
         self.seen.get(&address).copied().unwrap_or_default()
     }
 
-    /// How many got no answer.
+    /// The number of requests that got no answer.
     pub fn lost(&self) -> usize {
         self.asked - self.answered
     }

@@ -19,12 +19,12 @@ use lockstep_test_support::control_plane::{Machinery, MetalLb, Options, machiner
 use lockstep_test_support::objects::namespace;
 use lockstep_test_support::release;
 
-/// What Kubernetes is asked to do here. Nothing sends heartbeats, so nobody looks for them.
+/// The parts of Kubernetes that run here. Nothing sends heartbeats, so nobody looks for them.
 const CONTROLLERS: &str = "deployment-controller,replicaset-controller,daemonset-controller,endpointslice-controller,\
                            garbage-collector-controller,namespace-controller,serviceaccount-controller,\
                            taint-eviction-controller";
 
-/// How long anything may take that a cluster does by itself.
+/// The time that a cluster may take for anything that it does by itself.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// kube-proxy writes its rules at most once a second, and speakers announce at once.
@@ -37,7 +37,7 @@ pub const BETWEEN: Duration = Duration::from_millis(100);
 pub struct Cluster {
     /// The control plane, and Helm for it.
     pub base: release::Cluster,
-    /// Who may do everything.
+    /// The kubeconfig of an administrator.
     pub client: Client,
     speakers: BTreeMap<&'static str, Program>,
     proxies: BTreeMap<&'static str, Program>,

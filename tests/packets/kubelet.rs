@@ -47,7 +47,7 @@ impl Drop for Gateway {
 /// The gateways, by the uid of their pods.
 type Gateways = Arc<Mutex<BTreeMap<String, Gateway>>>;
 
-/// What runs pods.
+/// The process that runs pods.
 pub struct Kubelet {
     client: Client,
     gateways: Gateways,

@@ -1,4 +1,4 @@
-//! Who is in the network, under which addresses.
+//! The machines of the network and their addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,7 +17,7 @@ pub const CONTROL: Machine = Machine { name: "control", number: 2 };
 /// The person in front of the gateway.
 pub const CLIENT: Machine = Machine { name: "client", number: 100 };
 
-/// What is behind the gateway, and keeps the audit log.
+/// The server behind the gateway, which keeps the audit log.
 pub const AUDIT: Machine = Machine { name: "audit", number: 50 };
 
 /// The nodes. MetalLB prefers them in this order for the gateway's address; the first one is no gateway node.
@@ -36,14 +36,14 @@ pub const FIRST: Machine = NODES[1];
 /// The gateway node that takes over.
 pub const SECOND: Machine = NODES[2];
 
-/// What the gateway's Service is given out of the pool.
+/// The addresses that the gateway's Service gets from the pool.
 pub const GATEWAY: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(10, 6, 229, 181)), IpAddr::V6(Ipv6Addr::new(0xfd06, 0, 0, 0, 0, 0, 0, 0x181))];
 
 /// The pool, as MetalLB reads it. It has exactly one address of each kind.
 pub const POOL: [&str; 2] = ["10.6.229.181/32", "fd06::181/128"];
 
-/// What the Service is given if another one has that.
+/// The addresses that the Service gets if another one has those.
 pub const SECOND_GATEWAY: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(10, 6, 229, 182)), IpAddr::V6(Ipv6Addr::new(0xfd06, 0, 0, 0, 0, 0, 0, 0x182))];
 
@@ -94,7 +94,7 @@ pub fn node_of_pod(address: IpAddr) -> Option<Machine> {
     NODES.into_iter().find(|node| node.pod_v4(0).octets()[..3] == address.octets()[..3])
 }
 
-/// What an address is called in the report.
+/// The name of an address in the report.
 pub fn name_of(address: IpAddr) -> String {
     let is = |machine: Machine| address == machine.v4() || address == machine.v6();
     let bridge = |node: Machine| address == node.pod_v4(1) || address == node.pod_v6(1);

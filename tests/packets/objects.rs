@@ -1,4 +1,4 @@
-//! What people write: the gateway's Deployment and Service, the pool and its advertisements.
+//! The objects that people write: the gateway's Deployment and Service, the pool and its advertisements.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ pub const LABEL: &str = "loadbalancerIPs.metallb.io";
 /// Its value.
 pub const ARP: &str = "arp";
 
-/// How many gateway pods there are.
+/// The number of gateway pods.
 pub const REPLICAS: usize = 2;
 
 /// Where the gateway is, and its name.
@@ -242,7 +242,7 @@ pub fn speaker(node: Machine) -> Value {
     })
 }
 
-/// What the speaker in that pod is started with.
+/// The arguments of the speaker in that pod.
 pub fn speaker_arguments(node: Machine) -> [String; 6] {
     [
         format!("--namespace={METALLB}"),

@@ -7,7 +7,7 @@ const STYLE: &str = "text{font:13px sans-serif}.s{font-size:11px;fill:#555}.b{fi
                      .g{fill:#e8f4e8;stroke:#2a7}.a{stroke:#06c;stroke-width:2;fill:none}.p{stroke:#999;fill:none}\
                      .bad{fill:#b00;font-weight:bold}.good{fill:#070;font-weight:bold}";
 
-/// How high one half is.
+/// The height of one half.
 const HEIGHT: usize = 250;
 
 /// Both halves of the first scenario, over IPv4.

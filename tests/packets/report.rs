@@ -1,4 +1,4 @@
-//! What a run has seen, for people.
+//! The report of a run, for people.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::machines::name_of;
 use super::picture::picture;
 use super::program::folder;
 
-/// What requests to one address have shown at one moment.
+/// The results of requests to one address at one moment.
 #[derive(Debug)]
 pub struct Row {
     /// The scenario.
@@ -26,9 +26,9 @@ pub struct Row {
     pub own: IpAddr,
     /// The node that had the gateway's address for the client, at the end.
     pub announced: Option<&'static str>,
-    /// What was counted.
+    /// The counts.
     pub tally: Tally,
-    /// What `lockstep explain` said of the same moment.
+    /// The explanation of `lockstep explain` at the same moment.
     pub explained: Statement,
     /// The flag of `explain` that predicted it before it was done.
     pub predicted_by: Option<String>,
@@ -56,7 +56,7 @@ impl Row {
         self.tally.by.keys().map(short).collect::<Vec<_>>().join(", ")
     }
 
-    /// What `explain` said, and by which flag it had said so before.
+    /// The explanation, and the flag by which it was predicted.
     fn explained(&self) -> String {
         let before = self.predicted_by.as_ref().map(|flag| format!("; predicted by `{flag}`"));
         format!("{}{}", self.explained, before.unwrap_or_default())
@@ -97,11 +97,11 @@ impl fmt::Display for Row {
 /// All of it.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What was counted.
+    /// The counts.
     pub rows: Vec<Row>,
-    /// What was refused or changed, by scenario.
+    /// The rejections and edits, by scenario.
     pub notes: Vec<(&'static str, String)>,
-    /// How often `explain` was asked once more, because it did not agree with the packets yet.
+    /// The number of times that `explain` was asked once more, because it did not agree with the packets yet.
     pub asked_again: usize,
 }
 
@@ -130,7 +130,7 @@ impl Report {
         text
     }
 
-    /// How often `explain` was compared with the packets. Where they disagree, there is no report.
+    /// The number of comparisons of `explain` with the packets. If they disagree, there is no report.
     fn agreement(&self) -> String {
         let (rows, again) = (self.rows.len(), self.asked_again);
         let predicted = self.rows.iter().filter(|row| row.predicted_by.is_some()).count();
@@ -140,7 +140,7 @@ impl Report {
         )
     }
 
-    /// How many requests there were in all.
+    /// The number of requests in all.
     fn summary(&self) -> String {
         let mut sums: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
         for row in &self.rows {

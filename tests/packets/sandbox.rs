@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(900);
 /// Between two looks at whether it has ended.
 const BETWEEN: Duration = Duration::from_millis(100);
 
-/// What the test runs besides what it builds, and the packages in which Debian has it.
+/// The programs that the test runs and does not build, and their Debian packages.
 const PROGRAMS: [(&str, &str); 5] = [
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),

@@ -1,4 +1,4 @@
-//! What happens to a gateway, each time without Lockstep first and then with it.
+//! The scenarios of a gateway, each without Lockstep first and then with it.
 
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ async fn both(stage: &mut Stage, scenario: impl AsyncFn(&mut Stage, bool)) {
 }
 
 impl Stage {
-    /// What people make of the gateway who have thought of nothing: pods anywhere, no policy, announced from
+    /// A gateway that nobody has configured for the client's address: pods anywhere, no policy, announced from
     /// everywhere. With Lockstep, the advertisement is refused, and they do as they are told.
     async fn careless(&mut self, guarded: bool) {
         self.gateway(&deployment()).await;
@@ -127,7 +127,7 @@ fn without_node(node: Machine) -> [&'static str; 2] {
     ["--fail-node", node.name]
 }
 
-/// What is expected where this is the damage without Lockstep.
+/// The expectation where this is the damage without Lockstep.
 fn kept_or(damage: Expected, guarded: bool) -> Expected {
     if guarded { Expected::Kept } else { damage }
 }

@@ -22,29 +22,29 @@ use lockstep_test_support::release::read;
 /// Where MetalLB's advertisements are.
 const L2_ADVERTISEMENTS: &str = "/apis/metallb.io/v1beta1/namespaces/metallb-system/l2advertisements";
 
-/// How many requests in a row must be as expected before the ones that count are sent.
+/// The number of requests in a row that must be as expected before the ones that count are sent.
 const STEADY: usize = 5;
 
-/// How many requests count, for each of the two addresses.
+/// The number of requests that count, for each of the two addresses.
 const COUNT: usize = 250;
 
-/// How many of them must be answered. A node that puts its own address in the client's place gives ports away again
+/// The number of them that must be answered. A node that puts its own address in the client's place gives ports away again
 /// too early now and then, and such a request is lost.
 const ENOUGH: usize = 200;
 
-/// How many, where none is expected to be answered.
+/// The number of requests that count where no answer is expected.
 const COUNT_OF_SILENCE: usize = 20;
 
-/// How many rounds of requests in a row must go unanswered before those that count.
+/// The number of rounds in a row that must go unanswered before those that count.
 const STEADY_SILENCE: usize = 2;
 
 /// The patience of each of them. Answers take milliseconds, and those that count have the client's usual patience.
 const IMPATIENCE: Duration = Duration::from_millis(750);
 
-/// How long `explain` may disagree with packets that are as expected: endpoints and statuses are written after the fact.
+/// The time for which `explain` may disagree with packets that are as expected: endpoints and statuses are written after the fact.
 const AGREEMENT: Duration = Duration::from_secs(10);
 
-/// What requests are expected to show.
+/// The expectation of the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// The client's address arrives, through the gateway nodes.
@@ -69,7 +69,7 @@ pub struct Stage {
     gateway_nodes: Vec<Machine>,
     /// The addresses that the gateway's Service is expected to have.
     targets: [IpAddr; 2],
-    /// What the next count must show, too.
+    /// The prediction that the next count must confirm.
     prediction: Option<Prediction>,
 }
 
@@ -403,7 +403,7 @@ impl Stage {
         explanation
     }
 
-    /// What was predicted is what is said now, which agrees with the packets.
+    /// Asserts that the prediction equals the explanation of now, which agrees with the packets.
     fn fulfils(&self, what: &str, explanation: &Explanation, prediction: &Prediction) {
         let Prediction { what_if, explanation: before } = prediction;
         for target in self.targets {
@@ -444,7 +444,7 @@ impl Stage {
         }
     }
 
-    /// What is not as expected, if anything.
+    /// The difference from the expectation, if there is one.
     fn mismatch(&self, expected: Expected, tallies: &[Tally; 2]) -> Option<String> {
         self.targets
             .into_iter()
@@ -469,13 +469,13 @@ impl Stage {
         (!is).then(|| format!("{expected:?} is not what {target} shows, announced from {announced:?}"))
     }
 
-    /// How many answers carry another address than the client's.
+    /// The number of answers with another address than the client's.
     fn foreign(&self, tallies: &[Tally; 2]) -> usize {
         let foreign = |(target, tally): (IpAddr, &Tally)| tally.answered - tally.with(own(target));
         self.targets.into_iter().zip(tallies).map(foreign).sum()
     }
 
-    /// What the client was told is what stands in the log. A request whose answer was lost may stand there, too.
+    /// Asserts that the client's answers are in the audit log. A request whose answer was lost may stand there, too.
     fn agrees_with_the_audit_log(&self, what: &str, tallies: &[Tally; 2]) {
         let entries = audit::entries(&self.path(what));
         for (address, count) in tallies.iter().flat_map(|tally| &tally.seen) {

@@ -181,9 +181,9 @@ pub struct Finding {
     pub severity: Severity,
     /// The field in question.
     pub field: FieldPath,
-    /// What is wrong: one lowercase sentence without a full stop, the user's input in backticks.
+    /// The mistake: one lowercase sentence without a full stop, the user's input in backticks.
     pub message: String,
-    /// What to do, in the same form; empty if there is nothing to do.
+    /// The remedy, in the same form; empty if there is nothing to do.
     pub help: String,
     /// A label set that proves the finding.
     pub witness: Option<Witness>,

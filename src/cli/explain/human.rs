@@ -10,7 +10,7 @@ use super::super::render;
 use super::{Explained, service_name};
 use crate::assessment::{AddressAssessment, Assessment, Cause, Outcome, ServiceAssessment};
 
-/// How the text looks.
+/// The appearance of the text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
     /// Whether it has colours.
@@ -85,7 +85,7 @@ fn write_first(text: &mut String, address: &str, words: &[String], sentence: &st
     let _ = writeln!(text, "{address} {}: {sentence}", words.join(" -> "));
 }
 
-/// What mends it, with its commands on lines of their own, so that they can be copied.
+/// Writes the mend, with its commands on lines of their own, so that they can be copied.
 fn write_mend(text: &mut String, cause: &Cause) {
     line(text, &format!("  mend: {}", cause.mend));
     for command in &cause.commands {

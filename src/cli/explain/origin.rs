@@ -30,10 +30,10 @@ pub(super) struct Reading {
     metallb_kinds: BTreeSet<String>,
 }
 
-/// What the output says about the origin of an assessment.
+/// The origin of an assessment, as the output reports it.
 #[derive(Debug)]
 pub(super) struct Origin {
-    /// What the MetalLB version was inferred from.
+    /// The basis of the assumed MetalLB version.
     pub(super) basis: VersionBasis,
     place: Place,
     unread: Vec<Unread>,
@@ -113,7 +113,7 @@ impl Origin {
         }
     }
 
-    /// What was not read, in lines for people. A rule is in the form that a role takes.
+    /// Returns the kinds that were not read, in lines for people. A rule is in the form that a role takes.
     pub(super) fn unread_lines(&self, assessment: &Assessment) -> Vec<String> {
         match self.place {
             Place::Manifests if assessment.unread.is_empty() => Vec::new(),
@@ -125,7 +125,7 @@ impl Origin {
         }
     }
 
-    /// What was not read, for programs.
+    /// Returns the kinds that were not read, for programs.
     pub(super) fn unread(&self, assessment: &Assessment) -> Vec<UnreadKind> {
         match self.place {
             Place::Manifests => assessment.unread.iter().map(|source| absent(*source)).collect(),

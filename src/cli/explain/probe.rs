@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::assessment::{Assessment, NodeAssessment, ServiceAssessment};
 use crate::snapshot::ObjectKey;
 
-/// How long a node may take for its whole answer.
+/// The time that a node may take for its whole answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The number of nodes that are asked at once, which bounds open sockets: a process often may open no more than 1024 files.
@@ -29,16 +29,16 @@ const AT_ONCE: usize = 128;
 /// The largest answer that is read, in bytes; kube-proxy's has about 150.
 const MAX_ANSWER: usize = 16 * 1024;
 
-/// What the nodes answered, by Service and node.
+/// The answers of the nodes, by Service and node.
 #[derive(Debug, Default)]
 pub(super) struct Probes(BTreeMap<(ObjectKey, String), NodeProbe>);
 
-/// What came of asking one node about one Service.
+/// The result of asking one node about one Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NodeProbe {
     /// The number of ready endpoints on the node, as kube-proxy there knows them; `None` without a usable answer.
     pub(super) local_endpoints: Option<u64>,
-    /// Why there is no usable answer, or what is wrong with the node's kube-proxy, in a sentence.
+    /// The reason why there is no usable answer, or the fault of the node's kube-proxy, in a sentence.
     pub(super) error: Option<String>,
 }
 
@@ -47,7 +47,7 @@ impl NodeProbe {
         Self { local_endpoints: None, error: Some(error) }
     }
 
-    /// How the answer contradicts the `EndpointSlices`, in a sentence. The numbers may differ without a contradiction,
+    /// The contradiction of the answer to the `EndpointSlices`, in a sentence. The numbers may differ without a contradiction,
     /// because kube-proxy does not count an endpoint that terminates.
     pub(super) fn disagreement(&self, node: &NodeAssessment) -> Option<String> {
         let local = self.local_endpoints?;
@@ -61,7 +61,7 @@ impl NodeProbe {
 }
 
 impl Probes {
-    /// What a node answered; `None` if it was not asked.
+    /// The answer of a node; `None` if it was not asked.
     pub(super) fn of(&self, service: &ServiceAssessment, node: &NodeAssessment) -> Option<&NodeProbe> {
         self.0.get(&(service.key.clone(), node.name.clone()))
     }
@@ -88,7 +88,7 @@ impl Probes {
     }
 }
 
-/// Why no node is asked about a Service, in a sentence; `None` if the listed nodes are asked.
+/// The reason why no node is asked about a Service, in a sentence; `None` if the listed nodes are asked.
 pub(super) fn obstacle(service: &ServiceAssessment) -> Option<&'static str> {
     if service.policy != "Local" {
         Some("kube-proxy has a health check only for `externalTrafficPolicy: Local`")

@@ -20,7 +20,7 @@ pub(super) struct TlsArgs {
     /// The private key of `--tls-cert`, as PEM. Both files are reloaded when they change
     #[arg(long, value_name = "FILE", requires = "tls_cert", env = "LOCKSTEP_TLS_KEY")]
     tls_key: Option<PathBuf>,
-    /// How often the files of `--tls-cert`, `--tls-key` and `--client-ca` are checked for changes
+    /// Interval at which the files of `--tls-cert`, `--tls-key` and `--client-ca` are checked for changes
     #[arg(
         long,
         value_name = "DURATION",

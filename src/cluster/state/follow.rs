@@ -24,16 +24,16 @@ use crate::cluster::watch_loop::WATCH_SECONDS;
 use crate::snapshot::{Inventory, ObjectKey};
 use crate::topology::GatewayTopologySpec;
 
-/// How long changes are collected, so that a rollout is a few states and not hundreds.
+/// The time for which changes are collected, so that a rollout is a few states and not hundreds.
 const DEBOUNCE: Duration = Duration::from_millis(300);
 
-/// How often the kinds that the cluster serves are read again: MetalLB may be installed meanwhile.
+/// The interval at which the kinds that the cluster serves are read again: MetalLB may be installed meanwhile.
 const KINDS_EVERY: Duration = Duration::from_secs(60);
 
 /// The number of events that may wait while a state is built.
 const WAITING_EVENTS: usize = 1024;
 
-/// What following has to report.
+/// A report of the follower.
 #[derive(Debug)]
 pub enum Followed {
     /// The state after a change.
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Follower {
 
 type Received = Result<Event<DynamicObject>, watcher::Error>;
 
-/// What one object states, or why it cannot be used.
+/// The facts of one object, or the reason why it cannot be used.
 type Statement = Result<Inventory, String>;
 
 /// One watch.
@@ -269,7 +269,7 @@ impl Follower {
 }
 
 impl Watch {
-    /// What the watch holds, as a list that was read.
+    /// The objects of the watch, as a list that was read.
     fn listed(&self) -> Listed {
         match self.status {
             Status::Forbidden => Listed::Forbidden,
@@ -295,7 +295,7 @@ fn statement(listing: &Listing, object: &DynamicObject) -> Statement {
     Ok(inventory)
 }
 
-/// What an error says about a kind: it is refused or not served. `None` where the watch only starts over with a list, because
+/// The meaning of an error for a kind: it is refused or not served. `None` where the watch only starts over with a list, because
 /// the API server no longer knows the changes since its version (410). Else the failure, in words.
 fn refusal(error: &watcher::Error) -> Result<Option<Status>, String> {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};

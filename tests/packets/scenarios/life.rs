@@ -1,4 +1,4 @@
-//! What happens to a gateway in its life, while requests keep coming.
+//! Changes in a gateway's life, while requests keep coming.
 
 use super::super::client::Tally;
 use super::super::machines::{FIRST, Machine, OTHER, SECOND};

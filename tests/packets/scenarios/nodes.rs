@@ -1,4 +1,4 @@
-//! What befalls the gateway nodes and the last advertisement, one after the other, with everything else right. Lockstep has
+//! Changes of the gateway nodes and of the last advertisement, one after the other, with everything else right. Lockstep has
 //! no webhook for it, so it is the same with Lockstep: `explain` must name the cause.
 
 use super::super::machines::{FIRST, Machine, SECOND};

@@ -38,9 +38,9 @@ pub struct Finding {
     pub topology: String,
     /// The path of the field.
     pub field: String,
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
-    /// What to do, if there is something to do.
+    /// The remedy, if there is one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub help: String,
     /// The labels that prove it.

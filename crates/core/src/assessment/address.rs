@@ -80,7 +80,7 @@ impl<'i> State<'i> {
         decided.assess()
     }
 
-    /// Why a Service without an address does not get that of another one whose key in `allow-shared-ip` is the same.
+    /// The reason why a Service without an address does not get that of another one whose key in `allow-shared-ip` is the same.
     fn unshared(&self, metallb: &MetalLb<'_>, service: BalancedService<'_>) -> Option<Cause> {
         let old_only = !metallb.version().reads_new_annotations();
         let key = sharing_key(service.balancer, old_only)?;

@@ -152,7 +152,7 @@ pub struct Cause {
     pub code: CauseCode,
     /// The reason: one lowercase sentence without a full stop, with names in backticks.
     pub message: String,
-    /// What to change, in the same form.
+    /// The change to make, in the same form.
     pub mend: String,
     /// The mend as shell commands, in order; none if a person must decide or investigate first.
     pub commands: Vec<String>,

@@ -13,7 +13,7 @@ pub(super) struct Need<'t> {
     pub(super) namespace: &'t str,
 }
 
-/// What `topology` needs in one phase.
+/// The needs of `topology` in one phase.
 pub(super) fn needs(topology: &GatewayTopologySpec, phase: Phase) -> impl Iterator<Item = Need<'_>> {
     Kind::ALL.into_iter().filter(move |kind| !kind.operations(phase).is_empty()).map(move |kind| Need {
         phase,

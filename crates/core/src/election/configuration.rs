@@ -24,7 +24,7 @@ pub struct Rejection {
     pub kind: &'static str,
     /// The name of the object.
     pub name: String,
-    /// What is wrong: one lowercase sentence, with the field's path.
+    /// The mistake: one lowercase sentence, with the field's path.
     pub problem: String,
 }
 

@@ -62,7 +62,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// What is wrong.
+    /// The mistake.
     #[must_use]
     pub fn message(&self) -> String {
         match self {
@@ -74,7 +74,7 @@ impl Problem {
         }
     }
 
-    /// What to do.
+    /// The remedy.
     #[must_use]
     pub const fn help(&self) -> &'static str {
         match self {

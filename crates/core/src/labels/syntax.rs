@@ -18,7 +18,7 @@ pub enum SyntaxError {
 }
 
 impl SyntaxError {
-    /// What is wrong.
+    /// The mistake.
     #[must_use]
     pub fn message(&self) -> String {
         match self {
@@ -27,7 +27,7 @@ impl SyntaxError {
         }
     }
 
-    /// What to do.
+    /// The remedy.
     #[must_use]
     pub const fn help(&self) -> &'static str {
         match self {

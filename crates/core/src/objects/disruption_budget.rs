@@ -35,7 +35,7 @@ impl DisruptionBudget {
         self.selector.as_ref().is_some_and(|selector| selector.matches(labels))
     }
 
-    /// How many of `expected` healthy pods may be evicted at once. Percentages are rounded up (`getExpectedPodCount` and
+    /// The number of `expected` healthy pods that may be evicted at once. Percentages are rounded up (`getExpectedPodCount` and
     /// `updatePdbStatus`, pkg/controller/disruption/disruption.go of Kubernetes).
     #[must_use]
     pub fn allowed(&self, expected: u32) -> u32 {

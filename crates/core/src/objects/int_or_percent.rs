@@ -13,7 +13,7 @@ pub enum IntOrPercent {
     Percent(u32),
 }
 
-/// How a percentage becomes a number of pods. Each controller has its own direction.
+/// The rounding of a percentage to a number of pods. Each controller has its own direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounding {
     /// To the next smaller number.

@@ -34,14 +34,14 @@ impl WorkloadKind {
     }
 }
 
-/// How a workload replaces its pods.
+/// The way in which a workload replaces its pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rollout {
-    /// It stops every pod before it starts new ones.
+    /// Every pod is stopped before new ones start.
     Recreate,
-    /// It replaces a pod when somebody deletes it.
+    /// A pod is replaced when somebody deletes it.
     OnDelete,
-    /// It replaces a few pods at a time.
+    /// A few pods are replaced at a time.
     Rolling {
         /// `maxUnavailable`; `None` for the default of the kind.
         max_unavailable: Option<IntOrPercent>,
@@ -65,7 +65,7 @@ pub struct Workload {
     pub replicas: Option<u32>,
     /// The number of nodes that run a pod of a `DaemonSet`, by its status; `None` without a status.
     pub scheduled_nodes: Option<u32>,
-    /// How it replaces its pods.
+    /// The way in which it replaces its pods.
     pub rollout: Rollout,
     /// Whether a topology spread constraint or a pod anti-affinity of the template names [`HOSTNAME`].
     pub is_spread_over_nodes: bool,
@@ -74,7 +74,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// How many of the workload's `pods` a rollout may take away at once.
+    /// The number of the workload's `pods` that a rollout may take away at once.
     ///
     /// A percentage of a Deployment is rounded down (`ResolveFenceposts`,
     /// pkg/controller/deployment/util/deployment_util.go), one of a `StatefulSet` down but to at least 1

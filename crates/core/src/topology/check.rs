@@ -24,7 +24,7 @@ pub(super) const MAX_CLASS: usize = 317;
 pub struct TopologyError {
     /// The path of the field, from the root of the object.
     pub field: FieldPath,
-    /// What is wrong and what to do.
+    /// The mistake and the remedy.
     pub problem: String,
 }
 

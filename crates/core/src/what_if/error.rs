@@ -1,8 +1,8 @@
-//! Why a change cannot be supposed.
+//! The reasons why a change cannot be supposed.
 
 use crate::escape::excerpt;
 
-/// Why a change cannot be supposed. Each message is one lowercase sentence that names near misses.
+/// The reason why a change cannot be supposed. Each message is one lowercase sentence that names near misses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WhatIfError {
     /// The node is not there.
@@ -61,7 +61,7 @@ pub enum WhatIfError {
     },
 }
 
-/// How many names a message suggests.
+/// The number of names that a message suggests.
 const SUGGESTED: usize = 3;
 
 /// The names that are most like `name`; where none is, the first ones.

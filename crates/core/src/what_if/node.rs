@@ -10,12 +10,12 @@ use crate::escape::excerpt;
 use crate::labels::{check_key, check_value};
 use crate::snapshot::Inventory;
 
-/// What becomes of a label.
+/// The change of a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LabelEdit {
-    /// It gets this value.
+    /// The label gets this value.
     Set(String),
-    /// It is removed, if it is there.
+    /// The label is removed, if it is there.
     Remove,
 }
 
@@ -26,7 +26,7 @@ pub struct NodeLabel {
     pub node: String,
     /// The label's key.
     pub key: String,
-    /// What becomes of it.
+    /// The change of the label.
     pub edit: LabelEdit,
 }
 
