@@ -573,10 +573,12 @@ impl Decided<'_> {
             return None;
         }
         let labels = &self.service.service.metadata.labels;
-        let mut advertisements = self.metallb.configuration().bgp_of(self.pool);
         self.election.addresses.iter().find_map(|address| {
-            let (_, bgp) =
-                advertisements.find(|(_, bgp)| bgp.advertisement.applies_to(labels) && bgp.aggregates(*address))?;
+            let (_, bgp) = self
+                .metallb
+                .configuration()
+                .bgp_of(self.pool)
+                .find(|(_, bgp)| bgp.advertisement.applies_to(labels) && bgp.aggregates(*address))?;
             let (field, length) = match Family::of(*address) {
                 Family::V4 => ("aggregationLength", bgp.aggregation_length),
                 Family::V6 => ("aggregationLengthV6", bgp.aggregation_length_v6),

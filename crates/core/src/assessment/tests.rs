@@ -192,6 +192,23 @@ fn a_pool_that_nothing_announces_is_not_aligned_and_is_reported_once() {
     assert_eq!(aligned(&idle), (unannounced, vec![CauseCode::NotAdvertised]));
 }
 
+#[test]
+fn a_prefix_of_the_second_address_is_reported_too() {
+    let objects = with(&[
+        pool("default-pool", &["10.6.229.180-10.6.229.190", "2001:db8::/120"]),
+        bgp(
+            "wide",
+            json!({"ipAddressPools": ["default-pool"], "aggregationLengthV6": 124, "nodeSelectors": [{"matchLabels": {KEY: "arp"}}]}),
+        ),
+        with_status(json!([{"ip": "10.6.229.180"}, {"ip": "2001:db8::1"}])),
+    ]);
+    let (outcome, _) = told(&assess(&inventory_of(&objects)));
+    assert!(
+        outcome.starts_with("Fragile AGGREGATED: BGPAdvertisement `wide` announces 2001:db8::"),
+        "{outcome}"
+    );
+}
+
 /// Returns states by name, as changes of the world.
 fn states() -> Vec<(&'static str, Vec<Value>)> {
     let case = |what, changes| (what, changes);
