@@ -283,11 +283,12 @@ impl<'i> MetalLb<'i> {
         pool: usize,
     ) -> impl Iterator<Item = &Advertisement> {
         let labels = &service.service.metadata.labels;
-        let all = self.configuration.pool(pool).into_iter().flat_map(|pool| {
-            let layer2 = self.configuration.layer2_of(pool).map(|(_, layer2)| &layer2.advertisement);
-            layer2.chain(self.configuration.bgp_of(pool).map(|(_, bgp)| &bgp.advertisement))
-        });
-        all.filter(|advertisement| advertisement.applies_to(labels)).collect::<Vec<_>>().into_iter()
+        let pool = self.configuration.pool(pool);
+        let all = pool.into_iter().flat_map(|pool| self.configuration.advertisements_of(pool));
+        all.map(|(.., advertisement)| advertisement)
+            .filter(|advertisement| advertisement.applies_to(labels))
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
     /// Elects the announcers of the addresses of a Service.

@@ -107,12 +107,9 @@ impl<'i> State<'i> {
         if spec.selector != self.inventory.services.get(other)?.spec.as_ref()?.selector {
             let mend =
                 "remove the annotation `allow-shared-ip`, so that the Service gets an address of its own";
-            let annotations = service.balancer.annotations.keys().map(smol_str::SmolStr::as_str);
-            let keys: Vec<&str> = annotations.filter(|key| key.ends_with("/allow-shared-ip")).collect();
-            let command = command::unannotate_service(&service.key.namespace, &service.key.name, &keys);
             return Some(
                 cause("`externalTrafficPolicy`, or with `Local` their selectors, differ", mend)
-                    .with([command]),
+                    .with([unshare(service)]),
             );
         }
         let policy = if service.is_local() { "Local" } else { "Cluster" };
@@ -390,9 +387,7 @@ impl Decided<'_> {
 
     /// The names of the pool's advertisements of both kinds.
     fn advertisement_names(&self) -> String {
-        let configuration = self.metallb.configuration();
-        let layer2 = configuration.layer2_of(self.pool).map(|(_, layer2)| layer2.name.as_str());
-        names(layer2.chain(configuration.bgp_of(self.pool).map(|(_, bgp)| bgp.name.as_str())))
+        names(self.metallb.configuration().advertisements_of(self.pool).map(|(_, name, _)| name))
     }
 
     /// The reason why no node announces, which is the obstacle of the node that comes closest.
@@ -488,10 +483,10 @@ impl Decided<'_> {
         missing.retain(|key, value| held.get(key) != Some(value));
         let label = (!missing.is_empty()).then(|| command::label_nodes(&[name], &missing));
         let announces = |placed: &Labels| {
-            let configuration = self.metallb.configuration();
-            let layer2 = configuration.layer2_of(self.pool).map(|(_, layer2)| &layer2.advertisement);
-            let mut all = layer2.chain(configuration.bgp_of(self.pool).map(|(_, bgp)| &bgp.advertisement));
-            all.any(|advertisement| advertisement.applies_to(labels) && advertisement.announces_from(placed))
+            let mut all = self.metallb.configuration().advertisements_of(self.pool);
+            all.any(|(.., advertisement)| {
+                advertisement.applies_to(labels) && advertisement.announces_from(placed)
+            })
         };
         if announces(&placed) {
             return (format!("label `{}` as a gateway node", excerpt(name)), label.into_iter().collect());
@@ -507,22 +502,15 @@ impl Decided<'_> {
 
     /// The command that labels the Service so that an advertisement of the pool selects it.
     fn label_service(&self) -> Option<String> {
-        let configuration = self.metallb.configuration();
-        let layer2 = configuration.layer2_of(self.pool).map(|(_, layer2)| &layer2.advertisement);
-        let mut all = layer2.chain(configuration.bgp_of(self.pool).map(|(_, bgp)| &bgp.advertisement));
+        let mut all = self.metallb.configuration().advertisements_of(self.pool);
         let held = &self.service.service.metadata.labels;
-        let missing = all.find_map(|advertisement| advertisement.labels_to_apply_to(held))?;
+        let missing = all.find_map(|(.., advertisement)| advertisement.labels_to_apply_to(held))?;
         Some(command::label_service(&self.service.key.namespace, &self.service.key.name, &missing))
     }
 
     /// The command that removes the annotations for sharing, unless the Service shares its address: it would lose it.
     fn unshare(&self) -> Option<String> {
-        if !self.sharers().is_empty() {
-            return None;
-        }
-        let annotations = self.service.balancer.annotations.keys().map(smol_str::SmolStr::as_str);
-        let keys: Vec<&str> = annotations.filter(|key| key.ends_with("/allow-shared-ip")).collect();
-        Some(command::unannotate_service(&self.service.key.namespace, &self.service.key.name, &keys))
+        self.sharers().is_empty().then(|| unshare(self.service))
     }
 
     /// The other Services that have one of the addresses.
@@ -557,14 +545,11 @@ impl Decided<'_> {
             return Cause::new(CauseCode::NotLocal, message, "set `spec.externalTrafficPolicy: Local`")
                 .with([set_local(self.service.key)]);
         }
-        let mend = {
-            // MetalLB compares the policy and selector of Services before they share an address
-            // (`k8salloc.BackendKey`).
-            format!(
-                "give the Service an address of its own first: it shares its address with {}, and MetalLB takes the address away from a Service that alone turns to `Local`; then set `spec.externalTrafficPolicy: Local`",
-                names(others.iter().map(String::as_str))
-            )
-        };
+        // MetalLB compares the policy and selector of Services before they share an address (`k8salloc.BackendKey`).
+        let mend = format!(
+            "give the Service an address of its own first: it shares its address with {}, and MetalLB takes the address away from a Service that alone turns to `Local`; then set `spec.externalTrafficPolicy: Local`",
+            names(others.iter().map(String::as_str))
+        );
         Cause::new(CauseCode::NotLocal, message, mend)
     }
 
@@ -600,16 +585,16 @@ impl Decided<'_> {
         let message =
             format!("only `{name}` can announce the address, so that nobody takes over when the node goes");
         // A second pod that is ready but cannot be announced is easier to fix than a new pod.
-        let is_obstructed = |node: &usize| {
+        let is_obstructed = |node: usize| {
             let obstacle = if self.pool.layer2.is_empty() {
-                self.metallb.bgp_obstacle(self.service, self.election.pool, *node)
+                self.metallb.bgp_obstacle(self.service, self.election.pool, node)
             } else {
-                self.metallb.obstacle(self.service, self.election.pool, *node)
+                self.metallb.obstacle(self.service, self.election.pool, node)
             };
-            Some((obstacle?, *node))
+            Some((obstacle?, node))
         };
-        let running = self.metallb.endpoint_nodes(self.service).into_iter().filter(|node| *node != only);
-        if let Some((obstacle, node)) = running.filter_map(|node| is_obstructed(&node)).next() {
+        let mut running = self.metallb.endpoint_nodes(self.service).into_iter().filter(|node| *node != only);
+        if let Some((obstacle, node)) = running.find_map(is_obstructed) {
             let other = self.obstructed(obstacle, node);
             return Cause::new(CauseCode::OneNode, format!("{message}: {}", other.message), other.mend)
                 .with(other.commands);
@@ -668,17 +653,12 @@ impl State<'_> {
         let is_own = |advertisement: &Advertisement| {
             advertisement.applies_to(service) && announces_only(topology, advertisement)
         };
-        let configuration = metallb.configuration();
-        let layer2 = configuration
-            .layer2_of(pool)
-            .filter(|(_, layer2)| is_own(&layer2.advertisement))
-            .map(|(_, layer2)| ("L2Advertisement", &layer2.name));
-        let bgp = configuration
-            .bgp_of(pool)
-            .filter(|(_, bgp)| is_own(&bgp.advertisement))
-            .map(|(_, bgp)| ("BGPAdvertisement", &bgp.name));
-        match layer2.chain(bgp).next() {
-            Some((kind, name)) => restrict(topology, kind, name),
+        match metallb
+            .configuration()
+            .advertisements_of(pool)
+            .find(|(.., advertisement)| is_own(advertisement))
+        {
+            Some((kind, name, _)) => restrict(topology, kind, name),
             None => self.create_advertisement(topology, &pool.name),
         }
     }
@@ -686,13 +666,7 @@ impl State<'_> {
     /// Creates an L2Advertisement of a pool from the gateway nodes, under a name that is free.
     pub(super) fn create_advertisement(&self, topology: &ResolvedTopology, pool: &str) -> String {
         let namespace = &topology.spec.metallb_namespace;
-        let is_free = |name: &String| {
-            let key = ObjectKey { namespace: namespace.clone(), name: name.clone() };
-            !self.inventory.advertisements.contains_key(&key)
-        };
-        let first = topology.name.to_string();
-        let numbered = (2_u32..).map(|number| format!("{first}-{number}"));
-        let name = std::iter::once(first.clone()).chain(numbered).find(is_free).unwrap_or_default();
+        let name = command::free_name(&self.inventory.advertisements, namespace, &topology.name);
         let mut spec = json!({"ipAddressPools": [pool]});
         let selectors = command::node_selectors(&topology.spec.placement.node_selector);
         if let (Some(spec), false) = (spec.as_object_mut(), selectors.is_null()) {
@@ -705,6 +679,13 @@ impl State<'_> {
             "spec": spec,
         }))
     }
+}
+
+/// Removes the annotations that let a Service share its address.
+fn unshare(service: BalancedService<'_>) -> String {
+    let annotations = service.balancer.annotations.keys().map(smol_str::SmolStr::as_str);
+    let keys: Vec<&str> = annotations.filter(|key| key.ends_with("/allow-shared-ip")).collect();
+    command::unannotate_service(&service.key.namespace, &service.key.name, &keys)
 }
 
 /// Whether an advertisement announces nothing but pools of the topology, so that changing it changes nothing for others.

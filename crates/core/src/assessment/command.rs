@@ -1,10 +1,12 @@
 //! Mends as `kubectl` commands that can be pasted into a shell.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::labels::Labels;
+use crate::snapshot::ObjectKey;
 
 /// Quotes a word for a POSIX shell, if it has characters other than letters, digits and marks without a special meaning.
 fn word(text: &str) -> Cow<'_, str> {
@@ -71,6 +73,15 @@ pub(super) fn edit(kind: &str, namespace: &str, name: &str) -> String {
 /// Creates an object. It fails if the object exists, while `kubectl apply` would replace it.
 pub(super) fn create(object: &Value) -> String {
     format!("printf '%s' {} | kubectl create -f -", word(&object.to_string()))
+}
+
+/// Returns a name that no object in the namespace has: `first`, or `first` with a number.
+pub(super) fn free_name<T>(objects: &BTreeMap<ObjectKey, T>, namespace: &str, first: &str) -> String {
+    let is_free = |name: &String| {
+        !objects.contains_key(&ObjectKey { namespace: namespace.to_owned(), name: name.clone() })
+    };
+    let numbered = (2_u32..).map(|number| format!("{first}-{number}"));
+    std::iter::once(first.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
 }
 
 /// Sets the number of replicas of a workload.

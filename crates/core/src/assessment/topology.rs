@@ -218,14 +218,8 @@ impl<'i> State<'i> {
         let own = |pool: &&AddressPool| topology.spec.address_pools.contains(&pool.name);
         for pool in configuration.pools.iter().filter(own) {
             for service in &topology.services {
-                let layer2 = configuration
-                    .layer2_of(pool)
-                    .map(|(_, ad)| ("L2Advertisement", &ad.name, &ad.advertisement));
-                let bgp = configuration
-                    .bgp_of(pool)
-                    .map(|(_, ad)| ("BGPAdvertisement", &ad.name, &ad.advertisement));
-                let announcing: Vec<Announcing<'_>> = layer2
-                    .chain(bgp)
+                let announcing: Vec<Announcing<'_>> = configuration
+                    .advertisements_of(pool)
                     .filter(|(.., advertisement)| advertisement.applies_to(service))
                     .map(|(kind, name, advertisement)| Announcing {
                         kind,
@@ -235,10 +229,8 @@ impl<'i> State<'i> {
                         is_own: announces_only(topology, advertisement),
                     })
                     .collect();
-                let is_announced = configuration.layer2_of(pool).next().is_some()
-                    || configuration.bgp_of(pool).next().is_some();
                 let found = match announcing.as_slice() {
-                    [] if is_announced => Vec::new(),
+                    [] if configuration.advertisements_of(pool).next().is_some() => Vec::new(),
                     [] => vec![self.not_advertised(topology, &pool.name)],
                     announcing => self.compare(topology, pool, announcing, can_restrict),
                 };

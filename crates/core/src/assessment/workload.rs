@@ -51,18 +51,15 @@ impl<'i> State<'i> {
         let namespace = &topology.spec.gateway.namespace;
         let mut owners = Vec::new();
         for workloads in self.inventory.workloads.values() {
-            let first = ObjectKey { namespace: namespace.clone(), name: String::new() };
-            let within = workloads.range(first..).take_while(|(key, _)| key.namespace == *namespace);
-            let claimed = within.filter(|(_, workload)| topology.claims(&workload.template_labels));
+            let claimed = in_namespace(workloads, namespace)
+                .filter(|(_, workload)| topology.claims(&workload.template_labels));
             owners.extend(claimed.map(|(key, workload)| {
-                let pods = match workload.kind {
-                    WorkloadKind::DaemonSet => workload.scheduled_nodes.or_else(|| {
-                        let nodes = self.snapshot.nodes().selected(&topology.placement).count();
-                        u32::try_from(nodes).ok().filter(|_| self.has_read(Source::Nodes))
-                    }),
-                    WorkloadKind::Deployment | WorkloadKind::StatefulSet => workload.replicas,
+                let on_gateway_nodes = || {
+                    let nodes = self.snapshot.nodes().selected(&topology.placement).count();
+                    let is_known = workload.kind == WorkloadKind::DaemonSet && self.has_read(Source::Nodes);
+                    u32::try_from(nodes).ok().filter(|_| is_known)
                 };
-                Owner { key, workload, pods }
+                Owner { key, workload, pods: workload.pods().or_else(on_gateway_nodes) }
             }));
         }
         owners
@@ -129,7 +126,8 @@ impl<'i> State<'i> {
             // A second budget for the same pods would block every drain.
             let create = (uncovered.len() == owners.len() && !wanted.is_empty()).then(|| {
                 let first = uncovered.first().map_or("", |owner| owner.key.name.as_str());
-                command::create_disruption_budget(namespace, &self.free_budget_name(namespace, first), wanted)
+                let name = command::free_name(&self.inventory.disruption_budgets, namespace, first);
+                command::create_disruption_budget(namespace, &name, wanted)
             });
             let cause = Cause::new(
                 CauseCode::NoDisruptionBudget,
@@ -141,15 +139,6 @@ impl<'i> State<'i> {
             );
             findings.push(cause.with(create));
         }
-    }
-
-    fn free_budget_name(&self, namespace: &str, first: &str) -> String {
-        let is_free = |name: &String| {
-            let key = ObjectKey { namespace: namespace.to_owned(), name: name.clone() };
-            !self.inventory.disruption_budgets.contains_key(&key)
-        };
-        let numbered = (2_u32..).map(|number| format!("{first}-{number}"));
-        std::iter::once(first.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
     }
 
     /// Judges the one budget that covers a gateway's pods, `total` in number. It may cover others, too.
@@ -164,10 +153,7 @@ impl<'i> State<'i> {
         let covered = workloads.filter(|(_, workload)| budget.covers(&workload.template_labels));
         let others =
             covered.filter(|(held, workload)| *held != owner.key || workload.kind != owner.workload.kind);
-        let expected = others.map(|(_, workload)| match workload.kind {
-            WorkloadKind::DaemonSet => workload.scheduled_nodes,
-            WorkloadKind::Deployment | WorkloadKind::StatefulSet => workload.replicas,
-        });
+        let expected = others.map(|(_, workload)| workload.pods());
         let expected =
             expected.chain([owner.pods]).try_fold(0_u32, |sum, pods| Some(sum.saturating_add(pods?)))?;
         let (name, limit) = (excerpt(&key.name), budget.limit);

@@ -270,6 +270,19 @@ impl Configuration {
         pool.bgp.iter().filter_map(|position| Some((*position, self.bgp.get(*position)?)))
     }
 
+    /// The advertisements of both kinds that announce a pool, those of layer 2 first, each with its kind and name.
+    pub fn advertisements_of<'c>(
+        &'c self,
+        pool: &'c AddressPool,
+    ) -> impl Iterator<Item = (&'static str, &'c str, &'c Advertisement)> {
+        let layer2 = self
+            .layer2_of(pool)
+            .map(|(_, layer2)| ("L2Advertisement", layer2.name.as_str(), &layer2.advertisement));
+        let bgp =
+            self.bgp_of(pool).map(|(_, bgp)| ("BGPAdvertisement", bgp.name.as_str(), &bgp.advertisement));
+        layer2.chain(bgp)
+    }
+
     /// The rejections of BGP advertisements, each with the nodes whose speakers read all advertisements involved.
     pub(super) fn bgp_mistakes(
         &self,

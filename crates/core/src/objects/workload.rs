@@ -74,6 +74,15 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// The number of pods that the workload runs; `None` if the object does not say it.
+    #[must_use]
+    pub const fn pods(&self) -> Option<u32> {
+        match self.kind {
+            WorkloadKind::DaemonSet => self.scheduled_nodes,
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet => self.replicas,
+        }
+    }
+
     /// The number of the workload's `pods` that a rollout may take away at once.
     ///
     /// A percentage of a Deployment is rounded down (`ResolveFenceposts`,

@@ -161,10 +161,10 @@ impl Inventory {
 }
 
 /// Returns the objects of one namespace. Keys are ordered by namespace, then name.
-pub(crate) fn in_namespace<'i, T>(
+pub(crate) fn in_namespace<'i, 'n, T>(
     objects: &'i BTreeMap<ObjectKey, T>,
-    namespace: &'i str,
-) -> impl Iterator<Item = (&'i ObjectKey, &'i T)> {
+    namespace: &'n str,
+) -> impl Iterator<Item = (&'i ObjectKey, &'i T)> + use<'i, 'n, T> {
     let first = ObjectKey { namespace: namespace.to_owned(), name: String::new() };
     objects.range(first..).take_while(move |(key, _)| key.namespace == namespace)
 }

@@ -115,7 +115,8 @@ impl Inventory {
     }
 }
 
-fn selector(service: &Service) -> Option<&Labels> {
+/// The selector of a Service's pods; `None` for one whose endpoints are managed by hand.
+pub(super) fn selector(service: &Service) -> Option<&Labels> {
     service.spec.as_ref().map(|spec| &spec.selector).filter(|selector| !selector.is_empty())
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
+use super::apply::selector;
 use super::error::near;
 use super::{DeletableKind, ObjectReference, WhatIfError};
 use crate::labels::carries;
@@ -136,8 +137,7 @@ impl Inventory {
         let node = SmolStr::new(self.pod_nodes.get(pod).map_or("", String::as_str));
         let Self { endpoint_slices, services, pods, pod_nodes, .. } = self;
         let selected_by = |service: &ObjectKey, pod: &ObjectKey| {
-            let spec = services.get(service).and_then(|service| service.spec.as_ref());
-            let selector = spec.map(|spec| &spec.selector).filter(|selector| !selector.is_empty());
+            let selector = services.get(service).and_then(selector);
             selector.zip(pods.get(pod)).is_some_and(|(selector, labels)| carries(labels, selector))
         };
         let slices = endpoint_slices.iter_mut().filter(|(key, _)| key.namespace == pod.namespace);
