@@ -10,6 +10,7 @@ mod check;
 mod check_report;
 mod cluster_args;
 mod completions;
+mod condition;
 mod crd;
 mod duration;
 mod explain;

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::ValueEnum;
 
@@ -12,7 +11,7 @@ use super::check_report::{CheckReport, JudgedObject};
 use super::output::{Streams, print};
 use super::render::{self, Options};
 use crate::admission::{self, Body};
-use crate::assessment::Assessment;
+use crate::assessment::Assessor;
 use crate::election::AssumedVersion;
 use crate::field::FieldPath;
 use crate::manifests::{Candidate, Content, Document, ManifestError, Problem, add_assessed, load};
@@ -110,10 +109,9 @@ fn check(files: &[PathBuf], facts: &[PathBuf], namespace: &str, stdin: &mut dyn 
     report.is_built_in = inventory.topologies.is_empty();
     inventory.infer_settings();
     let inventory = inventory.or_built_in();
-    report.topologies = inventory.topologies.keys().map(|name| Arc::from(name.as_str())).collect();
     let AssumedVersion { version, .. } = AssumedVersion::detect(&inventory, |_| false);
-    report.states = Assessment::of(&inventory, version).topologies;
     let snapshot = Snapshot::new(&inventory);
+    report.topologies = Assessor::new(&inventory, &snapshot, version).topologies(None);
     for (document, content) in &contents {
         let judged = match content {
             Content::Candidate(candidate) => judge(document, candidate, &candidate.path, &snapshot),

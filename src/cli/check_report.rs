@@ -11,12 +11,10 @@ use crate::verdict::{Edit, Finding, Severity, Verdict};
 /// Every verdict and every problem.
 #[derive(Debug, Default)]
 pub(super) struct CheckReport {
-    /// The names of the topologies that the verdicts are based on.
-    pub(super) topologies: Vec<Arc<str>>,
+    /// The topologies that the verdicts follow, each with its state as the input describes it.
+    pub(super) topologies: Vec<TopologyAssessment>,
     /// Whether the input contains no topology, so that the built-in one is used.
     pub(super) is_built_in: bool,
-    /// The state of each topology, as the input describes it.
-    pub(super) states: Vec<TopologyAssessment>,
     /// The judged objects, in the order of the input.
     pub(super) judged: Vec<JudgedObject>,
     /// The parts of the input that cannot be used.

@@ -25,7 +25,7 @@ use super::failure;
 use crate::manifests::{add_assessed, add_state};
 use crate::objects::Resource;
 use crate::snapshot::{Inventory, Source};
-use crate::topology::GatewayTopologySpec;
+use crate::topology::{GatewayTopology, GatewayTopologySpec};
 
 /// The number of objects in a page: as many as kubectl asks for.
 const PAGE: u32 = 500;
@@ -152,7 +152,7 @@ impl ClusterState {
                 state.problems = problems;
             }
             Listed::NotServed => {}
-            Listed::Forbidden => return Err(StateError::TopologiesForbidden(TOPOLOGIES)),
+            Listed::Forbidden => return Err(StateError::TopologiesForbidden(GatewayTopology::RESOURCE)),
         }
         let declared = &mut state.inventory.topologies;
         if let Some(name) = only.filter(|name| declared.contains_key(*name)) {
@@ -197,10 +197,6 @@ impl ClusterState {
     }
 }
 
-/// The resource of topologies.
-const TOPOLOGIES: Resource =
-    Resource { group: "lockstep.dev", version: "v1alpha1", plural: "gatewaytopologies" };
-
 /// One list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Listing {
@@ -228,7 +224,7 @@ enum Listed {
 
 impl Listing {
     fn topologies() -> Self {
-        Self { source: None, resource: TOPOLOGIES, kind: "GatewayTopology", namespace: None }
+        Self { source: None, resource: GatewayTopology::RESOURCE, kind: "GatewayTopology", namespace: None }
     }
 
     /// Whether the cluster serves the kind, as far as the kinds of MetalLB are known.
@@ -238,9 +234,9 @@ impl Listing {
 
     /// The path of the collection.
     fn path(&self) -> String {
-        let Resource { group, version, plural } = self.resource;
-        let root =
-            if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        let Resource { group, plural, .. } = self.resource;
+        let root = if group.is_empty() { "/api" } else { "/apis" };
+        let root = format!("{root}/{}", self.resource.api_version());
         match &self.namespace {
             Some(namespace) => format!("{root}/namespaces/{namespace}/{plural}"),
             None => format!("{root}/{plural}"),
@@ -249,11 +245,9 @@ impl Listing {
 
     /// The list in words.
     fn what(&self) -> String {
-        let Resource { group, plural, .. } = self.resource;
-        let dot = if group.is_empty() { "" } else { "." };
         let place =
             self.namespace.as_ref().map_or_else(String::new, |name| format!(" in namespace `{name}`"));
-        format!("`{plural}{dot}{group}`{place}")
+        format!("`{}`{place}", self.resource)
     }
 }
 
@@ -379,9 +373,7 @@ async fn pages(client: &Client, listing: &Listing) -> Result<(Inventory, Vec<Str
 /// A sentence that names the object, if it cannot be used.
 fn add_object(inventory: &mut Inventory, listing: &Listing, mut object: Value) -> Result<(), String> {
     if let Some(fields) = object.as_object_mut() {
-        let Resource { group, version, .. } = listing.resource;
-        let slash = if group.is_empty() { "" } else { "/" };
-        fields.insert("apiVersion".to_owned(), format!("{group}{slash}{version}").into());
+        fields.insert("apiVersion".to_owned(), listing.resource.api_version().into());
         fields.insert("kind".to_owned(), listing.kind.into());
     }
     // A workload's template is no pod of the cluster: its pods are listed themselves.

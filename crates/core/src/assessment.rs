@@ -142,14 +142,12 @@ impl Assessment {
 
     fn assess(inventory: &Inventory, version: MetalLbVersion, nodes: Option<NodeScope>) -> Self {
         let snapshot = Snapshot::new(inventory);
-        let state = State::new(inventory, &snapshot, version);
-        let unread = Source::ALL.into_iter().filter(|source| !state.has_read(*source)).collect();
-        let topologies = snapshot.topologies().iter();
+        let assessor = Assessor::new(inventory, &snapshot, version);
         Self {
             version,
             nodes: inventory.nodes.len(),
-            topologies: topologies.map(|topology| state.assess(topology, nodes)).collect(),
-            unread,
+            topologies: assessor.topologies(nodes),
+            unread: Source::ALL.into_iter().filter(|source| !assessor.0.has_read(*source)).collect(),
         }
     }
 }
@@ -163,6 +161,12 @@ impl<'i> Assessor<'i> {
     #[must_use]
     pub fn new(inventory: &'i Inventory, snapshot: &'i Snapshot, version: MetalLbVersion) -> Self {
         Self(State::new(inventory, snapshot, version))
+    }
+
+    /// Assesses every topology, in the order of names.
+    #[must_use]
+    pub fn topologies(&'i self, nodes: Option<NodeScope>) -> Vec<TopologyAssessment> {
+        self.0.snapshot.topologies().iter().map(|topology| self.0.assess(topology, nodes)).collect()
     }
 
     /// Assesses the topology of this name; `None` if the state has none. `nodes` are the nodes to list for each Service.

@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::labels::Labels;
+use crate::objects::Resource;
 use crate::verdict::Rule;
 
 /// One gateway: which pods it is made of, where they may run, and which address pools carry its Services.
@@ -158,10 +159,31 @@ pub enum Enforcement {
     Audit,
 }
 
+impl GatewayTopology {
+    /// The resource of topologies, as the attribute of the spec declares it.
+    pub const RESOURCE: Resource =
+        Resource { group: "lockstep.dev", version: "v1alpha1", plural: "gatewaytopologies" };
+}
+
 impl GatewayTopologySpec {
     /// The effect of `rule` on a request that breaks it.
     #[must_use]
     pub fn enforcement_of(&self, rule: Rule) -> Enforcement {
         self.enforcement_by_rule.get(rule.id()).copied().unwrap_or(self.enforcement)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Resource as _;
+
+    use super::*;
+
+    #[test]
+    fn the_resource_is_that_of_the_definition() {
+        let Resource { group, version, plural } = GatewayTopology::RESOURCE;
+        let declared =
+            [GatewayTopology::group(&()), GatewayTopology::version(&()), GatewayTopology::plural(&())];
+        assert_eq!([group, version, plural], declared.each_ref().map(AsRef::as_ref));
     }
 }

@@ -4,11 +4,12 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::super::condition::TopologyCondition;
 use super::Explained;
 use super::origin::Origin;
 use super::probe::{self, Probes};
 use crate::assessment::{
-    AddressAssessment, Assessment, Cause, CauseCode, Condition, NodeAssessment, Outcome, ServiceAssessment,
+    AddressAssessment, Assessment, Cause, CauseCode, NodeAssessment, Outcome, ServiceAssessment,
     TopologyAssessment,
 };
 
@@ -90,28 +91,6 @@ struct Topology {
     findings: Vec<Finding>,
     /// The messages of those findings that say what the topology does not match.
     unmatched: Vec<String>,
-}
-
-/// A condition of a topology.
-#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct TopologyCondition {
-    /// The type.
-    #[serde(rename = "type")]
-    kind: String,
-    /// Whether it holds.
-    status: Status,
-    /// Why, as a code.
-    reason: String,
-    /// Why, in a sentence.
-    message: String,
-}
-
-/// Whether a condition holds.
-#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-enum Status {
-    True,
-    False,
-    Unknown,
 }
 
 /// A finding on a topology.
@@ -259,23 +238,10 @@ fn topology(topology: &TopologyAssessment, probes: Option<&Probes>) -> Topology 
     let unmatched = topology.findings.iter().filter(is_unmatched);
     Topology {
         name: topology.name.to_string(),
-        conditions: topology.conditions().into_iter().map(condition).collect(),
+        conditions: topology.conditions().map(TopologyCondition::from).into(),
         services: topology.services.iter().map(|held| service(held, probes)).collect(),
         findings: topology.findings.iter().map(finding).collect(),
         unmatched: unmatched.map(|cause| cause.message.clone()).collect(),
-    }
-}
-
-fn condition(condition: Condition) -> TopologyCondition {
-    TopologyCondition {
-        kind: condition.kind.to_owned(),
-        status: match condition.status {
-            Some(true) => Status::True,
-            Some(false) => Status::False,
-            None => Status::Unknown,
-        },
-        reason: condition.reason.to_owned(),
-        message: condition.message,
     }
 }
 

@@ -1,7 +1,6 @@
 //! Text for people: every problem and finding at its line, then the objects, then the summary.
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use annotate_snippets::renderer::{AnsiColor, Style};
 use annotate_snippets::{Group, Level, Message, Origin, Renderer};
@@ -137,7 +136,7 @@ impl Page {
 
     fn summary(&mut self, report: &CheckReport) {
         if !report.judged.is_empty() && report.is_built_in {
-            let names: Vec<_> = report.topologies.iter().map(Arc::as_ref).collect();
+            let names: Vec<_> = report.topologies.iter().map(|topology| &*topology.name).collect();
             self.line(format_args!("no topology in the input: using the built-in `{}`", names.join("`, `")));
         }
         if report.problems.iter().any(Problem::hides_a_topology) {
@@ -150,7 +149,7 @@ impl Page {
         }
         // Of a topology that nobody wrote, in a state without an object for it, there is nothing to report.
         if !(report.judged.is_empty() && report.is_built_in) {
-            report.states.iter().for_each(|topology| self.state(topology));
+            report.topologies.iter().for_each(|topology| self.state(topology));
         }
         let counts = report.counts();
         let strictly =

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 use smol_str::SmolStr;
 
-use crate::assessment::TopologyAssessment;
 use crate::cli::check_report::{CheckReport, JudgedObject, Placed};
+use crate::cli::condition::TopologyCondition;
 use crate::cli::output::json_document;
 use crate::field::FieldPath;
 use crate::labels::{Labels, Witness};
@@ -25,7 +25,11 @@ pub(in crate::cli) fn json(report: &CheckReport) -> serde_json::Result<String> {
         topologies: report
             .topologies
             .iter()
-            .map(|name| Topology { name, built_in: report.is_built_in, conditions: conditions(report, name) })
+            .map(|topology| Topology {
+                name: &topology.name,
+                built_in: report.is_built_in,
+                conditions: topology.conditions().map(TopologyCondition::from).into(),
+            })
             .collect(),
         objects: report.judged.iter().map(object).collect(),
         problems: report.problems.iter().map(problem).collect(),
@@ -50,15 +54,6 @@ struct Topology<'r> {
     name: &'r str,
     built_in: bool,
     conditions: Vec<TopologyCondition>,
-}
-
-#[derive(Serialize)]
-struct TopologyCondition {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    status: &'static str,
-    reason: &'static str,
-    message: String,
 }
 
 #[derive(Serialize)]
@@ -113,20 +108,6 @@ struct Unusable<'r> {
     line: Option<usize>,
     column: Option<usize>,
     message: String,
-}
-
-/// The conditions of a topology in the state that the input describes.
-fn conditions(report: &CheckReport, name: &str) -> Vec<TopologyCondition> {
-    let topology = report.states.iter().find(|topology| *topology.name == *name);
-    let conditions = topology.into_iter().flat_map(TopologyAssessment::conditions);
-    conditions
-        .map(|condition| TopologyCondition {
-            kind: condition.kind,
-            status: condition.word(),
-            reason: condition.reason,
-            message: condition.message,
-        })
-        .collect()
 }
 
 fn object(judged: &JudgedObject) -> Object<'_> {

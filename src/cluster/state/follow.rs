@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ClusterState, Listed, Listing, PAGE, StateError, TOPOLOGIES, add_object, code, metallb_kinds};
+use super::{ClusterState, Listed, Listing, PAGE, StateError, add_object, code, metallb_kinds};
 use crate::cluster::failure;
 use crate::cluster::watch_loop::WATCH_SECONDS;
 use crate::snapshot::{Inventory, ObjectKey};
@@ -219,7 +219,7 @@ impl Follower {
         let wanted = state.listings(&self.also.iter().collect::<Vec<_>>());
         let (served, unserved): (BTreeSet<Listing>, BTreeSet<Listing>) =
             wanted.into_iter().partition(|listing| listing.is_served(self.kinds.as_ref()));
-        self.watches.retain(|listing, _| listing.resource == TOPOLOGIES || served.contains(listing));
+        self.watches.retain(|listing, _| listing.source.is_none() || served.contains(listing));
         self.failing.retain(|listing| self.watches.contains_key(listing));
         for listing in &served {
             if !self.watches.contains_key(listing) {

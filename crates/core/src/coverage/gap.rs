@@ -121,9 +121,7 @@ const fn kind(phase: Phase) -> &'static str {
 
 /// The resource in messages: `daemonsets.apps/v1`, or `pods/v1` for the core group.
 fn name(resource: &Resource) -> String {
-    let Resource { group, version, plural } = resource;
-    let dot = if group.is_empty() { "" } else { "." };
-    format!("`{plural}{dot}{group}/{version}`")
+    format!("`{resource}/{}`", resource.version)
 }
 
 impl Flaw {

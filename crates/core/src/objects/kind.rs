@@ -1,5 +1,7 @@
 //! The kinds that rules judge: the only table of their resources, versions and phases.
 
+use std::fmt;
+
 use serde::de::{Deserialize, DeserializeSeed, Deserializer};
 
 use super::{DaemonSet, L2Advertisement, Object, Pod, Service};
@@ -27,6 +29,23 @@ pub struct Resource {
     pub version: &'static str,
     /// The plural name.
     pub plural: &'static str,
+}
+
+impl Resource {
+    /// The group and version as manifests write them: `apps/v1`, or `v1` for the core group.
+    #[must_use]
+    pub fn api_version(self) -> String {
+        let Self { group, version, .. } = self;
+        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    }
+}
+
+/// The resource with its group, as `kubectl auth can-i list` takes it: `endpointslices.discovery.k8s.io`.
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { group, plural, .. } = self;
+        if group.is_empty() { f.write_str(plural) } else { write!(f, "{plural}.{group}") }
+    }
 }
 
 impl Kind {

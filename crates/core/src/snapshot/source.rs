@@ -1,6 +1,6 @@
 //! Sources: the kinds of objects that an assessment reads, each of which may be unreadable.
 
-use crate::objects::Resource;
+use crate::objects::{Kind, Resource};
 
 /// A kind of objects that is read or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,28 +62,27 @@ impl Source {
     pub const fn resource(self) -> Resource {
         let (group, version, plural) = match self {
             Self::Nodes => ("", "v1", "nodes"),
-            Self::Services => ("", "v1", "services"),
+            Self::Services => return Kind::Service.resource(),
             Self::EndpointSlices => ("discovery.k8s.io", "v1", "endpointslices"),
-            Self::Pods | Self::Speakers => ("", "v1", "pods"),
+            Self::Pods | Self::Speakers => return Kind::Pod.resource(),
             Self::AddressPools => ("metallb.io", "v1beta1", "ipaddresspools"),
             Self::LegacyAddressPools => ("metallb.io", "v1beta1", "addresspools"),
-            Self::L2Advertisements => ("metallb.io", "v1beta1", "l2advertisements"),
+            Self::L2Advertisements => return Kind::L2Advertisement.resource(),
             Self::BgpAdvertisements => ("metallb.io", "v1beta1", "bgpadvertisements"),
             Self::Namespaces => ("", "v1", "namespaces"),
             Self::L2Statuses => ("metallb.io", "v1beta1", "servicel2statuses"),
             Self::Deployments => ("apps", "v1", "deployments"),
             Self::StatefulSets => ("apps", "v1", "statefulsets"),
-            Self::DaemonSets => ("apps", "v1", "daemonsets"),
+            Self::DaemonSets => return Kind::DaemonSet.resource(),
             Self::DisruptionBudgets => ("policy", "v1", "poddisruptionbudgets"),
         };
         Resource { group, version, plural }
     }
 }
 
-/// Displays as the resource with its group, as in `kubectl auth can-i list`: `endpointslices.discovery.k8s.io`.
+/// Displays as its resource does: `endpointslices.discovery.k8s.io`.
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Resource { group, plural, .. } = self.resource();
-        if group.is_empty() { f.write_str(plural) } else { write!(f, "{plural}.{group}") }
+        self.resource().fmt(f)
     }
 }
