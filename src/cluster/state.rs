@@ -33,8 +33,8 @@ const PAGE: u32 = 500;
 /// The number of lists that are read at once. API priority and fairness gives a client about this many seats.
 const LISTS_AT_ONCE: usize = 4;
 
-/// The number of times that a list is tried that expires between two pages (410). The API server keeps what it lists for five minutes, so
-/// a list that expires this often never ends.
+/// The number of times that a list is tried that expires between two pages (410). The API server keeps what it lists for
+/// five minutes, so a list that expires this often never ends.
 const TRIES: usize = 4;
 
 /// The group and version of MetalLB's kinds.

@@ -29,8 +29,8 @@ pub fn state(documents: &[Document], namespace: &str) -> (Inventory, Vec<Problem
     (inventory, problems)
 }
 
-/// Returns the changes that applying manifests would make in a cluster, and the problems of the manifests: their objects, without the
-/// state of nodes whose taints and conditions they do not give.
+/// Returns the changes that applying manifests would make in a cluster, and the problems of the manifests: their objects,
+/// without the state of nodes whose taints and conditions they do not give.
 #[must_use]
 pub fn changes(documents: &[Document], namespace: &str) -> (Inventory, Vec<Problem>) {
     let (mut inventory, problems) = state(documents, namespace);

@@ -17,8 +17,8 @@ use serde_saphyr::{Error, Options, Spanned};
 
 use super::{Document, ManifestError, Positions, Problem, Source, Span, list};
 
-/// The number of nodes that the aliases of a source may add to those that its text spells out. Real manifests add a few dozen, and
-/// this many are still read in milliseconds.
+/// The number of nodes that the aliases of a source may add to those that its text spells out. Real manifests add a few
+/// dozen, and this many are still read in milliseconds.
 const ALIAS_NODES: usize = 100_000;
 /// The depth to which values may nest: the limit of `serde_json`, and more than any schema needs.
 const MAX_DEPTH: usize = 128;

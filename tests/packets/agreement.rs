@@ -54,7 +54,7 @@ const METALLB: &str = "0.15.2";
 pub struct Statement {
     /// The outcome for the client's address, in one word.
     pub outcome: String,
-    /// Why, as a code.
+    /// The reason, as a code.
     pub reason: Option<String>,
     /// The node that announces the address, also if it does so for another Service only.
     pub announcer: Option<String>,

@@ -41,7 +41,8 @@ const STEADY_SILENCE: usize = 2;
 /// The patience of each of them. Answers take milliseconds, and those that count have the client's usual patience.
 const IMPATIENCE: Duration = Duration::from_millis(750);
 
-/// The time for which `explain` may disagree with packets that are as expected: endpoints and statuses are written after the fact.
+/// The time for which `explain` may disagree with packets that are as expected: endpoints and statuses are written after
+/// the fact.
 const AGREEMENT: Duration = Duration::from_secs(10);
 
 /// The expectation of the requests.

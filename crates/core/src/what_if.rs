@@ -1,4 +1,4 @@
-//! What-if: an [`Inventory`] as it would be after a change that nobody has made yet.
+//! Hypothetical changes (what-if): an [`Inventory`] as it would be after a change that nobody has made yet.
 //!
 //! A change does to the inventory what it would do to the cluster at once, before any controller but those of Kubernetes'
 //! own endpoints has reacted: no pod is scheduled, moved or restarted, and MetalLB gives no new addresses.
@@ -22,7 +22,7 @@ use crate::snapshot::Inventory;
 pub enum WhatIf {
     /// Objects are applied: each is added, or replaces the one of its kind, namespace and name.
     ///
-    /// What the server owns survives where the objects do not give it: the addresses and cluster IPs of a Service, and
+    /// Fields that the server owns survive if the objects do not give them: the addresses and cluster IPs of a Service, and
     /// the labels, taints and conditions of a node. A Service that asks for other addresses gets them, and one whose address
     /// belongs to another Service with which it does not share it has none. The namespaces and kinds that were not read stay
     /// unread.

@@ -35,7 +35,7 @@ pub(super) struct Document {
 struct ExplainedState {
     /// The MetalLB version whose election was replayed.
     metallb: String,
-    /// Why this version.
+    /// The basis of the version.
     metallb_basis: Basis,
     /// The number of nodes of the state.
     nodes: usize,
@@ -45,7 +45,7 @@ struct ExplainedState {
     unread: Vec<UnreadKind>,
 }
 
-/// What the MetalLB version was inferred from.
+/// The basis on which the MetalLB version was assumed.
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Basis {
     /// A code.
@@ -61,13 +61,13 @@ pub(super) struct UnreadKind {
     pub(super) kind: String,
     /// The namespace in which it was not read; null for the whole cluster.
     pub(super) namespace: Option<String>,
-    /// Why it was not read.
+    /// The reason why it was not read.
     pub(super) reason: UnreadCode,
     /// The RBAC rule that allows reading it; null if a right is not what is missing.
     pub(super) rule: Option<PolicyRule>,
 }
 
-/// Why a kind was not read.
+/// The reason why a kind was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(super) enum UnreadCode {
     /// The reader may not list it.
@@ -98,9 +98,9 @@ struct Topology {
 struct Finding {
     /// A stable code, such as `NO_GATEWAY_NODE`.
     reason: String,
-    /// What is wrong, in a sentence.
+    /// The fault, in a sentence.
     message: String,
-    /// What mends it, in a sentence.
+    /// The mend, in a sentence.
     mend: String,
     /// The mend as commands for a shell, in their order; empty where somebody has to decide or look first.
     commands: Vec<String>,
@@ -116,14 +116,14 @@ struct Service {
     name: String,
     /// `externalTrafficPolicy`; empty where it is not set, which means `Cluster`.
     policy: String,
-    /// Why no node was asked, with `--probe`; missing if the nodes were asked, and without the flag.
+    /// The reason why no node was asked, with `--probe`; missing if the nodes were asked, and without the flag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     not_probed: Option<String>,
     /// The addresses, in the order of the Service's status; one entry without an address if it has none.
     addresses: Vec<Address>,
 }
 
-/// An address of a Service, and what becomes of the client's source IP there.
+/// An address of a Service, and the outcome for the client's source IP there.
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Address {
@@ -133,9 +133,9 @@ struct Address {
     pool: Option<String>,
     /// The outcome for the client's source IP.
     outcome: OutcomeWord,
-    /// Why, as a stable code; null for `Preserved`.
+    /// The cause, as a stable code; null for `Preserved`.
     reason: Option<String>,
-    /// Why, in a sentence; null for `Preserved`.
+    /// The cause, in a sentence; null for `Preserved`.
     message: Option<String>,
     /// What mends it, in a sentence; null for `Preserved`.
     mend: Option<String>,
@@ -155,9 +155,9 @@ struct Address {
 /// The outcome for the client's source IP.
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 enum OutcomeWord {
-    /// It reaches the gateway, also after one node goes.
+    /// The source IP reaches the gateway, also after one node goes.
     Preserved,
-    /// It reaches the gateway now, and one step ends that.
+    /// The source IP reaches the gateway now, and one step ends that.
     Fragile,
     /// The gateway answers, and sees another address.
     Lost,
@@ -193,22 +193,23 @@ struct Node {
     taints: Vec<String>,
     /// Whether it can announce by layer 2, or by BGP where nothing else announces the pool.
     candidate: bool,
-    /// Why it is no candidate, as a stable code; null for a candidate.
+    /// The reason why it is no candidate, as a stable code; null for a candidate.
     reason: Option<String>,
-    /// What kube-proxy on the node answered, with `--probe`; missing if it was not asked.
+    /// The answer of kube-proxy on the node, with `--probe`; missing if it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     probe: Option<Probe>,
 }
 
-/// What kube-proxy on a node answered at the Service's `healthCheckNodePort`.
+/// The answer of kube-proxy on a node at the Service's `healthCheckNodePort`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Probe {
     /// The number of ready endpoints on the node, as kube-proxy there knows them; null without a usable answer.
     local_endpoints: Option<u64>,
-    /// Why there is no usable answer, or that kube-proxy reports itself not healthy, in a sentence; null if neither is so.
+    /// The reason why there is no usable answer, or that kube-proxy reports itself not healthy, in a sentence; null if neither
+    /// is so.
     error: Option<String>,
-    /// How the answer contradicts `readyEndpoints`, in a sentence: one is 0, and the other is not. Null if it does not.
+    /// The contradiction to `readyEndpoints`, in a sentence: one is 0, and the other is not. Null if it does not.
     disagreement: Option<String>,
 }
 

@@ -295,8 +295,8 @@ fn statement(listing: &Listing, object: &DynamicObject) -> Statement {
     Ok(inventory)
 }
 
-/// The meaning of an error for a kind: it is refused or not served. `None` where the watch only starts over with a list, because
-/// the API server no longer knows the changes since its version (410). Else the failure, in words.
+/// The meaning of an error for a kind: it is refused or not served. `None` where the watch only starts over with a list,
+/// because the API server no longer knows the changes since its version (410). Else the failure, in words.
 fn refusal(error: &watcher::Error) -> Result<Option<Status>, String> {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     let (code, words) = match error {

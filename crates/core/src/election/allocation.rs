@@ -1,6 +1,6 @@
 //! Allocation: the pool that MetalLB takes the addresses of a Service from.
 //!
-//! It is unknown whether a pool still has free addresses: MetalLB skips a full pool.
+//! Free addresses of a pool are not known here: MetalLB skips a full pool.
 
 use std::net::IpAddr;
 

@@ -9,7 +9,7 @@ use super::{Labels, Selector};
 
 /// A label set that proves a finding, such as the labels of a node that would announce but must not run the gateway.
 ///
-/// It may be empty: a node without labels can be a witness, too.
+/// A witness may be empty: a node without labels can be one, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Witness {
     /// The labels that the object has.
