@@ -16,6 +16,7 @@ mod duration;
 mod explain;
 mod man;
 mod output;
+mod page;
 mod render;
 mod serve;
 mod status;

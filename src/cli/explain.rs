@@ -1,5 +1,6 @@
 //! `lockstep explain`: what becomes of the client's address at each address of the gateway, and why.
 
+mod html;
 mod human;
 mod json;
 mod mermaid;
@@ -12,6 +13,7 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use maud::Markup;
 
 use super::cluster_args::ClusterArgs;
 use super::output::{Streams, json_document, print};
@@ -47,6 +49,9 @@ use what_if::Change;
 /// shows where the answer contradicts the `EndpointSlices`. It takes an `InternalIP` of the nodes, and a network in which they can
 /// be reached. No outcome and no exit code takes the answers.
 ///
+/// With `-o html` the command writes one file for a browser or a printer: the verdict, a map of each Service, every node with its
+/// reason, and what mends it. The file loads nothing from elsewhere and has no script.
+///
 /// The exit code is 0 if the client's source IP survives at every address, 1 if at one it does not or there is none, and
 /// 2 if something cannot be read or is Unknown. With changes, it is that of the state after them.
 #[derive(Debug, Clone, clap::Args)]
@@ -74,7 +79,8 @@ pub(super) struct ExplainArgs {
     /// Ask kube-proxy on each listed node for its local endpoints of each Service with `externalTrafficPolicy: Local`
     ///
     /// The request is `GET http://NODE:PORT/healthz`, with the node's `InternalIP` and the Service's `healthCheckNodePort`. It
-    /// bypasses proxies, and a node has 2 s to answer. With `-o wide` every node is asked.
+    /// bypasses proxies, and a node has 2 s to answer. With `-o wide` and `-o html` every listed node is asked, which is every node
+    /// of all but the largest clusters.
     #[arg(long, conflicts_with_all = ["watch", "with", "without", "label_node", "fail_node"])]
     probe: bool,
     #[command(flatten)]
@@ -107,6 +113,8 @@ enum Format {
     Json,
     /// A Mermaid flowchart, for documents and issues
     Mermaid,
+    /// One HTML file for a browser or a printer, with every node up to 200,000 pairs of a node and a Service
+    Html,
 }
 
 impl From<Version> for MetalLbVersion {
@@ -138,6 +146,10 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>, has_color: bool
     if args.probe && matches!(args.format, Format::Mermaid) {
         let problem =
             "`--probe` shows nothing in a flowchart: use `-o human`, `-o wide` or `-o json`, or leave it out";
+        return unusable(&[problem.to_owned()], streams);
+    }
+    if args.watch && matches!(args.format, Format::Html) {
+        let problem = "`--watch` would print one page after another: `lockstep dashboard` shows one that follows the cluster";
         return unusable(&[problem.to_owned()], streams);
     }
     if args.watch {
@@ -174,7 +186,7 @@ struct Explanation {
     exit: Exit,
 }
 
-/// Assesses what was read, and after the changes.
+/// Assesses what was read, and after the changes, and writes it.
 ///
 /// # Errors
 /// If the document cannot be written as JSON.
@@ -185,57 +197,120 @@ fn explain(
     has_color: bool,
 ) -> io::Result<Explanation> {
     let has_problems = !reading.problems.is_empty();
-    let mut warnings = reading.problems.clone();
-    warnings.extend(reading.warning().map(str::to_owned));
-    let supposed = match what_if::apply(changes, &reading.inventory) {
-        Ok(supposed) => supposed,
-        Err(problems) => {
-            warnings.extend(problems);
-            return Ok(Explanation { text: String::new(), warnings, exit: Exit::Unusable });
-        }
+    let question = Question {
+        target: args.target.as_deref(),
+        namespace: args.namespace.as_deref().filter(|_| args.filename.is_empty()),
+        metallb: args.metallb,
+        nodes: match args.format {
+            Format::Human | Format::Json | Format::Mermaid => Nodes::Relevant,
+            Format::Wide => Nodes::Every,
+            Format::Html => Nodes::EveryUpToALimit,
+        },
+        changes,
     };
-    // A change of the speaker pods may change the version, too.
-    let assumed = |inventory: &Inventory| match args.metallb {
-        Some(version) => AssumedVersion::given(version.into()),
-        None => reading.detect(inventory),
+    let (mut explained, warnings) = match question.answer(reading) {
+        Ok(answer) => answer,
+        Err(warnings) => return Ok(Explanation { text: String::new(), warnings, exit: Exit::Unusable }),
     };
-    let before = assumed(&reading.inventory);
-    let after = supposed.as_ref().map_or_else(|| before.clone(), |supposed| assumed(&supposed.inventory));
-    let (inventory, origin) = reading.split(after.basis);
-    let is_built_in = inventory.topologies.is_empty();
-    let is_wide = matches!(args.format, Format::Wide);
-    let nodes = if is_wide { NodeScope::Every } else { NodeScope::Relevant };
-    let now = Assessment::explain(&inventory.or_built_in(), before.version, nodes);
-    let mut explained = match supposed {
-        None => Explained { assessment: now, origin, before: None, changes: Vec::new(), probes: None },
-        Some(what_if::Supposed { inventory, changes }) => {
-            let inventory = if is_built_in { inventory.or_built_in() } else { inventory };
-            let assessment = Assessment::foresee(&inventory, after.version, nodes);
-            Explained { assessment, origin, before: Some(now), changes, probes: None }
-        }
-    };
-    let is_live = args.filename.is_empty();
-    let namespace = args.namespace.as_deref().filter(|_| is_live);
-    if let Some(target) = &args.target
-        && !explained.select(target, namespace)
-    {
-        warnings.push(format!("no topology, Service or address `{target}` in {}", explained.origin.place()));
-        // It may be there, and not be seen.
-        if is_live {
-            warnings.extend(explained.origin.unread_lines(&explained.assessment));
-        }
-        return Ok(Explanation { text: String::new(), warnings, exit: Exit::Unusable });
-    }
     if args.probe {
         explained.probes = Some(Probes::ask(&explained.assessment)?);
     }
     let text = match args.format {
-        Format::Human | Format::Wide => human::text(&explained, human::Style { has_color, is_wide }),
+        Format::Human | Format::Wide => {
+            let is_wide = matches!(args.format, Format::Wide);
+            human::text(&explained, human::Style { has_color, is_wide })
+        }
         Format::Mermaid => mermaid::text(&explained),
+        Format::Html => html::page(&explained, &warnings, &Markup::default()).document(None),
         Format::Json => json_document(&json::document(&explained))?,
     };
     let exit = if has_problems { Exit::Unusable } else { exit(&explained.assessment) };
     Ok(Explanation { text, warnings, exit })
+}
+
+/// The nodes to list for each Service.
+#[derive(Debug, Clone, Copy)]
+enum Nodes {
+    Relevant,
+    Every,
+    /// Every node, unless there are so many that only a program would read them.
+    EveryUpToALimit,
+}
+
+impl Nodes {
+    /// The most pairs of a node and a Service for which every node is listed. Each takes some hundred bytes of memory.
+    const LIMIT: usize = 200_000;
+
+    fn scope(self, inventory: &Inventory) -> NodeScope {
+        let pairs = inventory.nodes.len().saturating_mul(inventory.load_balancers.len());
+        match self {
+            Self::Every => NodeScope::Every,
+            Self::EveryUpToALimit if pairs <= Self::LIMIT => NodeScope::Every,
+            Self::EveryUpToALimit | Self::Relevant => NodeScope::Relevant,
+        }
+    }
+}
+
+/// What to explain of a state.
+#[derive(Debug, Clone, Copy)]
+struct Question<'q> {
+    /// A topology, a Service or an address; everything without one.
+    target: Option<&'q str>,
+    /// The namespace of a Service that the target names without one.
+    namespace: Option<&'q str>,
+    metallb: Option<Version>,
+    nodes: Nodes,
+    changes: &'q [Change],
+}
+
+impl Question<'_> {
+    /// Assesses what was read, and after the changes. Returns the warnings, too.
+    ///
+    /// # Errors
+    /// The warnings alone, if there is nothing to explain.
+    fn answer(&self, reading: Reading) -> Result<(Explained, Vec<String>), Vec<String>> {
+        let mut warnings = reading.problems.clone();
+        warnings.extend(reading.warning().map(str::to_owned));
+        let supposed = match what_if::apply(self.changes, &reading.inventory) {
+            Ok(supposed) => supposed,
+            Err(problems) => {
+                warnings.extend(problems);
+                return Err(warnings);
+            }
+        };
+        // A change of the speaker pods may change the version, too.
+        let assumed = |inventory: &Inventory| match self.metallb {
+            Some(version) => AssumedVersion::given(version.into()),
+            None => reading.detect(inventory),
+        };
+        let before = assumed(&reading.inventory);
+        let after = supposed.as_ref().map_or_else(|| before.clone(), |supposed| assumed(&supposed.inventory));
+        let is_live = reading.is_live();
+        let (inventory, origin) = reading.split(after.basis);
+        let is_built_in = inventory.topologies.is_empty();
+        let nodes = self.nodes.scope(&inventory);
+        let now = Assessment::explain(&inventory.or_built_in(), before.version, nodes);
+        let mut explained = match supposed {
+            None => Explained { assessment: now, origin, before: None, changes: Vec::new(), probes: None },
+            Some(what_if::Supposed { inventory, changes }) => {
+                let inventory = if is_built_in { inventory.or_built_in() } else { inventory };
+                let assessment = Assessment::foresee(&inventory, after.version, nodes);
+                Explained { assessment, origin, before: Some(now), changes, probes: None }
+            }
+        };
+        if let Some(target) = self.target
+            && !explained.select(target, self.namespace)
+        {
+            warnings
+                .push(format!("no topology, Service or address `{target}` in {}", explained.origin.place()));
+            // It may be there, and not be seen.
+            if is_live {
+                warnings.extend(explained.origin.unread_lines(&explained.assessment));
+            }
+            return Err(warnings);
+        }
+        Ok((explained, warnings))
+    }
 }
 
 /// The state to explain, with its origin.

@@ -1,6 +1,7 @@
 //! `lockstep explain` on the states in tests/cases/state: the text, the JSON document and the exit code.
 
 mod formats;
+mod html;
 mod mends;
 mod what_if;
 

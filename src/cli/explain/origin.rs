@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::ExplainArgs;
 use super::json::{UnreadCode, UnreadKind};
 use super::what_if::{self, Change};
@@ -22,6 +24,8 @@ enum Place {
 /// Objects, and what is known about how they were read.
 #[derive(Debug)]
 pub(super) struct Reading {
+    /// When the cluster was read; `None` for manifests, which do not say when they were true.
+    pub(super) read_at: Option<Timestamp>,
     pub(super) inventory: Inventory,
     /// Objects, files or documents that could not be used: one sentence each.
     pub(super) problems: Vec<String>,
@@ -33,6 +37,8 @@ pub(super) struct Reading {
 /// The origin of an assessment, as the output reports it.
 #[derive(Debug)]
 pub(super) struct Origin {
+    /// When the cluster was read; `None` for manifests.
+    pub(super) read_at: Option<Timestamp>,
     /// The basis of the assumed MetalLB version.
     pub(super) basis: VersionBasis,
     place: Place,
@@ -58,6 +64,7 @@ pub(super) fn read(
         return Ok(Ok(Reading {
             inventory,
             problems: problems.map(|problem| problem.to_string()).collect(),
+            read_at: None,
             place: Place::Manifests,
             unread: Vec::new(),
             metallb_kinds: BTreeSet::new(),
@@ -75,10 +82,16 @@ async fn read_cluster(args: &ExplainArgs, changes: &[Change]) -> Result<Reading,
 }
 
 impl Reading {
-    /// The state of a cluster.
+    /// The state of a cluster, read now.
     pub(super) fn of_cluster(state: ClusterState) -> Self {
         let ClusterState { inventory, unread, problems, metallb_kinds } = state;
-        Self { inventory, problems, place: Place::Cluster, unread, metallb_kinds }
+        let read_at = Some(Timestamp::now());
+        Self { read_at, inventory, problems, place: Place::Cluster, unread, metallb_kinds }
+    }
+
+    /// Whether a cluster was read, where something may be that the reader may not see.
+    pub(super) fn is_live(&self) -> bool {
+        self.place == Place::Cluster
     }
 
     /// The version that the cluster runs with these objects, as far as it can be seen.
@@ -100,7 +113,7 @@ impl Reading {
 
     /// Takes the objects out, and leaves what the output says about them.
     pub(super) fn split(self, basis: VersionBasis) -> (Inventory, Origin) {
-        (self.inventory, Origin { basis, place: self.place, unread: self.unread })
+        (self.inventory, Origin { read_at: self.read_at, basis, place: self.place, unread: self.unread })
     }
 }
 

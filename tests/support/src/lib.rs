@@ -18,6 +18,7 @@ pub mod helm;
 pub mod https;
 pub mod levels;
 pub mod load;
+pub mod markup;
 pub mod objects;
 pub mod release;
 pub mod replica;
