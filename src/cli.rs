@@ -47,7 +47,7 @@ Examples:
       lockstep check -n istio-system -
 
   Check a directory against the nodes and pools of a cluster:
-    kubectl get nodes,ipaddresspools,l2advertisements -A -o yaml > all.yaml
+    kubectl get gwt,nodes,ipaddresspools,l2advertisements -A -o yaml > all.yaml
     lockstep check --facts all.yaml manifests/
 
   Install the GatewayTopology CRD:

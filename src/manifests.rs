@@ -8,9 +8,14 @@
 
 mod content;
 mod decode;
+mod fields;
+mod folder;
+mod kinds;
+mod kustomization;
 mod list;
 mod load;
 mod problem;
+mod renderer;
 mod source;
 mod state;
 #[cfg(test)]
@@ -19,8 +24,12 @@ mod yaml;
 
 pub use content::{Candidate, Content, add, inventory};
 pub use decode::DecodeError;
-pub use load::{Loaded, load, load_each};
+pub use fields::{UnusedField, unused_fields};
+pub use folder::{LeftOut, LeftOutReason, Selection};
+pub use kinds::not_judged;
+pub use load::{Loaded, load, load_each, load_selected};
 pub use problem::{ManifestError, ObjectError, Problem};
+pub use renderer::Renderer;
 pub use source::{LineColumn, Place, Positions, Source, Span};
 pub use state::{add_assessed, add_state, changes, state};
 
@@ -32,6 +41,11 @@ use crate::field::FieldPath;
 
 /// The name of standard input in messages.
 pub const STDIN: &str = "<stdin>";
+
+/// Parses a source and hands out every object in it, lists unfolded. Returns the parts that cannot be parsed.
+pub fn parse(source: &Arc<Source>, each: &mut dyn FnMut(Document)) -> Vec<Problem> {
+    yaml::parse(source, each)
+}
 
 /// One object of a manifest.
 #[derive(Debug, Clone)]

@@ -1,22 +1,31 @@
 //! `lockstep check`: the webhook's verdicts on manifests, without a cluster.
 
+mod input;
+mod pruning;
+pub(super) mod remark;
+mod stated;
+
 use std::borrow::Cow;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 
+use self::input::{Held, Input, Judged, Reading, parse_again};
+use self::remark::{Remark, RemarkCode, RemarkLevel};
 use super::Exit;
-use super::check_report::{CheckReport, JudgedObject};
+use super::check_report::{CheckReport, JudgedObject, ReportedTopology};
 use super::output::{Streams, print};
 use super::render::{self, Options};
 use crate::admission::{self, Body};
 use crate::assessment::Assessor;
 use crate::election::AssumedVersion;
 use crate::field::FieldPath;
-use crate::manifests::{Candidate, Content, Document, ManifestError, Problem, add_assessed, load};
+use crate::manifests::{Candidate, Document, ManifestError, Problem, STDIN, Selection};
+use crate::reach::{self, Miss};
 use crate::rules;
-use crate::snapshot::{Inventory, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::verdict::Verdict;
 
 /// Check manifests as the webhook would
@@ -25,28 +34,50 @@ use crate::verdict::Verdict;
 /// depends on the topologies, pools, Services and Nodes beside it. Without a `GatewayTopology` in the input, the built-in
 /// one is used: Istio's ingress gateway on nodes labelled `loadbalancerIPs.metallb.io=arp`.
 ///
-/// Objects are judged as if they were created. Deployments, StatefulSets, ReplicaSets, Jobs and CronJobs are judged by the
-/// pods that they would create. A recorded `AdmissionReview` is judged as recorded.
+/// Objects are judged as if they were created. An object with a pod template, such as a Deployment, a CronJob or a Rollout,
+/// is judged by the pods that it would create. A recorded `AdmissionReview` is judged as recorded.
 ///
-/// After the verdicts, one line for each topology reports whether the client's source IP survives in the state that the
-/// input describes; `lockstep explain` says more.
+/// What is not what is applied is not judged: Helm charts, what a kustomization changes, and objects with variables such as
+/// `${NAME}`. A note names each such folder, and the command that renders it. Warnings name what looks as if it should be
+/// guarded and is not, and fields that do nothing.
 ///
-/// The exit code is 0 if nothing is rejected, 1 if an object is rejected or, with `--strict`, would be changed, and 2 if a
-/// part of the input cannot be read.
+/// After the verdicts, each topology is reported: what it covers, and whether the client's source IP survives in the state
+/// that the input describes; `lockstep explain` says more.
+///
+/// The exit code is 0 if nothing is rejected, 1 if an object is rejected or, with `--strict`, would be changed, or if a
+/// topology covers nothing with `--require-match`, and 2 if a part of the input cannot be read or there is no object in it.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct CheckArgs {
     /// Check these files and directories (`.yaml`, `.yml` and `.json` files at any depth); `-` reads standard input
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present_any = ["filename", "cluster_root"], value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Check this file or directory, too, as with kubectl
+    #[arg(short, long, value_name = "FILE")]
+    filename: Vec<PathBuf>,
     /// Read more objects from this file or directory: verdicts take them into account, but they are not judged
     #[arg(long, value_name = "PATH")]
     facts: Vec<PathBuf>,
+    /// Check this directory as a cluster of its own; `--facts` apply to every cluster
+    #[arg(long, value_name = "DIR")]
+    cluster_root: Vec<PathBuf>,
+    /// Leave out the files and directories that this glob matches, as in `.gitignore`
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Leave out what `.gitignore` names
+    #[arg(long)]
+    gitignore: bool,
     /// Set the namespace of objects that name none
     #[arg(short, long, default_value = "default")]
     namespace: String,
     /// Reject objects that the webhook would change, so that the manifests are exactly what runs
     #[arg(long)]
     strict: bool,
+    /// Fail if a topology covers no object of the input
+    #[arg(long)]
+    require_match: bool,
+    /// Accept an input without any object
+    #[arg(long)]
+    allow_empty: bool,
     /// Print rejections only
     #[arg(short, long)]
     quiet: bool,
@@ -73,8 +104,33 @@ enum CheckFormat {
 /// # Errors
 /// If standard output cannot be written.
 pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -> io::Result<Exit> {
-    let CheckArgs { files, facts, namespace, strict, quiet, format } = args;
-    let report = check(&files, &facts, &namespace, streams.stdin);
+    let CheckArgs {
+        files,
+        filename,
+        facts,
+        cluster_root,
+        exclude,
+        gitignore,
+        namespace,
+        strict,
+        require_match,
+        allow_empty,
+        quiet,
+        format,
+    } = args;
+    let selection = Selection {
+        excluded: exclude,
+        has_gitignore: gitignore,
+        leaves_out_sources: true,
+        left_to_others: Vec::new(),
+    };
+    if let Err(error) = selection.check() {
+        print(streams.stderr, format!("lockstep: {}\n", render::printable(&error)).as_bytes())?;
+        return Ok(Exit::Unusable);
+    }
+    let run = Check { facts, namespace, selection, requires_match: require_match, allows_empty: allow_empty };
+    let files: Vec<PathBuf> = files.into_iter().chain(filename).collect();
+    let report = run.check_all(&files, &cluster_root, streams.stdin);
     let options = Options { is_strict: strict, is_quiet: quiet, has_color };
     let text = match format {
         CheckFormat::Human => render::human(&report, options),
@@ -93,63 +149,181 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
     Ok(report.exit(strict))
 }
 
-/// Reads the input, builds the snapshot, and judges every object of `files`.
-fn check(files: &[PathBuf], facts: &[PathBuf], namespace: &str, stdin: &mut dyn Read) -> CheckReport {
-    let facts = load(facts, stdin);
-    let input = load(files, stdin);
-    let mut report = CheckReport { problems: facts.problems, ..CheckReport::default() };
-    report.problems.extend(input.problems);
-    let mut inventory = Inventory::default();
-    // An object of the input replaces one with the same name among the facts, because it is newer.
-    read(&facts.documents, namespace, &mut inventory, &mut report.problems);
-    let contents = read(&input.documents, namespace, &mut inventory, &mut report.problems);
-    if report.problems.iter().any(Problem::hides_a_topology) {
-        return report;
-    }
-    report.is_built_in = inventory.topologies.is_empty();
-    inventory.infer_settings();
-    let inventory = inventory.or_built_in();
-    let AssumedVersion { version, .. } = AssumedVersion::detect(&inventory, |_| false);
-    let snapshot = Snapshot::new(&inventory);
-    report.topologies = Assessor::new(&inventory, &snapshot, version).topologies(None);
-    for (document, content) in &contents {
-        let judged = match content {
-            Content::Candidate(candidate) => judge(document, candidate, &candidate.path, &snapshot),
-            Content::Review => judge_recorded(document, &snapshot),
-            Content::Topology { .. } | Content::Node { .. } | Content::Pool { .. } => continue,
-        };
-        match judged {
-            Ok(judged) => report.judged.push(judged),
-            Err(problem) => report.problems.push(problem),
-        }
-    }
-    report
+/// How inputs are checked.
+struct Check {
+    facts: Vec<PathBuf>,
+    namespace: String,
+    selection: Selection,
+    requires_match: bool,
+    allows_empty: bool,
 }
 
-/// Decodes documents, and adds their objects to the inventory.
-fn read<'d>(
-    documents: &'d [Document],
-    namespace: &str,
-    inventory: &mut Inventory,
-    problems: &mut Vec<Problem>,
-) -> Vec<(&'d Document, Content)> {
-    let mut contents = Vec::new();
-    for document in documents {
-        match Content::read(document, namespace) {
-            Ok(content) => {
-                if let Some(content) = content {
-                    content.add_to(inventory);
-                    contents.push((document, content));
-                }
-                match add_assessed(inventory, &document.value, namespace) {
-                    Ok(added) => inventory.read.extend(added),
-                    Err(error) => problems.push(document.problem(error)),
-                }
+impl Check {
+    /// Checks each cluster by itself: each of `roots`, and the rest of the files.
+    fn check_all(&self, files: &[PathBuf], roots: &[PathBuf], stdin: &mut dyn Read) -> CheckReport {
+        if roots.is_empty() {
+            return self.check(files, &self.selection, None, stdin);
+        }
+        // Every cluster has the facts, and standard input may be among them.
+        let mut text = Vec::new();
+        if files.iter().chain(&self.facts).any(|path| path.as_os_str() == "-") {
+            // Reading it again from memory reports the error.
+            let _ = stdin.read_to_end(&mut text);
+        }
+        let mut report = CheckReport::default();
+        for root in roots {
+            let name = root.display().to_string();
+            let files = std::slice::from_ref(root);
+            report.absorb(self.check(files, &self.selection, Some(&name), &mut text.as_slice()));
+        }
+        if !files.is_empty() {
+            let selection = Selection { left_to_others: roots.to_vec(), ..self.selection.clone() };
+            report.absorb(self.check(files, &selection, None, &mut text.as_slice()));
+        }
+        report
+    }
+
+    /// Reads the input, builds the snapshot, and judges every object of `files`.
+    fn check(
+        &self,
+        files: &[PathBuf],
+        selection: &Selection,
+        cluster: Option<&str>,
+        stdin: &mut dyn Read,
+    ) -> CheckReport {
+        let mut input = Input::default();
+        let namespace = &self.namespace;
+        let reading = |is_facts| Reading { namespace, is_facts };
+        let every_file = Selection::default();
+        input.read(&self.facts, &every_file, stdin, reading(true));
+        input.read(files, selection, stdin, reading(false));
+        input.finish(namespace);
+        let mut report = CheckReport::default();
+        if input.objects == 0 && input.problems.is_empty() && !self.allows_empty {
+            let [file, ..] = files else { return report };
+            let name = if file.as_os_str() == "-" { STDIN.to_owned() } else { file.display().to_string() };
+            let is_left_out = input.remarks.iter().any(|remark| remark.code == RemarkCode::NotRendered);
+            let error = if is_left_out { ManifestError::OnlySources } else { ManifestError::NoObject };
+            input.problems.push(Problem::of_file(name, error));
+        }
+        let Input { mut inventory, held, problems, remarks, stated, .. } = input;
+        report.problems = problems;
+        report.remarks = remarks;
+        if report.problems.iter().any(Problem::hides_a_topology) {
+            return report;
+        }
+        let is_built_in = inventory.topologies.is_empty();
+        inventory.infer_settings();
+        let inventory = inventory.or_built_in();
+        let AssumedVersion { version, .. } = AssumedVersion::detect(&inventory, |_| false);
+        let snapshot = Snapshot::new(&inventory);
+        let states = Assessor::new(&inventory, &snapshot, version).topologies(None);
+        for (state, reach) in states.into_iter().zip(reach::reach(&inventory, &snapshot)) {
+            let is_needed = self.requires_match || !is_built_in || !held.is_empty();
+            if reach.is_empty() && is_needed {
+                let remark = self.no_match(&reach.topology, is_built_in);
+                let place = stated.place("lockstep.dev", "GatewayTopology", "", &reach.topology);
+                report.remarks.push(match place {
+                    Some((source, mark)) => remark.at(source, mark),
+                    None => remark,
+                });
             }
-            Err(problem) => problems.push(problem),
+            report.topologies.push(ReportedTopology {
+                cluster: cluster.map(str::to_owned),
+                is_built_in,
+                reach,
+                state,
+            });
+        }
+        judge_all(&held, &snapshot, &mut report);
+        for miss in reach::misses(&inventory, &snapshot) {
+            let group = if miss.kind == "GatewayTopology" { "lockstep.dev" } else { group_of(&miss.kind) };
+            let Miss { kind, object, .. } = &miss;
+            let place = stated.place(group, kind, &object.namespace, &object.name);
+            let place = place.map(|(source, mark)| (Arc::clone(source), mark));
+            let remark = Remark::missed(miss);
+            report.remarks.push(match place {
+                Some((source, mark)) => remark.at(&source, mark),
+                None => remark,
+            });
+        }
+        report
+    }
+
+    fn no_match(&self, topology: &str, is_built_in: bool) -> Remark {
+        let level = if self.requires_match { RemarkLevel::Error } else { RemarkLevel::Warning };
+        let (name, help) = if is_built_in {
+            ("the built-in topology", "add the GatewayTopology of your gateway to the input")
+        } else {
+            (
+                "topology",
+                "correct `spec.gateway`, `spec.addressPools` and `spec.metallbNamespace`, or add the objects of the gateway",
+            )
+        };
+        let message = format!(
+            "{name} `{}` covers no pod, no Service and no advertisement of the input: nothing is guarded by it",
+            lockstep_core::escape::excerpt(topology)
+        );
+        Remark::new(RemarkCode::NoMatch, level, message, help)
+    }
+}
+
+/// The API group of a kind that topologies miss. Workloads of any other group are found without it.
+fn group_of(kind: &str) -> &'static str {
+    match kind {
+        "L2Advertisement" | "BGPAdvertisement" | "IPAddressPool" => "metallb.io",
+        "Service" | "Pod" | "ReplicationController" => "",
+        "Job" | "CronJob" => "batch",
+        _ => "apps",
+    }
+}
+
+/// Judges every object, in the order of the input.
+fn judge_all(held: &[Held], snapshot: &Snapshot, report: &mut CheckReport) {
+    let mut judged: Vec<Option<JudgedObject>> = Vec::with_capacity(held.len());
+    let mut again = Vec::new();
+    for (position, held) in held.iter().enumerate() {
+        let allowed = match &held.what {
+            Judged::Candidate(candidate) if is_allowed(candidate, snapshot) => {
+                let title = [&candidate.kind, &candidate.namespace, &candidate.name].map(Clone::clone);
+                Some(JudgedObject::allowed(&held.source, held.start, title))
+            }
+            Judged::Candidate(_) | Judged::Review => None,
+        };
+        if allowed.is_none() {
+            again.push(position);
+        }
+        judged.push(allowed);
+    }
+    // Only what is reported needs its value and places.
+    let wanted: Vec<&Held> = again.iter().filter_map(|position| held.get(*position)).collect();
+    let mut done = Vec::new();
+    parse_again(&wanted, &mut |index, document| {
+        let Some(held) = wanted.get(index) else { return };
+        let root = FieldPath::default();
+        done.push((
+            index,
+            match &held.what {
+                Judged::Candidate(candidate) => judge(document, candidate, &candidate.path, snapshot),
+                Judged::Review => judge_recorded(document, snapshot, &root),
+            },
+        ));
+    });
+    for (index, result) in done {
+        let slot = again.get(index).and_then(|position| judged.get_mut(*position));
+        match (result, slot) {
+            (Ok(object), Some(slot)) => *slot = Some(object),
+            (Ok(_), None) => {}
+            (Err(problem), _) => report.problems.push(problem),
         }
     }
-    contents
+    report.judged = judged.into_iter().flatten().collect();
+}
+
+/// Whether neither phase finds or changes anything.
+fn is_allowed(candidate: &Candidate, snapshot: &Snapshot) -> bool {
+    rules::mutate(&candidate.change, snapshot) == Verdict::default()
+        && rules::validate(&candidate.change, snapshot) == Verdict::default()
 }
 
 /// Judges a candidate. `shown` is the root of the field paths in messages.
@@ -195,7 +369,11 @@ fn both_phases(
 }
 
 /// Judges the request of a recorded `AdmissionReview`, read by the webhook's own codec.
-fn judge_recorded(document: &Document, snapshot: &Snapshot) -> Result<JudgedObject, Problem> {
+fn judge_recorded(
+    document: &Document,
+    snapshot: &Snapshot,
+    root: &FieldPath,
+) -> Result<JudgedObject, Problem> {
     let rejected = |error: String| {
         let at = document.place(&FieldPath::fields(["request"]));
         Problem::at(&document.source, at.mark, ManifestError::Review(error))
@@ -205,13 +383,12 @@ fn judge_recorded(document: &Document, snapshot: &Snapshot) -> Result<JudgedObje
     let request = admission::decode(&body).map_err(|error| rejected(error.to_string()))?;
     let [kind, namespace, name] = [request.kind, request.namespace, request.name].map(Cow::into_owned);
     // Messages have the paths of the user's object, not those of the review around it.
-    let root = FieldPath::default();
     match request.change {
         Some(change) => {
             let path = FieldPath::fields(["request", "object"]);
-            judge(document, &Candidate { kind, namespace, name, change, path }, &root, snapshot)
+            judge(document, &Candidate { kind, namespace, name, change, path }, root, snapshot)
         }
-        None => Ok(JudgedObject::new(document, [kind, namespace, name], Verdict::default(), (&root, &root))),
+        None => Ok(JudgedObject::new(document, [kind, namespace, name], Verdict::default(), (root, root))),
     }
 }
 
@@ -238,14 +415,16 @@ mod tests {
 
     #[test]
     fn the_exit_code_is_that_of_the_worst() {
-        assert_eq!(checked(&["-"], "").0, Exit::Fine);
+        assert_eq!(checked(&["-"], "").0, Exit::Unusable);
+        assert_eq!(checked(&["--allow-empty", "-"], "").0, Exit::Fine);
+        assert_eq!(checked(&["-"], "apiVersion: v1\nkind: ConfigMap\n").0, Exit::Fine);
         assert_eq!(checked(&["-"], ADVERTISEMENT).0, Exit::Denied);
         assert_eq!(checked(&["-", "/no/such/file"], ADVERTISEMENT).0, Exit::Unusable);
     }
 
     #[test]
     fn input_without_anything_to_judge_is_reported() {
-        let (_, stdout, _) = checked(&["-"], "kind: Kustomization\n");
+        let (_, stdout, _) = checked(&["-"], "apiVersion: v1\nkind: ConfigMap\n");
         assert!(
             stdout.starts_with("no object in the input is of a kind that Lockstep judges\n0 objects judged"),
             "{stdout}"

@@ -3,22 +3,37 @@
 use std::sync::Arc;
 
 use super::Exit;
+use super::check::remark::{Remark, RemarkLevel};
 use crate::assessment::TopologyAssessment;
 use crate::field::FieldPath;
 use crate::manifests::{Document, LineColumn, Place, Problem, Source};
+use crate::reach::Reach;
 use crate::verdict::{Edit, Finding, Severity, Verdict};
 
 /// Every verdict and every problem.
 #[derive(Debug, Default)]
 pub(super) struct CheckReport {
-    /// The topologies that the verdicts follow, each with its state as the input describes it.
-    pub(super) topologies: Vec<TopologyAssessment>,
-    /// Whether the input contains no topology, so that the built-in one is used.
-    pub(super) is_built_in: bool,
+    /// The topologies that the verdicts follow, in the order of clusters and names.
+    pub(super) topologies: Vec<ReportedTopology>,
     /// The judged objects, in the order of the input.
     pub(super) judged: Vec<JudgedObject>,
     /// The parts of the input that cannot be used.
     pub(super) problems: Vec<Problem>,
+    /// What was not looked at, and what looks as if it should be guarded and is not.
+    pub(super) remarks: Vec<Remark>,
+}
+
+/// A topology that verdicts follow.
+#[derive(Debug)]
+pub(super) struct ReportedTopology {
+    /// The folder of its cluster; `None` where the whole input is one cluster.
+    pub(super) cluster: Option<String>,
+    /// Whether the input contains no topology, so that this is the built-in one.
+    pub(super) is_built_in: bool,
+    /// The objects that it applies to.
+    pub(super) reach: Reach,
+    /// Its state as the input describes it.
+    pub(super) state: TopologyAssessment,
 }
 
 /// An object and its verdict.
@@ -53,6 +68,7 @@ pub(super) struct CheckCounts {
     pub(super) edited: usize,
     pub(super) warnings: usize,
     pub(super) problems: usize,
+    pub(super) remarks: usize,
 }
 
 impl CheckReport {
@@ -65,13 +81,28 @@ impl CheckReport {
             edited: with("edit"),
             warnings: warnings.filter(|finding| finding.what.severity == Severity::Warn).count(),
             problems: self.problems.len(),
+            remarks: self.remarks.len(),
         }
+    }
+
+    /// Adds the report of another cluster.
+    pub(super) fn absorb(&mut self, other: Self) {
+        let Self { topologies, judged, problems, remarks } = other;
+        self.topologies.extend(topologies);
+        self.judged.extend(judged);
+        // Facts are read once for each cluster.
+        self.problems.extend(
+            problems.into_iter().filter(|problem| !self.problems.contains(problem)).collect::<Vec<_>>(),
+        );
+        self.remarks
+            .extend(remarks.into_iter().filter(|remark| !self.remarks.contains(remark)).collect::<Vec<_>>());
     }
 
     /// The exit code. A problem outranks a denial: while a part of the input is unread, no verdict is certain.
     pub(super) fn exit(&self, is_strict: bool) -> Exit {
         let CheckCounts { denied, edited, problems, .. } = self.counts();
-        match (problems > 0, denied > 0 || is_strict && edited > 0) {
+        let has_error = self.remarks.iter().any(|remark| remark.level == RemarkLevel::Error);
+        match (problems > 0, denied > 0 || has_error || is_strict && edited > 0) {
             (true, _) => Exit::Unusable,
             (false, true) => Exit::Denied,
             (false, false) => Exit::Fine,
@@ -80,6 +111,24 @@ impl CheckReport {
 }
 
 impl JudgedObject {
+    /// An object without findings and edits.
+    pub(super) fn allowed(
+        source: &Arc<Source>,
+        start: LineColumn,
+        [kind, namespace, name]: [String; 3],
+    ) -> Self {
+        Self {
+            source: Arc::clone(source),
+            start,
+            kind,
+            namespace,
+            name,
+            word: "allow",
+            findings: Vec::new(),
+            edits: Vec::new(),
+        }
+    }
+
     /// Locates a finding or an edit. `path` is the judged object's path in its document, `shown` the root of the field
     /// paths in messages.
     pub(super) fn new(

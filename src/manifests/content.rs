@@ -95,8 +95,10 @@ impl Content {
     /// Decodes a document, as [`Content::of`] does an object.
     ///
     /// # Errors
-    /// [`Problem`] with the place of the value, for an object that the API server would reject.
+    /// [`Problem`] with the place of the value, for an object that the API server would reject, and for a kind that is most
+    /// likely misspelt.
     pub fn read(document: &Document, namespace: &str) -> Result<Option<Self>, Problem> {
+        super::kinds::check(&document.value).map_err(|error| document.problem(error))?;
         Self::of(&document.value, namespace).map_err(|error| document.problem(error))
     }
 
@@ -195,13 +197,18 @@ enum Known {
     Review,
 }
 
-/// Where a workload has the template of its pods.
+/// Where a workload has the template of its pods. A kind is recognised by the template alone, because operators bring their
+/// own: Argo's `Rollout`, `OpenKruise`'s `CloneSet`, Knative's `Service`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Template {
+    /// `template`, of a `PodTemplate`
+    Own,
     /// `spec.template`
     OfSpec,
     /// `spec.jobTemplate.spec.template`
     OfJob,
+    /// `spec.template.jobTemplate.spec.template`
+    OfNestedJob,
 }
 
 impl Known {
@@ -225,14 +232,37 @@ impl Known {
             | ("batch/v1", "Job") => Self::Workload(Template::OfSpec),
             ("batch/v1", "CronJob") => Self::Workload(Template::OfJob),
             ("admission.k8s.io/v1", "AdmissionReview") => Self::Review,
-            _ => return None,
+            _ => return Template::of(object).map(Self::Workload),
         })
     }
 }
 
 impl Template {
+    /// The template of an object's pods: a map whose spec has containers. `None` for any other object.
+    fn of(object: &Value) -> Option<Self> {
+        [Self::OfSpec, Self::OfJob, Self::OfNestedJob, Self::Own].into_iter().find(|template| {
+            template
+                .value(object)
+                .and_then(|pod| pod.get("spec")?.get("containers"))
+                .is_some_and(Value::is_array)
+        })
+    }
+
+    /// The template in the object.
+    fn value(self, object: &Value) -> Option<&Value> {
+        let fields: &[&str] = match self {
+            Self::Own => &["template"],
+            Self::OfSpec => &["spec", "template"],
+            Self::OfJob => &["spec", "jobTemplate", "spec", "template"],
+            Self::OfNestedJob => &["spec", "template", "jobTemplate", "spec", "template"],
+        };
+        fields.iter().try_fold(object, |value, field| value.get(field))
+    }
+
     fn path(self) -> FieldPath {
         match self {
+            Self::Own => FieldPath::fields(["template"]),
+            Self::OfNestedJob => FieldPath::fields(["spec", "template", "jobTemplate", "spec", "template"]),
             Self::OfSpec => FieldPath::fields(["spec", "template"]),
             Self::OfJob => FieldPath::fields(["spec", "jobTemplate", "spec", "template"]),
         }
@@ -283,8 +313,7 @@ fn pod_of_workload(
     set_default_namespace(&mut workload, namespace);
     let name = name_of(&workload)?;
     let path = template.path();
-    let value = path.tokens().try_fold(object, |value, token| value.get(token.as_ref()));
-    let Some(value) = value else { return Ok(None) };
+    let Some(value) = template.value(object) else { return Ok(None) };
     let mut pod = decode_object(value, Kind::Pod).map_err(|error| error.under(path.tokens()))?;
     let metadata = metadata_of(&mut pod);
     metadata.namespace.clone_from(&workload.namespace);

@@ -1,11 +1,12 @@
 //! Files, directories and standard input, read into documents.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Document, ManifestError, Problem, STDIN, Source, yaml};
+use super::folder::Folder;
+use super::{Document, LeftOut, ManifestError, Problem, STDIN, Selection, Source, yaml};
 
 /// The largest input, in MiB: a dump of a very large cluster fits. Endless input must not fill the memory.
 const LIMIT_MIB: usize = 128;
@@ -26,44 +27,49 @@ pub struct Loaded {
 pub fn load(paths: &[PathBuf], stdin: &mut dyn Read) -> Loaded {
     let mut documents = Vec::new();
     let problems = load_each(paths, stdin, &mut |document| documents.push(document));
-    // A template may leave out or repeat any document, so none of them is used.
-    documents.retain(|document: &Document| {
-        !problems.iter().any(|problem| problem.makes_a_template_of(&document.source))
-    });
     Loaded { documents, problems }
 }
 
-/// As [`load`], one document after the other, for inputs that are many times larger than what is kept of them. The
-/// documents of a template are handed out before its problem is known.
+/// As [`load`], one document after the other, for inputs that are many times larger than what is kept of them.
 pub fn load_each(paths: &[PathBuf], stdin: &mut dyn Read, each: &mut dyn FnMut(Document)) -> Vec<Problem> {
-    let mut reader = Reader { each, problems: Vec::new() };
+    load_selected(paths, &Selection::default(), stdin, each).0
+}
+
+/// As [`load_each`], of the files that a selection leaves. Returns what in folders is no manifest, too.
+pub fn load_selected(
+    paths: &[PathBuf],
+    selection: &Selection,
+    stdin: &mut dyn Read,
+    each: &mut dyn FnMut(Document),
+) -> (Vec<Problem>, Vec<LeftOut>) {
+    let mut reader = Reader { each, problems: Vec::new(), left_out: Vec::new() };
     for path in paths {
         if path.as_os_str() == "-" {
             reader.add(STDIN, stdin);
         } else if path.is_dir() {
-            reader.add_directory(path);
+            reader.add_directory(path, selection);
         } else {
             reader.add_file(path);
         }
     }
-    reader.problems
+    (reader.problems, reader.left_out)
 }
 
 struct Reader<'e> {
     each: &'e mut dyn FnMut(Document),
     problems: Vec<Problem>,
+    left_out: Vec<LeftOut>,
 }
 
 impl Reader<'_> {
-    fn add_directory(&mut self, directory: &Path) {
-        let mut files = Vec::new();
-        if let Err((path, error)) = collect(directory, &mut files) {
-            self.problems.push(unreadable(&path, &error));
-        } else if files.is_empty() {
+    fn add_directory(&mut self, directory: &Path, selection: &Selection) {
+        let Folder { manifests, left_out, problems } = Folder::list(directory, selection);
+        if manifests.is_empty() && left_out.is_empty() && problems.is_empty() {
             self.problems.push(Problem::of_file(directory.display().to_string(), ManifestError::Empty));
         }
-        files.sort_unstable();
-        for file in files {
+        self.problems.extend(problems);
+        self.left_out.extend(left_out);
+        for file in manifests {
             self.add_file(&file);
         }
     }
@@ -77,9 +83,22 @@ impl Reader<'_> {
 
     fn add(&mut self, name: &str, input: &mut dyn Read) {
         match read_text(input).map(|text| Arc::new(Source::new(name, text))) {
+            Ok(source) if source.text().contains("{{") => self.add_possible_template(&source),
             Ok(source) => self.problems.extend(yaml::parse(&source, self.each)),
             Err(error) => self.problems.push(Problem::of_file(name, error)),
         }
+    }
+}
+
+impl Reader<'_> {
+    /// A template may leave out or repeat any document, so none of them is used.
+    fn add_possible_template(&mut self, source: &Arc<Source>) {
+        let mut documents = Vec::new();
+        let problems = yaml::parse(source, &mut |document| documents.push(document));
+        if !problems.iter().any(Problem::is_template) {
+            documents.into_iter().for_each(&mut *self.each);
+        }
+        self.problems.extend(problems);
     }
 }
 
@@ -108,36 +127,12 @@ fn decode_text(bytes: Vec<u8>) -> Option<String> {
     }
 }
 
-/// Collects the manifests below a directory. Links to directories are not followed, because they may lead back up. Links to
-/// files are followed, because the kubelet mounts a `ConfigMap` as such.
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
-    let failed = |error| (directory.to_owned(), error);
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        if entry.file_type().map_err(failed)?.is_dir() {
-            collect(&path, files)?;
-        } else if is_manifest(&path) && !path.is_dir() {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn is_manifest(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Problem {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Problem {
     Problem::of_file(path.display().to_string(), ManifestError::Unreadable(reason(error)))
 }
 
 /// The system's message in lower case and without its number: `No such file or directory (os error 2)`.
-fn reason(error: &io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let (words, _) = text.split_once(" (os error").unwrap_or((&text, ""));
     let mut letters = words.chars();
@@ -146,6 +141,8 @@ fn reason(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn loaded(paths: &[&Path], stdin: &str) -> (Vec<String>, Vec<String>) {

@@ -39,6 +39,11 @@ pub enum ManifestError {
         "this is a template, not a manifest: render it first, as in `helm template . | lockstep check -`"
     )]
     Template,
+    /// A variable where YAML allows none.
+    #[error(
+        "this has variables such as `${{NAME}}`: replace them first, as in `envsubst < FILE | lockstep check -`"
+    )]
+    Variables,
     /// A repeated key. kubectl silently keeps only the last one.
     #[error("the key `{0}` stands twice in the same map: remove one of them")]
     DuplicateKey(String),
@@ -69,6 +74,30 @@ pub enum ManifestError {
     /// A topology that cannot be used.
     #[error("{0}")]
     Topology(String),
+    /// A document that cannot be parsed and names a `GatewayTopology`. The error is the parser's.
+    #[error("{0}")]
+    UnparsedTopology(Box<Self>),
+    /// A kind or version that the API server does not know, next to one that Lockstep reads.
+    #[error("{0}")]
+    UnknownKind(String),
+    /// The same object twice in one cluster, with other content.
+    #[error("{text}")]
+    Duplicate {
+        /// The objects, both places, and what to do.
+        text: String,
+        /// Whether it is a topology.
+        is_topology: bool,
+    },
+    /// An input without any object.
+    #[error(
+        "the input holds no object, so nothing was checked: pass manifests, or `--allow-empty` if that is right"
+    )]
+    NoObject,
+    /// An input in which every manifest is left out.
+    #[error(
+        "nothing was checked: each manifest in it is the source of a tool, which the notes name with the command that renders it"
+    )]
+    OnlySources,
 }
 
 /// An object that cannot be used, and which value of it is at fault.
@@ -110,12 +139,22 @@ impl Problem {
     /// Whether a topology cannot be used, so that verdicts would follow the wrong one.
     #[must_use]
     pub fn hides_a_topology(&self) -> bool {
-        matches!(self.error, ManifestError::Topology(_))
+        matches!(
+            self.error,
+            ManifestError::Topology(_)
+                | ManifestError::UnparsedTopology(_)
+                | ManifestError::Duplicate { is_topology: true, .. }
+        )
     }
 
-    /// Whether the source is a template, not a manifest.
-    pub(super) fn makes_a_template_of(&self, source: &Source) -> bool {
-        self.error == ManifestError::Template && self.file == source.name()
+    /// Whether the file is a template, not a manifest.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        let error = match &self.error {
+            ManifestError::UnparsedTopology(error) => error,
+            error => error,
+        };
+        *error == ManifestError::Template
     }
 
     /// The place as `file:line:column`, or the file alone.

@@ -38,12 +38,16 @@ pub struct Source {
 }
 
 impl Source {
-    /// A source without its byte order mark, which is not part of the text and is not counted in columns.
+    /// A source without its byte order marks, which are not part of the text and are not counted in columns. kubectl's parser
+    /// accepts them at the start of any line (`yaml_parser_scan_to_next_token`, go-yaml), where editors that join files leave them.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         let mut text = text.into();
         if let Some(rest) = text.strip_prefix('\u{feff}') {
             text = rest.to_owned();
+        }
+        if text.contains("\n\u{feff}") {
+            text = text.replace("\n\u{feff}", "\n");
         }
         let after_breaks = text.match_indices('\n').map(|(at, _)| at.saturating_add(1));
         let lines = std::iter::once(0).chain(after_breaks).collect();

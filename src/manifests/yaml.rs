@@ -73,15 +73,26 @@ fn read(source: &Arc<Source>, send: &SyncSender<Document>) -> Vec<Problem> {
                     }
                 }
             }
-            Err(problem) if problem.error == ManifestError::Template => return vec![problem],
+            Err(problem) if problem.error == ManifestError::Template => {
+                return vec![hiding(problem, source.text())];
+            }
             Err(problem) => {
-                problems.push(problem);
+                problems.push(hiding(problem, source.slice(span)));
                 // The decoder does not report how much a broken document used. Many of them must not add up.
                 spare /= 2;
             }
         }
     }
     problems
+}
+
+/// The problem of a text. If a topology may be in the text, verdicts must not follow another one.
+fn hiding(problem: Problem, text: &str) -> Problem {
+    if text.contains("GatewayTopology") {
+        Problem { error: ManifestError::UnparsedTopology(Box::new(problem.error)), ..problem }
+    } else {
+        problem
+    }
 }
 
 /// The values of a JSON text; `None` for anything else. Values may follow each other without a separator, as `jq` writes
@@ -233,7 +244,7 @@ fn without_place(message: &str) -> String {
     text.to_owned()
 }
 
-/// Names the most likely cause of braces where YAML allows none: a chart's template.
+/// Names the most likely cause of braces where YAML allows none: a chart's template, or a variable.
 fn explain(text: &str, error: ManifestError) -> ManifestError {
     match error {
         ManifestError::Syntax(_) | ManifestError::Key | ManifestError::DuplicateKey(_)
@@ -241,6 +252,7 @@ fn explain(text: &str, error: ManifestError) -> ManifestError {
         {
             ManifestError::Template
         }
+        ManifestError::Syntax(_) | ManifestError::Key if text.contains("${") => ManifestError::Variables,
         error => error,
     }
 }

@@ -1,5 +1,6 @@
 //! `lockstep check` as a process: its output and its exit code.
 
+mod cases;
 mod examples;
 mod formats;
 mod input;

@@ -33,6 +33,7 @@ pub mod labels;
 mod node_relation;
 pub mod objects;
 pub mod operation;
+pub mod reach;
 pub mod rules;
 pub mod snapshot;
 pub mod topology;

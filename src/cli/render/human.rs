@@ -7,8 +7,9 @@ use annotate_snippets::{Group, Level, Message, Origin, Renderer};
 
 use super::excerpt::{excerpt, field_excerpt};
 use super::{Options, edit_sentence, printable};
-use crate::assessment::TopologyAssessment;
-use crate::cli::check_report::{CheckReport, JudgedObject, Placed};
+use crate::assessment::CauseCode;
+use crate::cli::check::remark::{Remark, RemarkLevel};
+use crate::cli::check_report::{CheckReport, JudgedObject, Placed, ReportedTopology};
 use crate::labels::Witness;
 use crate::manifests::Problem;
 use crate::verdict::{Edit, Finding, Severity};
@@ -26,6 +27,9 @@ pub(in crate::cli) fn human(report: &CheckReport, options: Options) -> String {
     }
     for judged in &report.judged {
         page.object(judged);
+    }
+    for remark in &report.remarks {
+        page.remark(remark);
     }
     if !options.is_quiet {
         page.list(report);
@@ -99,6 +103,39 @@ impl Page {
         self.render(group);
     }
 
+    fn remark(&mut self, remark: &Remark) {
+        let Remark { code, level, message, help, proposal, file, at } = remark;
+        if self.options.is_quiet && *level != RemarkLevel::Error {
+            return;
+        }
+        let level = match level {
+            RemarkLevel::Note => Level::NOTE,
+            RemarkLevel::Warning => Level::WARNING,
+            RemarkLevel::Error => Level::ERROR,
+        };
+        let mut group = Group::with_title(level.primary_title(printable(message)).id(code.code()));
+        group = match (at, file) {
+            (Some((source, span)), _) => group.element(excerpt(source, *span)),
+            (None, Some(file)) => group.element(Origin::path(printable(file))),
+            (None, None) => group,
+        };
+        if !help.is_empty() {
+            group = group.element(note("help", help));
+        }
+        self.render(group);
+        if !proposal.is_empty() {
+            // The manifest is to be copied, so no frame is around it.
+            while self.text.ends_with('\n') {
+                self.text.pop();
+            }
+            self.text.push_str("\n\n");
+            for line in proposal.lines() {
+                self.line(format_args!("    {}", printable(line)));
+            }
+            self.text.push('\n');
+        }
+    }
+
     fn render(&mut self, group: Group<'_>) {
         self.text.push_str(&self.renderer.render(&[group]));
         self.text.push_str("\n\n");
@@ -135,9 +172,10 @@ impl Page {
     }
 
     fn summary(&mut self, report: &CheckReport) {
-        if !report.judged.is_empty() && report.is_built_in {
-            let names: Vec<_> = report.topologies.iter().map(|topology| &*topology.name).collect();
-            self.line(format_args!("no topology in the input: using the built-in `{}`", names.join("`, `")));
+        let built_in = report.topologies.iter().find(|topology| topology.is_built_in);
+        if let Some(built_in) = built_in.filter(|_| !report.judged.is_empty()) {
+            let name = &built_in.state.name;
+            self.line(format_args!("no topology in the input: using the built-in `{name}`"));
         }
         if report.problems.iter().any(Problem::hides_a_topology) {
             self.line(format_args!(
@@ -147,9 +185,11 @@ impl Page {
         if report.judged.is_empty() && report.problems.is_empty() {
             self.line(format_args!("no object in the input is of a kind that Lockstep judges"));
         }
-        // Of a topology that nobody wrote, in a state without an object for it, there is nothing to report.
-        if !(report.judged.is_empty() && report.is_built_in) {
-            report.topologies.iter().for_each(|topology| self.state(topology));
+        for topology in &report.topologies {
+            // Of a topology that nobody wrote, in a state without an object for it, there is nothing to report.
+            if !(report.judged.is_empty() && topology.is_built_in) {
+                self.state(topology);
+            }
         }
         let counts = report.counts();
         let strictly =
@@ -167,17 +207,36 @@ impl Page {
         ));
     }
 
-    /// The conditions of a topology, with the message of the first that does not hold.
-    fn state(&mut self, topology: &TopologyAssessment) {
-        let conditions = topology.conditions();
+    /// The conditions of a topology, with the message of the first that does not hold; what it covers; and what else is wrong.
+    fn state(&mut self, topology: &ReportedTopology) {
+        let ReportedTopology { cluster, reach, state, .. } = topology;
+        let conditions = state.conditions();
         let words: Vec<String> =
             conditions.iter().map(|condition| format!("{} {}", condition.kind, condition.word())).collect();
         let reported = [Some(false), None]
             .into_iter()
             .find_map(|status| conditions.iter().find(|condition| condition.status == status));
         let message = reported.map(|condition| format!(": {}", condition.message)).unwrap_or_default();
-        let text = format!("topology `{}`: {}{message}", topology.name, words.join(", "));
+        let cluster = cluster.as_ref().map(|cluster| format!(" of `{cluster}`")).unwrap_or_default();
+        let text = format!("topology `{}`{cluster}: {}{message}", state.name, words.join(", "));
         self.line(format_args!("{}", printable(&text)));
+        self.line(format_args!(
+            "  covers {}, {} and {}, and {} of {}",
+            number(reach.services, "Service"),
+            number(reach.pods, "pod"),
+            number(reach.advertisements, "L2Advertisement"),
+            reach.pools,
+            number(reach.named_pools, "pool")
+        ));
+        for finding in &state.findings {
+            // The remarks say the same with a place, and the condition has its own.
+            let is_said = matches!(finding.code, CauseCode::NoPod | CauseCode::NoService | CauseCode::NoPool)
+                || reported.is_some_and(|condition| condition.message == finding.message);
+            if !is_said {
+                let text = format!("  {}: {}; {}", finding.code, finding.message, finding.mend);
+                self.line(format_args!("{}", printable(&text)));
+            }
+        }
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {

@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use crate::assessment::Cause;
+use crate::cli::check::remark::Remark;
 use crate::cli::check_report::{CheckReport, JudgedObject, Placed};
 use crate::cli::condition::TopologyCondition;
 use crate::cli::output::json_document;
@@ -26,13 +28,22 @@ pub(in crate::cli) fn json(report: &CheckReport) -> serde_json::Result<String> {
             .topologies
             .iter()
             .map(|topology| Topology {
-                name: &topology.name,
-                built_in: report.is_built_in,
-                conditions: topology.conditions().map(TopologyCondition::from).into(),
+                name: &topology.state.name,
+                cluster: topology.cluster.as_deref(),
+                built_in: topology.is_built_in,
+                covers: Covered {
+                    services: topology.reach.services,
+                    pods: topology.reach.pods,
+                    pools: topology.reach.pools,
+                    l2_advertisements: topology.reach.advertisements,
+                },
+                conditions: topology.state.conditions().map(TopologyCondition::from).into(),
+                findings: topology.state.findings.iter().map(cause).collect(),
             })
             .collect(),
         objects: report.judged.iter().map(object).collect(),
         problems: report.problems.iter().map(problem).collect(),
+        remarks: report.remarks.iter().map(remark).collect(),
         summary: report.counts(),
     };
     json_document(&document)
@@ -45,6 +56,7 @@ struct Document<'r, S> {
     topologies: Vec<Topology<'r>>,
     objects: Vec<Object<'r>>,
     problems: Vec<Unusable<'r>>,
+    remarks: Vec<Remarked<'r>>,
     summary: S,
 }
 
@@ -52,8 +64,39 @@ struct Document<'r, S> {
 #[serde(rename_all = "camelCase")]
 struct Topology<'r> {
     name: &'r str,
+    cluster: Option<&'r str>,
     built_in: bool,
+    covers: Covered,
     conditions: Vec<TopologyCondition>,
+    findings: Vec<Found<'r>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Covered {
+    services: usize,
+    pods: usize,
+    pools: usize,
+    l2_advertisements: usize,
+}
+
+#[derive(Serialize)]
+struct Found<'r> {
+    code: &'static str,
+    message: &'r str,
+    mend: &'r str,
+}
+
+#[derive(Serialize)]
+struct Remarked<'r> {
+    code: &'static str,
+    level: &'static str,
+    file: Option<&'r str>,
+    line: Option<usize>,
+    column: Option<usize>,
+    message: &'r str,
+    help: &'r str,
+    proposal: &'r str,
 }
 
 #[derive(Serialize)]
@@ -161,6 +204,24 @@ fn problem(problem: &Problem) -> Unusable<'_> {
         column: at.map(|at| at.column),
         message: problem.error.to_string(),
     }
+}
+
+fn remark(remark: &Remark) -> Remarked<'_> {
+    let at = remark.line_column();
+    Remarked {
+        code: remark.code.code(),
+        level: remark.level.word(),
+        file: remark.file.as_deref(),
+        line: at.map(|at| at.line),
+        column: at.map(|at| at.column),
+        message: &remark.message,
+        help: &remark.help,
+        proposal: &remark.proposal,
+    }
+}
+
+fn cause(cause: &Cause) -> Found<'_> {
+    Found { code: cause.code.code(), message: &cause.message, mend: &cause.mend }
 }
 
 /// Returns the path as a JSON pointer (RFC 6901).

@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use super::{Options, edit_sentence, with_help};
+use crate::cli::check::remark::{Remark, RemarkLevel};
 use crate::cli::check_report::{CheckReport, JudgedObject};
 use crate::verdict::Severity;
 
@@ -14,7 +15,9 @@ pub(in crate::cli) fn junit(report: &CheckReport, options: Options) -> String {
     let mut page = Page(String::new());
     let suites = suites(report);
     let failures = report.judged.iter().filter(|judged| judged.fails(options.is_strict)).count();
-    let tests = report.judged.len().saturating_add(report.problems.len());
+    let failures = failures.saturating_add(report.remarks.iter().filter(|remark| is_failure(remark)).count());
+    let tests =
+        report.judged.len().saturating_add(report.problems.len()).saturating_add(report.remarks.len());
     page.line(format_args!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"));
     page.line(format_args!(
         "<testsuites name=\"lockstep\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{}\">",
@@ -23,6 +26,7 @@ pub(in crate::cli) fn junit(report: &CheckReport, options: Options) -> String {
     for suite in &suites {
         page.suite(suite, options);
     }
+    page.remarks(&report.remarks);
     page.line(format_args!("</testsuites>"));
     page.0
 }
@@ -80,6 +84,32 @@ impl Page {
         self.line(format_args!("  </testsuite>"));
     }
 
+    /// A suite of the remarks, which are not about one object.
+    fn remarks(&mut self, remarks: &[Remark]) {
+        if remarks.is_empty() {
+            return;
+        }
+        let failures = remarks.iter().filter(|remark| is_failure(remark)).count();
+        self.line(format_args!(
+            "  <testsuite name=\"remarks\" tests=\"{}\" failures=\"{failures}\" errors=\"0\">",
+            remarks.len()
+        ));
+        for remark in remarks {
+            let file = xml(remark.file.as_deref().unwrap_or_default());
+            let line = remark.line_column().map(|at| format!(":{}", at.line)).unwrap_or_default();
+            let text = xml(&with_help(&remark.message, &remark.help));
+            let code = remark.code.code();
+            self.line(format_args!("    <testcase name=\"{code} {file}{line}\" classname=\"remarks\">"));
+            if is_failure(remark) {
+                self.line(format_args!("      <failure type=\"{code}\" message=\"{text}\"/>"));
+            } else {
+                self.line(format_args!("      <system-out>{text}</system-out>"));
+            }
+            self.line(format_args!("    </testcase>"));
+        }
+        self.line(format_args!("  </testsuite>"));
+    }
+
     fn case(&mut self, file: &str, judged: &JudgedObject, options: Options) {
         let (name, line) = (xml(&judged.title()), judged.start.line);
         let head =
@@ -107,6 +137,10 @@ impl Page {
         // Writing to a string never fails.
         let _ = writeln!(self.0, "{line}");
     }
+}
+
+fn is_failure(remark: &Remark) -> bool {
+    remark.level == RemarkLevel::Error
 }
 
 struct Failure {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Options, edit_sentence, with_help};
+use crate::cli::check::remark::{Remark, RemarkCode};
 use crate::cli::check_report::{CheckReport, JudgedObject, Placed};
 use crate::cli::output::json_document;
 use crate::field::FieldPath;
@@ -22,14 +23,19 @@ pub(in crate::cli) fn sarif(report: &CheckReport, options: Options) -> serde_jso
                 "name": env!("CARGO_PKG_NAME"),
                 "version": env!("CARGO_PKG_VERSION"),
                 "informationUri": env!("CARGO_PKG_REPOSITORY"),
-                "rules": Rule::ALL.map(rule),
+                "rules": Rule::ALL.map(rule).into_iter().chain(RemarkCode::ALL.map(remark_rule)).collect::<Vec<_>>(),
             }},
             "columnKind": "unicodeCodePoints",
             "invocations": [{
                 "executionSuccessful": report.problems.is_empty(),
                 "toolExecutionNotifications": report.problems.iter().map(notification).collect::<Vec<_>>(),
             }],
-            "results": report.judged.iter().flat_map(|judged| results(judged, options)).collect::<Vec<_>>(),
+            "results": report
+                .judged
+                .iter()
+                .flat_map(|judged| results(judged, options))
+                .chain(report.remarks.iter().map(remark))
+                .collect::<Vec<_>>(),
         }],
     });
     json_document(&log)
@@ -40,6 +46,30 @@ fn rule(rule: Rule) -> Value {
         "id": rule.id(),
         "shortDescription": {"text": rule.summary()},
         "defaultConfiguration": {"level": "error"},
+    })
+}
+
+fn remark_rule(code: RemarkCode) -> Value {
+    json!({
+        "id": code.code(),
+        "shortDescription": {"text": code.summary()},
+        "defaultConfiguration": {"level": "warning"},
+    })
+}
+
+fn remark(remark: &Remark) -> Value {
+    let place = match (&remark.at, &remark.file) {
+        (Some((source, span)), _) => Some(physical(source, *span)),
+        (None, Some(file)) => Some(json!({"artifactLocation": {"uri": uri(file)}})),
+        (None, None) => None,
+    };
+    let index = RemarkCode::ALL.iter().position(|known| *known == remark.code);
+    json!({
+        "ruleId": remark.code.code(),
+        "ruleIndex": index.map(|index| index.saturating_add(Rule::ALL.len())),
+        "level": remark.level.word(),
+        "message": {"text": with_help(&remark.message, &remark.help)},
+        "locations": place.iter().map(|place| json!({"physicalLocation": place})).collect::<Vec<_>>(),
     })
 }
 

@@ -93,7 +93,8 @@ fn text_shows_the_line_and_the_remedy_of_a_denial() {
 #[test]
 fn with_quiet_only_rejections_are_printed() {
     assert_eq!(run(&["check", "-q", "examples/seed"]).out, "");
-    let run = run(&["check", "-q", "examples/seed", "examples/broken"]);
+    let clusters = ["--cluster-root", "examples/seed", "--cluster-root", "examples/broken"];
+    let run = run(&[&["check", "-q"][..], &clusters].concat());
     assert_eq!(run.code, 1);
     assert_eq!(run.out.matches("error[").count(), 3, "{}", run.out);
     assert!(!run.out.contains("warning[") && !run.out.contains("help[") && !run.out.contains("judged"));

@@ -2,9 +2,12 @@
 
 use super::*;
 
+/// The examples are of the same cluster in two states.
+const CLUSTERS: [&str; 4] = ["--cluster-root", "examples/broken", "--cluster-root", "examples/seed"];
+
 #[test]
 fn sarif_has_the_rule_and_the_place_of_every_result() {
-    let run = run(&["check", "--format", "sarif", "examples/broken", "examples/seed"]);
+    let run = run(&[&["check", "--format", "sarif"][..], &CLUSTERS].concat());
     assert_eq!(run.code, 1);
     let log: Value = serde_json::from_str(&run.out).unwrap();
     assert_eq!(log["version"], "2.1.0");
@@ -26,7 +29,7 @@ fn sarif_has_the_rule_and_the_place_of_every_result() {
 
 #[test]
 fn junit_has_a_case_for_each_object() {
-    let run = run(&["check", "--format", "junit", "examples/broken", "examples/seed", "no-such-file"]);
+    let run = run(&[&["check", "--format", "junit", "no-such-file"][..], &CLUSTERS].concat());
     assert_eq!(run.code, 2);
     assert!(run.out.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"));
     assert!(

@@ -195,3 +195,15 @@ fn the_pod_template_of_every_workload_is_judged() {
         assert_eq!((code, reasons(&report["objects"][0])), (1, vec!["CONFLICT"]), "{kind}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_fifo_in_a_folder_is_skipped_with_a_note_and_never_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.yaml"), ADVERTISEMENT).unwrap();
+    let made = Command::new("mkfifo").arg(folder.path().join("b.yaml")).status().unwrap();
+    assert!(made.success());
+    let (code, report) = as_json(&[folder.path().to_str().unwrap()], "");
+    assert_eq!((code, reasons(&report["objects"][0])), (1, vec!["WIDER"]));
+    assert_eq!(report["remarks"][0]["code"], "SPECIAL_FILE");
+}

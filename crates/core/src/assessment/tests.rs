@@ -457,7 +457,7 @@ const TOLD: &[(&str, &str, &[&str])] = &[
         "the gateway node is excluded",
         "Silent NODE_EXCLUDED: `n1` runs a ready gateway pod, but the label `node.kubernetes.io/exclude-from-external-load-balancers` keeps MetalLB from announcing from it; remove the label, or run MetalLB's speakers with `--ignore-exclude-lb`",
         &[
-            "NODE_EXCLUDED: MetalLB does not announce from these gateway nodes, because they are excluded from external load balancers: `n1`; remove the label, or run MetalLB's speakers with `--ignore-exclude-lb`",
+            "NODE_EXCLUDED: MetalLB does not announce from these gateway nodes, because of the label `node.kubernetes.io/exclude-from-external-load-balancers`: `n1`; remove the label, or run MetalLB's speakers with `--ignore-exclude-lb`",
             "NO_READY_POD: these gateway nodes run no ready gateway pod, so that they cannot take over: `n2`; raise the gateway's replicas and spread them over the gateway nodes",
         ],
     ),

@@ -374,7 +374,7 @@ impl<'i> State<'i> {
         let excluded_nodes = those(&|node| metallb.is_excluded(node));
         if !excluded_nodes.is_empty() {
             let message = format!(
-                "MetalLB does not announce from these gateway nodes, because they are excluded from external load balancers: {}",
+                "MetalLB does not announce from these gateway nodes, because of the label `node.kubernetes.io/exclude-from-external-load-balancers`: {}",
                 told(&excluded_nodes)
             );
             let nodes: Vec<&str> = excluded_nodes.iter().map(name).collect();

@@ -1,0 +1,235 @@
+//! Kinds that are not read: which of them are most likely misspelt, and which of MetalLB's are not judged.
+
+use serde_json::Value;
+
+use super::{ManifestError, ObjectError};
+
+/// The kinds of MetalLB's API group (0.13.5 to 0.16.2, and the operator's own), with their versions.
+const METALLB: [(&str, &[&str]); 10] = [
+    ("AddressPool", &["v1alpha1", "v1beta1"]),
+    ("BFDProfile", &["v1beta1"]),
+    ("BGPAdvertisement", &["v1beta1"]),
+    ("BGPPeer", &["v1beta1", "v1beta2"]),
+    ("Community", &["v1beta1"]),
+    ("IPAddressPool", &["v1beta1"]),
+    ("L2Advertisement", &["v1beta1"]),
+    ("MetalLB", &["v1beta1"]),
+    ("ServiceBGPStatus", &["v1beta1"]),
+    ("ServiceL2Status", &["v1beta1"]),
+];
+
+/// The kinds of Kubernetes' own groups that are read, or that are near to them in spelling.
+const KUBERNETES: [(&str, &[&str]); 3] = [
+    (
+        "",
+        &[
+            "Binding",
+            "ConfigMap",
+            "Endpoints",
+            "Event",
+            "LimitRange",
+            "List",
+            "Namespace",
+            "Node",
+            "NodeList",
+            "PersistentVolume",
+            "PersistentVolumeClaim",
+            "Pod",
+            "PodList",
+            "PodTemplate",
+            "ReplicationController",
+            "ResourceQuota",
+            "Secret",
+            "Service",
+            "ServiceAccount",
+            "ServiceList",
+        ],
+    ),
+    ("apps", &["ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"]),
+    ("batch", &["CronJob", "Job"]),
+];
+
+/// Rejects an object whose kind or version is most likely misspelt: nobody would judge it.
+///
+/// # Errors
+/// [`ObjectError`] that names what is most likely meant.
+pub(super) fn check(object: &Value) -> Result<(), ObjectError> {
+    let field = |name| object.get(name).and_then(Value::as_str);
+    let (Some(api_version), Some(kind)) = (field("apiVersion"), field("kind")) else { return Ok(()) };
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let wrong = |field: &str, text: String| {
+        Err(ObjectError { path: vec![field.to_owned()], error: ManifestError::UnknownKind(text) })
+    };
+    let known = KUBERNETES.iter().find(|(known, _)| *known == group).map(|(_, kinds)| *kinds);
+    if known.is_some_and(|kinds| kinds.contains(&kind)) {
+        return Ok(());
+    }
+    let is_metallb = group == "metallb.io" || nearest(group, &["metallb.io"]).is_some();
+    let own_kind = METALLB.iter().find(|(known, _)| *known == kind);
+    if kind == "GatewayTopology" && group != "lockstep.dev" {
+        let text = format!(
+            "unknown `apiVersion` `{}` of kind GatewayTopology: use `lockstep.dev/v1alpha1`",
+            shown(api_version)
+        );
+        return Err(ObjectError {
+            path: vec!["apiVersion".to_owned()],
+            error: ManifestError::Topology(text),
+        });
+    }
+    if is_metallb {
+        let Some((_, versions)) = own_kind else {
+            let names: Vec<&str> = METALLB.iter().map(|(name, _)| *name).collect();
+            let text = match nearest(kind, &names) {
+                Some(name) => format!("unknown kind `{}` of MetalLB: write `{name}`", shown(kind)),
+                // A kind of a newer version; it is named as not judged.
+                None if group == "metallb.io" => return Ok(()),
+                None => format!("unknown API group `{}`: write `metallb.io`", shown(group)),
+            };
+            return wrong("kind", text);
+        };
+        if group == "metallb.io" && versions.contains(&version) {
+            return Ok(());
+        }
+        let known: Vec<String> = versions.iter().map(|version| format!("`metallb.io/{version}`")).collect();
+        let text = format!(
+            "unknown `apiVersion` `{}` of kind {kind}, so the object is not judged: write {}",
+            shown(api_version),
+            known.join(" or ")
+        );
+        return wrong("apiVersion", text);
+    }
+    // The names of MetalLB's own kinds are in no other group.
+    if matches!(kind, "L2Advertisement" | "BGPAdvertisement" | "IPAddressPool") {
+        let text = format!(
+            "unknown `apiVersion` `{}` of kind {kind}, so the object is not judged: write `metallb.io/v1beta1`",
+            shown(api_version)
+        );
+        return wrong("apiVersion", text);
+    }
+    match known {
+        Some(kinds) if !kind.ends_with("List") => match nearest(kind, kinds) {
+            Some(name) => wrong("kind", format!("unknown kind `{}`: write `{name}`", shown(kind))),
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Why no rule judges an object of MetalLB's; `None` for an object that is judged, and for one that is not MetalLB's.
+#[must_use]
+pub fn not_judged(object: &Value) -> Option<&'static str> {
+    let field = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (field("/apiVersion"), field("/kind"));
+    match (api_version.split_once('/').map_or("", |(group, _)| group), kind) {
+        ("metallb.io", "L2Advertisement" | "IPAddressPool" | "ServiceL2Status") => None,
+        ("metallb.io", "BGPAdvertisement") => {
+            Some("no rule judges it; the state of the topology takes it into account")
+        }
+        ("metallb.io", "AddressPool") => {
+            Some("no rule judges it; MetalLB reads it up to 0.13 only: write an IPAddressPool")
+        }
+        ("metallb.io", _) => Some("no rule judges it"),
+        ("", "ConfigMap")
+            if api_version == "v1"
+                && field("/metadata/name") == "config"
+                && field("/data/config").contains("address-pools:") =>
+        {
+            Some("MetalLB reads it before 0.13 only: convert it to IPAddressPools and advertisements")
+        }
+        _ => None,
+    }
+}
+
+/// The name that a misspelt one most likely means: at most two letters are added, missing, other or swapped.
+fn nearest<'n>(misspelt: &str, names: &[&'n str]) -> Option<&'n str> {
+    let lower = misspelt.to_lowercase();
+    let distance = |name: &&&str| strsim::damerau_levenshtein(&name.to_lowercase(), &lower);
+    let near = names.iter().min_by_key(distance)?;
+    let limit = if near.len() < 6 { 1 } else { 2 };
+    (distance(&near) <= limit).then_some(*near)
+}
+
+fn shown(text: &str) -> String {
+    lockstep_core::escape::excerpt(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn misspelt_kinds_and_unknown_versions_are_rejected_with_the_right_one() {
+        let cases = [
+            (
+                "metallb.io/v1beta1",
+                "L2Advertisment",
+                "unknown kind `L2Advertisment` of MetalLB: write `L2Advertisement`",
+            ),
+            (
+                "metallb.io/v1beta1",
+                "IpAddressPool",
+                "unknown kind `IpAddressPool` of MetalLB: write `IPAddressPool`",
+            ),
+            (
+                "metallb.io/v1beta2",
+                "L2Advertisement",
+                "unknown `apiVersion` `metallb.io/v1beta2` of kind L2Advertisement, so the object is not judged: write \
+                 `metallb.io/v1beta1`",
+            ),
+            (
+                "metalb.io/v1beta1",
+                "IPAddressPool",
+                "unknown `apiVersion` `metalb.io/v1beta1` of kind IPAddressPool, so the object is not judged: write \
+                 `metallb.io/v1beta1`",
+            ),
+            (
+                "v1beta1",
+                "L2Advertisement",
+                "unknown `apiVersion` `v1beta1` of kind L2Advertisement, so the object is not judged: write \
+                 `metallb.io/v1beta1`",
+            ),
+            ("apps/v1", "Deployement", "unknown kind `Deployement`: write `Deployment`"),
+            ("apps/v1", "Daemonset", "unknown kind `Daemonset`: write `DaemonSet`"),
+            ("v1", "service", "unknown kind `service`: write `Service`"),
+            (
+                "lockstep.io/v1alpha1",
+                "GatewayTopology",
+                "unknown `apiVersion` `lockstep.io/v1alpha1` of kind GatewayTopology: use `lockstep.dev/v1alpha1`",
+            ),
+        ];
+        for (api_version, kind, text) in cases {
+            let error = check(&json!({"apiVersion": api_version, "kind": kind})).unwrap_err();
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn other_kinds_are_no_misspellings() {
+        for (api_version, kind) in [
+            ("metallb.io/v1beta2", "BGPPeer"),
+            ("metallb.io/v1beta1", "ConfigurationState"),
+            ("v1", "Secret"),
+            ("v1", "PodTemplate"),
+            ("apps/v1", "ControllerRevision"),
+            ("serving.knative.dev/v1", "Service"),
+            ("networking.istio.io/v1", "Gateway"),
+            ("v1", "Nodes"),
+        ] {
+            let object = json!({"apiVersion": api_version, "kind": kind});
+            assert_eq!(check(&object).is_err(), kind == "Nodes", "{kind}");
+        }
+    }
+
+    #[test]
+    fn metallbs_kinds_without_a_rule_are_named() {
+        for (kind, is_named) in [("L2Advertisement", false), ("BGPAdvertisement", true), ("BGPPeer", true)] {
+            let object = json!({"apiVersion": "metallb.io/v1beta1", "kind": kind});
+            assert_eq!(not_judged(&object).is_some(), is_named, "{kind}");
+        }
+        let legacy = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config"},
+            "data": {"config": "address-pools:\n- name: default\n"}});
+        assert!(not_judged(&legacy).is_some());
+    }
+}

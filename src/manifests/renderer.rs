@@ -1,0 +1,110 @@
+//! Tools that render manifests from sources, which are not what is applied.
+
+use serde_json::Value;
+
+/// A tool that renders manifests from a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Renderer {
+    /// A Helm chart.
+    Helm {
+        /// Whether the chart names other charts, which are downloaded first.
+        has_dependencies: bool,
+    },
+    /// A kustomization that changes its resources.
+    Kustomize,
+    /// Terraform or `OpenTofu`.
+    Terraform,
+    /// Jsonnet.
+    Jsonnet,
+    /// CUE.
+    Cue,
+    /// Helmfile.
+    Helmfile,
+    /// Variables such as `${NAME}` that `envsubst` or Flux replaces.
+    Variables,
+    /// Flux's `Kustomization`.
+    FluxKustomization,
+    /// Flux's `HelmRelease`.
+    HelmRelease,
+    /// Argo CD's `Application`.
+    ArgoApplication,
+    /// Argo CD's `ApplicationSet`.
+    ArgoApplicationSet,
+    /// Istio's `IstioOperator`.
+    IstioOperator,
+}
+
+impl Renderer {
+    /// The tool whose sources have this file name; `None` for a manifest, and for any other file.
+    pub(super) fn of_file(name: &str) -> Option<Self> {
+        let (_, extension) = name.rsplit_once('.')?;
+        Some(match (name, extension) {
+            ("helmfile.yaml" | "helmfile.yml" | "helmfile.yaml.gotmpl", _) => Self::Helmfile,
+            (_, "tf") => Self::Terraform,
+            (_, "jsonnet") => Self::Jsonnet,
+            (_, "cue") => Self::Cue,
+            _ => return None,
+        })
+    }
+
+    /// The tool that an object configures: what the tool applies is not in the object.
+    #[must_use]
+    pub fn of_object(object: &Value) -> Option<Self> {
+        let field = |name| object.get(name).and_then(Value::as_str);
+        let (group, _) = field("apiVersion")?.split_once('/')?;
+        Some(match (group, field("kind")?) {
+            ("kustomize.toolkit.fluxcd.io", "Kustomization") => Self::FluxKustomization,
+            ("helm.toolkit.fluxcd.io" | "helm.cattle.io", "HelmRelease" | "HelmChart") => Self::HelmRelease,
+            ("argoproj.io", "Application") => Self::ArgoApplication,
+            ("argoproj.io", "ApplicationSet") => Self::ArgoApplicationSet,
+            ("install.istio.io", "IstioOperator") => Self::IstioOperator,
+            _ => return None,
+        })
+    }
+
+    /// Whether a field that is read has a variable such as `${NAME}` in it. Shells write the same in the commands of
+    /// containers, which are not read.
+    #[must_use]
+    pub fn is_needed_for(object: &Value) -> bool {
+        const NOT_READ: [&str; 8] =
+            ["annotations", "args", "command", "containers", "data", "env", "initContainers", "volumes"];
+        match object {
+            Value::String(text) => has_variable(text),
+            Value::Array(items) => items.iter().any(Self::is_needed_for),
+            Value::Object(fields) => fields.iter().any(|(key, value)| {
+                has_variable(key) || !NOT_READ.contains(&key.as_str()) && Self::is_needed_for(value)
+            }),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+}
+
+/// Whether a text has a variable: `${NAME}`, or with a default as in `${NAME:=text}`.
+fn has_variable(text: &str) -> bool {
+    text.split("${").skip(1).any(|rest| {
+        let name =
+            rest.trim_start_matches(|character: char| character.is_ascii_alphanumeric() || character == '_');
+        name.len() < rest.len() && name.starts_with(['}', ':', '-', '=', '?', '+', '/', '#', '%'])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn variables_are_found_where_fields_are_read() {
+        let cases = [
+            (json!({"metadata": {"name": "${CLUSTER}-pool"}}), true),
+            (json!({"spec": {"nodeSelectors": [{"matchLabels": {"edge": "${EDGE:=true}"}}]}}), true),
+            (json!({"spec": {"nodeSelector": {"${KEY}": "true"}}}), true),
+            (json!({"spec": {"containers": [{"command": ["sh", "-c", "echo ${HOME}"]}]}}), false),
+            (json!({"metadata": {"name": "a$b", "labels": {"a": "${}", "b": "${ x }"}}}), false),
+        ];
+        for (object, expected) in cases {
+            assert_eq!(Renderer::is_needed_for(&object), expected, "{object}");
+        }
+    }
+}
