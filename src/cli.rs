@@ -12,6 +12,7 @@ mod cluster_args;
 mod completions;
 mod condition;
 mod crd;
+mod dashboard;
 mod duration;
 mod explain;
 mod man;
@@ -64,6 +65,9 @@ Examples:
   Predict what becomes of each address if a node fails:
     lockstep explain --fail-node worker-03
 
+  Watch the same in a browser:
+    lockstep dashboard
+
   Wait until the cluster's topologies are guarded:
     lockstep status --wait 60
 
@@ -97,6 +101,7 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
+    Dashboard(dashboard::DashboardArgs),
     Status(status::StatusArgs),
     Audit(audit::AuditArgs),
     Crd(crd::CrdArgs),
@@ -162,6 +167,7 @@ impl Cli {
             Command::Serve(args) => serve::run(*args),
             Command::Check(args) => with_streams(|streams| check::run(args, streams, color.is_wanted())),
             Command::Explain(args) => with_streams(|streams| explain::run(&args, streams, color.is_wanted())),
+            Command::Dashboard(args) => with_streams(|streams| dashboard::run(&args, streams)),
             Command::Status(args) => {
                 with_streams(|streams| status::run(&args, streams.stdout, streams.stderr))
             }

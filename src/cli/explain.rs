@@ -1,6 +1,6 @@
 //! `lockstep explain`: what becomes of the client's address at each address of the gateway, and why.
 
-mod html;
+pub(super) mod html;
 mod human;
 mod json;
 mod mermaid;
@@ -21,7 +21,8 @@ use super::{Exit, render};
 use crate::assessment::{Assessment, NodeScope, Outcome, ServiceAssessment, TopologyAssessment};
 use crate::election::{AssumedVersion, MetalLbVersion};
 use crate::snapshot::Inventory;
-use origin::{Origin, Reading};
+use origin::Origin;
+pub(super) use origin::Reading;
 use probe::Probes;
 use what_if::Change;
 
@@ -90,8 +91,9 @@ pub(super) struct ExplainArgs {
     format: Format,
 }
 
+/// A MetalLB version, as a flag names it.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Version {
+pub(super) enum Version {
     /// MetalLB 0.13.5
     #[value(name = "0.13.5")]
     Oldest,
@@ -113,7 +115,7 @@ enum Format {
     Json,
     /// A Mermaid flowchart, for documents and issues
     Mermaid,
-    /// One HTML file for a browser or a printer, with every node up to 200,000 pairs of a node and a Service
+    /// One HTML file for a browser or a printer: every node, unless nodes times Services are more than 200,000
     Html,
 }
 
@@ -221,7 +223,9 @@ fn explain(
             human::text(&explained, human::Style { has_color, is_wide })
         }
         Format::Mermaid => mermaid::text(&explained),
-        Format::Html => html::page(&explained, &warnings, &Markup::default()).document(None),
+        Format::Html => {
+            html::page(&explained, &warnings, &Markup::default()).document(Markup::default(), None)
+        }
         Format::Json => json_document(&json::document(&explained))?,
     };
     let exit = if has_problems { Exit::Unusable } else { exit(&explained.assessment) };
@@ -230,7 +234,7 @@ fn explain(
 
 /// The nodes to list for each Service.
 #[derive(Debug, Clone, Copy)]
-enum Nodes {
+pub(super) enum Nodes {
     Relevant,
     Every,
     /// Every node, unless there are so many that only a program would read them.
@@ -253,14 +257,14 @@ impl Nodes {
 
 /// What to explain of a state.
 #[derive(Debug, Clone, Copy)]
-struct Question<'q> {
+pub(super) struct Question<'q> {
     /// A topology, a Service or an address; everything without one.
-    target: Option<&'q str>,
+    pub(super) target: Option<&'q str>,
     /// The namespace of a Service that the target names without one.
-    namespace: Option<&'q str>,
-    metallb: Option<Version>,
-    nodes: Nodes,
-    changes: &'q [Change],
+    pub(super) namespace: Option<&'q str>,
+    pub(super) metallb: Option<Version>,
+    pub(super) nodes: Nodes,
+    pub(super) changes: &'q [Change],
 }
 
 impl Question<'_> {
@@ -268,7 +272,7 @@ impl Question<'_> {
     ///
     /// # Errors
     /// The warnings alone, if there is nothing to explain.
-    fn answer(&self, reading: Reading) -> Result<(Explained, Vec<String>), Vec<String>> {
+    pub(super) fn answer(&self, reading: Reading) -> Result<(Explained, Vec<String>), Vec<String>> {
         let mut warnings = reading.problems.clone();
         warnings.extend(reading.warning().map(str::to_owned));
         let supposed = match what_if::apply(self.changes, &reading.inventory) {
@@ -314,7 +318,7 @@ impl Question<'_> {
 }
 
 /// The state to explain, with its origin.
-struct Explained {
+pub(super) struct Explained {
     /// The state, or with what-if the state after the changes.
     assessment: Assessment,
     /// Where the objects come from, and why this version's decision was replayed.

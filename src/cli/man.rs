@@ -19,10 +19,11 @@ pub(super) struct ManArgs {
 }
 
 /// The commands with a page. Listed here, because clap needs the list while it builds the commands.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "serve",
     "check",
     "explain",
+    "dashboard",
     "status",
     "audit",
     "audit-verify",

@@ -26,35 +26,28 @@ pub(super) struct Page<'p> {
     pub(super) title: &'p str,
     /// The origin of what the page shows, beside the name of the program.
     pub(super) origin: Markup,
+    /// The elements between the header and `main`.
+    pub(super) notice: Markup,
     /// The element `main`.
     pub(super) main: Markup,
     /// The elements of the footer.
     pub(super) footer: Markup,
     /// The script of a live page; a page in a file has none.
-    pub(super) script: Option<Script<'p>>,
+    pub(super) script: Option<&'static str>,
 }
 
-/// The script of a live page.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Script<'p> {
-    /// The program, which nobody but this program's authors wrote.
-    pub(super) source: &'static str,
-    /// The random value that allows this script and no other.
-    pub(super) nonce: &'p str,
+/// The policy that allows the browser to use nothing but the style of pages, and this script if there is one.
+pub(super) fn security_policy(script: Option<&str>) -> String {
+    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, text.as_bytes())));
+    let script = script
+        .map_or_else(String::new, |script| format!("; script-src {}; connect-src 'self'", hash(script)));
+    let style = hash(STYLE);
+    format!(
+        "default-src 'none'; style-src {style}; img-src data:; base-uri 'none'; form-action 'none'{script}"
+    )
 }
 
 impl Page<'_> {
-    /// The policy that allows the browser to use nothing but the page's own style, and its script if it has one.
-    pub(super) fn security_policy(&self) -> String {
-        let style = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
-        let script = self.script.map_or_else(String::new, |script| {
-            format!("; script-src 'nonce-{}'; connect-src 'self'", script.nonce)
-        });
-        format!(
-            "default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; form-action 'none'{script}"
-        )
-    }
-
     /// The whole document.
     pub(super) fn document(&self) -> String {
         let body = html! {
@@ -63,6 +56,7 @@ impl Page<'_> {
                 p class="brand" { (mark()) " Lockstep" }
                 p class="origin" { (self.origin) }
             }
+            (self.notice)
             (self.main)
             footer { (self.footer) }
         };
@@ -71,7 +65,7 @@ impl Page<'_> {
             html lang="en" {
                 head {
                     meta charset="utf-8";
-                    meta http-equiv="Content-Security-Policy" content=(self.security_policy());
+                    meta http-equiv="Content-Security-Policy" content=(security_policy(self.script));
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     meta name="referrer" content="no-referrer";
@@ -79,7 +73,7 @@ impl Page<'_> {
                     link rel="icon" href=(ICON);
                     style { (PreEscaped(STYLE)) }
                     @if let Some(script) = self.script {
-                        script nonce=(script.nonce) defer { (PreEscaped(script.source)) }
+                        script type="module" { (PreEscaped(script)) }
                     }
                 }
                 body { (PreEscaped(lines(&body))) }
@@ -144,7 +138,7 @@ const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
 mod tests {
     use maud::html;
 
-    use super::{Page, STYLE, lines, sentence, to_copy};
+    use super::{Page, STYLE, lines, security_policy, sentence, to_copy};
 
     #[test]
     fn names_in_backticks_are_code_and_cannot_be_markup() {
@@ -166,13 +160,19 @@ mod tests {
 
     #[test]
     fn a_page_names_nothing_elsewhere_and_its_style_cannot_end_early() {
-        let page =
-            Page { title: "</title>\u{7}", origin: html! {}, main: html! {}, footer: html! {}, script: None };
+        let page = Page {
+            title: "</title>\u{7}",
+            origin: html! {},
+            notice: html! {},
+            main: html! {},
+            footer: html! {},
+            script: None,
+        };
         let document = page.document();
         assert!(document.contains("<title>&lt;/title&gt;\\u{7}</title>"), "{document}");
         assert!(!document.contains("<script") && !STYLE.contains('<'), "{document}");
         assert!(!STYLE.contains("url(") && !STYLE.contains("@import"));
-        let policy = page.security_policy();
+        let policy = security_policy(None);
         assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("script-src"), "{policy}");
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use kube::Client;
-use lockstep::manifests;
 use lockstep_test_support::api::{call, create, path_of};
 use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
 use lockstep_test_support::objects;
+use lockstep_test_support::state::{put, stored_objects};
 use lockstep_test_support::wait;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 const DEADLINE: Duration = Duration::from_secs(90);
 
 /// A control plane with the definitions of topologies and of a MetalLB release, and the two namespaces.
-async fn start(metallb: Option<MetalLb>) -> (ControlPlane, Client) {
+pub async fn start(metallb: Option<MetalLb>) -> (ControlPlane, Client) {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_topologies().await.unwrap();
     if let Some(version) = metallb {
@@ -46,48 +46,6 @@ fn states() -> Vec<PathBuf> {
 /// A state in which every kind is needed that MetalLB configures, and the outcome is `Preserved`.
 fn preserved() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/state/announced-by-bgp-alone.yaml")
-}
-
-/// The objects of a state, with the fields that the API server requires and an assessment does not read.
-fn stored_objects(state: &Path) -> Vec<Value> {
-    let loaded = manifests::load(&[state.to_owned()], &mut std::io::empty());
-    assert_eq!(loaded.problems, [], "{}", state.display());
-    let complete = |mut object: Value| {
-        match object["kind"].as_str() {
-            Some("Pod") if object["spec"]["containers"].is_null() => {
-                object["spec"]["containers"] = json!([{"name": "proxy", "image": "istio/proxyv2"}]);
-            }
-            Some("Deployment" | "StatefulSet" | "DaemonSet") => {
-                object["spec"]["template"]["spec"]["containers"] =
-                    json!([{"name": "proxy", "image": "istio/proxyv2"}]);
-            }
-            Some("Service") => object["spec"]["ports"] = json!([{"port": 443}]),
-            Some("EndpointSlice") if object["addressType"].is_null() => object["addressType"] = json!("IPv4"),
-            _ => {}
-        }
-        object
-    };
-    loaded.documents.into_iter().map(|document| complete(document.value)).collect()
-}
-
-/// Creates objects with their status.
-async fn put(client: &Client, objects: &[Value]) {
-    for object in objects {
-        create(client, object).await;
-        if object["kind"] == "Node" {
-            // The API server taints a new node as not ready until its kubelet reports.
-            let taints = json!({"spec": {"taints": object["spec"]["taints"]}});
-            let path = path_of(object);
-            let answer = call(client, Method::PATCH, &path, "application/merge-patch+json", &taints).await;
-            assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-        }
-        if !object["status"].is_null() {
-            let status = json!({"status": object["status"]});
-            let path = format!("{}/status", path_of(object));
-            let answer = call(client, Method::PATCH, &path, "application/merge-patch+json", &status).await;
-            assert_eq!(answer.status, StatusCode::OK, "{object}: {}", answer.body);
-        }
-    }
 }
 
 /// Deletes objects at once: no kubelet ends a pod here.

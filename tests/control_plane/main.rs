@@ -7,6 +7,7 @@ mod audit;
 mod cases;
 mod certificates;
 mod cluster;
+mod dashboard;
 mod explain;
 mod faults;
 mod metrics;

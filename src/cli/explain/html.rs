@@ -10,7 +10,7 @@ mod verdict;
 use k8s_openapi::jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::super::page::{self, Page, Script, count, sentence};
+use super::super::page::{self, Page, count, sentence};
 use super::{Explained, Origin, service_name};
 use crate::assessment::{
     AddressAssessment, Assessment, Cause, Condition, Outcome, ServiceAssessment, TopologyAssessment,
@@ -30,19 +30,26 @@ const MAX_LINES: usize = 50;
 /// A page about a state.
 #[derive(Debug)]
 pub(in super::super) struct StatePage {
-    /// The verdict in words, for the title of a tab.
-    pub(in super::super) title: String,
+    /// The verdict in words.
+    pub(in super::super) verdict: String,
     /// The element `main`.
     pub(in super::super) main: Markup,
-    origin: Markup,
+    /// The origin of the state.
+    pub(in super::super) origin: Markup,
     footer: Markup,
 }
 
 impl StatePage {
-    /// The whole document; of a live page, with its script.
-    pub(in super::super) fn document(self, script: Option<Script<'_>>) -> String {
-        let Self { title, main, origin, footer } = self;
-        Page { title: &title, origin, main, footer, script }.document()
+    /// The title of a browser's tab.
+    pub(in super::super) fn title(&self) -> String {
+        format!("{} - Lockstep", self.verdict)
+    }
+
+    /// The whole document; of a live page, with its script and what stands before `main`.
+    pub(in super::super) fn document(&self, notice: Markup, script: Option<&'static str>) -> String {
+        let Self { verdict: _, main, origin, footer } = self;
+        let (origin, main, footer) = (origin.clone(), main.clone(), footer.clone());
+        Page { title: &self.title(), origin, notice, main, footer, script }.document()
     }
 }
 
@@ -63,18 +70,29 @@ pub(in super::super) fn page(explained: &Explained, warnings: &[String], notice:
                 (topology_section(explained, topology, &shown, index, &mut rows))
             }
             @if let Some(more) = left_out(assessment.topologies.len(), MAX_TOPOLOGIES) {
-                p class="soft" { (count(more, "more topology").replace("topologys", "topologies"))
-                    ": name one to see it, as in " code { "lockstep explain -o html TOPOLOGY" } }
+                p class="soft" {
+                    @if more == 1 { "1 more topology" } @else { (more) " more topologies" }
+                    ": name one to see it, as in " code { "lockstep explain -o html TOPOLOGY" }
+                }
             }
             (unread(origin, assessment))
         }
     };
-    StatePage {
-        title: format!("{} - Lockstep", headline.words),
-        main,
-        origin: origin_line(origin.read_at),
-        footer: footer(origin, assessment),
-    }
+    let footer = footer(origin, assessment);
+    StatePage { verdict: headline.words, main, origin: origin_line(origin.read_at), footer }
+}
+
+/// The page where there is no state to show.
+pub(in super::super) fn page_without_state(words: &str, warnings: &[String], notice: &Markup) -> StatePage {
+    let main = html! {
+        main id="main" {
+            (notice)
+            (verdict::nothing(words))
+            (lines("Warnings", "warnings", warnings))
+        }
+    };
+    let footer = html! { p { "Written by Lockstep " (env!("CARGO_PKG_VERSION")) "." } };
+    StatePage { verdict: words.to_owned(), main, origin: html! { "from the cluster" }, footer }
 }
 
 fn origin_line(read_at: Option<Timestamp>) -> Markup {

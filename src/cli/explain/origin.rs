@@ -23,7 +23,7 @@ enum Place {
 
 /// Objects, and what is known about how they were read.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(in super::super) struct Reading {
     /// When the cluster was read; `None` for manifests, which do not say when they were true.
     pub(super) read_at: Option<Timestamp>,
     pub(super) inventory: Inventory,
@@ -83,7 +83,7 @@ async fn read_cluster(args: &ExplainArgs, changes: &[Change]) -> Result<Reading,
 
 impl Reading {
     /// The state of a cluster, read now.
-    pub(super) fn of_cluster(state: ClusterState) -> Self {
+    pub(in super::super) fn of_cluster(state: ClusterState) -> Self {
         let ClusterState { inventory, unread, problems, metallb_kinds } = state;
         let read_at = Some(Timestamp::now());
         Self { read_at, inventory, problems, place: Place::Cluster, unread, metallb_kinds }

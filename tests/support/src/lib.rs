@@ -10,6 +10,7 @@ pub mod balancer;
 pub mod busy;
 pub mod case;
 pub mod control_plane;
+pub mod dashboard;
 pub mod decision_log;
 pub mod documents;
 pub mod findings;
@@ -25,6 +26,7 @@ pub mod replica;
 pub mod reviews;
 pub mod serve;
 pub mod service_account;
+pub mod state;
 pub mod wait;
 pub mod webhook;
 

@@ -62,6 +62,16 @@ impl Role {
         }
     }
 
+    /// The part of an element's id: a live page keeps open what its reader opened.
+    const fn id(self) -> &'static str {
+        match self {
+            Self::Announces => "announcing",
+            Self::TakesOver => "next",
+            Self::CanAnnounce => "able",
+            Self::Cannot(code) => code.code(),
+        }
+    }
+
     const fn code(self) -> Option<&'static str> {
         match self {
             Self::Cannot(code) => Some(code.code()),
@@ -125,7 +135,7 @@ pub(super) fn section(
             section class="nodes" aria-labelledby={ (id) "-nodes" } {
                 h4 id={ (id) "-nodes" } { "Nodes" }
                 @if let Some(obstacle) = obstacle { p { "No node was asked: " (sentence(obstacle)) "." } }
-                @for group in &groups { (details(service, explained, group, rows)) }
+                @for group in &groups { (details(service, explained, group, id, rows)) }
                 @if others > 0 {
                     p class="soft" {
                         (count(others, "more node")) ": no gateway node, none with an endpoint, and none that an advertisement's "
@@ -137,14 +147,20 @@ pub(super) fn section(
     }
 }
 
-fn details(service: &ServiceAssessment, explained: &Explained, group: &Group<'_>, rows: &mut Rows) -> Markup {
+fn details(
+    service: &ServiceAssessment,
+    explained: &Explained,
+    group: &Group<'_>,
+    id: &str,
+    rows: &mut Rows,
+) -> Markup {
     let room = MAX_PAGE_ROWS.saturating_sub(rows.0).min(MAX_ROWS);
     let shown: Vec<_> = group.nodes.iter().copied().take(room).collect();
     rows.0 = rows.0.saturating_add(shown.len());
     let is_open = !group.is_quiet && group.nodes.len() <= MAX_OPEN_ROWS;
     let what = if group.is_quiet { "other node" } else { "node" };
     html! {
-        details open[is_open] {
+        details id={ (id) "-" (group.role.id()) @if group.is_quiet { "-other" } } open[is_open] {
             summary {
                 b { (count(group.nodes.len(), what)) } ": " (sentence(group.role.words()))
                 @if let Some(code) = group.role.code() { " " span class="code soft" { (code) } }

@@ -153,6 +153,11 @@ fn unmet(assessment: &Assessment) -> Option<String> {
     unmet.next().map(|condition| format!("{} is {}", condition.kind, condition.word()))
 }
 
+/// The sentence where there is no state.
+pub(super) fn nothing(words: &str) -> Markup {
+    html! { div class="verdict unknown" { h1 { (Tone::Unknown.icon()) span { (words) } } } }
+}
+
 /// The sentence, and the outcomes in numbers.
 pub(super) fn section(headline: &Headline, assessment: &Assessment) -> Markup {
     let Tally { preserved, fragile, lost, silent, unknown } = Tally::of(assessment);
