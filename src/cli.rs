@@ -18,6 +18,7 @@ mod explain;
 mod man;
 mod output;
 mod page;
+mod reason;
 mod render;
 mod serve;
 mod status;
@@ -102,6 +103,7 @@ enum Command {
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Dashboard(dashboard::DashboardArgs),
+    Reason(reason::ReasonArgs),
     Status(status::StatusArgs),
     Audit(audit::AuditArgs),
     Crd(crd::CrdArgs),
@@ -171,6 +173,7 @@ impl Cli {
             Command::Status(args) => {
                 with_streams(|streams| status::run(&args, streams.stdout, streams.stderr))
             }
+            Command::Reason(args) => with_streams(|streams| reason::run(&args, streams)),
             Command::Audit(args) => with_streams(|streams| audit::run(&args, streams)),
             Command::Crd(args) => with_streams(|streams| crd::run(&args, streams.stdout)),
             Command::Completions(args) => with_streams(|streams| completions::run(&args, streams.stdout)),

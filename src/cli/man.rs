@@ -19,11 +19,12 @@ pub(super) struct ManArgs {
 }
 
 /// The commands with a page. Listed here, because clap needs the list while it builds the commands.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "serve",
     "check",
     "explain",
     "dashboard",
+    "reason",
     "status",
     "audit",
     "audit-verify",

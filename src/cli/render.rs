@@ -40,3 +40,8 @@ fn edit_sentence(edit: &Edit) -> String {
 fn with_help(message: &str, help: &str) -> String {
     if help.is_empty() { message.to_owned() } else { format!("{message}; {help}") }
 }
+
+/// Returns the place of a code in the documentation.
+pub(super) fn docs_url(code: &str) -> String {
+    format!("{}/blob/main/docs/reasons.md#{code}", env!("CARGO_PKG_REPOSITORY"))
+}

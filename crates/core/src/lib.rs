@@ -34,6 +34,7 @@ mod node_relation;
 pub mod objects;
 pub mod operation;
 pub mod reach;
+pub mod reasons;
 pub mod rules;
 pub mod snapshot;
 pub mod topology;

@@ -44,11 +44,11 @@ pub enum MissCode {
     /// A Service of a topology selects pods that are not gateway pods by the topology's labels.
     NotClaimed,
     /// A pool of a topology does not exist in `MetalLB`'s namespace, and others do.
-    OtherPool,
+    PoolNotFound,
     /// `MetalLB`'s objects are in a namespace that no topology names.
     OtherNamespace,
     /// A Service would lose the address that it shares once its policy is `Local`.
-    SharedAddress,
+    SharingEnds,
 }
 
 impl MissCode {
@@ -56,9 +56,9 @@ impl MissCode {
     pub const ALL: [Self; 5] = [
         Self::UnguardedGateway,
         Self::NotClaimed,
-        Self::OtherPool,
+        Self::PoolNotFound,
         Self::OtherNamespace,
-        Self::SharedAddress,
+        Self::SharingEnds,
     ];
 
     /// The stable code.
@@ -67,9 +67,9 @@ impl MissCode {
         match self {
             Self::UnguardedGateway => "UNGUARDED_GATEWAY",
             Self::NotClaimed => "NOT_CLAIMED",
-            Self::OtherPool => "OTHER_POOL",
+            Self::PoolNotFound => "POOL_NOT_FOUND",
             Self::OtherNamespace => "OTHER_NAMESPACE",
-            Self::SharedAddress => "SHARED_ADDRESS",
+            Self::SharingEnds => "SHARING_ENDS",
         }
     }
 }
@@ -81,7 +81,7 @@ pub struct Miss {
     pub code: MissCode,
     /// The kind of the object.
     pub kind: String,
-    /// The object; for [`MissCode::OtherPool`] the topology itself, without a namespace.
+    /// The object; for [`MissCode::PoolNotFound`] the topology itself, without a namespace.
     pub object: ObjectKey,
     /// The problem: one lowercase sentence without a full stop, with names in backticks.
     pub message: String,
@@ -230,7 +230,7 @@ fn other_pools(inventory: &Inventory, topology: &ResolvedTopology, misses: &mut 
         }
         let (others, name) = (names(&existing), excerpt(&pool.name));
         misses.push(Miss {
-            code: MissCode::OtherPool,
+            code: MissCode::PoolNotFound,
             kind: "GatewayTopology".to_owned(),
             object: ObjectKey { namespace: String::new(), name: topology.name.to_string() },
             message: format!(
@@ -304,7 +304,7 @@ fn shared_addresses(inventory: &Inventory, topology: &ResolvedTopology, misses: 
         });
         let Some(other) = others.next() else { continue };
         misses.push(Miss {
-            code: MissCode::SharedAddress,
+            code: MissCode::SharingEnds,
             kind: "Service".to_owned(),
             object: key.clone(),
             message: format!(
@@ -451,7 +451,7 @@ mod tests {
         let own = json!({"app": "istio-ingressgateway", "istio": "ingressgateway"});
         let gateway = shared("gateway", own.clone(), "Cluster");
         let (_, with_other) = found(&[gateway.clone(), shared("dns", json!({"app": "resolver"}), "Cluster")]);
-        assert_eq!(with_other[0].code, MissCode::SharedAddress);
+        assert_eq!(with_other[0].code, MissCode::SharingEnds);
         let (_, with_own) = found(&[gateway, shared("udp", own, "Cluster")]);
         assert_eq!(with_own, []);
     }

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use lockstep_core::escape::excerpt;
 use serde_json::Value;
 
 use super::pruning::Schemas;
@@ -61,6 +62,8 @@ pub(super) enum Judged {
 struct Tool {
     objects: usize,
     name: String,
+    /// `spec.path` of the first of them.
+    path: String,
     source: Arc<Source>,
     mark: Span,
 }
@@ -171,14 +174,11 @@ impl Input {
             .parent()
             .map_or_else(String::new, |path| path.display().to_string());
         let folder = if folder.is_empty() { ".".to_owned() } else { folder };
+        let text = |pointer| document.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let tool = self.tools.entry((folder, renderer)).or_insert_with(|| Tool {
             objects: 0,
-            name: document
-                .value
-                .pointer("/metadata/name")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
+            name: text("/metadata/name").to_owned(),
+            path: text("/spec/path").to_owned(),
             source: Arc::clone(&document.source),
             mark: document.positions.find(["metadata", "name"]).mark,
         });
@@ -260,13 +260,14 @@ impl Input {
     pub(super) fn finish(&mut self, namespace: &str) {
         self.prune(namespace);
         for ((folder, renderer), tool) in std::mem::take(&mut self.tools) {
-            let Tool { objects, name, source, mark } = tool;
-            let name = lockstep_core::escape::excerpt(&name);
-            self.remarks.push(Remark::of_tool(renderer, &folder, objects, &name).at(&source, mark));
+            let Tool { objects, name, path, source, mark } = tool;
+            let (name, path) =
+                (excerpt(&name), if path.is_empty() { ".".to_owned() } else { excerpt(&path) });
+            self.remarks.push(Remark::of_tool(renderer, &folder, objects, (&name, &path)).at(&source, mark));
         }
         for (kind, (count, source, mark, why)) in std::mem::take(&mut self.not_judged) {
             let number = if count == 1 { "1 object".to_owned() } else { format!("{count} objects") };
-            let kind = lockstep_core::escape::excerpt(&kind);
+            let kind = excerpt(&kind);
             let message = format!("{number} of kind {kind}: {why}");
             self.remarks
                 .push(Remark::new(RemarkCode::NotJudged, RemarkLevel::Note, message, "").at(&source, mark));

@@ -77,9 +77,9 @@ impl RemarkCode {
         Self::NoMatch,
         Self::Missed(MissCode::UnguardedGateway),
         Self::Missed(MissCode::NotClaimed),
-        Self::Missed(MissCode::OtherPool),
+        Self::Missed(MissCode::PoolNotFound),
         Self::Missed(MissCode::OtherNamespace),
-        Self::Missed(MissCode::SharedAddress),
+        Self::Missed(MissCode::SharingEnds),
     ];
 
     /// The stable code.
@@ -93,30 +93,6 @@ impl RemarkCode {
             Self::Repeated => "REPEATED",
             Self::NoMatch => "NO_MATCH",
             Self::Missed(code) => code.code(),
-        }
-    }
-
-    /// The code in one sentence, for catalogues such as SARIF's.
-    pub(in crate::cli) const fn summary(self) -> &'static str {
-        match self {
-            Self::NotRendered => {
-                "the source of a tool is no manifest, and what the tool renders was not judged"
-            }
-            Self::NotJudged => "no rule judges the kind",
-            Self::SpecialFile => "a FIFO, a socket or a device was not read",
-            Self::UnusedField => "the field does nothing",
-            Self::PrunedField => "the API server drops the field",
-            Self::Repeated => "the object stands twice with the same content",
-            Self::NoMatch => "the topology covers no object of the input",
-            Self::Missed(MissCode::UnguardedGateway) => "no topology covers the gateway",
-            Self::Missed(MissCode::NotClaimed) => {
-                "pods behind the gateway's Service lack the topology's labels"
-            }
-            Self::Missed(MissCode::OtherPool) => "the topology names a pool that does not exist",
-            Self::Missed(MissCode::OtherNamespace) => {
-                "MetalLB's objects are in a namespace that no topology names"
-            }
-            Self::Missed(MissCode::SharedAddress) => "a Service would lose the address that it shares",
         }
     }
 }
@@ -170,7 +146,12 @@ impl Remark {
     }
 
     /// Objects of a folder that configure a tool, such as Argo CD's `Application`.
-    pub(super) fn of_tool(renderer: Renderer, folder: &str, objects: usize, name: &str) -> Self {
+    pub(super) fn of_tool(
+        renderer: Renderer,
+        folder: &str,
+        objects: usize,
+        (name, path): (&str, &str),
+    ) -> Self {
         let count =
             if objects == 1 { String::new() } else { format!(" and {} more", objects.saturating_sub(1)) };
         let (what, help) = match renderer {
@@ -186,9 +167,7 @@ impl Remark {
                 format!(
                     "Flux applies Kustomization `{name}`{count}: what its path holds after `postBuild` and `patches` was not judged"
                 ),
-                format!(
-                    "render it: `flux build kustomization {name} --path PATH --dry-run --kustomization-file FILE | lockstep check -`"
-                ),
+                format!("render it: `flux build kustomization {name} --path {path} | lockstep check -`"),
             ),
             Renderer::HelmRelease => (
                 format!(

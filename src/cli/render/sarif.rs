@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Options, edit_sentence, with_help};
+use super::{Options, docs_url, edit_sentence, with_help};
 use crate::cli::check::remark::{Remark, RemarkCode};
 use crate::cli::check_report::{CheckReport, JudgedObject, Placed};
 use crate::cli::output::json_document;
 use crate::field::FieldPath;
 use crate::manifests::{Place, Problem, STDIN, Source, Span};
+use crate::reasons::{ReasonText, reason_text};
 use crate::verdict::{Reason, Rule, Severity};
 
 const SCHEMA: &str =
@@ -23,53 +24,83 @@ pub(in crate::cli) fn sarif(report: &CheckReport, options: Options) -> serde_jso
                 "name": env!("CARGO_PKG_NAME"),
                 "version": env!("CARGO_PKG_VERSION"),
                 "informationUri": env!("CARGO_PKG_REPOSITORY"),
-                "rules": Rule::ALL.map(rule).into_iter().chain(RemarkCode::ALL.map(remark_rule)).collect::<Vec<_>>(),
+                "rules": codes().map(rule).collect::<Vec<_>>(),
             }},
             "columnKind": "unicodeCodePoints",
             "invocations": [{
                 "executionSuccessful": report.problems.is_empty(),
-                "toolExecutionNotifications": report.problems.iter().map(notification).collect::<Vec<_>>(),
+                "toolExecutionNotifications": report
+                    .problems
+                    .iter()
+                    .map(notification)
+                    .chain(report.remarks.iter().filter_map(remark_without_place))
+                    .collect::<Vec<_>>(),
             }],
             "results": report
                 .judged
                 .iter()
                 .flat_map(|judged| results(judged, options))
-                .chain(report.remarks.iter().map(remark))
+                .chain(report.remarks.iter().filter_map(remark))
                 .collect::<Vec<_>>(),
         }],
     });
     json_document(&log)
 }
 
-fn rule(rule: Rule) -> Value {
+/// Every code that a result may have, in the order of the rules.
+fn codes() -> impl Iterator<Item = &'static str> {
+    Reason::ALL.map(Reason::code).into_iter().chain(RemarkCode::ALL.map(RemarkCode::code))
+}
+
+fn rule_index(code: &str) -> Option<usize> {
+    codes().position(|known| known == code)
+}
+
+/// Returns the rule of a code: SARIF calls that a rule which this program calls a reason.
+fn rule(code: &'static str) -> Value {
+    let Some(ReasonText { meaning, why, mend, .. }) = reason_text(code) else { return json!({"id": code}) };
     json!({
-        "id": rule.id(),
-        "shortDescription": {"text": rule.summary()},
-        "defaultConfiguration": {"level": "error"},
+        "id": code,
+        "name": code,
+        "shortDescription": {"text": meaning},
+        "fullDescription": {"text": format!("{meaning} {why}")},
+        "help": {
+            "text": format!("{why} {mend}"),
+            "markdown": format!("**Why it matters:** {why}\n\n**What to do:** {mend}"),
+        },
+        "helpUri": docs_url(code),
+        "defaultConfiguration": {"level": if Reason::ALL.iter().any(|reason| reason.code() == code) { "error" } else { "warning" }},
     })
 }
 
-fn remark_rule(code: RemarkCode) -> Value {
-    json!({
-        "id": code.code(),
-        "shortDescription": {"text": code.summary()},
-        "defaultConfiguration": {"level": "warning"},
-    })
+/// Returns the result of a remark; `None` if it has no place, which code scanners require.
+fn remark(remark: &Remark) -> Option<Value> {
+    let code = remark.code.code();
+    Some(json!({
+        "ruleId": code,
+        "ruleIndex": rule_index(code),
+        "level": remark.level.word(),
+        "message": {"text": with_help(&remark.message, &remark.help)},
+        "locations": [{"physicalLocation": remark_place(remark)?}],
+    }))
 }
 
-fn remark(remark: &Remark) -> Value {
-    let place = match (&remark.at, &remark.file) {
+fn remark_place(remark: &Remark) -> Option<Value> {
+    match (&remark.at, &remark.file) {
         (Some((source, span)), _) => Some(physical(source, *span)),
         (None, Some(file)) => Some(json!({"artifactLocation": {"uri": uri(file)}})),
         (None, None) => None,
-    };
-    let index = RemarkCode::ALL.iter().position(|known| *known == remark.code);
-    json!({
-        "ruleId": remark.code.code(),
-        "ruleIndex": index.map(|index| index.saturating_add(Rule::ALL.len())),
-        "level": remark.level.word(),
-        "message": {"text": with_help(&remark.message, &remark.help)},
-        "locations": place.iter().map(|place| json!({"physicalLocation": place})).collect::<Vec<_>>(),
+    }
+}
+
+/// Returns the notification of a remark without a place.
+fn remark_without_place(remark: &Remark) -> Option<Value> {
+    remark_place(remark).is_none().then(|| {
+        json!({
+            "level": remark.level.word(),
+            "descriptor": {"id": remark.code.code()},
+            "message": {"text": with_help(&remark.message, &remark.help)},
+        })
     })
 }
 
@@ -106,15 +137,15 @@ fn result(
     place: &Place,
 ) -> Value {
     json!({
-        "ruleId": rule.id(),
-        "ruleIndex": Rule::ALL.iter().position(|known| *known == rule),
+        "ruleId": reason.code(),
+        "ruleIndex": rule_index(reason.code()),
         "level": level,
         "message": {"text": text},
         "locations": [{
             "physicalLocation": physical(&judged.source, place.mark),
             "logicalLocations": [{"fullyQualifiedName": judged.title()}],
         }],
-        "properties": {"reason": reason.code(), "topology": topology, "field": field.to_string()},
+        "properties": {"rule": rule.id(), "topology": topology, "field": field.to_string()},
     })
 }
 

@@ -1,12 +1,13 @@
-//! docs/cli.md describes every command and flag, and no others.
+//! docs/cli.md describes every command and flag, and no others; docs/reasons.md describes every code.
 
 use std::path::Path;
 
 use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory};
 use lockstep::cli::Cli;
+use lockstep::reasons::{REASONS, ReasonText};
 
-use lockstep_test_support::golden_file::assert_part_holds;
+use lockstep_test_support::golden_file::{assert_file_holds, assert_part_holds};
 
 const BEGIN: &str = "<!-- What `lockstep --help` says: made by `just cli-docs`. -->\n";
 const END: &str = "<!-- end -->\n";
@@ -50,7 +51,7 @@ fn is_repeated(arg: &Arg) -> bool {
 fn meaning(command: &Command, arg: &Arg) -> String {
     let mut meaning = text(arg.get_long_help().or(arg.get_help()));
     let values = arg.get_possible_values();
-    if arg.get_action().takes_values() && !values.is_empty() {
+    if arg.get_action().takes_values() && !values.is_empty() && !arg.is_hide_possible_values_set() {
         let values: Vec<String> = values
             .iter()
             .map(|value| match value.get_help() {
@@ -122,6 +123,25 @@ fn the_reference_equals_the_help_texts() {
     section(&command(), "lockstep", &mut expected);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
     assert_part_holds(&path, BEGIN, END, &expected);
+}
+
+/// Every heading has an anchor with the code as it is: GitHub's own anchors are in small letters.
+#[test]
+fn the_page_of_codes_equals_the_table() {
+    let mut page = "# Reason codes\n\n<!-- Made from the table of codes by `just cli-docs`. -->\n\n\
+        `lockstep reason CODE` prints the same. A code never changes its meaning.\n\n\
+        | code | meaning |\n|---|---|\n"
+        .to_owned();
+    for reason in REASONS {
+        let heading = reason.code.to_lowercase();
+        page += &format!("| [`{}`](#{heading}) | {} |\n", reason.code, reason.meaning);
+    }
+    for ReasonText { code, meaning, why, mend } in REASONS {
+        page += &format!(
+            "\n<a id=\"{code}\"></a>\n\n## `{code}`\n\n{meaning}\n\n**Why it matters:** {why}\n\n**What to do:** {mend}\n"
+        );
+    }
+    assert_file_holds(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reasons.md"), &page);
 }
 
 #[test]

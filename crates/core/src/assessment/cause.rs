@@ -91,6 +91,50 @@ pub enum CauseCode {
 }
 
 impl CauseCode {
+    /// Every code, in the order of the variants.
+    pub const ALL: [Self; 40] = [
+        Self::Unread,
+        Self::NoAddress,
+        Self::NotAnAddress,
+        Self::AddressInNoPool,
+        Self::SeveralPools,
+        Self::ConfigurationRejected,
+        Self::NoEndpoint,
+        Self::NotAdvertised,
+        Self::ServiceNotSelected,
+        Self::SharedAddress,
+        Self::NoMemberlist,
+        Self::NodeNotSelected,
+        Self::NodeExcluded,
+        Self::NetworkUnavailable,
+        Self::NoSpeaker,
+        Self::NoLocalEndpoint,
+        Self::Contradiction,
+        Self::EndpointWithoutNode,
+        Self::NotLocal,
+        Self::OneNode,
+        Self::Aggregated,
+        Self::NoPod,
+        Self::NoService,
+        Self::NoPool,
+        Self::NoGatewayNode,
+        Self::PodOffPlacement,
+        Self::NoReadyPod,
+        Self::NodeTainted,
+        Self::OtherPool,
+        Self::Wider,
+        Self::Narrower,
+        Self::Disjoint,
+        Self::TooComplex,
+        Self::ReportedElsewhere,
+        Self::OneReplica,
+        Self::NotSpread,
+        Self::RolloutStopsAll,
+        Self::NoDisruptionBudget,
+        Self::DisruptionBudgetAllowsAll,
+        Self::DisruptionBudgetAllowsNone,
+    ];
+
     /// The stable code.
     #[must_use]
     pub const fn code(self) -> &'static str {
