@@ -22,6 +22,7 @@
 //! * Status has tasks of its own ([`reconcile_status`]), so that their failures do not affect snapshots.
 //! * This module has no requests and no verdicts.
 
+mod assessor;
 mod backoff;
 mod debounce;
 mod decode;
@@ -39,6 +40,7 @@ pub mod topology_status;
 mod watch_loop;
 mod webhook_configurations;
 
+pub use assessor::{Assessments, AssessmentsReceiver, StateSender, assessor};
 pub(crate) use failure::words as describe_error;
 pub use kinds::WatchedKind;
 pub use metrics::WatchMetrics;
@@ -183,6 +185,7 @@ fn unconfigured(error: &InferConfigError) -> Error {
 pub async fn run(
     client: Client,
     publish: watch::Sender<Option<Arc<Snapshot>>>,
+    assessor: Option<StateSender>,
     metrics: WatchMetrics,
     stale_after: Duration,
     shutdown: CancellationToken,
@@ -192,7 +195,7 @@ pub async fn run(
     }
     let (sender, updates) = mpsc::channel(WAITING_UPDATES);
     let mut supervisor = Supervisor::new(client, sender, metrics.clone(), stale_after);
-    let publisher = Publisher::new(publish, metrics.clone());
+    let publisher = Publisher::new(publish, assessor, metrics.clone());
     let outcome =
         keep_current(&mut supervisor, Debounce::new(updates), &publisher, &metrics, &shutdown).await;
     if outcome.is_err() {
@@ -221,16 +224,18 @@ async fn keep_current(
             _ = check.tick() => Vec::new(),
             batch = debounce.next() => batch,
         };
-        let mut changed = supervisor.replace_stale(&mut stores);
+        let mut effect = supervisor.replace_stale(&mut stores);
         metrics.set_facts_age(supervisor.age());
         for (watch, update) in batch {
-            changed |= stores.apply(watch, update);
+            effect.merge(stores.apply(watch, update));
         }
-        if changed {
+        if effect.on_topologies {
             // This comes before the snapshot, in which a namespace without watches must be pending.
             supervisor.follow(&mut stores);
             overlaps.warn(stores.topologies());
-            let (kept, cost) = publisher.publish(stores).await?;
+        }
+        if effect.on_assessments {
+            let (kept, cost) = publisher.publish(stores, effect).await?;
             stores = kept;
             if let Some(cost) = cost {
                 debounce.pause(cost);
@@ -254,7 +259,7 @@ mod tests {
         let stale_after = Duration::from_secs(2);
         let (publish, _) = watch::channel(None);
         let outcome =
-            run(client, publish, WatchMetrics::default(), stale_after, CancellationToken::new()).await;
+            run(client, publish, None, WatchMetrics::default(), stale_after, CancellationToken::new()).await;
         assert_eq!(
             outcome.unwrap_err().to_string(),
             "a watch cannot be stale after `2s`: healthy watches are silent for that long; give at least 10s"

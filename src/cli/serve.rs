@@ -163,8 +163,18 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let TlsSettings { source: certificate, client_ca, reload_interval } =
         tls.settings(client.zip(configurations.clone()));
     let tls = Tls::start(certificate, client_ca, reload_interval, &mut registry).await?;
-    let status = configurations
-        .map(|configurations| StatusInputs { configurations, trust_anchors: tls.trust_anchors() });
+    let (states, assessments, assessing) = match cluster.clone() {
+        Some((client, metrics)) => {
+            let (states, assessments, assessing) = cluster::assessor(client, metrics);
+            (Some(states), Some(assessments), Some(assessing))
+        }
+        None => (None, None, None),
+    };
+    let status = configurations.zip(assessments).map(|(configurations, assessments)| StatusInputs {
+        assessments,
+        configurations,
+        trust_anchors: tls.trust_anchors(),
+    });
     let status = status::keep(cluster, status);
     let webhook_metrics = ReviewMetrics::default();
     webhook_metrics.register(&mut registry);
@@ -176,17 +186,18 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     tokio::select! {
         // Snapshots must outlive the last response, so only the end of the server is a regular end.
         ended = bound.run(shutdown) => ended.map_err(Failure::from),
-        failure = source.keep(stale_after) => Err(failure),
+        failure = source.keep(states, stale_after) => Err(failure),
         never = tls.run() => match never {},
         never = status => match never {},
         failure = until_ended(configuration_watch) => Err(failure),
+        failure = until_ended(assessing) => Err(failure),
     }
 }
 
-/// Waits for the end of the watch, which only a bug can cause; without a watch, waits forever.
-async fn until_ended(watch: Option<impl Future<Output = cluster::Error>>) -> Failure {
-    match watch {
-        Some(watch) => watch.await.into(),
+/// Waits for the end of a task, which only a bug can cause; without a task, waits forever.
+async fn until_ended(task: Option<impl Future<Output = cluster::Error>>) -> Failure {
+    match task {
+        Some(task) => task.await.into(),
         None => pending().await,
     }
 }

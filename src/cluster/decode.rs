@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{DynamicObject, PartialObjectMeta};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::assessment::Changes;
 use crate::labels::Labels;
-use crate::objects::{AdvertisementSpec, Metadata, Service};
-use crate::snapshot::{Declared, Inventory, ObjectKey};
+use crate::objects::{
+    AddressPoolSpec, AdvertisementSpec, BgpAdvertisementSpec, DisruptionBudget, EndpointSlice,
+    LegacyPoolSpec, LoadBalancer, Metadata, NodeState, Service, Workload, WorkloadKind,
+};
+use crate::snapshot::{Declared, Inventory, ObjectKey, RunningPod, Speaker};
 use crate::topology::{GatewayTopologySpec, GatewayTopologyStatus};
 
 /// An object as received, whole or metadata only.
@@ -53,23 +58,40 @@ impl ReceivedObject {
         self.take("status").ok().flatten().unwrap_or_default()
     }
 
+    /// Takes all fields besides the metadata.
+    fn take_rest<T: DeserializeOwned>(&mut self) -> Result<T, String> {
+        serde_json::from_value(self.rest.take()).map_err(|error| error.to_string())
+    }
+
     fn take<T: DeserializeOwned>(&mut self, field: &str) -> Result<Option<T>, String> {
         let value = self.rest.get_mut(field).map(Value::take).unwrap_or_default();
         serde_json::from_value(value).map_err(|error| format!("{field}: {error}"))
     }
 }
 
-/// The part of an object that a snapshot keeps. Rare and large variants are boxed, so that a node stays small.
+/// The part of an object that an inventory keeps. Rare and large variants are boxed, so that a node stays small.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Item {
-    /// The labels of a node; shared with every snapshot.
-    Node(Arc<Labels>),
+    /// The labels of a node, shared with every snapshot, and its state.
+    Node(Arc<Labels>, Box<NodeState>),
     Topology(Box<Declared>),
-    Service(Box<Service>),
-    Pod(Labels),
-    Pool(Labels),
+    Service(Box<(Service, LoadBalancer)>),
+    /// The labels of a pod, and its node.
+    Pod(Labels, String),
+    Pool(Box<(Labels, AddressPoolSpec)>),
     Advertisement(Box<AdvertisementSpec>),
-    /// The reason why the object cannot be used. The object is left out of the snapshot.
+    Namespace(Labels),
+    EndpointSlice(Box<EndpointSlice>),
+    Speaker(Box<Speaker>),
+    /// A pod in MetalLB's namespace that is no speaker.
+    OtherPod,
+    LegacyPool(Box<LegacyPoolSpec>),
+    BgpAdvertisement(Box<BgpAdvertisementSpec>),
+    /// The Service of a report, and the node that announces it.
+    L2Status(Box<(ObjectKey, String)>),
+    Workload(Box<Workload>),
+    DisruptionBudget(Box<DisruptionBudget>),
+    /// The reason why the object cannot be used. The object is left out of the inventory.
     ///
     /// For a stored advertisement this is the strict reading: no gateway node counts as announced because of it, and
     /// MetalLB decodes the same fields into stricter types, so it cannot use the object either. A stored Service has
@@ -83,31 +105,142 @@ impl Item {
     pub(super) fn insert_into(&self, key: &ObjectKey, inventory: &mut Inventory) {
         let (key, name) = (|| key.clone(), || key.name.clone());
         match self {
-            Self::Node(labels) => drop(inventory.nodes.insert(name(), labels.clone())),
+            Self::Node(labels, state) => {
+                inventory.nodes.insert(name(), Arc::clone(labels));
+                inventory.node_states.insert(name(), state.as_ref().clone());
+            }
             Self::Topology(declared) => {
                 drop(inventory.topologies.insert(name(), declared.as_ref().clone()));
             }
-            Self::Service(service) => drop(inventory.services.insert(key(), service.as_ref().clone())),
-            Self::Pod(labels) => drop(inventory.pods.insert(key(), labels.clone())),
-            Self::Pool(labels) => drop(inventory.pools.insert(key(), labels.clone())),
+            Self::Service(service) => {
+                let (service, balancer) = service.as_ref().clone();
+                inventory.services.insert(key(), service);
+                inventory.load_balancers.insert(key(), balancer);
+            }
+            Self::Pod(labels, node) => {
+                inventory.pods.insert(key(), labels.clone());
+                inventory.pod_nodes.insert(key(), node.clone());
+            }
+            Self::Pool(pool) => {
+                let (labels, spec) = pool.as_ref().clone();
+                inventory.pools.insert(key(), labels);
+                inventory.pool_specs.insert(key(), spec);
+            }
             Self::Advertisement(spec) => {
                 drop(inventory.advertisements.insert(key(), spec.as_ref().clone()));
             }
+            Self::Namespace(labels) => drop(inventory.namespaces.insert(name(), labels.clone())),
+            Self::EndpointSlice(slice) => {
+                drop(inventory.endpoint_slices.insert(key(), slice.as_ref().clone()));
+            }
+            Self::Speaker(speaker) => drop(inventory.speakers.insert(key(), speaker.as_ref().clone())),
+            Self::LegacyPool(spec) => drop(inventory.legacy_pools.insert(key(), spec.as_ref().clone())),
+            Self::BgpAdvertisement(spec) => {
+                drop(inventory.bgp_advertisements.insert(key(), spec.as_ref().clone()));
+            }
+            Self::L2Status(report) => {
+                let (service, node) = report.as_ref();
+                inventory.reported_announcers.entry(service.clone()).or_default().insert(node.clone());
+            }
+            Self::Workload(workload) => {
+                let held = inventory.workloads.entry(workload.kind).or_default();
+                drop(held.insert(key(), workload.as_ref().clone()));
+            }
+            Self::DisruptionBudget(budget) => {
+                drop(inventory.disruption_budgets.insert(key(), budget.as_ref().clone()));
+            }
+            Self::OtherPod | Self::Unusable(_) => {}
+        }
+    }
+
+    /// Takes the item out of `inventory` again.
+    pub(super) fn remove_from(&self, key: &ObjectKey, inventory: &mut Inventory) {
+        match self {
+            Self::Node(..) => {
+                inventory.nodes.remove(&key.name);
+                inventory.node_states.remove(&key.name);
+            }
+            Self::Topology(_) => drop(inventory.topologies.remove(&key.name)),
+            Self::Service(_) => {
+                inventory.services.remove(key);
+                inventory.load_balancers.remove(key);
+            }
+            Self::Pod(..) => {
+                inventory.pods.remove(key);
+                inventory.pod_nodes.remove(key);
+            }
+            Self::Pool(_) => {
+                inventory.pools.remove(key);
+                inventory.pool_specs.remove(key);
+            }
+            Self::Advertisement(_) => drop(inventory.advertisements.remove(key)),
+            Self::Namespace(_) => drop(inventory.namespaces.remove(&key.name)),
+            Self::EndpointSlice(_) => drop(inventory.endpoint_slices.remove(key)),
+            Self::Speaker(_) => drop(inventory.speakers.remove(key)),
+            Self::LegacyPool(_) => drop(inventory.legacy_pools.remove(key)),
+            Self::BgpAdvertisement(_) => drop(inventory.bgp_advertisements.remove(key)),
+            Self::L2Status(report) => {
+                let (service, node) = report.as_ref();
+                if let Some(nodes) = inventory.reported_announcers.get_mut(service) {
+                    nodes.remove(node);
+                    if nodes.is_empty() {
+                        inventory.reported_announcers.remove(service);
+                    }
+                }
+            }
+            Self::Workload(workload) => {
+                inventory.workloads.entry(workload.kind).or_default().remove(key);
+            }
+            Self::DisruptionBudget(_) => drop(inventory.disruption_budgets.remove(key)),
+            Self::OtherPod | Self::Unusable(_) => {}
+        }
+    }
+
+    /// Adds what a change of the item may concern to `changes`.
+    pub(super) fn add_to(&self, key: &ObjectKey, changes: &mut Changes) {
+        match self {
+            Self::Node(labels, _) => changes.add_node(&key.name, [labels]),
+            Self::Speaker(speaker) => changes.add_node(&speaker.node, []),
+            Self::Topology(_) => changes.add_topology(&key.name),
+            // An address may be shared by Services of several namespaces.
+            Self::Service(_) => changes.merge(Changes::everything()),
+            Self::Namespace(_) => changes.add_namespace(&key.name),
+            Self::L2Status(report) => changes.add_namespace(&report.0.namespace),
+            Self::Pod(..)
+            | Self::Pool(_)
+            | Self::Advertisement(_)
+            | Self::EndpointSlice(_)
+            | Self::LegacyPool(_)
+            | Self::BgpAdvertisement(_)
+            | Self::Workload(_)
+            | Self::DisruptionBudget(_) => changes.add_namespace(&key.namespace),
+            Self::OtherPod => {}
+            // What it was used for before is among the changes.
             Self::Unusable(_) => {}
         }
     }
 }
 
-pub(super) fn node(object: ReceivedObject) -> Result<Item, String> {
-    Ok(Item::Node(Arc::new(labels(object.metadata.labels))))
+pub(super) fn node(mut object: ReceivedObject) -> Result<Item, String> {
+    let state = object.take_rest()?;
+    Ok(Item::Node(Arc::new(labels(object.metadata.labels)), Box::new(state)))
 }
 
-pub(super) fn pod(object: ReceivedObject) -> Result<Item, String> {
-    Ok(Item::Pod(labels(object.metadata.labels)))
+pub(super) fn pod(mut object: ReceivedObject) -> Result<Item, String> {
+    let pod: RunningPod = object.take_rest()?;
+    Ok(Item::Pod(labels(object.metadata.labels), pod.into_node()))
 }
 
-pub(super) fn pool(object: ReceivedObject) -> Result<Item, String> {
-    Ok(Item::Pool(labels(object.metadata.labels)))
+/// Decodes a pod in MetalLB's namespace.
+pub(super) fn speaker(mut object: ReceivedObject) -> Result<Item, String> {
+    let pod: RunningPod = object.take_rest()?;
+    let is_speaker = pod.is_speaker(&labels(object.metadata.labels));
+    Ok(if is_speaker { Item::Speaker(Box::new(pod.into())) } else { Item::OtherPod })
+}
+
+pub(super) fn pool(mut object: ReceivedObject) -> Result<Item, String> {
+    let spec: Option<AddressPoolSpec> = object.take("spec")?;
+    Ok(Item::Pool(Box::new((labels(object.metadata.labels), spec.unwrap_or_default()))))
 }
 
 pub(super) fn topology(object: ReceivedObject) -> Result<Item, String> {
@@ -119,18 +252,84 @@ pub(super) fn advertisement(mut object: ReceivedObject) -> Result<Item, String> 
     Ok(Item::Advertisement(Box::new(spec.unwrap_or_default())))
 }
 
-/// Decodes a Service, without metadata that changes often and that no rule reads.
+pub(super) fn bgp_advertisement(mut object: ReceivedObject) -> Result<Item, String> {
+    let spec: Option<BgpAdvertisementSpec> = object.take("spec")?;
+    Ok(Item::BgpAdvertisement(Box::new(spec.unwrap_or_default())))
+}
+
+pub(super) fn legacy_pool(mut object: ReceivedObject) -> Result<Item, String> {
+    let spec: Option<LegacyPoolSpec> = object.take("spec")?;
+    Ok(Item::LegacyPool(Box::new(spec.unwrap_or_default())))
+}
+
+pub(super) fn namespace(object: ReceivedObject) -> Result<Item, String> {
+    Ok(Item::Namespace(labels(object.metadata.labels)))
+}
+
+/// Decodes a Service, without metadata that changes often and that neither a rule nor an assessment reads.
 pub(super) fn service(mut object: ReceivedObject) -> Result<Item, String> {
+    let annotations = object.metadata.annotations.take();
+    set(&mut object.rest, "metadata", json!({"annotations": annotations}));
+    let balancer = serde_json::from_value(object.rest.clone()).map_err(|error| error.to_string())?;
     let spec = object.take("spec")?;
-    let metadata = object.metadata;
-    let metadata = Metadata {
+    let service = Service { metadata: metadata(object.metadata), spec };
+    Ok(Item::Service(Box::new((service, balancer))))
+}
+
+pub(super) fn endpoint_slice(mut object: ReceivedObject) -> Result<Item, String> {
+    let slice: EndpointSlice = object.take_rest()?;
+    Ok(Item::EndpointSlice(Box::new(EndpointSlice { metadata: metadata(object.metadata), ..slice })))
+}
+
+/// Decodes a speaker's report.
+pub(super) fn l2_status(mut object: ReceivedObject) -> Result<Item, String> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Status {
+        node: String,
+        service_name: String,
+        service_namespace: String,
+    }
+    let Status { node, service_name, service_namespace } = object.take("status")?.unwrap_or_default();
+    let service = ObjectKey { namespace: service_namespace, name: service_name };
+    Ok(Item::L2Status(Box::new((service, node))))
+}
+
+pub(super) fn deployment(object: ReceivedObject) -> Result<Item, String> {
+    workload(object, WorkloadKind::Deployment)
+}
+
+pub(super) fn stateful_set(object: ReceivedObject) -> Result<Item, String> {
+    workload(object, WorkloadKind::StatefulSet)
+}
+
+pub(super) fn daemon_set(object: ReceivedObject) -> Result<Item, String> {
+    workload(object, WorkloadKind::DaemonSet)
+}
+
+fn workload(mut object: ReceivedObject, kind: WorkloadKind) -> Result<Item, String> {
+    set(&mut object.rest, "kind", kind.name().into());
+    object.take_rest().map(|workload| Item::Workload(Box::new(workload)))
+}
+
+pub(super) fn disruption_budget(mut object: ReceivedObject) -> Result<Item, String> {
+    object.take_rest().map(|budget| Item::DisruptionBudget(Box::new(budget)))
+}
+
+fn set(object: &mut Value, field: &str, value: Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
+}
+
+fn metadata(metadata: ObjectMeta) -> Metadata {
+    Metadata {
         name: metadata.name.unwrap_or_default(),
         namespace: metadata.namespace.unwrap_or_default(),
         labels: labels(metadata.labels),
         is_terminating: metadata.deletion_timestamp.is_some(),
         ..Metadata::default()
-    };
-    Ok(Item::Service(Box::new(Service { metadata, spec })))
+    }
 }
 
 fn labels(held: Option<BTreeMap<String, String>>) -> Labels {
@@ -139,8 +338,6 @@ fn labels(held: Option<BTreeMap<String, String>>) -> Labels {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn decoded(decode: fn(ReceivedObject) -> Result<Item, String>, object: Value) -> Result<Item, String> {
@@ -176,9 +373,11 @@ mod tests {
         let Ok(Item::Service(service)) = item else {
             panic!("not decoded: {item:?}");
         };
+        let (service, balancer) = *service;
         assert_eq!(service.metadata.name, "gateway");
         assert_eq!(service.metadata.labels.get("app").unwrap(), "gateway");
         assert_eq!(service.spec.unwrap().kind, "LoadBalancer");
+        assert_eq!(balancer.ingress[0].ip, "10.0.0.1");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! The watched kinds: one table, and the targets of watches that are derived from it.
 //!
-//! # How to add a kind to the snapshot
+//! # How to add a kind to the inventory
 //!
 //! 1. Add a variant to [`WatchedKind`] and to [`WatchedKind::ALL`], and its row in `WatchedKind::row`: the resource,
-//!    the part of an object that is read, where it is watched, the effect if the API server does not serve it, and the
-//!    function that decodes it.
-//! 2. Write that function in `decode`. It returns an `Item`; if no variant fits, add one, and the arm of
-//!    `Item::insert_into` that puts it into the [`Inventory`](crate::snapshot::Inventory).
-//! 3. Grant `list` and `watch` in the chart's roles. Until a grant exists, the namespaces of the kind stay pending.
+//!    the part of an object that is read, where it is watched, who reads it, and the function that decodes it.
+//! 2. Write that function in `decode`. It returns an `Item`; if no variant fits, add one, and its arms in `Item`: how it
+//!    is put into the [`Inventory`](crate::snapshot::Inventory) and taken out, and which topologies a change concerns.
+//! 3. Grant `list` and `watch` in the chart's roles. Until a grant exists, the namespaces of a kind that rules read stay
+//!    pending, and what is assessed by another kind is Unknown.
 //!
 //! Everything else is derived from the row: targets, watches, stores, metrics and debouncing. Keep in an `Item` only
 //! fields that the core reads. A field that changes often, such as a heartbeat, would rebuild the snapshot each time.
@@ -17,13 +17,17 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use kube::core::{ApiResource, GroupVersionKind};
 use prometheus_client::encoding::EncodeLabelValue;
 
 use super::decode::{self, Item, ReceivedObject};
 use crate::labels::Labels;
+use crate::snapshot::Source;
 use crate::topology::{GatewayTopology, GatewayTopologySpec};
 
 /// A watched kind.
@@ -41,6 +45,26 @@ pub enum WatchedKind {
     IPAddressPool,
     /// The advertisements in MetalLB's namespace.
     L2Advertisement,
+    /// All namespaces.
+    Namespace,
+    /// The endpoints of the Services of a gateway's namespace.
+    EndpointSlice,
+    /// The pods in MetalLB's namespace, some of which are speakers. A speaker of a renamed chart is known by its image only.
+    Speaker,
+    /// The address pools of MetalLB up to 0.13.
+    AddressPool,
+    /// The BGP advertisements in MetalLB's namespace.
+    BGPAdvertisement,
+    /// The speakers' reports on who announces a Service, in MetalLB's namespace.
+    ServiceL2Status,
+    /// The Deployments of a gateway's namespace.
+    Deployment,
+    /// The `StatefulSet`s of a gateway's namespace.
+    StatefulSet,
+    /// The `DaemonSet`s of a gateway's namespace.
+    DaemonSet,
+    /// The `PodDisruptionBudget`s of a gateway's namespace.
+    PodDisruptionBudget,
     /// The configuration that registers Lockstep for mutation.
     MutatingWebhookConfiguration,
     /// The configuration that registers Lockstep for validation.
@@ -51,22 +75,24 @@ pub enum WatchedKind {
 struct Row {
     resource: fn() -> ApiResource,
     content: Content,
-    /// The part of the kind in a snapshot; `None` for kinds that are watched for another purpose.
-    snapshot: Option<InSnapshot>,
+    /// The part of the kind in an inventory; `None` for kinds that are watched for another purpose.
+    inventory: Option<InInventory>,
 }
 
 /// The part of an object that the API server sends.
 #[derive(PartialEq, Eq)]
 enum Content {
-    /// Metadata only. A node or a pod is many times the size of its labels.
+    /// Metadata only.
     Metadata,
     Whole,
 }
 
-/// The use of a kind in the snapshot.
-struct InSnapshot {
+/// The use of a kind in the inventory.
+struct InInventory {
     scope: Scope,
-    when_missing: WhenMissing,
+    reader: Reader,
+    /// The source that is read once every watch of the kind has received a list; `None` for topologies.
+    source: Option<Source>,
     decode: fn(ReceivedObject) -> Result<Item, String>,
 }
 
@@ -83,7 +109,17 @@ enum Scope {
     MetallbNamespace,
 }
 
-/// The effect if the API server does not serve a kind.
+/// The reader of a kind, and the effect if the API server does not serve it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Rules, and assessments, too. While a watch has received no list, there is no verdict that depends on it.
+    Rules(WhenMissing),
+    /// Assessments only. While a watch has received no list, what depends on it is Unknown. If the API server does not serve
+    /// the kind, there are no objects.
+    Assessments,
+}
+
+/// The effect if the API server does not serve a kind that rules read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WhenMissing {
     /// There is no snapshot: without the kind there is no verdict.
@@ -96,13 +132,23 @@ pub(super) enum WhenMissing {
 }
 
 impl WatchedKind {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Node,
         Self::GatewayTopology,
         Self::Service,
         Self::Pod,
         Self::IPAddressPool,
         Self::L2Advertisement,
+        Self::Namespace,
+        Self::EndpointSlice,
+        Self::Speaker,
+        Self::AddressPool,
+        Self::BGPAdvertisement,
+        Self::ServiceL2Status,
+        Self::Deployment,
+        Self::StatefulSet,
+        Self::DaemonSet,
+        Self::PodDisruptionBudget,
         Self::MutatingWebhookConfiguration,
         Self::ValidatingWebhookConfiguration,
     ];
@@ -110,38 +156,121 @@ impl WatchedKind {
     /// The row of the kind in the table.
     fn row(self) -> Row {
         use Content::{Metadata, Whole};
+        use Reader::{Assessments, Rules};
+        use Scope::{Cluster, GatewayNamespace, GatewayPods, MetallbNamespace};
         use WhenMissing::{Empty, LacksMetallb, NoSnapshot};
-        let part = |scope, when_missing, decode| Some(InSnapshot { scope, when_missing, decode });
-        let row = |resource, content, snapshot| Row { resource, content, snapshot };
+        let row = |resource, scope, reader, source: Source, decode| Row {
+            resource,
+            content: Whole,
+            inventory: Some(InInventory { scope, reader, source: Some(source), decode }),
+        };
+        let metadata = |row| Row { content: Metadata, ..row };
+        let registration = |resource| Row { resource, content: Whole, inventory: None };
+        let by_rules = Rules(Empty);
         match self {
-            Self::Node => row(builtin::<Node>, Metadata, part(Scope::Cluster, NoSnapshot, decode::node)),
-            Self::GatewayTopology => {
-                row(builtin::<GatewayTopology>, Whole, part(Scope::Cluster, NoSnapshot, decode::topology))
-            }
+            Self::Node => row(builtin::<Node>, Cluster, Rules(NoSnapshot), Source::Nodes, decode::node),
+            Self::GatewayTopology => Row {
+                resource: builtin::<GatewayTopology>,
+                content: Whole,
+                inventory: Some(InInventory {
+                    scope: Cluster,
+                    reader: Rules(NoSnapshot),
+                    source: None,
+                    decode: decode::topology,
+                }),
+            },
             Self::Service => {
-                row(builtin::<Service>, Whole, part(Scope::GatewayNamespace, Empty, decode::service))
+                row(builtin::<Service>, GatewayNamespace, by_rules, Source::Services, decode::service)
             }
-            Self::Pod => row(builtin::<Pod>, Metadata, part(Scope::GatewayPods, Empty, decode::pod)),
+            Self::Pod => row(builtin::<Pod>, GatewayPods, by_rules, Source::Pods, decode::pod),
             Self::IPAddressPool => row(
                 || metallb("IPAddressPool", "ipaddresspools"),
-                Metadata,
-                part(Scope::MetallbNamespace, LacksMetallb, decode::pool),
+                MetallbNamespace,
+                Rules(LacksMetallb),
+                Source::AddressPools,
+                decode::pool,
             ),
             Self::L2Advertisement => row(
                 || metallb("L2Advertisement", "l2advertisements"),
-                Whole,
-                part(Scope::MetallbNamespace, LacksMetallb, decode::advertisement),
+                MetallbNamespace,
+                Rules(LacksMetallb),
+                Source::L2Advertisements,
+                decode::advertisement,
             ),
-            Self::MutatingWebhookConfiguration => row(builtin::<MutatingWebhookConfiguration>, Whole, None),
-            Self::ValidatingWebhookConfiguration => {
-                row(builtin::<ValidatingWebhookConfiguration>, Whole, None)
+            Self::Namespace => metadata(row(
+                builtin::<Namespace>,
+                Cluster,
+                Assessments,
+                Source::Namespaces,
+                decode::namespace,
+            )),
+            Self::EndpointSlice => row(
+                builtin::<EndpointSlice>,
+                GatewayNamespace,
+                Assessments,
+                Source::EndpointSlices,
+                decode::endpoint_slice,
+            ),
+            Self::Speaker => {
+                row(builtin::<Pod>, MetallbNamespace, Assessments, Source::Speakers, decode::speaker)
             }
+            Self::AddressPool => row(
+                || metallb("AddressPool", "addresspools"),
+                MetallbNamespace,
+                Assessments,
+                Source::LegacyAddressPools,
+                decode::legacy_pool,
+            ),
+            Self::BGPAdvertisement => row(
+                || metallb("BGPAdvertisement", "bgpadvertisements"),
+                MetallbNamespace,
+                Assessments,
+                Source::BgpAdvertisements,
+                decode::bgp_advertisement,
+            ),
+            Self::ServiceL2Status => row(
+                || metallb("ServiceL2Status", "servicel2statuses"),
+                MetallbNamespace,
+                Assessments,
+                Source::L2Statuses,
+                decode::l2_status,
+            ),
+            Self::Deployment => row(
+                builtin::<Deployment>,
+                GatewayNamespace,
+                Assessments,
+                Source::Deployments,
+                decode::deployment,
+            ),
+            Self::StatefulSet => row(
+                builtin::<StatefulSet>,
+                GatewayNamespace,
+                Assessments,
+                Source::StatefulSets,
+                decode::stateful_set,
+            ),
+            Self::DaemonSet => row(
+                builtin::<DaemonSet>,
+                GatewayNamespace,
+                Assessments,
+                Source::DaemonSets,
+                decode::daemon_set,
+            ),
+            Self::PodDisruptionBudget => row(
+                builtin::<PodDisruptionBudget>,
+                GatewayNamespace,
+                Assessments,
+                Source::DisruptionBudgets,
+                decode::disruption_budget,
+            ),
+            Self::MutatingWebhookConfiguration => registration(builtin::<MutatingWebhookConfiguration>),
+            Self::ValidatingWebhookConfiguration => registration(builtin::<ValidatingWebhookConfiguration>),
         }
     }
 
-    /// The kinds in a snapshot.
-    pub(super) fn of_snapshot() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|kind| kind.row().snapshot.is_some())
+    /// The kinds in an inventory.
+    pub(super) fn of_inventory() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|kind| kind.row().inventory.is_some())
     }
 
     /// The name and path of the kind at the API server.
@@ -154,16 +283,21 @@ impl WatchedKind {
         self.row().content == Content::Whole
     }
 
-    /// The effect if the API server does not serve the kind.
-    pub(super) fn when_missing(self) -> WhenMissing {
-        self.row().snapshot.map_or(WhenMissing::Empty, |part| part.when_missing)
+    /// The reader of the kind.
+    pub(super) fn reader(self) -> Reader {
+        self.row().inventory.map_or(Reader::Assessments, |part| part.reader)
     }
 
-    /// The part of an object that a snapshot keeps.
+    /// The source that the kind is.
+    pub(super) fn source(self) -> Option<Source> {
+        self.row().inventory.and_then(|part| part.source)
+    }
+
+    /// The part of an object that an inventory keeps.
     pub(super) fn decode(self, object: ReceivedObject) -> Item {
-        let item = match self.row().snapshot {
+        let item = match self.row().inventory {
             Some(part) => (part.decode)(object),
-            None => Err("no snapshot holds this kind".to_owned()),
+            None => Err("no inventory holds this kind".to_owned()),
         };
         item.unwrap_or_else(Item::Unusable)
     }
@@ -226,7 +360,7 @@ impl Target {
 pub(super) fn targets<'t>(topologies: impl Iterator<Item = &'t GatewayTopologySpec>) -> BTreeSet<Target> {
     let parts: Vec<(WatchedKind, Scope)> = WatchedKind::ALL
         .into_iter()
-        .filter_map(|kind| kind.row().snapshot.map(|part| (kind, part.scope)))
+        .filter_map(|kind| kind.row().inventory.map(|part| (kind, part.scope)))
         .collect();
     let everywhere = parts.iter().filter(|(_, scope)| matches!(scope, Scope::Cluster));
     let mut targets: BTreeSet<Target> = everywhere.map(|(kind, _)| Target::everywhere(*kind)).collect();
@@ -243,7 +377,7 @@ mod tests {
     #[test]
     fn without_a_topology_only_cluster_wide_kinds_are_watched() {
         let targets = targets(std::iter::empty());
-        assert_eq!(targets.len(), 2);
+        assert_eq!(targets.len(), 3);
         assert!(targets.iter().all(|target| target.namespace.is_none()));
     }
 
@@ -252,9 +386,9 @@ mod tests {
         let one = GatewayTopologySpec::default();
         let mut other = one.clone();
         other.gateway.pod_labels = Labels::from([("app".into(), "other".into())]);
-        assert_eq!(targets([&one].into_iter()).len(), 6);
-        assert_eq!(targets([&one, &one].into_iter()).len(), 6);
-        assert_eq!(targets([&one, &other].into_iter()).len(), 7);
+        assert_eq!(targets([&one].into_iter()).len(), 16);
+        assert_eq!(targets([&one, &one].into_iter()).len(), 16);
+        assert_eq!(targets([&one, &other].into_iter()).len(), 17);
     }
 
     #[test]

@@ -75,6 +75,37 @@ impl EncodeLabelValue for WriteResult {
     }
 }
 
+/// The outcome of an Event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum EventResult {
+    /// The API server stored the Event.
+    Stored,
+    /// The API server refused the Event, or did not answer.
+    Failed,
+    /// There were too many Events at once.
+    Dropped,
+}
+
+impl EventResult {
+    const ALL: [Self; 3] = [Self::Stored, Self::Failed, Self::Dropped];
+}
+
+impl EncodeLabelValue for EventResult {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        match self {
+            Self::Stored => "stored",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+        .encode(encoder)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfEvent {
+    result: EventResult,
+}
+
 /// The metrics of the watches. Clones count together.
 #[derive(Debug, Clone)]
 pub struct WatchMetrics {
@@ -88,8 +119,10 @@ pub struct WatchMetrics {
     snapshots_published: Counter,
     snapshot_build: Histogram,
     snapshot_published_at: TimestampGauge,
+    assessment: Histogram,
     topologies_guarded: Family<IsGuarded, Gauge>,
     status_writes: Family<Outcome, Counter>,
+    events: Family<OfEvent, Counter>,
 }
 
 impl Default for WatchMetrics {
@@ -106,8 +139,10 @@ impl Default for WatchMetrics {
             // The buckets range from 0.1 ms, for a handful of objects, to 1.6 s.
             snapshot_build: Histogram::new(exponential_buckets(0.0001, 4.0, 8)),
             snapshot_published_at: TimestampGauge::default(),
+            assessment: Histogram::new(exponential_buckets(0.0001, 4.0, 8)),
             topologies_guarded: Family::default(),
             status_writes: Family::default(),
+            events: Family::default(),
         };
         metrics.start_at_zero();
         metrics
@@ -156,6 +191,11 @@ impl WatchMetrics {
             self.snapshot_published_at.clone(),
         );
         registry.register(
+            "assessment_seconds",
+            "Time to assess the topologies that a change concerns",
+            self.assessment.clone(),
+        );
+        registry.register(
             "topologies_guarded",
             "Topologies by whether the webhook configurations cover them; only with `--webhook-configuration`",
             self.topologies_guarded.clone(),
@@ -165,6 +205,7 @@ impl WatchMetrics {
             "Writes of the status of topologies, by result",
             self.status_writes.clone(),
         );
+        registry.register("events", "Events on topologies and Services, by result", self.events.clone());
     }
 
     pub(super) fn count_event(&self, kind: WatchedKind) {
@@ -205,17 +246,28 @@ impl WatchMetrics {
         self.status_writes.get_or_create(&Outcome { result }).inc();
     }
 
+    pub(super) fn count_event_result(&self, result: EventResult) {
+        self.events.get_or_create(&OfEvent { result }).inc();
+    }
+
     pub(super) fn count_snapshot(&self, cost: Duration) {
         self.snapshots_published.inc();
         self.snapshot_build.observe(cost.as_secs_f64());
         self.snapshot_published_at.set(now());
     }
 
+    pub(super) fn count_assessment(&self, cost: Duration) {
+        self.assessment.observe(cost.as_secs_f64());
+    }
+
     /// Creates series before their first event, because a series that appears with it shows no increase.
     fn start_at_zero(&self) {
-        for kind in WatchedKind::of_snapshot() {
+        for kind in WatchedKind::of_inventory() {
             drop(self.watch_events.get_or_create(&Of { kind }));
             drop(self.watch_errors.get_or_create(&Of { kind }));
+        }
+        for result in EventResult::ALL {
+            drop(self.events.get_or_create(&OfEvent { result }));
         }
         for result in WriteResult::ALL {
             drop(self.status_writes.get_or_create(&Outcome { result }));

@@ -9,8 +9,9 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tracing::{debug, info, warn};
 
+use super::assessor::StateSender;
 use super::kinds::WatchedKind;
-use super::store::Stores;
+use super::store::{Effect, Stores};
 use super::{Error, WatchMetrics};
 use crate::snapshot::{Declared, Inventory, Publication, Snapshot};
 use crate::topology::Gateway;
@@ -18,35 +19,53 @@ use crate::topology::Gateway;
 /// Builds snapshots and publishes them.
 pub(super) struct Publisher {
     readers: watch::Sender<Option<Arc<Snapshot>>>,
+    /// The assessor, to which the state of each snapshot is passed on; `None` without one.
+    assessor: Option<StateSender>,
     metrics: WatchMetrics,
     /// The number of the previous snapshot.
     number: AtomicU64,
 }
 
 impl Publisher {
-    pub(super) const fn new(readers: watch::Sender<Option<Arc<Snapshot>>>, metrics: WatchMetrics) -> Self {
-        Self { readers, metrics, number: AtomicU64::new(0) }
+    pub(super) const fn new(
+        readers: watch::Sender<Option<Arc<Snapshot>>>,
+        assessor: Option<StateSender>,
+        metrics: WatchMetrics,
+    ) -> Self {
+        Self { readers, assessor, metrics, number: AtomicU64::new(0) }
     }
 
-    /// Publishes a snapshot of `stores`. Returns the stores and the time for building it, which is `None` if too
-    /// little is known for a snapshot; then `None` is published.
+    /// Publishes a snapshot of `stores`, or passes the state on to the assessor only, if nothing changed that rules read.
+    /// Returns the stores and the time for building a snapshot, which is `None` if none was built; if too little is known
+    /// for a snapshot, `None` is published.
     ///
     /// The stores move to a blocking thread and back, so that requests are answered meanwhile: for a large cluster,
     /// building takes tens of milliseconds, and freeing the previous snapshot takes some.
-    pub(super) async fn publish(&self, stores: Stores) -> Result<(Stores, Option<Duration>), Error> {
+    pub(super) async fn publish(
+        &self,
+        mut stores: Stores,
+        effect: Effect,
+    ) -> Result<(Stores, Option<Duration>), Error> {
         self.count_objects(&stores);
+        if !effect.on_rules {
+            let current = self.readers.borrow().clone();
+            self.pass_on(&mut stores, current);
+            return Ok((stores, None));
+        }
         let readers = self.readers.clone();
         let number = self.number.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let build = move || {
             let start = Instant::now();
             let inventory = stores.inventory();
-            let snapshot = inventory.as_ref().map(Snapshot::new);
+            let snapshot = inventory.as_deref().map(Snapshot::new);
             let publication = Publication { number, time: Timestamp::now() };
             let snapshot = snapshot.map(|snapshot| Arc::new(snapshot.published(publication)));
             let was_known = readers.send_replace(snapshot).is_some();
-            (stores, inventory.as_ref().map(enforced), was_known, start.elapsed())
+            (stores, inventory.as_deref().map(enforced), was_known, start.elapsed())
         };
-        let (stores, enforced, was_known, cost) = spawn_blocking(build).await.map_err(Error::Broken)?;
+        let (mut stores, enforced, was_known, cost) = spawn_blocking(build).await.map_err(Error::Broken)?;
+        let current = self.readers.borrow().clone();
+        self.pass_on(&mut stores, current);
         self.metrics.set_enforced(enforced.unwrap_or_default());
         if enforced.is_some() != was_known {
             if was_known {
@@ -63,13 +82,28 @@ impl Publisher {
         Ok((stores, cost))
     }
 
+    fn pass_on(&self, stores: &mut Stores, snapshot: Option<Arc<Snapshot>>) {
+        let Some(assessor) = &self.assessor else { return };
+        match snapshot {
+            None => assessor.send(None),
+            Some(snapshot) => {
+                if let Some((inventory, changes)) = stores.settled() {
+                    assessor.send(Some((inventory, snapshot, changes)));
+                }
+            }
+        }
+    }
+
     /// Withdraws the snapshot, because it is no longer kept current.
     pub(super) fn withdraw(&self) {
         self.readers.send_replace(None);
+        if let Some(assessor) = &self.assessor {
+            assessor.send(None);
+        }
     }
 
     fn count_objects(&self, stores: &Stores) {
-        for kind in WatchedKind::of_snapshot() {
+        for kind in WatchedKind::of_inventory() {
             let (all, unusable) = stores.count(kind);
             self.metrics.set_objects(kind, all, unusable);
         }

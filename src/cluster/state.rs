@@ -295,7 +295,7 @@ fn kind_of(source: Source) -> (&'static str, Scope) {
 
 /// The plurals of the kinds in MetalLB's group; `None` where the reader may not ask. Every authenticated user may, by
 /// `system:discovery`, so that a kind that is not served is known from one that may not be listed.
-async fn metallb_kinds(client: &Client) -> Result<Option<BTreeSet<String>>, StateError> {
+pub(super) async fn metallb_kinds(client: &Client) -> Result<Option<BTreeSet<String>>, StateError> {
     match client.list_api_group_resources(METALLB).await {
         Ok(list) => Ok(Some(list.resources.into_iter().map(|resource| resource.name).collect())),
         Err(error) => match code(&error) {

@@ -1,20 +1,25 @@
-//! The status of topologies: whether the live webhook configurations cover them.
+//! The status of topologies: whether the live webhook configurations cover them, and whether the client's source IP
+//! survives in the state of the cluster.
 //!
-//! Every replica watches the same objects, reaches the same verdict, and writes it if the stored status differs.
+//! Every replica watches the same objects, reaches the same verdict, and writes it if the stored status differs. The replica
+//! that has written a status also writes the Events about what it changed.
 //!
 //! Invariants:
 //! * A write contains the version of the topology that was judged, so one of several replicas writes, and the others
 //!   find nothing to write.
 //! * A written verdict is based on configurations that were read after that version: no older verdict replaces a newer
-//!   one.
+//!   one. A replica whose assessment is older than the stored one yields to it.
+//! * Writes are bounded, however often the state changes.
 
-mod condition;
-mod rate_limit;
+mod events;
+mod schedule;
 mod verdicts;
+mod wanted;
 mod write;
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::time::Duration;
 
 use kube::core::DynamicObject;
 use kube::{Api, Client};
@@ -22,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::assessor::AssessmentsReceiver;
 use super::decode::ReceivedObject;
 use super::kinds::{Target, WatchedKind};
 use super::liveness::Liveness;
@@ -30,15 +36,22 @@ use super::watch_loop::{WATCH_SECONDS, WatchLoop};
 use super::webhook_configurations::{ObservedConfiguration, WebhookConfigurations};
 use super::{Error, WatchMetrics};
 use crate::coverage::{Configuration, Configurations};
-use verdicts::{StoredTopology, verdicts};
-use write::Writer;
+use events::Events;
+use verdicts::{State, StoredTopology, verdicts};
+use write::{Due, Writer};
 
 /// The maximum number of queued updates while status is written.
 const WAITING_UPDATES: usize = 64;
 
+/// The time after which the last assessment no longer counts, if the state has been unknown since. A restart of the API
+/// server is shorter.
+const UNKNOWN_AFTER: Duration = Duration::from_secs(60);
+
 /// The inputs that topologies are compared with.
 #[derive(Debug, Clone)]
 pub struct StatusInputs {
+    /// The newest assessments, from [`assessor`](super::assessor()).
+    pub assessments: AssessmentsReceiver,
     /// The two webhook configurations, from [`watch_webhook_configurations`](super::watch_webhook_configurations).
     pub configurations: watch::Receiver<WebhookConfigurations>,
     /// The certificates in PEM that a client must trust to call this replica, such as the CA of the serving
@@ -46,7 +59,7 @@ pub struct StatusInputs {
     pub trust_anchors: watch::Receiver<Option<String>>,
 }
 
-/// Keeps the condition `Guarded` of all topologies current, until `shutdown`.
+/// Keeps the status of all topologies current, until `shutdown`.
 ///
 /// # Errors
 /// [`Error::WatchEnded`] and [`Error::Broken`]. An API server that is unreachable or rejects requests is not an error:
@@ -75,8 +88,9 @@ pub async fn reconcile_status(
         topologies: Store::default(),
         mutating: Api::all_with(client.clone(), &WatchedKind::MutatingWebhookConfiguration.resource()),
         validating: Api::all_with(client.clone(), &WatchedKind::ValidatingWebhookConfiguration.resource()),
-        writer: Writer::new(client, metrics),
+        writer: Writer::new(client.clone(), metrics.clone(), Events::new(client, metrics)),
         inputs,
+        unknown_since: Some(Instant::now()),
     };
     let mut watch = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(watch.run()));
     tokio::select! {
@@ -93,6 +107,8 @@ struct Reconciler {
     validating: Api<DynamicObject>,
     writer: Writer,
     inputs: StatusInputs,
+    /// Since when there has been no assessment; `None` if there is one.
+    unknown_since: Option<Instant>,
 }
 
 impl Reconciler {
@@ -104,6 +120,7 @@ impl Reconciler {
                 _ = self.updates.recv_many(&mut updates, WAITING_UPDATES) => {}
                 () = changed(&mut self.inputs.configurations) => {}
                 () = changed(&mut self.inputs.trust_anchors) => {}
+                () = changed(&mut self.inputs.assessments) => {}
                 () = until(wake) => {}
             }
             for (_, update) in updates {
@@ -115,6 +132,7 @@ impl Reconciler {
 
     /// Writes every verdict that is not stored yet. Returns the time of the next attempt if nothing changes.
     async fn reconcile(&mut self) -> Option<Instant> {
+        let state = self.state();
         let topologies = self.topologies.known()?;
         let trust_anchors = self.inputs.trust_anchors.borrow().clone();
         let watched = self.inputs.configurations.borrow().clone();
@@ -127,8 +145,15 @@ impl Reconciler {
         let known =
             |observed: Option<_>| observed.map(|observed: &ObservedConfiguration| &observed.configuration);
         let live = configurations(known(watched.mutating.known()?), known(watched.validating.known()?));
-        if !self.writer.is_due(&verdicts(topologies, live)) {
-            return None;
+        let due = self.writer.due(&verdicts(topologies, live, &state), Instant::now());
+        let becomes_unknown = match state {
+            State::NotYet => self.unknown_since.and_then(|since| since.checked_add(UNKNOWN_AFTER)),
+            State::Unknown | State::Known(_) => None,
+        };
+        match due {
+            Due::Now => {}
+            Due::At(time) => return Some(becomes_unknown.map_or(time, |unknown| unknown.min(time))),
+            Due::Never => return becomes_unknown,
         }
         // The watches are independent. Another replica may have judged the same version of a topology by newer
         // configurations than are known here, and its verdict must not be overwritten by an older one.
@@ -142,7 +167,20 @@ impl Reconciler {
             Err(error) => return self.writer.fail(&error),
         };
         let live = configurations(mutating.as_ref(), validating.as_ref());
-        self.writer.write_due(&verdicts(topologies, live)).await
+        let wake = self.writer.write_due(&verdicts(topologies, live, &state)).await;
+        [wake, becomes_unknown].into_iter().flatten().min()
+    }
+
+    fn state(&mut self) -> State {
+        let now = Instant::now();
+        match self.inputs.assessments.borrow().clone() {
+            Some(assessments) => {
+                self.unknown_since = None;
+                State::Known(assessments)
+            }
+            None if now.duration_since(*self.unknown_since.get_or_insert(now)) >= UNKNOWN_AFTER => State::Unknown,
+            None => State::NotYet,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::kinds::{Target, WatchedKind};
 use super::liveness::Liveness;
-use super::store::{Stores, Update, WatchId};
+use super::store::{Effect, Stores, Update, WatchId};
 use super::watch_loop::{WATCH_SECONDS, WatchLoop};
 use super::{CHECK_EVERY, Error, WatchMetrics};
 
@@ -72,9 +72,9 @@ impl Supervisor {
         }
     }
 
-    /// Replaces every stale watch. Returns whether there was one. Its objects count as unknown until the new watch has
+    /// Replaces every stale watch. Returns what that changed. Its objects count as unknown until the new watch has
     /// received a list, because the old one may have missed any change.
-    pub(super) fn replace_stale(&mut self, stores: &mut Stores) -> bool {
+    pub(super) fn replace_stale(&mut self, stores: &mut Stores) -> Effect {
         // A watch that would be stale by the next check counts as stale now.
         let limit = self.stale_after.saturating_sub(CHECK_EVERY);
         let is_stale = |running: &Running| running.liveness.age() >= limit && stores.is_known(running.id);
@@ -84,7 +84,9 @@ impl Supervisor {
             .filter(|(_, running)| is_stale(running))
             .map(|(target, _)| target.clone())
             .collect();
+        let mut effect = Effect::default();
         for target in &stale {
+            effect.merge(Effect::of(target.kind));
             if let Some(Running { id, task, liveness }) = self.running.remove(target) {
                 warn!(
                     kind = ?target.kind,
@@ -97,7 +99,7 @@ impl Supervisor {
                 stores.reopen(id, next);
             }
         }
-        !stale.is_empty()
+        effect
     }
 
     /// The longest time since the last confirmation of a watch.
@@ -176,22 +178,23 @@ mod tests {
         for id in &first {
             stores.apply(*id, listed());
         }
-        assert!(!supervisor.replace_stale(&mut stores));
+        assert_eq!(supervisor.replace_stale(&mut stores), Effect::default());
         assert!(stores.inventory().is_some());
 
         supervisor.stale_after = Duration::ZERO;
-        assert!(supervisor.replace_stale(&mut stores));
+        assert!(supervisor.replace_stale(&mut stores).on_rules);
         assert!(stores.inventory().is_none());
         for id in &first {
-            assert!(!stores.apply(*id, listed()), "a late update of the old watch");
+            assert_eq!(stores.apply(*id, listed()), Effect::default(), "a late update of the old watch");
         }
-        assert!(
-            !supervisor.replace_stale(&mut stores),
+        assert_eq!(
+            supervisor.replace_stale(&mut stores),
+            Effect::default(),
             "a watch that has not listed yet has nothing to be stale"
         );
 
         for running in supervisor.running.values() {
-            assert!(stores.apply(running.id, listed()));
+            assert!(stores.apply(running.id, listed()).on_assessments);
         }
         assert!(stores.inventory().is_some());
     }

@@ -27,7 +27,7 @@ use tracing::{debug, error, info, warn};
 use super::backoff::Backoff;
 use super::decode::{Item, ReceivedObject};
 use super::failure::Failure;
-use super::kinds::{Target, WatchedKind};
+use super::kinds::{Reader, Target, WatchedKind};
 use super::liveness::{Liveness, with_broken_connections};
 use super::metrics::WatchMetrics;
 use super::store::{Update, WatchId};
@@ -53,6 +53,10 @@ const PAGE: u32 = 500;
 /// The pause before a missing kind is listed again. After an installation, users wait that long, and requests about
 /// the kind are rejected meanwhile; the API server retries those for about as long.
 const MISSING_PAUSE: Duration = Duration::from_secs(2);
+
+/// The pause before a kind that only assessments read is listed again, if the API server does not serve it. Most clusters
+/// lack one: MetalLB's kinds differ from version to version.
+const OPTIONAL_PAUSE: Duration = Duration::from_secs(30);
 
 /// The maximum pause between two attempts. A recovered API server is used again after at most this time, because
 /// objects may have become stale during the outage. A request per watch every few seconds is a small load.
@@ -278,7 +282,10 @@ impl<T: Send + 'static> WatchLoop<T> {
         match failure {
             Failure::Missing => {
                 self.liveness.confirm();
-                MISSING_PAUSE.min(LONGEST_PAUSE)
+                match self.target.kind.reader() {
+                    Reader::Rules(_) => MISSING_PAUSE.min(LONGEST_PAUSE),
+                    Reader::Assessments => OPTIONAL_PAUSE,
+                }
             }
             // The API server answers again. The cause of its outage does not affect the next request.
             Failure::Expired(_) => {
@@ -301,6 +308,9 @@ fn log(failure: &Failure, target: &Target) {
             ?kind,
             "the kind is not installed, so every review is answered with 503: apply the output of `lockstep crd`"
         ),
+        Failure::Missing if kind.reader() == Reader::Assessments => {
+            debug!(?kind, namespace, "the kind is not installed");
+        }
         Failure::Missing => warn!(?kind, namespace, "the kind is not installed; retrying until it is"),
         Failure::Expired(failure) => {
             info!(?kind, namespace, error = failure, "watch expired; listing again");

@@ -6,17 +6,24 @@
 
 mod address;
 mod cause;
+mod changes;
 mod command;
 mod comparison;
 mod condition;
+mod current;
 mod node;
+mod node_counts;
+mod status;
 #[cfg(test)]
 mod tests;
 mod topology;
 mod workload;
 
 pub use cause::{Cause, CauseCode};
+pub use changes::Changes;
 pub use condition::Condition;
+pub use current::CurrentAssessments;
+pub use node_counts::NodeCounts;
 pub use node::{NodeAssessment, NodeScope};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -82,6 +89,8 @@ pub struct AddressAssessment {
     pub next: Option<String>,
     /// The nodes that announce the address by BGP.
     pub bgp_announcers: Vec<String>,
+    /// The number of nodes that announce the address or could, by either protocol.
+    pub candidates: usize,
 }
 
 /// A Service of a topology.
@@ -112,6 +121,8 @@ pub struct TopologyAssessment {
     pub unread_for_alignment: Option<Cause>,
     /// The findings on the topology as a whole, and on its nodes, pods and other objects.
     pub findings: Vec<Cause>,
+    /// How many nodes have a part in it; `None` if a kind that they follow from was not read.
+    pub nodes: Option<NodeCounts>,
 }
 
 /// An assessment of a state of the cluster.
@@ -223,6 +234,7 @@ impl<'i> State<'i> {
             ServiceAssessment { nodes, ..self.assess_service(topology, entry) }
         };
         let mut findings = self.findings(topology, &services);
+        let nodes_with_a_part = self.count_nodes(topology, &services);
         let services: Vec<ServiceAssessment> = services.into_iter().map(assess_service).collect();
         // What an address reports is not reported once more for its topology.
         let causes = services.iter().flat_map(|service| &service.addresses);
@@ -232,6 +244,7 @@ impl<'i> State<'i> {
             name: Arc::clone(&topology.name),
             unread: self.missing(topology),
             unread_for_alignment: self.missing_beside(topology, &[]),
+            nodes: nodes_with_a_part,
             findings,
             services,
         }

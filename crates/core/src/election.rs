@@ -22,7 +22,8 @@ pub(crate) use allocation::{may_share, sharing_key};
 pub use configuration::{
     AddressPool, BgpAdvertisement, Configuration, Layer2Advertisement, Rejection, Reservation,
 };
-use node_table::{NodeSet, NodeTable};
+pub(crate) use node_table::NodeSet;
+use node_table::NodeTable;
 pub use release::{AssumedVersion, VersionBasis};
 pub use version::{MetalLbVersion, UnknownVersion};
 
@@ -400,6 +401,13 @@ impl<'i> MetalLb<'i> {
         let advertisement = self.advertisement(layer2)?;
         let held = self.announcing.get(layer2)?;
         Some(held.get_or_init(|| self.nodes.set_of(advertisement.nodes())))
+    }
+
+    /// The nodes that the advertisements of a pool select, one set for each advertisement.
+    pub(crate) fn announcing_nodes(&self, pool: &AddressPool) -> Vec<NodeSet> {
+        let layer2 = pool.layer2.iter().filter_map(|position| self.announcing(*position).cloned());
+        let bgp = self.configuration.bgp_of(pool);
+        layer2.chain(bgp.map(|(_, bgp)| self.nodes.set_of(bgp.advertisement.nodes()))).collect()
     }
 
     /// The nodes with an endpoint that takes traffic, in order.

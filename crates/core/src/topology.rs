@@ -7,7 +7,10 @@ mod status;
 
 pub use check::TopologyError;
 pub use default::BUILT_IN;
-pub use status::{GUARDED, GatewayTopologyStatus};
+pub use status::{
+    FindingStatus, GUARDED, GatewayTopologyStatus, MAX_FINDINGS, MAX_SERVICES, STALLED, ServiceStatus,
+    StatusSummary,
+};
 
 use std::collections::BTreeMap;
 
@@ -33,16 +36,50 @@ use crate::verdict::Rule;
     category = "lockstep",
     status = "GatewayTopologyStatus",
     doc = "One gateway: which pods it is made of, where they may run, and which address pools carry its Services.",
-    printcolumn(name = "Gateway", type_ = "string", json_path = ".spec.gateway.namespace"),
-    printcolumn(name = "Pools", type_ = "string", json_path = ".spec.addressPools"),
-    printcolumn(name = "Match", type_ = "string", json_path = ".spec.announcements.match"),
-    printcolumn(name = "Enforcement", type_ = "string", json_path = ".spec.enforcement"),
     printcolumn(
         name = "Guarded",
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Guarded")].status"#
     ),
+    printcolumn(
+        name = "Aligned",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Aligned")].status"#
+    ),
+    printcolumn(
+        name = "Preserved",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="SourceIPPreserved")].status"#
+    ),
+    printcolumn(
+        name = "Resilient",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Resilient")].status"#
+    ),
+    printcolumn(name = "Enforcement", type_ = "string", json_path = ".spec.enforcement"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Gateway",
+        type_ = "string",
+        json_path = ".spec.gateway.namespace",
+        priority = 1
+    ),
+    printcolumn(name = "Pools", type_ = "string", json_path = ".spec.addressPools", priority = 1),
+    printcolumn(name = "Match", type_ = "string", json_path = ".spec.announcements.match", priority = 1),
+    printcolumn(name = "Addresses", type_ = "integer", json_path = ".status.summary.addresses", priority = 1),
+    printcolumn(
+        name = "Gateway Nodes",
+        type_ = "integer",
+        json_path = ".status.summary.gatewayNodes",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Announcing",
+        type_ = "integer",
+        json_path = ".status.summary.announcingNodes",
+        priority = 1
+    ),
+    printcolumn(name = "Serving", type_ = "integer", json_path = ".status.summary.servingNodes", priority = 1),
     derive = "Default",
     derive = "PartialEq"
 )]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Failure;
-use crate::cluster::{self, WatchMetrics};
+use crate::cluster::{self, StateSender, WatchMetrics};
 use crate::manifests;
 use crate::snapshot::{Inventory, Publication, Snapshot};
 
@@ -65,12 +65,12 @@ impl SnapshotSource {
     /// Keeps the snapshot current, and returns only if it no longer can.
     ///
     /// The objects of a watch are used for at most `stale_after` without hearing from the API server.
-    pub(super) async fn keep(self, stale_after: Duration) -> Failure {
+    pub(super) async fn keep(self, assessor: Option<StateSender>, stale_after: Duration) -> Failure {
         let Some((client, metrics)) = self.cluster else {
             let _publish = self.publish;
             return pending().await;
         };
-        match cluster::run(client, self.publish, metrics, stale_after, CancellationToken::new()).await {
+        match cluster::run(client, self.publish, assessor, metrics, stale_after, CancellationToken::new()).await {
             Ok(()) => "the watches ended: this is a bug, report it".into(),
             Err(error) => error.into(),
         }

@@ -1,9 +1,12 @@
-//! The verdict on every stored topology: whether the webhook configurations cover it.
+//! The verdict on every stored topology: whether the webhook configurations cover it, and what its assessment says.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::super::assessor::Assessments;
 use super::super::decode::ReceivedObject;
 use super::super::kinds::WatchedKind;
+use crate::assessment::TopologyAssessment;
 use crate::coverage::{Configurations, Guarded, judge};
 use crate::snapshot::ObjectKey;
 use crate::topology::{GatewayTopologySpec, GatewayTopologyStatus};
@@ -27,6 +30,20 @@ pub(super) struct Verdict<'t> {
     pub(super) name: &'t str,
     pub(super) topology: &'t StoredTopology,
     pub(super) guarded: Guarded,
+    pub(super) assessed: Assessed,
+}
+
+/// What is known of the state of a topology.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Assessed {
+    /// The topology of this generation was not assessed yet, so what its status says remains.
+    NotYet,
+    /// The topology is invalid and was left out.
+    Unusable(String),
+    /// The state of the cluster is not known.
+    Unknown,
+    /// The assessment.
+    Known(Arc<TopologyAssessment>),
 }
 
 impl StoredTopology {
@@ -39,19 +56,47 @@ impl StoredTopology {
             spec: object.topology().map(|declared| declared.spec),
         }
     }
+
+    /// What the assessments say of the topology `name`.
+    fn assessed(&self, name: &str, state: &State) -> Assessed {
+        if let Err(problem) = &self.spec {
+            return Assessed::Unusable(problem.clone());
+        }
+        match state {
+            State::NotYet => Assessed::NotYet,
+            State::Unknown => Assessed::Unknown,
+            State::Known(assessments) => match assessments.topologies.get(name) {
+                Some((generation, assessment)) if *generation == self.generation => {
+                    Assessed::Known(Arc::clone(assessment))
+                }
+                _ => Assessed::NotYet,
+            },
+        }
+    }
 }
 
-/// Compares every topology with the configurations.
+/// The state of the cluster, as far as it was assessed.
+#[derive(Debug, Clone)]
+pub(super) enum State {
+    /// The first assessment is awaited, or the state has become unknown a moment ago.
+    NotYet,
+    /// The state has been unknown for so long that its last assessment no longer counts.
+    Unknown,
+    Known(Arc<Assessments>),
+}
+
+/// Compares every topology with the configurations, and adds its assessment.
 pub(super) fn verdicts<'t>(
     topologies: &'t BTreeMap<ObjectKey, StoredTopology>,
     configurations: Configurations<'_>,
+    state: &State,
 ) -> Vec<Verdict<'t>> {
     let verdict = |(key, topology): (&'t ObjectKey, &'t StoredTopology)| {
         let guarded = match &topology.spec {
             Ok(spec) => judge(spec, configurations),
             Err(problem) => Guarded::unusable(problem),
         };
-        Verdict { name: &key.name, topology, guarded }
+        Verdict { name: &key.name, topology, guarded, assessed: topology.assessed(&key.name, state) }
     };
     topologies.iter().map(verdict).collect()
 }

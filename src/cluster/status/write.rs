@@ -16,10 +16,11 @@ use super::super::backoff::Backoff;
 use super::super::failure::words;
 use super::super::kinds::WatchedKind;
 use super::super::metrics::WriteResult;
-use super::condition::due_status;
-use super::rate_limit::RateLimit;
+use super::events::Events;
+use super::schedule::Schedule;
 use super::verdicts::Verdict;
-use crate::topology::{GatewayTopology, GatewayTopologyStatus};
+use super::wanted::wanted_status;
+use crate::topology::GatewayTopology;
 
 /// The field manager of the status. It is the same for all replicas.
 const FIELD_MANAGER: &str = "lockstep";
@@ -27,40 +28,79 @@ const FIELD_MANAGER: &str = "lockstep";
 /// The maximum pause between two attempts. A late status does no harm.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// When the next status is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    Now,
+    At(Instant),
+    /// Every status is stored.
+    Never,
+}
+
 /// Writes the status of topologies.
 pub(super) struct Writer {
     topologies: Api<DynamicObject>,
     metrics: WatchMetrics,
-    rate_limit: RateLimit,
+    schedule: Schedule,
     backoff: Backoff<String>,
+    /// The end of the pause after a failure.
+    paused_until: Option<Instant>,
+    events: Events,
 }
 
 impl Writer {
-    pub(super) fn new(client: Client, metrics: WatchMetrics) -> Self {
+    pub(super) fn new(client: Client, metrics: WatchMetrics, events: Events) -> Self {
         let topologies = Api::all_with(client, &WatchedKind::GatewayTopology.resource());
-        Self { topologies, metrics, rate_limit: RateLimit::default(), backoff: Backoff::new(LONGEST_PAUSE) }
+        Self {
+            topologies,
+            metrics,
+            schedule: Schedule::default(),
+            backoff: Backoff::new(LONGEST_PAUSE),
+            paused_until: None,
+            events,
+        }
     }
 
-    /// Counts the verdicts, and returns whether some are not stored yet.
-    pub(super) fn is_due(&mut self, verdicts: &[Verdict<'_>]) -> bool {
+    /// Counts the verdicts, and returns when the next one is to be written.
+    pub(super) fn due(&mut self, verdicts: &[Verdict<'_>], now: Instant) -> Due {
         let guarded = verdicts.iter().filter(|verdict| verdict.guarded.is_guarded()).count();
         self.metrics.set_guarded(guarded, verdicts.len().saturating_sub(guarded));
         let uids: BTreeSet<&str> = verdicts.iter().map(|verdict| verdict.topology.uid.as_str()).collect();
-        self.rate_limit.keep_only(&uids);
-        let is_due = verdicts.iter().any(|verdict| due_status(verdict, Timestamp::now()).is_some());
-        if !is_due {
-            self.succeed();
+        self.schedule.keep_only(&uids);
+        let times = verdicts.iter().filter_map(|verdict| self.time_of(verdict, now));
+        match times.collect::<Vec<_>>().into_iter().min() {
+            None => {
+                self.succeed();
+                Due::Never
+            }
+            // After a failure, every write waits for the end of the pause.
+            Some(time) => match time.max(self.paused_until.unwrap_or(now)) {
+                time if time <= now => Due::Now,
+                time => Due::At(time),
+            },
         }
-        is_due
     }
 
-    /// Writes every verdict that is not stored yet. Returns the time of the next attempt if nothing changes.
+    /// The earliest time to write a verdict; `None` if it is stored.
+    fn time_of(&mut self, verdict: &Verdict<'_>, now: Instant) -> Option<Instant> {
+        let stored = &verdict.topology.status;
+        let wanted = wanted_status(verdict, Timestamp::now());
+        if wanted == *stored {
+            self.schedule.note_agreement(&verdict.topology.uid, stored, now);
+            return None;
+        }
+        Some(self.schedule.not_before(&verdict.topology.uid, &wanted, stored, now))
+    }
+
+    /// Writes every verdict that is due now. Returns the time of the next attempt if nothing changes.
     pub(super) async fn write_due(&mut self, verdicts: &[Verdict<'_>]) -> Option<Instant> {
         let (mut wake, mut failure) = (Vec::new(), None);
         for verdict in verdicts {
-            match self.write_one_due(verdict).await {
-                Ok(not_before) => wake.extend(not_before),
-                Err(error) => failure = Some(error),
+            let now = Instant::now();
+            match self.time_of(verdict, now) {
+                None => {}
+                Some(time) if time > now => wake.push(time),
+                Some(_) => failure = self.write(verdict).await.err().or(failure),
             }
         }
         match failure {
@@ -78,54 +118,37 @@ impl Writer {
         } else {
             debug!(error = failure, "writing the status of topologies still fails");
         }
-        Instant::now().checked_add(self.backoff.pause())
+        self.paused_until = Instant::now().checked_add(self.backoff.pause());
+        self.paused_until
     }
 
     fn succeed(&mut self) {
+        self.paused_until = None;
         if self.backoff.succeed() {
             info!("writing the status of topologies recovered");
         }
     }
 
-    async fn write_one_due(&mut self, verdict: &Verdict<'_>) -> Result<Option<Instant>, kube::Error> {
-        let Verdict { topology, guarded, .. } = verdict;
-        let not_before =
-            self.rate_limit.not_before(&topology.uid, topology.generation, guarded, Instant::now());
-        match due_status(verdict, Timestamp::now()) {
-            None => Ok(None),
-            Some(_) if not_before.is_some() => Ok(not_before),
-            Some(status) => self.write(verdict, &status).await.map(|()| None),
-        }
-    }
-
     /// Writes one status. A conflict is not a failure: the topology has changed, and the watch will receive the
     /// change.
-    async fn write(
-        &mut self,
-        verdict: &Verdict<'_>,
-        status: &GatewayTopologyStatus,
-    ) -> Result<(), kube::Error> {
-        let Verdict { name, topology, guarded } = verdict;
+    async fn write(&mut self, verdict: &Verdict<'_>) -> Result<(), kube::Error> {
+        let Verdict { name, topology, .. } = verdict;
+        let status = wanted_status(verdict, Timestamp::now());
         let patch = json!({
             "apiVersion": GatewayTopology::api_version(&()),
             "kind": GatewayTopology::kind(&()),
             "metadata": {"name": name, "resourceVersion": topology.resource_version},
-            "status": status,
+            "status": &status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
         match self.topologies.patch_status(name, &params, &Patch::Apply(&patch)).await {
             Ok(_) => {
-                let (reason, message) = (guarded.reason.as_str(), guarded.message.as_str());
-                let guarded_now = guarded.is_guarded();
-                info!(
-                    topology = name,
-                    guarded = guarded_now,
-                    reason,
-                    message,
-                    "wrote the status of a topology"
-                );
+                let conditions = status.conditions.iter().map(|it| format!("{}={}", it.type_, it.status));
+                let conditions = conditions.collect::<Vec<_>>().join(" ");
+                info!(topology = name, conditions, "wrote the status of a topology");
                 self.metrics.count_write(WriteResult::Stored);
-                self.rate_limit.note(&topology.uid, topology.generation, guarded, Instant::now());
+                self.schedule.note(&topology.uid, &status);
+                self.events.send(name, topology, &status);
                 Ok(())
             }
             Err(kube::Error::Api(answer)) if answer.code == 409 => {

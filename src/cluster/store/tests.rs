@@ -37,9 +37,9 @@ impl World {
     }
 
     fn update(&mut self, kind: WatchedKind, update: Update) -> bool {
-        let changed = self.stores.apply(self.watches(kind)[0], update);
+        let effect = self.stores.apply(self.watches(kind)[0], update);
         self.follow();
-        changed
+        effect.on_assessments
     }
 
     fn list(&mut self, kind: WatchedKind, items: impl IntoIterator<Item = (ObjectKey, Item)>) -> bool {
@@ -52,19 +52,21 @@ impl World {
         world.follow();
         world.list(WatchedKind::Node, [node("a", "1")]);
         world.list(WatchedKind::GatewayTopology, [topology("one", GatewayTopologySpec::default())]);
-        for kind in NAMESPACED {
+        for kind in WatchedKind::of_inventory().filter(|kind| !is_declared(*kind)) {
             world.list(kind, []);
         }
         world
     }
 
-    fn inventory(&self) -> Inventory {
-        self.stores.inventory().unwrap()
+    fn inventory(&mut self) -> Inventory {
+        self.stores.inventory().unwrap().as_ref().clone()
     }
 }
 
-const NAMESPACED: [WatchedKind; 4] =
-    [WatchedKind::Service, WatchedKind::Pod, WatchedKind::IPAddressPool, WatchedKind::L2Advertisement];
+/// Whether [`World::synced`] has an object of the kind.
+fn is_declared(kind: WatchedKind) -> bool {
+    matches!(kind, WatchedKind::Node | WatchedKind::GatewayTopology)
+}
 
 fn key(namespace: &str, name: &str) -> ObjectKey {
     ObjectKey { namespace: namespace.to_owned(), name: name.to_owned() }
@@ -75,11 +77,11 @@ fn labels(value: &str) -> Labels {
 }
 
 fn node(name: &str, value: &str) -> (ObjectKey, Item) {
-    (key("", name), Item::Node(Arc::new(labels(value))))
+    (key("", name), Item::Node(Arc::new(labels(value)), Box::default()))
 }
 
 fn pod(name: &str) -> (ObjectKey, Item) {
-    (key("istio-system", name), Item::Pod(labels("gateway")))
+    (key("istio-system", name), Item::Pod(labels("gateway"), "a".to_owned()))
 }
 
 fn advertisement(name: &str) -> (ObjectKey, Item) {
@@ -97,7 +99,7 @@ fn elsewhere(namespace: &str) -> GatewayTopologySpec {
     spec
 }
 
-fn pending(world: &World) -> Vec<String> {
+fn pending(world: &mut World) -> Vec<String> {
     world.inventory().pending.into_iter().collect()
 }
 
@@ -109,7 +111,7 @@ fn there_is_no_inventory_before_nodes_and_topologies_are_listed() {
     world.list(WatchedKind::GatewayTopology, []);
     assert!(world.stores.inventory().is_none());
     world.list(WatchedKind::Node, []);
-    assert_eq!(world.inventory(), Inventory::default());
+    assert_eq!(world.inventory().pending.len(), 0);
 }
 
 #[test]
@@ -127,14 +129,14 @@ fn a_namespace_is_pending_until_all_of_its_watches_have_received_a_list() {
     world.follow();
     world.list(WatchedKind::Node, []);
     world.list(WatchedKind::GatewayTopology, [topology("one", GatewayTopologySpec::default())]);
-    assert_eq!(pending(&world), ["istio-system", "metallb-system"]);
+    assert_eq!(pending(&mut world), ["istio-system", "metallb-system"]);
     world.list(WatchedKind::Service, []);
-    assert_eq!(pending(&world), ["istio-system", "metallb-system"]);
+    assert_eq!(pending(&mut world), ["istio-system", "metallb-system"]);
     world.list(WatchedKind::Pod, []);
-    assert_eq!(pending(&world), ["metallb-system"]);
+    assert_eq!(pending(&mut world), ["metallb-system"]);
     world.list(WatchedKind::L2Advertisement, []);
     world.list(WatchedKind::IPAddressPool, []);
-    assert_eq!(pending(&world), [""; 0]);
+    assert_eq!(pending(&mut world), [""; 0]);
 }
 
 /// The namespace is pending even before its watches have been started.
@@ -143,10 +145,10 @@ fn a_new_topology_makes_its_namespace_pending_and_no_other() {
     let mut world = World::synced();
     let (name, item) = topology("two", elsewhere("edge"));
     let watch = world.watches(WatchedKind::GatewayTopology)[0];
-    assert!(world.stores.apply(watch, Update::Applied(name, item)));
-    assert_eq!(pending(&world), ["edge"]);
+    assert!(world.stores.apply(watch, Update::Applied(name, item)).on_rules);
+    assert_eq!(pending(&mut world), ["edge"]);
     world.follow();
-    assert_eq!(pending(&world), ["edge"]);
+    assert_eq!(pending(&mut world), ["edge"]);
 }
 
 #[test]
@@ -156,7 +158,7 @@ fn other_pod_labels_make_the_namespace_pending_again() {
     spec.gateway.pod_labels = labels("other");
     let (name, item) = topology("one", spec);
     world.update(WatchedKind::GatewayTopology, Update::Applied(name, item));
-    assert_eq!(pending(&world), ["istio-system"]);
+    assert_eq!(pending(&mut world), ["istio-system"]);
 }
 
 #[test]
@@ -199,10 +201,10 @@ fn the_objects_of_a_deleted_topology_are_discarded() {
     let stopped = world.watches(WatchedKind::Pod)[0];
     world.update(WatchedKind::GatewayTopology, Update::Deleted(key("", "one")));
     assert_eq!(world.inventory().advertisements.len(), 0);
-    assert_eq!(world.open.len(), 2);
+    assert_eq!(world.open.len(), 3);
 
     let (name, item) = pod("late");
-    assert!(!world.stores.apply(stopped, Update::Applied(name, item)));
+    assert_eq!(world.stores.apply(stopped, Update::Applied(name, item)), Effect::default());
     assert_eq!(world.inventory().pods.len(), 0);
 }
 
@@ -219,7 +221,7 @@ fn a_pod_of_two_topologies_stays_until_neither_selects_it() {
     for watch in &watches {
         world.stores.apply(*watch, Update::Listed([pod("p")].into()));
     }
-    assert_eq!(pending(&world), [""; 0]);
+    assert_eq!(pending(&mut world), [""; 0]);
     for (watch, left) in watches.into_iter().zip([1, 0]) {
         world.stores.apply(watch, Update::Deleted(pod("p").0));
         assert_eq!(world.inventory().pods.len(), left);

@@ -172,6 +172,7 @@ fn without_announcer(
         announcer: None,
         next: None,
         bgp_announcers: Vec::new(),
+        candidates: 0,
     };
     if service.balancer.ingress.is_empty() {
         return vec![entry(None, None)];
@@ -275,10 +276,11 @@ impl Decided<'_> {
     fn assess(&self) -> Vec<AddressAssessment> {
         let name = |node: usize| self.metallb.node_name(node).to_owned();
         let announcer = self.layer2_announcer();
-        let next = match self.election.layer2 {
-            Layer2::Elected { next, .. } => next,
-            Layer2::Nobody(_) => None,
+        let (next, by_layer2) = match self.election.layer2 {
+            Layer2::Elected { next, candidates, .. } => (next, candidates),
+            Layer2::Nobody(_) => (None, 0),
         };
+        let candidates = by_layer2.max(self.election.bgp.len());
         let outcome = self.outcome(announcer, next);
         let bgp: Vec<String> = self.election.bgp.iter().copied().map(name).collect();
         let addresses = self.election.addresses.iter().map(|address| AddressAssessment {
@@ -288,6 +290,7 @@ impl Decided<'_> {
             announcer: announcer.map(name),
             next: next.map(name),
             bgp_announcers: bgp.clone(),
+            candidates,
         });
         addresses.collect()
     }

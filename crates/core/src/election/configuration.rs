@@ -96,6 +96,8 @@ pub struct Configuration {
     pub bgp: Vec<BgpAdvertisement>,
     /// The pool of each range, in the order of ranges.
     by_range: Vec<(AddressRange, usize)>,
+    /// The position of each pool.
+    by_name: HashMap<String, usize>,
     /// The BGP advertisements that only the speakers that read them reject, with the nodes of these speakers.
     unreadable_bgp: Vec<(Rejection, Vec<Selector>)>,
 }
@@ -113,6 +115,7 @@ impl Configuration {
             layer2: Vec::new(),
             bgp: Vec::new(),
             by_range: Vec::new(),
+            by_name: HashMap::new(),
             unreadable_bgp: Vec::new(),
         };
         for (key, spec) in in_namespace(&inventory.advertisements, namespace) {
@@ -136,6 +139,8 @@ impl Configuration {
             }
         }
         configuration.index_ranges()?;
+        let names = configuration.pools.iter().map(|pool| pool.name.clone());
+        configuration.by_name = names.enumerate().map(|(position, name)| (name, position)).collect();
         Ok(configuration)
     }
 
@@ -252,6 +257,12 @@ impl Configuration {
     #[must_use]
     pub fn pool(&self, position: usize) -> Option<&AddressPool> {
         self.pools.get(position)
+    }
+
+    /// The pool of this name.
+    #[must_use]
+    pub fn pool_named(&self, name: &str) -> Option<&AddressPool> {
+        self.pool(*self.by_name.get(name)?)
     }
 
     /// The L2 advertisements that announce a pool.

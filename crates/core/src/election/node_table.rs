@@ -32,6 +32,21 @@ impl NodeSet {
         Self(self.0.iter().zip(&other.0).map(|(one, another)| one & another).collect())
     }
 
+    /// Adds the nodes of another set.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (held, added) in self.0.iter_mut().zip(&other.0) {
+            *held |= added;
+        }
+    }
+
+    /// The number of nodes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }

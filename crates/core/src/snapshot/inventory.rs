@@ -84,16 +84,22 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Derives the settings of MetalLB from its speaker pods. A setting applies if every speaker has it, because all
-    /// of them come from one `DaemonSet`; during a rollout, the default applies.
+    /// Derives the settings of MetalLB from its speaker pods.
     pub fn infer_settings(&mut self) {
+        self.metallb = self.inferred_settings();
+    }
+
+    /// The settings of MetalLB by its speaker pods. A setting applies if every speaker has it, because all of them come
+    /// from one `DaemonSet`; during a rollout, the default applies.
+    #[must_use]
+    pub fn inferred_settings(&self) -> MetalLbSettings {
         let all = |has: fn(&MetalLbSettings) -> bool| {
             !self.speakers.is_empty() && self.speakers.values().all(|speaker| has(&speaker.settings))
         };
-        self.metallb = MetalLbSettings {
+        MetalLbSettings {
             ignores_exclude_label: all(|settings| settings.ignores_exclude_label),
             lacks_memberlist: all(|settings| settings.lacks_memberlist),
-        };
+        }
     }
 
     /// Adds the objects of another inventory, which replace those with the same name. Settings stay.

@@ -3,6 +3,7 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::check::{MAX_CLASS, MAX_ENTRIES, MAX_POOL};
+use super::status::{FindingStatus, MAX_FINDINGS, MAX_SERVICES, ServiceStatus};
 use crate::verdict::Rule;
 
 const LABEL_VALUE: &str = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
@@ -90,4 +91,22 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
     })
+}
+
+/// A bounded list. An atomic one: whoever writes the status writes all of it.
+fn list<T: schemars::JsonSchema>(generator: &mut SchemaGenerator, most: usize) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": T::json_schema(generator),
+        "maxItems": most,
+        "x-kubernetes-list-type": "atomic",
+    })
+}
+
+pub(super) fn services(generator: &mut SchemaGenerator) -> Schema {
+    list::<ServiceStatus>(generator, MAX_SERVICES)
+}
+
+pub(super) fn findings(generator: &mut SchemaGenerator) -> Schema {
+    list::<FindingStatus>(generator, MAX_FINDINGS)
 }

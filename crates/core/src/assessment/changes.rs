@@ -1,0 +1,108 @@
+//! Changes between two states: what decides which topologies must be assessed again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::State;
+use crate::election::parse_address;
+use crate::labels::Labels;
+use crate::snapshot::{ResolvedTopology, in_namespace};
+
+/// The changes since the last assessment, by what they can affect. It is never too little: a change that could concern
+/// any topology is [`Changes::everything`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    is_everything: bool,
+    topologies: BTreeSet<String>,
+    namespaces: BTreeSet<String>,
+    /// The labels of changed nodes, before and after.
+    nodes: BTreeMap<String, Vec<Arc<Labels>>>,
+}
+
+impl Changes {
+    /// A change that may concern every topology.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { is_everything: true, ..Self::default() }
+    }
+
+    /// Adds a change of a topology.
+    pub fn add_topology(&mut self, name: &str) {
+        self.topologies.insert(name.to_owned());
+    }
+
+    /// Adds a change of objects in a gateway's or MetalLB's namespace.
+    pub fn add_namespace(&mut self, namespace: &str) {
+        if !self.namespaces.contains(namespace) {
+            self.namespaces.insert(namespace.to_owned());
+        }
+    }
+
+    /// Adds a change of a node, or of its speaker, with the node's labels before and after, as far as they changed.
+    pub fn add_node<'l>(&mut self, name: &str, labels: impl IntoIterator<Item = &'l Arc<Labels>>) {
+        let held = self.nodes.entry(name.to_owned()).or_default();
+        for labels in labels {
+            if !held.contains(labels) {
+                held.push(Arc::clone(labels));
+            }
+        }
+    }
+
+    /// Adds other changes.
+    pub fn merge(&mut self, other: Self) {
+        self.is_everything |= other.is_everything;
+        self.topologies.extend(other.topologies);
+        self.namespaces.extend(other.namespaces);
+        for (name, labels) in &other.nodes {
+            self.add_node(name, labels);
+        }
+    }
+
+    /// Whether nothing has changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl State<'_> {
+    /// Whether the assessment of a topology may differ after these changes.
+    pub(super) fn is_concerned(&self, topology: &ResolvedTopology, changes: &Changes) -> bool {
+        let Changes { is_everything, topologies, namespaces, nodes } = changes;
+        *is_everything
+            || topologies.contains(&*topology.name)
+            || namespaces.contains(&topology.spec.gateway.namespace)
+            || namespaces.contains(&topology.spec.metallb_namespace)
+            || nodes.iter().any(|(name, labels)| self.is_concerned_by_node(topology, name, labels))
+    }
+
+    /// Whether the node is, or was, a gateway node, a node that an advertisement of the topology's pools selects, or a
+    /// node with a pod or an endpoint of the gateway.
+    fn is_concerned_by_node(&self, topology: &ResolvedTopology, name: &str, changed: &[Arc<Labels>]) -> bool {
+        let current = self.inventory.nodes.get(name);
+        let mut labels = changed.iter().chain(current).map(AsRef::as_ref);
+        let namespace = &topology.spec.gateway.namespace;
+        labels.any(|labels| topology.placement.matches(labels) || self.announces_from(topology, labels))
+            || in_namespace(&self.inventory.endpoint_slices, namespace)
+                .any(|(_, slice)| slice.endpoints.iter().any(|endpoint| endpoint.node_name == name))
+            || in_namespace(&self.inventory.pod_nodes, namespace).any(|(_, node)| node == name)
+    }
+
+    /// Whether an advertisement of the topology's pools, or of those that its Services have addresses of, selects a node
+    /// with these labels. Without a valid configuration, any node may matter.
+    fn announces_from(&self, topology: &ResolvedTopology, labels: &Labels) -> bool {
+        let Some(Ok(metallb)) = self.metallb.get(topology.spec.metallb_namespace.as_str()) else {
+            return true;
+        };
+        let configuration = metallb.configuration();
+        let own = topology.spec.address_pools.iter().filter_map(|name| configuration.pool_named(name));
+        let balancers = self.services_of(topology).map(|entry| self.balanced(entry).balancer);
+        let addresses = balancers.flat_map(|balancer| &balancer.ingress);
+        let held = addresses
+            .filter_map(|ingress| configuration.pool_of(parse_address(&ingress.ip)?))
+            .filter_map(|pool| configuration.pool(pool));
+        own.chain(held)
+            .flat_map(|pool| configuration.advertisements_of(pool))
+            .any(|(.., advertisement)| advertisement.announces_from(labels))
+    }
+}

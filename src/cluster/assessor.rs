@@ -1,0 +1,128 @@
+//! The assessor: it keeps the assessments of all topologies current, on a thread of its own.
+//!
+//! Each state that is published for reviews is passed on to it, with what has changed since the last one. States that arrive
+//! while it works are merged into one, so that it is never more than one assessment behind, and reviews never wait for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use tokio::sync::{Notify, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::debug;
+
+use super::state::metallb_kinds;
+use super::{Error, WatchMetrics};
+use crate::assessment::{Changes, CurrentAssessments, TopologyAssessment};
+use crate::election::AssumedVersion;
+use crate::snapshot::{Inventory, ResolvedTopology, Snapshot};
+
+/// The interval at which the kinds that the cluster serves are read again: MetalLB may be installed or upgraded meanwhile.
+const KINDS_EVERY: Duration = Duration::from_secs(60);
+
+/// The assessments of one state.
+#[derive(Debug, Clone)]
+pub struct Assessments {
+    /// The assessments by the names of topologies, each with the generation that was assessed.
+    pub topologies: BTreeMap<Arc<str>, (i64, Arc<TopologyAssessment>)>,
+}
+
+/// The newest assessments; `None` while the state is not known.
+pub type AssessmentsReceiver = watch::Receiver<Option<Arc<Assessments>>>;
+
+/// A state and what has changed since the last one; `None` while the state is not known.
+type State = Option<(Arc<Inventory>, Arc<Snapshot>, Changes)>;
+
+/// The states that were not assessed yet, merged into one.
+#[derive(Debug, Default)]
+struct Waiting {
+    state: Mutex<Option<State>>,
+    arrived: Notify,
+}
+
+/// The side that passes states on.
+#[derive(Debug, Clone)]
+pub struct StateSender(Arc<Waiting>);
+
+impl StateSender {
+    /// Passes a state on.
+    pub(super) fn send(&self, state: State) {
+        let mut held = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let missed = held.take().flatten().map(|(.., changes)| changes);
+        *held = Some(state.map(|(inventory, snapshot, mut changes)| {
+            changes.merge(missed.unwrap_or_default());
+            (inventory, snapshot, changes)
+        }));
+        self.0.arrived.notify_one();
+    }
+}
+
+/// Returns where states are passed on, the newest assessments, and the future that keeps them current.
+///
+/// The future ends only with [`Error::Broken`]. An API server that does not answer is no error: MetalLB's version is then
+/// detected without the kinds that it serves.
+pub fn assessor(
+    client: Client,
+    metrics: WatchMetrics,
+) -> (StateSender, AssessmentsReceiver, impl Future<Output = Error> + Send + 'static) {
+    let waiting = Arc::new(Waiting::default());
+    let (publish, receiver) = watch::channel(None);
+    (StateSender(Arc::clone(&waiting)), receiver, keep_current(client, metrics, waiting, publish))
+}
+
+async fn keep_current(
+    client: Client,
+    metrics: WatchMetrics,
+    waiting: Arc<Waiting>,
+    publish: watch::Sender<Option<Arc<Assessments>>>,
+) -> Error {
+    let mut kinds_due = interval(KINDS_EVERY);
+    kinds_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut kinds = BTreeSet::new();
+    let mut current = CurrentAssessments::default();
+    loop {
+        tokio::select! {
+            // The kinds come first, because MetalLB's version may follow from them.
+            biased;
+            _ = kinds_due.tick() => {
+                if let Ok(Some(served)) = metallb_kinds(&client).await {
+                    kinds = served;
+                }
+            }
+            () = waiting.arrived.notified() => {}
+        }
+        let state = waiting.state.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(state) = state else { continue };
+        let Some((inventory, snapshot, changes)) = state else {
+            current = CurrentAssessments::default();
+            publish.send_replace(None);
+            continue;
+        };
+        let served = kinds.clone();
+        let assess = move || {
+            let start = Instant::now();
+            let version = AssumedVersion::detect(&inventory, |kind| served.contains(kind)).version;
+            let assessed = current.update(&inventory, &snapshot, version, &changes);
+            let of = |topology: &ResolvedTopology| {
+                let held = current.topologies().get(&topology.name)?;
+                Some((Arc::clone(&topology.name), (topology.generation, Arc::clone(held))))
+            };
+            let topologies = snapshot.topologies().iter().filter_map(of).collect();
+            let assessments = Arc::new(Assessments { topologies });
+            (current, assessments, assessed.len(), start.elapsed())
+        };
+        let (kept, assessments, assessed, cost) = match spawn_blocking(assess).await {
+            Ok(done) => done,
+            Err(error) => return Error::Broken(error),
+        };
+        current = kept;
+        metrics.count_assessment(cost);
+        debug!(?cost, assessed, "assessed topologies");
+        publish.send_replace(Some(assessments));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! The status that a topology should have, compared with the stored one.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use lockstep_core::escape::cut;
+
+use super::verdicts::{Assessed, Verdict};
+use crate::assessment::{self, TopologyAssessment};
+use crate::topology::{GUARDED, GatewayTopologyStatus, STALLED};
+
+/// The conditions that an assessment decides, in the order in which a status has them.
+const ASSESSED: [&str; 3] = ["Aligned", "SourceIPPreserved", "Resilient"];
+
+/// The maximum length of a message, in bytes. `Guarded` has its own, larger one.
+const MAX_MESSAGE: usize = 2048;
+
+/// The reason of a condition that could not be judged, because its objects were not read.
+const UNREAD: &str = "UNREAD";
+
+/// The reason of conditions of an invalid topology.
+const INVALID: &str = "InvalidSpec";
+
+/// Returns the status that the verdict asks for.
+///
+/// `lastTransitionTime` is `now` only if the condition's `status` changes, as the API conventions require, and that of the
+/// stored condition otherwise.
+pub(super) fn wanted_status(verdict: &Verdict<'_>, now: Timestamp) -> GatewayTopologyStatus {
+    let Verdict { topology, guarded, assessed, .. } = verdict;
+    let stored = &topology.status;
+    let condition = |kind: &str, status: &str, reason: &str, message: &str| {
+        let before = stored.condition(kind).filter(|stored| stored.status == status);
+        Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            observed_generation: Some(topology.generation),
+            last_transition_time: before.map_or(Time(now), |stored| stored.last_transition_time.clone()),
+        }
+    };
+    let guarded_word = if guarded.is_guarded() { "True" } else { "False" };
+    let mut conditions = vec![condition(GUARDED, guarded_word, guarded.reason.as_str(), &guarded.message)];
+    let judged = |found: &assessment::Condition| {
+        condition(found.kind, found.word(), found.reason, cut(&found.message, MAX_MESSAGE))
+    };
+    let unknown = |reason, message: &str| ASSESSED.map(|kind| condition(kind, "Unknown", reason, message));
+    match assessed {
+        Assessed::NotYet => {
+            conditions.extend(ASSESSED.iter().filter_map(|kind| stored.condition(kind)).cloned());
+            conditions.extend(stored.condition(STALLED).cloned());
+            return GatewayTopologyStatus {
+                observed_generation: Some(topology.generation),
+                conditions,
+                ..stored.clone()
+            };
+        }
+        Assessed::Unusable(problem) => {
+            let message = format!("the topology is invalid and ignored: {}", cut(problem, MAX_MESSAGE));
+            conditions.extend(unknown(INVALID, &message));
+            conditions.push(condition(STALLED, "True", INVALID, &message));
+        }
+        Assessed::Unknown => {
+            let message = "the cluster's nodes or topologies could not be read, so its state is not known";
+            conditions.extend(unknown(UNREAD, message));
+            conditions.push(condition(STALLED, "True", UNREAD, message));
+        }
+        Assessed::Known(assessment) => {
+            let found = assessment.conditions();
+            let of = |kind: &&'static str| found.iter().find(|condition| condition.kind == *kind);
+            conditions.extend(ASSESSED.iter().filter_map(of).map(judged));
+            conditions.push(match unread(assessment) {
+                Some(message) => condition(STALLED, "True", UNREAD, cut(message, MAX_MESSAGE)),
+                None => condition(STALLED, "False", "OK", "everything that the state depends on was read"),
+            });
+        }
+    }
+    let assessment = match assessed {
+        Assessed::Known(assessment) => Some(assessment),
+        _ => None,
+    };
+    GatewayTopologyStatus {
+        observed_generation: Some(topology.generation),
+        conditions,
+        summary: assessment.and_then(|assessment| assessment.summary()),
+        services: assessment.map_or_else(Vec::new, |assessment| assessment.service_statuses()),
+        findings: assessment.map_or_else(Vec::new, |assessment| assessment.finding_statuses()),
+    }
+}
+
+/// What was not read of the objects that outcomes depend on, in a sentence.
+fn unread(assessment: &TopologyAssessment) -> Option<&String> {
+    assessment.unread.as_ref().or(assessment.unread_for_alignment.as_ref()).map(|cause| &cause.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::verdicts::StoredTopology;
+    use super::*;
+    use crate::coverage::{Guarded, GuardedReason};
+    use crate::topology::GatewayTopologySpec;
+
+    const THEN: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn later() -> Timestamp {
+        Timestamp::from_second(60).unwrap()
+    }
+
+    fn guarded(reason: GuardedReason, message: &str) -> Guarded {
+        Guarded { reason, message: message.to_owned() }
+    }
+
+    fn topology(status: GatewayTopologyStatus) -> StoredTopology {
+        StoredTopology {
+            uid: "1".to_owned(),
+            resource_version: "7".to_owned(),
+            generation: 3,
+            spec: Ok(GatewayTopologySpec::default()),
+            status,
+        }
+    }
+
+    fn wanted(
+        topology: &StoredTopology,
+        guarded: Guarded,
+        assessed: Assessed,
+        now: Timestamp,
+    ) -> GatewayTopologyStatus {
+        wanted_status(&Verdict { name: "one", topology, guarded, assessed }, now)
+    }
+
+    fn write(topology: &StoredTopology, guarded: Guarded, now: Timestamp) -> GatewayTopologyStatus {
+        wanted(topology, guarded, Assessed::NotYet, now)
+    }
+
+    fn first() -> GatewayTopologyStatus {
+        let none = topology(GatewayTopologyStatus::default());
+        write(&none, guarded(GuardedReason::Covered, "all"), THEN)
+    }
+
+    fn assessment() -> Assessed {
+        Assessed::Known(Arc::new(TopologyAssessment {
+            name: "one".into(),
+            services: Vec::new(),
+            unread: None,
+            unread_for_alignment: None,
+            findings: Vec::new(),
+            nodes: None,
+        }))
+    }
+
+    fn words(status: &GatewayTopologyStatus) -> Vec<String> {
+        let conditions = status.conditions.iter();
+        conditions.map(|it| format!("{}={} {}", it.type_, it.status, it.reason)).collect()
+    }
+
+    #[test]
+    fn the_first_status_has_every_field() {
+        let status = first();
+        let condition = status.condition(GUARDED).unwrap();
+        assert_eq!((status.observed_generation, condition.observed_generation), (Some(3), Some(3)));
+        assert_eq!(condition.status, "True");
+        assert_eq!((condition.reason.as_str(), condition.message.as_str()), ("Covered", "all"));
+        assert_eq!(condition.last_transition_time, Time(THEN));
+    }
+
+    #[test]
+    fn a_stored_status_is_wanted_as_it_is() {
+        assert_eq!(write(&topology(first()), guarded(GuardedReason::Covered, "all"), later()), first());
+        let assessed = || {
+            let stored = topology(first());
+            wanted(&stored, guarded(GuardedReason::Covered, "all"), assessment(), THEN)
+        };
+        let again = wanted(&topology(assessed()), guarded(GuardedReason::Covered, "all"), assessment(), later());
+        assert_eq!(again, assessed());
+    }
+
+    #[test]
+    fn only_a_transition_changes_the_time_of_a_condition() {
+        let message = write(&topology(first()), guarded(GuardedReason::Covered, "other"), later());
+        assert_eq!(message.conditions[0].message, "other");
+        assert_eq!(message.conditions[0].last_transition_time, Time(THEN));
+        let flipped = write(&topology(first()), guarded(GuardedReason::FailsOpen, "all"), later());
+        assert_eq!(flipped.conditions[0].status, "False");
+        assert_eq!(flipped.conditions[0].last_transition_time, Time(later()));
+        let reason = write(&topology(flipped), guarded(GuardedReason::NoCaBundle, "all"), THEN);
+        assert_eq!(reason.conditions[0].last_transition_time, Time(later()));
+
+        let newer = StoredTopology { generation: 4, ..topology(first()) };
+        let observed = write(&newer, guarded(GuardedReason::Covered, "all"), later());
+        assert_eq!(observed.conditions[0].observed_generation, Some(4));
+        assert_eq!(observed.conditions[0].last_transition_time, Time(THEN));
+        let stale = GatewayTopologyStatus { observed_generation: Some(2), ..first() };
+        let seen = write(&topology(stale), guarded(GuardedReason::Covered, "all"), later());
+        assert_eq!(seen.observed_generation, Some(3));
+    }
+
+    #[test]
+    fn what_was_assessed_before_stays_until_the_next_assessment() {
+        let stored = topology(first());
+        let assessed = wanted(&stored, guarded(GuardedReason::Covered, "all"), assessment(), THEN);
+        let restarted =
+            wanted(&topology(assessed.clone()), guarded(GuardedReason::Covered, "all"), Assessed::NotYet, later());
+        assert_eq!(restarted, assessed);
+    }
+
+    #[test]
+    fn a_state_that_is_not_known_and_an_invalid_topology_stall() {
+        let stored = topology(first());
+        let covered = || guarded(GuardedReason::Covered, "all");
+        let unknown = words(&wanted(&stored, covered(), Assessed::Unknown, THEN));
+        let expected = [
+            "Guarded=True Covered",
+            "Aligned=Unknown UNREAD",
+            "SourceIPPreserved=Unknown UNREAD",
+            "Resilient=Unknown UNREAD",
+            "Stalled=True UNREAD",
+        ];
+        assert_eq!(unknown, expected);
+        let problem = Assessed::Unusable("spec.addressPools: it is empty".to_owned());
+        let invalid = words(&wanted(&stored, covered(), problem, THEN));
+        assert_eq!(invalid[1..], expected[1..].iter().map(|it| it.replace("UNREAD", "InvalidSpec")).collect::<Vec<_>>());
+        let known = words(&wanted(&stored, covered(), assessment(), THEN));
+        assert_eq!(known[4], "Stalled=False OK");
+    }
+}
