@@ -22,6 +22,7 @@
 //! * Status has tasks of its own ([`reconcile_status`]), so that their failures do not affect snapshots.
 //! * This module has no requests and no verdicts.
 
+mod assessment_metrics;
 mod assessor;
 mod backoff;
 mod debounce;
@@ -35,11 +36,13 @@ pub mod state;
 mod status;
 mod store;
 mod supervisor;
+mod token_bucket;
 mod topology_overlap;
 pub mod topology_status;
 mod watch_loop;
 mod webhook_configurations;
 
+pub use assessment_metrics::AssessmentMetrics;
 pub use assessor::{Assessments, AssessmentsReceiver, StateSender, assessor};
 pub(crate) use failure::words as describe_error;
 pub use kinds::WatchedKind;

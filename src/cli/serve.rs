@@ -21,7 +21,9 @@ use tracing::error;
 
 use super::{Exit, duration};
 use crate::audit::DecisionLog;
-use crate::cluster::{self, MIN_STALE_AFTER, STALE_AFTER, StatusInputs, watch_webhook_configurations};
+use crate::cluster::{
+    self, AssessmentMetrics, MIN_STALE_AFTER, STALE_AFTER, StatusInputs, watch_webhook_configurations,
+};
 use crate::error::chain;
 use crate::server::{Admin, BoundServer, Limits, Server, ServerMetrics};
 use crate::snapshot::Snapshot;
@@ -166,6 +168,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let (states, assessments, assessing) = match cluster.clone() {
         Some((client, metrics)) => {
             let (states, assessments, assessing) = cluster::assessor(client, metrics);
+            registry.register_collector(Box::new(AssessmentMetrics::new(assessments.clone())));
             (Some(states), Some(assessments), Some(assessing))
         }
         None => (None, None, None),

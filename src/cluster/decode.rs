@@ -214,9 +214,8 @@ impl Item {
             | Self::BgpAdvertisement(_)
             | Self::Workload(_)
             | Self::DisruptionBudget(_) => changes.add_namespace(&key.namespace),
-            Self::OtherPod => {}
-            // What it was used for before is among the changes.
-            Self::Unusable(_) => {}
+            // What an unusable object was used for before is among the changes.
+            Self::OtherPod | Self::Unusable(_) => {}
         }
     }
 }

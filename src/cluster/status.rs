@@ -178,7 +178,9 @@ impl Reconciler {
                 self.unknown_since = None;
                 State::Known(assessments)
             }
-            None if now.duration_since(*self.unknown_since.get_or_insert(now)) >= UNKNOWN_AFTER => State::Unknown,
+            None if now.duration_since(*self.unknown_since.get_or_insert(now)) >= UNKNOWN_AFTER => {
+                State::Unknown
+            }
             None => State::NotYet,
         }
     }

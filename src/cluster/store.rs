@@ -227,7 +227,9 @@ impl Stores {
 
     /// Whether the watch has received a list, or the response that the API server does not serve the kind.
     pub(super) fn is_known(&self, watch: WatchId) -> bool {
-        self.watches.get(&watch).is_some_and(|(_, store)| matches!(store.state, State::Known | State::Missing))
+        self.watches
+            .get(&watch)
+            .is_some_and(|(_, store)| matches!(store.state, State::Known | State::Missing))
     }
 
     /// Applies an update of a watch. Returns what it changed. An update of a closed watch is dropped.
@@ -316,7 +318,9 @@ impl Stores {
             match (self.state(&target), target.kind.reader(), target.namespace) {
                 (State::Missing, Reader::Rules(WhenMissing::NoSnapshot), _)
                 | (State::Unknown | State::Refused, Reader::Rules(_), None) => progress.lacks_snapshot = true,
-                (State::Missing, Reader::Rules(WhenMissing::LacksMetallb), _) => progress.lacks_metallb = true,
+                (State::Missing, Reader::Rules(WhenMissing::LacksMetallb), _) => {
+                    progress.lacks_metallb = true;
+                }
                 (State::Unknown | State::Refused, Reader::Rules(_), Some(namespace)) => {
                     progress.pending.insert(namespace);
                 }

@@ -6,6 +6,8 @@ use axum::http::Method;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use kube::Client;
+use lockstep::cluster::topology_status::{self, TopologyStatuses};
+use lockstep::topology::GUARDED;
 use serde_json::{Value, json};
 
 use super::alerts;
@@ -105,15 +107,42 @@ async fn the_program_runs_with_the_charts_flags_and_uses_every_right() {
     judged(&client).await;
 
     exported(&serve, &ca).await;
+    // An Event that repeats is patched.
+    for (policy, status) in [("Ignore", "False"), ("Fail", "True"), ("Ignore", "False"), ("Fail", "True")] {
+        fails(&client, policy).await;
+        until_guarded(&client, status).await;
+    }
     helm_test_succeeds(&cluster, &account).await;
     let manifest = cluster.helm.run(&["get", "manifest", "lockstep", "-n", NAMESPACE]).unwrap();
-    let granted = granted(&objects(&manifest));
+    let mut granted = granted(&objects(&manifest));
+    // This MetalLB does not serve the kind, so that it is listed only.
+    granted.retain(|grant| {
+        (grant.resource.as_str(), grant.verb.as_str()) != ("addresspools.metallb.io", "watch")
+    });
     for done in &until_used(&cluster, &granted).await {
         assert!(
             granted.iter().any(|grant| covers(grant, done)),
             "not granted, or not by the chart: {done:?}"
         );
     }
+}
+
+/// Sets the `failurePolicy` of a webhook.
+async fn fails(client: &Client, policy: &str) {
+    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/lockstep";
+    let patch = json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": policy}]);
+    let answer = call(client, Method::PATCH, path, "application/json-patch+json", &patch).await;
+    assert!(answer.status.is_success(), "{}", answer.body);
+}
+
+/// Waits until `Guarded` has this status in every topology.
+async fn until_guarded(client: &Client, status: &str) {
+    let is_so = |topologies: &TopologyStatuses| {
+        topologies.values().all(|it| it.status.condition(GUARDED).is_some_and(|it| it.status == status))
+    };
+    let limit = std::time::Duration::from_secs(60);
+    let topologies = topology_status::wait(client.clone(), limit, is_so).await.unwrap();
+    assert!(is_so(&topologies), "never {status}: {topologies:?}");
 }
 
 /// Runs the request of the pod of `helm test` with the ServiceAccount of that pod.

@@ -17,9 +17,10 @@ use lockstep_test_support::wait;
 
 /// All rights: namespace, resource, name and verbs. `gateway` and `metallb` stand for all namespaces, unless the
 /// values ask for roles in the namespaces.
-const RIGHTS: [(&str, &str, &str, &[&str]); 10] = [
-    ("", "nodes", "", &["list", "watch"]),
-    ("", "gatewaytopologies.lockstep.dev", "", &["list", "watch"]),
+const RIGHTS: [(&str, &str, &str, &[&str]); 21] = [
+    ("", "nodes", "", READ),
+    ("", "namespaces", "", READ),
+    ("", "gatewaytopologies.lockstep.dev", "", READ),
     ("", "gatewaytopologies.lockstep.dev/status", "", &["patch"]),
     (
         "",
@@ -34,11 +35,23 @@ const RIGHTS: [(&str, &str, &str, &[&str]); 10] = [
         &["get", "list", "patch", "watch"],
     ),
     ("lockstep-system", "secrets", "lockstep-ca", &["get", "list", "patch", "watch"]),
-    ("istio-system", "pods", "", &["list", "watch"]),
-    ("istio-system", "services", "", &["list", "watch"]),
-    ("metallb-system", "ipaddresspools.metallb.io", "", &["list", "watch"]),
-    ("metallb-system", "l2advertisements.metallb.io", "", &["list", "watch"]),
+    ("istio-system", "pods", "", READ),
+    ("istio-system", "services", "", READ),
+    ("istio-system", "endpointslices.discovery.k8s.io", "", READ),
+    ("istio-system", "daemonsets.apps", "", READ),
+    ("istio-system", "deployments.apps", "", READ),
+    ("istio-system", "statefulsets.apps", "", READ),
+    ("istio-system", "poddisruptionbudgets.policy", "", READ),
+    ("istio-system", "events.events.k8s.io", "", &["create", "patch"]),
+    ("metallb-system", "pods", "", READ),
+    ("metallb-system", "addresspools.metallb.io", "", READ),
+    ("metallb-system", "bgpadvertisements.metallb.io", "", READ),
+    ("metallb-system", "ipaddresspools.metallb.io", "", READ),
+    ("metallb-system", "l2advertisements.metallb.io", "", READ),
+    ("metallb-system", "servicel2statuses.metallb.io", "", READ),
 ];
+
+const READ: &[&str] = &["list", "watch"];
 
 /// Returns the table as grants. By default, those for the gateways and MetalLB are not bound to a namespace.
 fn table(namespaced: bool) -> Vec<Grant> {
@@ -54,7 +67,20 @@ fn table(namespaced: bool) -> Vec<Grant> {
             });
         }
     }
+    if namespaced {
+        // Events about objects without a namespace.
+        for verb in ["create", "patch"] {
+            grants.push(Grant {
+                namespace: "default".to_owned(),
+                resource: "events.events.k8s.io".to_owned(),
+                name: String::new(),
+                verb: verb.to_owned(),
+            });
+        }
+    }
     grants.sort();
+    // Without namespaces, the gateways' pods and MetalLB's are one right.
+    grants.dedup();
     grants
 }
 
@@ -70,14 +96,15 @@ fn the_granted_rights_are_exactly_those_in_the_table() {
 }
 
 #[test]
-fn with_external_certificates_only_status_may_be_written() {
+fn with_external_certificates_only_status_and_events_may_be_written() {
     for values in ["cert-manager", "minimal"] {
-        let writes: Vec<_> = granted(&Helm::offline().render(values, &[]))
+        let writes: BTreeSet<_> = granted(&Helm::offline().render(values, &[]))
             .into_iter()
             .filter(|grant| !["get", "list", "watch"].contains(&grant.verb.as_str()))
             .map(|grant| grant.resource)
             .collect();
-        assert_eq!(writes, ["gatewaytopologies.lockstep.dev/status"], "{values}");
+        let expected = ["events.events.k8s.io", "gatewaytopologies.lockstep.dev/status"];
+        assert!(writes.iter().eq(&expected), "{values}: {writes:?}");
     }
 }
 
@@ -159,18 +186,25 @@ async fn the_service_account_has_every_right_in_the_table() {
             verbs.iter().map(move |verb| (*namespace, *resource, *name, *verb))
         });
         let sent = requests.map(async |(namespace, resource, name, verb)| {
-            // The program writes the status of one topology by name; the right covers all topologies.
-            let name = if resource.ends_with("/status") { "istio-ingressgateway" } else { name };
+            // The program patches one object by name; the right covers all of the kind.
+            let is_patch = verb == "patch" && name.is_empty();
+            let name = if is_patch { "istio-ingressgateway" } else { name };
             let answer = request(&client, namespace, resource, name, verb).await;
-            let is_status = resource.ends_with("/status") && answer.status == StatusCode::NOT_FOUND;
-            assert!(answer.status.is_success() || is_status, "{verb} {resource}: {}", answer.body);
+            // The API server checks rights first: an object or a kind that is not there, or an invalid object, is no refusal.
+            let is_absent = is_patch || resource == "addresspools.metallb.io";
+            let is_allowed = match answer.status {
+                StatusCode::NOT_FOUND => is_absent,
+                StatusCode::UNPROCESSABLE_ENTITY => verb == "create",
+                status => status.is_success(),
+            };
+            assert!(is_allowed, "{verb} {resource}: {} {}", answer.status, answer.body);
         });
         futures::future::join_all(sent).await;
     }
 }
 
 /// Requests that are forbidden: namespace, resource, name, verb.
-const FORBIDDEN: [(&str, &str, &str, &str); 24] = [
+const FORBIDDEN: [(&str, &str, &str, &str); 26] = [
     ("", "secrets", "", "list"),
     ("", "secrets", "", "watch"),
     ("lockstep-system", "secrets", "", "list"),
@@ -192,6 +226,8 @@ const FORBIDDEN: [(&str, &str, &str, &str); 24] = [
     ("istio-system", "pods", "", "create"),
     ("istio-system", "services", "gateway", "patch"),
     ("metallb-system", "l2advertisements.metallb.io", "default", "patch"),
+    ("istio-system", "events.events.k8s.io", "", "list"),
+    ("istio-system", "deployments.apps", "gateway", "patch"),
     ("lockstep-system", "serviceaccounts", "lockstep", "get"),
     ("", "clusterroles.rbac.authorization.k8s.io", "lockstep", "patch"),
     ("", "clusterrolebindings.rbac.authorization.k8s.io", "", "create"),

@@ -36,8 +36,14 @@ impl Watches {
         let (metrics, shutdown) = (WatchMetrics::default(), CancellationToken::new());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        let task =
-            tokio::spawn(cluster::run(client, publish, metrics, cluster::STALE_AFTER, shutdown.clone()));
+        let task = tokio::spawn(cluster::run(
+            client,
+            publish,
+            None,
+            metrics,
+            cluster::STALE_AFTER,
+            shutdown.clone(),
+        ));
         Self { snapshots, registry, shutdown, task }
     }
 

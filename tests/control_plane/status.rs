@@ -44,7 +44,9 @@ impl Replica {
         metrics.register(&mut registry);
         let (configurations, watch) =
             cluster::watch_webhook_configurations(client.clone(), "lockstep".to_owned(), metrics.clone());
-        let inputs = StatusInputs { configurations, trust_anchors: receiver };
+        // Nothing is assessed here: the other conditions have tests of their own.
+        let (_, assessments) = watch::channel(None);
+        let inputs = StatusInputs { assessments, configurations, trust_anchors: receiver };
         let reconciler = cluster::reconcile_status(client, inputs, metrics, shutdown.clone());
         let task = tokio::spawn(async move {
             tokio::select! {

@@ -23,8 +23,8 @@ pub use cause::{Cause, CauseCode};
 pub use changes::Changes;
 pub use condition::Condition;
 pub use current::CurrentAssessments;
-pub use node_counts::NodeCounts;
 pub use node::{NodeAssessment, NodeScope};
+pub use node_counts::NodeCounts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;

@@ -58,15 +58,15 @@ use crate::verdict::Rule;
     ),
     printcolumn(name = "Enforcement", type_ = "string", json_path = ".spec.enforcement"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(
-        name = "Gateway",
-        type_ = "string",
-        json_path = ".spec.gateway.namespace",
-        priority = 1
-    ),
+    printcolumn(name = "Gateway", type_ = "string", json_path = ".spec.gateway.namespace", priority = 1),
     printcolumn(name = "Pools", type_ = "string", json_path = ".spec.addressPools", priority = 1),
     printcolumn(name = "Match", type_ = "string", json_path = ".spec.announcements.match", priority = 1),
-    printcolumn(name = "Addresses", type_ = "integer", json_path = ".status.summary.addresses", priority = 1),
+    printcolumn(
+        name = "Addresses",
+        type_ = "integer",
+        json_path = ".status.summary.addresses",
+        priority = 1
+    ),
     printcolumn(
         name = "Gateway Nodes",
         type_ = "integer",
@@ -79,7 +79,12 @@ use crate::verdict::Rule;
         json_path = ".status.summary.announcingNodes",
         priority = 1
     ),
-    printcolumn(name = "Serving", type_ = "integer", json_path = ".status.summary.servingNodes", priority = 1),
+    printcolumn(
+        name = "Serving",
+        type_ = "integer",
+        json_path = ".status.summary.servingNodes",
+        priority = 1
+    ),
     derive = "Default",
     derive = "PartialEq"
 )]

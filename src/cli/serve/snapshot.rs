@@ -70,7 +70,9 @@ impl SnapshotSource {
             let _publish = self.publish;
             return pending().await;
         };
-        match cluster::run(client, self.publish, assessor, metrics, stale_after, CancellationToken::new()).await {
+        match cluster::run(client, self.publish, assessor, metrics, stale_after, CancellationToken::new())
+            .await
+        {
             Ok(()) => "the watches ended: this is a bug, report it".into(),
             Err(error) => error.into(),
         }

@@ -38,7 +38,7 @@ impl World {
             let Some(target) = wanted.into_iter().find(|target| !self.open.contains_key(target)) else {
                 return;
             };
-            self.last += 1;
+            self.last = self.last.saturating_add(1);
             let id = WatchId(self.last);
             self.stores.open(id, target.clone());
             let listed = objects.iter().filter(|object| is_in(&target, object));
@@ -88,8 +88,7 @@ fn key(object: &Value) -> ObjectKey {
 
 fn is_in(target: &Target, object: &Value) -> bool {
     let resource = target.kind.resource();
-    let labels: Labels =
-        serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default();
+    let labels: Labels = serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default();
     object["kind"] == resource.kind
         && object["apiVersion"] == resource.api_version
         && target.namespace.as_ref().is_none_or(|namespace| *namespace == key(object).namespace)
@@ -153,7 +152,9 @@ fn variants(object: &Value) -> Vec<Value> {
         ],
         "Pod" => vec![with("/spec/nodeName", json!("gone")), with("/status/conditions", json!([]))],
         "EndpointSlice" => vec![with("/endpoints", json!([]))],
-        "L2Advertisement" => vec![with("/spec", json!({})), with("/spec/ipAddressPools", json!(["other-pool"]))],
+        "L2Advertisement" => {
+            vec![with("/spec", json!({})), with("/spec/ipAddressPools", json!(["other-pool"]))]
+        }
         "IPAddressPool" => vec![with("/spec/addresses", json!(["198.51.100.0/24"]))],
         _ => vec![],
     }
@@ -178,14 +179,14 @@ fn after_every_change_the_assessments_are_those_of_the_whole_state() {
                 world.change(&objects, Some(&object), Some(&variant), &what);
                 objects[index] = object.clone();
                 world.change(&objects, Some(&variant), Some(&object), &format!("{what} and back"));
-                changes += 2;
+                changes = changes.saturating_add(2);
             }
             let what = format!("{name}: {object} was deleted");
             let kept = objects.remove(index);
             world.change(&objects, Some(&kept), None, &what);
             objects.insert(index, kept);
             world.change(&objects, None, Some(&object), &format!("{what} and created"));
-            changes += 2;
+            changes = changes.saturating_add(2);
         }
     }
     assert!(changes > 1000, "only {changes} changes were made");

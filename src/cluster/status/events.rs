@@ -21,6 +21,7 @@ use super::super::WatchMetrics;
 use super::super::backoff::Backoff;
 use super::super::failure::words;
 use super::super::metrics::EventResult;
+use super::super::token_bucket::TokenBucket;
 use super::verdicts::StoredTopology;
 use crate::topology::{GatewayTopology, GatewayTopologyStatus, STALLED, ServiceStatus};
 
@@ -63,7 +64,8 @@ impl Events {
 
     /// Sends the Events about the difference between the stored status of a topology and the one that was written over it.
     pub(super) fn send(&self, name: &str, topology: &StoredTopology, written: &GatewayTopologyStatus) {
-        let namespace = topology.spec.as_ref().map(|spec| spec.gateway.namespace.as_str()).unwrap_or_default();
+        let namespace =
+            topology.spec.as_ref().map(|spec| spec.gateway.namespace.as_str()).unwrap_or_default();
         let regarding = ObjectReference {
             api_version: Some(GatewayTopology::api_version(&()).into_owned()),
             kind: Some(GatewayTopology::kind(&()).into_owned()),
@@ -94,7 +96,7 @@ struct Sender {
     client: Client,
     recorder: Recorder,
     metrics: WatchMetrics,
-    limits: BTreeMap<String, (u32, Instant)>,
+    limits: BTreeMap<String, TokenBucket>,
     backoff: Backoff<String>,
 }
 
@@ -126,17 +128,8 @@ impl Sender {
 
     /// Whether an Event about the object may be sent now.
     fn may_send(&mut self, object: String, now: Instant) -> bool {
-        self.limits.retain(|_, (sent, since)| {
-            let periods = now.duration_since(*since).as_secs() / REFILL.as_secs();
-            *sent = sent.saturating_sub(u32::try_from(periods).unwrap_or(u32::MAX));
-            if periods > 0 {
-                *since = now;
-            }
-            *sent > 0
-        });
-        let (sent, _) = self.limits.entry(object).or_insert((0, now));
-        *sent = sent.saturating_add(1);
-        *sent <= BURST
+        self.limits.retain(|_, bucket| !bucket.is_full(now));
+        self.limits.entry(object).or_insert_with(|| TokenBucket::new(BURST, REFILL, now)).take(now)
     }
 
     /// Publishes one Event. A Service that has gone since needs none.
@@ -203,8 +196,10 @@ fn service_events(before: &GatewayTopologyStatus, now: &GatewayTopologyStatus) -
     });
     let told = changed.map(|service| {
         let address = service.address.as_deref().unwrap_or("no address");
-        let message =
-            service.message.as_deref().unwrap_or("the client's source IP survives, also after one node fails");
+        let message = service
+            .message
+            .as_deref()
+            .unwrap_or("the client's source IP survives, also after one node fails");
         let note = format!("{address}: {}: {message}", service.outcome);
         let reason = service.reason.as_deref().unwrap_or("OK");
         (service.name.clone(), event(is_good(service), reason, &service.outcome, &note))
@@ -233,7 +228,10 @@ mod tests {
 
     fn status(conditions: &[(&str, &str, &str)], findings: &[&str]) -> GatewayTopologyStatus {
         GatewayTopologyStatus {
-            conditions: conditions.iter().map(|(kind, status, reason)| condition(kind, status, reason)).collect(),
+            conditions: conditions
+                .iter()
+                .map(|(kind, status, reason)| condition(kind, status, reason))
+                .collect(),
             findings: findings
                 .iter()
                 .map(|reason| FindingStatus { reason: (*reason).to_owned(), message: String::new() })

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::token_bucket::TokenBucket;
 use crate::topology::GatewayTopologyStatus;
 
 /// The time for which a verdict must stand before it is written: events that belong together arrive within it.
@@ -42,9 +43,7 @@ struct History {
     replaced_at: Instant,
     /// How often another client replaced the status while the verdict stayed.
     replaced: u32,
-    /// The number of writes that are allowed now, and since when it counts.
-    allowed: u32,
-    allowed_since: Instant,
+    writes: TokenBucket,
 }
 
 impl Schedule {
@@ -68,8 +67,7 @@ impl Schedule {
             stored: stored.clone(),
             replaced_at: now,
             replaced: 0,
-            allowed: BURST,
-            allowed_since: now,
+            writes: TokenBucket::new(BURST, REFILL, now),
         });
         if history.wanted != wanted {
             (history.wanted, history.wanted_since, history.replaced) = (wanted, now, 0);
@@ -78,21 +76,20 @@ impl Schedule {
             (history.stored, history.replaced_at) = (stored, now);
             history.replaced = history.replaced.saturating_add(1);
         }
-        history.refill(now);
         let settled = later(history.wanted_since, SETTLE);
-        let yielded = match history.replaced_at > history.wanted_since {
-            true => later(history.replaced_at, history.yields_for()),
-            false => settled,
+        let yielded = if history.replaced_at > history.wanted_since {
+            later(history.replaced_at, history.yields_for())
+        } else {
+            settled
         };
-        let allowed = if history.allowed == 0 { later(history.allowed_since, REFILL) } else { now };
-        settled.max(yielded).max(allowed)
+        settled.max(yielded).max(history.writes.ready_at(now))
     }
 
     /// Records that `status` was written.
-    pub(super) fn note(&mut self, uid: &str, status: &GatewayTopologyStatus) {
+    pub(super) fn note(&mut self, uid: &str, status: &GatewayTopologyStatus, now: Instant) {
         if let Some(history) = self.histories.get_mut(uid) {
             history.stored = timeless(status);
-            history.allowed = history.allowed.saturating_sub(1);
+            history.writes.take(now);
         }
     }
 
@@ -109,15 +106,6 @@ impl Schedule {
 }
 
 impl History {
-    fn refill(&mut self, now: Instant) {
-        let periods = now.saturating_duration_since(self.allowed_since).as_secs() / REFILL.as_secs();
-        let periods = u32::try_from(periods).unwrap_or(u32::MAX);
-        if periods > 0 {
-            self.allowed = self.allowed.saturating_add(periods).min(BURST);
-            self.allowed_since = later(self.allowed_since, REFILL.saturating_mul(periods));
-        }
-    }
-
     fn yields_for(&self) -> Duration {
         let doubled = 2_u32.saturating_pow(self.replaced.saturating_sub(1).min(16));
         YIELD.saturating_mul(doubled).min(LONGEST_YIELD)
@@ -161,14 +149,14 @@ mod tests {
     fn a_replica_yields_to_a_status_that_is_newer_than_its_verdict_longer_each_time() {
         let (mut schedule, mut now) = (Schedule::default(), Instant::now());
         assert_eq!(schedule.not_before("a", &status(1), &status(0), now), now + SETTLE);
-        schedule.note("a", &status(1));
+        schedule.note("a", &status(1), now);
         for (round, doubled) in [(0, 1), (1, 2), (2, 4)] {
             now += Duration::from_secs(1);
             let not_before = schedule.not_before("a", &status(1), &status(10 + round), now);
             assert_eq!(not_before, now + YIELD * doubled);
             now = not_before;
             assert_eq!(schedule.not_before("a", &status(1), &status(10 + round), now), now);
-            schedule.note("a", &status(1));
+            schedule.note("a", &status(1), now);
         }
         // Its next verdict is news again.
         assert_eq!(schedule.not_before("a", &status(2), &status(12), now), now + SETTLE);
@@ -186,16 +174,15 @@ mod tests {
     #[test]
     fn writes_in_a_row_are_bounded() {
         let (mut schedule, start) = (Schedule::default(), Instant::now());
-        let (mut now, mut writes) = (start, 0_u32);
-        let mut addresses = 0;
+        let (mut now, mut addresses, mut writes) = (start, 0, 0);
         while now < start + Duration::from_secs(100) {
             addresses += 1;
-            let not_before = schedule.not_before("a", &status(addresses), &status(0), now).max(now + SETTLE);
-            assert!(schedule.not_before("a", &status(addresses), &status(0), not_before) <= not_before);
-            schedule.note("a", &status(addresses));
-            schedule.not_before("a", &status(addresses), &status(0), not_before);
+            // Each verdict is new, and stands until it is written.
+            while schedule.not_before("a", &status(addresses), &status(0), now) > now {
+                now = schedule.not_before("a", &status(addresses), &status(0), now);
+            }
+            schedule.note("a", &status(0), now);
             writes += 1;
-            now = not_before;
         }
         assert!((10..=BURST + 11).contains(&writes), "{writes} writes in 100 s");
         schedule.keep_only(&BTreeSet::new());

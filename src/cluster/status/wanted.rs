@@ -172,7 +172,8 @@ mod tests {
             let stored = topology(first());
             wanted(&stored, guarded(GuardedReason::Covered, "all"), assessment(), THEN)
         };
-        let again = wanted(&topology(assessed()), guarded(GuardedReason::Covered, "all"), assessment(), later());
+        let again =
+            wanted(&topology(assessed()), guarded(GuardedReason::Covered, "all"), assessment(), later());
         assert_eq!(again, assessed());
     }
 
@@ -200,8 +201,12 @@ mod tests {
     fn what_was_assessed_before_stays_until_the_next_assessment() {
         let stored = topology(first());
         let assessed = wanted(&stored, guarded(GuardedReason::Covered, "all"), assessment(), THEN);
-        let restarted =
-            wanted(&topology(assessed.clone()), guarded(GuardedReason::Covered, "all"), Assessed::NotYet, later());
+        let restarted = wanted(
+            &topology(assessed.clone()),
+            guarded(GuardedReason::Covered, "all"),
+            Assessed::NotYet,
+            later(),
+        );
         assert_eq!(restarted, assessed);
     }
 
@@ -220,7 +225,10 @@ mod tests {
         assert_eq!(unknown, expected);
         let problem = Assessed::Unusable("spec.addressPools: it is empty".to_owned());
         let invalid = words(&wanted(&stored, covered(), problem, THEN));
-        assert_eq!(invalid[1..], expected[1..].iter().map(|it| it.replace("UNREAD", "InvalidSpec")).collect::<Vec<_>>());
+        assert_eq!(
+            invalid[1..],
+            expected[1..].iter().map(|it| it.replace("UNREAD", "InvalidSpec")).collect::<Vec<_>>()
+        );
         let known = words(&wanted(&stored, covered(), assessment(), THEN));
         assert_eq!(known[4], "Stalled=False OK");
     }

@@ -147,7 +147,7 @@ impl Writer {
                 let conditions = conditions.collect::<Vec<_>>().join(" ");
                 info!(topology = name, conditions, "wrote the status of a topology");
                 self.metrics.count_write(WriteResult::Stored);
-                self.schedule.note(&topology.uid, &status);
+                self.schedule.note(&topology.uid, &status, Instant::now());
                 self.events.send(name, topology, &status);
                 Ok(())
             }
