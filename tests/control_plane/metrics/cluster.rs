@@ -11,7 +11,7 @@ use super::course::{Alert, Course, POD};
 use super::page::Page;
 use super::{rights, selectors, table};
 use lockstep_test_support::api::{call, create, path_of};
-use lockstep_test_support::control_plane::ControlPlane;
+use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
 use lockstep_test_support::helm::NAMESPACE;
 use lockstep_test_support::objects;
 use lockstep_test_support::reviews::{connect, review};
@@ -74,6 +74,8 @@ async fn found(kubeconfig: &Path, client: &Client) -> [Page; 3] {
     let answer = connect(&serve).await.post("/validate", review().to_string()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let unguarded = Page::with(&serve.admin, GUARDED, &[("guarded", "false")], 1.0).await;
+    let assessed = Page::with(&serve.admin, "lockstep_topology_nodes", &[("role", "gateway")], 1.0).await;
+    let unguarded = assessed.and(&unguarded);
     delete(client, &topology(&json!({}))).await;
     create(client, &topology(&json!({"gateway": {"namespace": 7}}))).await;
     let invalid = Page::with(&serve.admin, INVALID, &[], 1.0).await;
@@ -92,6 +94,10 @@ async fn alert_when_the_cluster_is_not_read_or_a_topology_is_invalid_or_unguarde
     let control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     control_plane.install_crd(GatewayTopology::crd_name(), &lenient_definition()).await.unwrap();
+    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    create(&client, &objects::namespace("istio-system")).await;
+    create(&client, &objects::service("gateway")).await;
+    create(&client, &objects::node("worker", &json!({objects::LABEL: "arp"}))).await;
     let [unheard, once, twice] = lost().await;
     let [unguarded, invalid, mended] = found(control_plane.kubeconfig_path(), &client).await;
 
