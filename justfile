@@ -30,7 +30,7 @@ advisories:
 test:
     cargo test --locked --no-fail-fast
 
-# The tests that also need Go, or root with iproute2, nftables and haproxy: control_plane, chart, packets.
+# The tests that also need Go, Chromium and Node.js, or root with iproute2, nftables and haproxy: control_plane, chart, browser, packets.
 full-test *PROGRAMS:
     tests/full.sh {{PROGRAMS}}
 
@@ -45,6 +45,10 @@ coverage:
         --ignore-filename-regex 'src/(audit|tls|cli|cluster|batch_queue|main|manifests|server|telemetry|webhook)' \
         --lib --test offline \
         -- --skip by_check --skip check:: --skip docs::
+
+# The picture in the README, as the browser test takes it.
+picture:
+    LOCKSTEP_BLESS=1 cargo test --locked --features full-tests --test browser -- every_page
 
 # The chart's copy of the definition of topologies.
 crd:

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The tests that need more than Rust: `tests/full.sh [control_plane] [chart] [packets]`, all three by default. What is
-# missing on this machine is said first, and nothing is skipped.
+# The tests that need more than Rust: `tests/full.sh [control_plane] [chart] [browser] [packets]`, all four by default.
+# What is missing on this machine is said first, and nothing is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -gt 0 ] || set -- control_plane chart packets
+[ $# -gt 0 ] || set -- control_plane chart browser packets
 
 missing=() programs=()
 needs() { command -v "$1" >/dev/null || missing+=("$2"); }
@@ -13,6 +13,11 @@ needs cargo "Rust 1.95"
 needs go "Go 1.26"
 for program in "$@"; do
     programs+=(--test "$program")
+    if [ "$program" = browser ]; then
+        needs chromium Chromium
+        needs node "Node.js 20"
+        needs npm npm
+    fi
     if [ "$program" = packets ]; then
         [ "$(id -u)" = 0 ] || missing+=(root)
         needs unshare util-linux

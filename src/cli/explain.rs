@@ -223,9 +223,7 @@ fn explain(
             human::text(&explained, human::Style { has_color, is_wide })
         }
         Format::Mermaid => mermaid::text(&explained),
-        Format::Html => {
-            html::page(&explained, &warnings, &Markup::default()).document(Markup::default(), None)
-        }
+        Format::Html => html::page(&explained, &warnings, None).document(Markup::default(), None),
         Format::Json => json_document(&json::document(&explained))?,
     };
     let exit = if has_problems { Exit::Unusable } else { exit(&explained.assessment) };

@@ -59,24 +59,20 @@ impl Shown {
 impl View {
     /// The page before the first state.
     pub(super) fn reading() -> Self {
-        Self::of(&page_without_state("The cluster is being read", &[], &html! {}))
+        Self::of(&page_without_state("The cluster is being read", &[], None))
     }
 
     /// The page with the last state, if there is one, and what keeps it from being the present one.
     pub(super) fn new(shown: Option<&Shown>, outage: Option<&Outage>) -> Self {
-        let notice = html! {
-            @if let Some(outage) = outage { (banner(outage, shown.map(|shown| shown.read_at))) }
-        };
-        let mut page = match shown {
-            None => page_without_state("The state of the cluster is not known", &[], &notice),
-            Some(Shown { answer: Ok((explained, warnings)), .. }) => page(explained, warnings, &notice),
+        let notice = outage.map(|outage| banner(outage, shown.map(|shown| shown.read_at)));
+        let notice = notice.as_ref();
+        let page = match shown {
+            None => page_without_state("The state of the cluster is not known", &[], notice),
+            Some(Shown { answer: Ok((explained, warnings)), .. }) => page(explained, warnings, notice),
             Some(Shown { answer: Err(warnings), .. }) => {
-                page_without_state("There is nothing to explain", warnings, &notice)
+                page_without_state("There is nothing to explain", warnings, notice)
             }
         };
-        if outage.is_some() && shown.is_some() {
-            page.verdict = format!("Not current: {}", page.verdict);
-        }
         Self::of(&page)
     }
 
@@ -102,7 +98,7 @@ fn banner(outage: &Outage, read_at: Option<Timestamp>) -> Markup {
                     @if let Some(since) = outage.since { " since " (clock(since)) }
                     ": "
                 }
-                (sentence(&outage.cause)) ". It is tried again."
+                (sentence(&outage.cause)) ". Lockstep keeps trying."
                 @if let Some(read_at) = read_at { " What follows is the state of " (clock(read_at)) "." }
             }
         }

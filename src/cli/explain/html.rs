@@ -53,15 +53,20 @@ impl StatePage {
     }
 }
 
-/// The page about an explained state. `notice` stands before everything else.
-pub(in super::super) fn page(explained: &Explained, warnings: &[String], notice: &Markup) -> StatePage {
+/// The page about an explained state. With a notice, which stands before everything else, the state is not the present one.
+pub(in super::super) fn page(
+    explained: &Explained,
+    warnings: &[String],
+    notice: Option<&Markup>,
+) -> StatePage {
     let Explained { assessment, origin, before, changes, probes: _ } = explained;
     let headline = verdict::headline(assessment);
+    let headline = if notice.is_some() { headline.of_the_past() } else { headline };
     let shown = Shown::choose(assessment);
     let mut rows = Rows::default();
     let main = html! {
         main id="main" {
-            (notice)
+            @if let Some(notice) = notice { (notice) }
             (verdict::section(&headline, assessment))
             @if let Some(before) = before { (what_if(before, assessment, changes)) }
             (lines("Warnings", "warnings", warnings))
@@ -83,10 +88,14 @@ pub(in super::super) fn page(explained: &Explained, warnings: &[String], notice:
 }
 
 /// The page where there is no state to show.
-pub(in super::super) fn page_without_state(words: &str, warnings: &[String], notice: &Markup) -> StatePage {
+pub(in super::super) fn page_without_state(
+    words: &str,
+    warnings: &[String],
+    notice: Option<&Markup>,
+) -> StatePage {
     let main = html! {
         main id="main" {
-            (notice)
+            @if let Some(notice) = notice { (notice) }
             (verdict::nothing(words))
             (lines("Warnings", "warnings", warnings))
         }

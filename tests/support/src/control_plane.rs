@@ -23,12 +23,13 @@ mod files;
 mod flags;
 mod go;
 mod metallb;
+mod node;
 mod options;
 mod port;
 mod ready;
 mod server;
 
-pub use assets::{Assets, Machinery, assets, helm, machinery, openmetrics, promtool};
+pub use assets::{Assets, Machinery, assets, browser_driver, helm, machinery, openmetrics, promtool};
 pub use audit::AuditLevel;
 pub use concurrency::Turn;
 pub use error::{Error, Result};

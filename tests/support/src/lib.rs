@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 pub mod api;
 pub mod balancer;
+pub mod browser;
 pub mod busy;
 pub mod case;
 pub mod control_plane;

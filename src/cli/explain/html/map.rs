@@ -81,15 +81,25 @@ impl<'s> Map<'s> {
         html! {
             ol class="path" aria-label="The way of the client's traffic" {
                 li { "Client" }
-                @for address in &self.addresses {
-                    li { (badge(&address.outcome)) " " span class="code" { (name_of(address)) }
-                        @if matches!(address.outcome, Outcome::Silent(_)) { ": nothing answers the client" } }
+                li {
+                    ul {
+                        @for address in &self.addresses {
+                            li { (badge(&address.outcome)) " " span class="code" { (name_of(address)) }
+                                @if matches!(address.outcome, Outcome::Silent(_)) { ": nothing answers the client" } }
+                        }
+                        @if self.more_addresses > 0 { li { "and " (self.more_addresses) " more" } }
+                    }
                 }
-                @if self.more_addresses > 0 { li { (count(self.more_addresses, "more address").replace("addresss", "addresses")) } }
-                @for node in &self.nodes {
-                    li { "Node " span class="code" { (node.name) } ": " (self.says(node)) "; " (pods(node)) }
+                @if !self.nodes.is_empty() {
+                    li {
+                        ul {
+                            @for node in &self.nodes {
+                                li { "Node " span class="code" { (node.name) } ": " (self.says(node)) ", " (pods(node)) }
+                            }
+                            @if self.more_nodes > 0 { li { "and " (count(self.more_nodes, "more node")) ", listed below" } }
+                        }
+                    }
                 }
-                @if self.more_nodes > 0 { li { (count(self.more_nodes, "more node")) ", listed below" } }
                 @if !self.is_local() {
                     li { "kube-proxy sends the traffic to a pod on any node, and replaces the client's source IP" }
                 }

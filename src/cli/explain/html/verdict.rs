@@ -134,10 +134,9 @@ pub(super) fn headline(assessment: &Assessment) -> Headline {
     } else if all == 0 {
         (Tone::Bad, "There is no address at which the client's source IP could survive".to_owned())
     } else if tally.fragile > 0 {
-        (
-            Tone::Fragile,
-            format!("The client's source IP survives, and one step ends that {}", at(tally.fragile)),
-        )
+        let some =
+            if tally.fragile == all { String::new() } else { format!(" at {} of them", tally.fragile) };
+        (Tone::Fragile, format!("The client's source IP survives {}, and one step ends that{some}", at(all)))
     } else if let Some(kind) = unmet(assessment) {
         (Tone::Fragile, format!("The client's source IP survives {}, and {kind}", at(all)))
     } else {
@@ -151,6 +150,13 @@ fn unmet(assessment: &Assessment) -> Option<String> {
     let conditions = assessment.topologies.iter().flat_map(TopologyAssessment::conditions);
     let mut unmet = conditions.filter(|condition| condition.status != Some(true));
     unmet.next().map(|condition| format!("{} is {}", condition.kind, condition.word()))
+}
+
+impl Headline {
+    /// The same of a state that may have changed since: neither good nor bad.
+    pub(super) fn of_the_past(self) -> Self {
+        Self { tone: Tone::Unknown, words: format!("Not current: {}", self.words) }
+    }
 }
 
 /// The sentence where there is no state.

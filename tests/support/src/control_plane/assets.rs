@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::cache::{Pin, announce, variable};
-use super::{Error, Result, go};
+use super::{Error, Result, go, node};
 
 /// The programs of a control plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +136,19 @@ fn prometheus(name: &str, package: &str) -> Result<PathBuf> {
         let version = pin.version();
         announce(format_args!("building {name} of Prometheus {version}, once; up to 2 minutes on 2 cores"));
         go::build_with(&pin, package, NO_DISCOVERY, "", output)
+    })
+}
+
+/// The folder of the script that drives a browser, with the npm packages that it takes; from the cache, where it is made if it is
+/// missing. Chromium itself is Debian's.
+///
+/// # Errors
+/// [`Error::Unavailable`] without npm, [`Error::Failed`] if the packages cannot be installed.
+pub fn browser_driver() -> Result<PathBuf> {
+    let pin = Pin::read_node("browser")?;
+    pin.cached("driver", |output| {
+        announce("installing playwright-core and axe-core, once; seconds");
+        node::install(pin.source(), output)
     })
 }
 

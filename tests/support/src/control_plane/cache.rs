@@ -31,6 +31,14 @@ impl Pin {
         Ok(Self { source, cache, module, version })
     }
 
+    /// Reads the pins of npm packages from `tests/support/node/<folder>`, which `package-lock.json` fixes with their hashes.
+    pub(super) fn read_node(folder: &str) -> Result<Self> {
+        let source = crate::root().join("tests/support/node").join(folder);
+        let version = format!("{:016x}", hash(&source)?);
+        let cache = root()?.join("node").join(format!("{folder}-{version}"));
+        Ok(Self { source, cache, module: "", version })
+    }
+
     pub(super) fn source(&self) -> &Path {
         &self.source
     }

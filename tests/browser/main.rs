@@ -1,0 +1,25 @@
+//! The page of `lockstep explain -o html` and of `lockstep dashboard` in a real Chromium, with axe-core. It needs Chromium, Node.js
+//! with npm, and Go for the API server.
+//!
+//! What the pages look like is left in `target/browser`.
+
+#![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
+
+mod live_page;
+mod static_page;
+
+use std::path::PathBuf;
+
+use lockstep_test_support::root;
+
+/// A file for a picture.
+fn picture(name: &str) -> PathBuf {
+    let folder = root().join("target/browser");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder.join(name)
+}
+
+#[test]
+fn the_tests_named_in_documents_exist() {
+    lockstep_test_support::documents::assert_named_tests_exist("browser");
+}
