@@ -15,7 +15,7 @@ for program in "$@"; do
     programs+=(--test "$program")
     if [ "$program" = browser ]; then
         needs chromium Chromium
-        needs node "Node.js 20"
+        needs node "Node.js 18"
         needs npm npm
     fi
     if [ "$program" = packets ]; then

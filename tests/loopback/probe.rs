@@ -230,6 +230,15 @@ fn the_answer_of_kube_proxy_on_each_node_is_shown_beside_the_endpoint_slices() {
     let silent = expected[1].strip_prefix("n3: ");
     assert_eq!(probes[3], &json!({"localEndpoints": null, "error": silent, "disagreement": null}));
     assert_eq!(probes[1], &json!({"localEndpoints": 0, "error": null, "disagreement": null}));
+
+    let page = text(&explain(&["-f", path, "--probe", "-o", "html"]).stdout);
+    assert!(page.contains("<th scope=\"col\">Probe</th>"), "{page}");
+    assert!(page.contains("<td>1 local endpoint</td>"), "{page}");
+    let plain = page.replace("<code>", "`").replace("</code>", "`");
+    for line in &expected {
+        let (_, sentence) = line.split_once(": ").unwrap();
+        assert!(plain.contains(sentence), "{sentence}: {page}");
+    }
 }
 
 #[test]
@@ -266,6 +275,10 @@ fn a_service_without_a_health_check_is_named_and_no_node_is_asked() {
         let line = format!("no node was asked about Service istio-system/{GATEWAY}: {expected}");
         assert_eq!(shown(&human).1, [line], "{human}");
         assert!(!human.contains("PROBE"), "{human}");
+        let page = text(&explain(&["-f", path, "--probe", "-o", "html"]).stdout);
+        let plain = page.replace("<code>", "`").replace("</code>", "`");
+        assert!(plain.contains(&format!("No node was asked: {expected}.")), "{page}");
+        assert!(!page.contains(">Probe<"), "{page}");
         let document: Value =
             serde_json::from_slice(&explain(&["-f", path, "--probe", "-o", "json"]).stdout).unwrap();
         let service = &document["topologies"][0]["services"][0];

@@ -127,6 +127,16 @@ fn warnings_are_on_the_page_and_on_standard_error() {
     assert!(text(&output.stdout).contains("no GatewayTopology in the input"), "{}", text(&output.stdout));
 }
 
+#[test]
+fn a_page_cannot_be_printed_again_and_again_and_the_command_that_follows_the_cluster_is_named() {
+    let output = explain(&["-o", "html", "--watch"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""));
+    assert_eq!(
+        text(&output.stderr),
+        "lockstep: `--watch` would print one page after another: `lockstep dashboard` shows one that follows the cluster\n"
+    );
+}
+
 /// Names that would leave their element, start a script, or turn the text around, if they were not escaped.
 const HOSTILE: [&str; 9] = [
     "</code><script>alert(1)</script>",

@@ -23,7 +23,7 @@ pub(super) fn install(source: &Path, output: &Path) -> Result<()> {
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(output);
     let done = npm.output().map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
-            Error::Unavailable("there is no npm; install Node.js 20 or newer with npm".to_owned())
+            Error::Unavailable("there is no npm; install Node.js 18 or newer with npm".to_owned())
         }
         _ => Error::failed(format_args!("cannot run npm: {error}")),
     })?;
