@@ -397,4 +397,20 @@ mod tests {
         let selectors: Vec<_> = targets.iter().filter_map(Target::label_selector).collect();
         assert_eq!(selectors, ["app=istio-ingressgateway,istio=ingressgateway"]);
     }
+
+    /// A watch that only assessments read must not raise the critical alert.
+    #[test]
+    fn the_alerts_on_stale_watches_tell_the_kinds_that_rules_read_from_all_others() {
+        let alerts = include_str!("../../charts/lockstep/templates/prometheusrule.yaml");
+        let read = WatchedKind::ALL.into_iter().filter(|kind| matches!(kind.reader(), Reader::Rules(_)));
+        let kinds: Vec<String> = read.map(|kind| format!("{kind:?}")).collect();
+        let (always, with_topologies) = kinds.split_at(2);
+        for matcher in [
+            format!("kind=~\"{}\"", always.join("|")),
+            format!("kind=~\"{}\"", with_topologies.join("|")),
+            format!("kind!~\"{}\"", kinds.join("|")),
+        ] {
+            assert!(alerts.contains(&matcher), "no alert has {matcher}");
+        }
+    }
 }

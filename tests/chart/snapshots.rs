@@ -5,7 +5,7 @@ use std::path::Path;
 use lockstep_test_support::golden_file::assert_file_holds;
 use lockstep_test_support::helm::{Helm, VALUES, chart, text};
 
-/// Template functions whose result differs between runs or clusters.
+/// The beginnings of template functions whose result differs between runs or clusters.
 const MOODS: [&str; 8] = ["lookup", "genCA", "genSelf", "genSigned", "genPrivate", "rand", "now", "uuidv4"];
 
 #[test]
@@ -29,7 +29,9 @@ fn the_chart_renders_the_same_every_time() {
             let template = std::fs::read_to_string(&path).unwrap();
             let actions = template.split("{{").skip(1).map(|rest| rest.split("}}").next().unwrap());
             for (action, word) in actions.flat_map(|action| MOODS.map(|word| (action, word))) {
-                assert!(!action.contains(word), "`{}` has `{word}`", path.display());
+                let mut words = action.split(|letter: char| !letter.is_ascii_alphanumeric());
+                let has_word = words.any(|found| found.starts_with(word));
+                assert!(!has_word, "`{}` has `{word}`", path.display());
             }
         }
     }

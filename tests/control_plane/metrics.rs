@@ -8,4 +8,5 @@ mod exposition;
 mod page;
 mod rights;
 mod selectors;
+mod state;
 mod table;

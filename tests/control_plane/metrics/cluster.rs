@@ -18,7 +18,7 @@ use lockstep_test_support::reviews::{connect, review};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
 
-const CONTACT: &str = "lockstep_watch_last_contact_timestamp_seconds";
+pub const CONTACT: &str = "lockstep_watch_last_contact_timestamp_seconds";
 const GUARDED: &str = "lockstep_topologies_guarded";
 const INVALID: &str = "lockstep_topologies_invalid";
 
@@ -132,7 +132,8 @@ async fn alert_when_the_cluster_is_not_read_or_a_topology_is_invalid_or_unguarde
 fn silence_is_told(unheard: &Page, mended: &Page) {
     let began = ["GatewayTopology", "Node"].map(|kind| (kind, unheard.value(CONTACT, &[("kind", kind)])));
     let start = began.iter().map(|(_, began)| began.ceil() as u64).max().unwrap();
-    let course = Course::from(start).then(unheard, 10).then_live(mended, CONTACT, 5);
+    let course =
+        Course::from(start).then(unheard, 10).then_live(mended, |series| series.name() == CONTACT, 5);
     let mut alert = Alert::named("LockstepWatchStale");
     for (kind, began) in began {
         let silence = start as f64 - began;

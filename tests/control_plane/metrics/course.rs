@@ -11,6 +11,9 @@ use lockstep_test_support::helm::{Helm, NAMESPACE, the};
 /// The pod that is scraped.
 pub const POD: &str = "lockstep-1";
 
+/// The second pod of [`Course::of_two_replicas`].
+const OTHER_POD: &str = "lockstep-2";
+
 /// Returns the rules of the rendered PrometheusRule.
 pub fn rules() -> &'static [Value] {
     static RULES: OnceLock<Vec<Value>> = OnceLock::new();
@@ -42,15 +45,26 @@ impl Course {
         self.last(minutes)
     }
 
-    /// Scrapes this page for these minutes, with the timestamps of this metric following the clock, as those of a live
+    /// Scrapes this page for these minutes, with the timestamps of these series following the clock, as those of a live
     /// watch.
-    pub fn then_live(mut self, page: &Page, name: &str, minutes: usize) -> Self {
+    pub fn then_live(mut self, page: &Page, is_live: impl Fn(&Series) -> bool, minutes: usize) -> Self {
         for _ in 0..minutes {
             let now = (self.start + 60 * self.minutes as u64) as f64;
             let mut page = page.clone();
-            page.series.iter_mut().filter(|series| series.name() == name).for_each(|series| series.set(now));
+            page.series.iter_mut().filter(|series| is_live(series)).for_each(|series| series.set(now));
             self = self.then(&page, 1);
         }
+        self
+    }
+
+    /// Scrapes a second replica, which exports the same.
+    pub fn of_two_replicas(mut self) -> Self {
+        let other = |(selector, samples): (&String, &Vec<Option<f64>>)| {
+            assert!(selector.contains(POD), "{selector}");
+            (selector.replace(POD, OTHER_POD), samples.clone())
+        };
+        let others: Vec<_> = self.samples.iter().map(other).collect();
+        self.samples.extend(others);
         self
     }
 
@@ -112,9 +126,19 @@ impl Alert {
 
     /// Expects the alert to be quiet before the first minute, to fire between both, and to be quiet after the last.
     pub fn assert(&self, course: &Course, before: &[usize], between: &[usize], after: &[usize]) {
+        assert!(!self.firing.is_empty() && !between.is_empty() && !after.is_empty(), "{}", self.name);
+        self.run(course, before, between, after);
+    }
+
+    /// Expects the alert to be quiet in these minutes.
+    pub fn assert_quiet(&self, course: &Course, minutes: &[usize]) {
+        assert!(!minutes.is_empty(), "{}", self.name);
+        self.run(course, minutes, &[], &[]);
+    }
+
+    fn run(&self, course: &Course, before: &[usize], between: &[usize], after: &[usize]) {
         let rule = rules().iter().find(|rule| rule["alert"] == self.name);
         let rule = rule.unwrap_or_else(|| panic!("there is no alert `{}`", self.name));
-        assert!(!self.firing.is_empty() && !between.is_empty() && !after.is_empty(), "{}", self.name);
         let firing: Vec<Value> =
             self.firing.iter().map(|(labels, text)| expected(rule, labels, text)).collect();
         let quiet = before.iter().chain(after).map(|minute| (minute, Vec::new()));

@@ -1,5 +1,7 @@
 //! The alerts on a replica without the permissions that it needs.
 
+use std::path::{Path, PathBuf};
+
 use kube::Client;
 use serde_json::{Value, json};
 
@@ -16,7 +18,7 @@ const PASSES: &str = "lockstep_ca_passes_total";
 const NAMESPACE: &str = "lockstep-system";
 
 /// Returns a ClusterRole with these rules, and a binding of it to `alice`.
-fn role(name: &str, rules: &Value) -> [Value; 2] {
+pub fn role(name: &str, rules: &Value) -> [Value; 2] {
     let api = "rbac.authorization.k8s.io";
     [
         json!({
@@ -32,6 +34,16 @@ fn role(name: &str, rules: &Value) -> [Value; 2] {
     ]
 }
 
+/// Writes the kubeconfig of `alice` into a folder, and returns its path.
+pub fn of_alice(control_plane: &ControlPlane, folder: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(control_plane.kubeconfig_path()).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["current-context"] = json!("alice");
+    let path = folder.join("kubeconfig");
+    std::fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
 /// Returns the metrics of a replica that may read neither its Secret nor the objects that topologies depend on: after
 /// two failed CA passes, after three, and after all permissions are granted.
 pub async fn missing(control_plane: &ControlPlane, client: &Client) -> [Page; 3] {
@@ -43,11 +55,7 @@ pub async fn missing(control_plane: &ControlPlane, client: &Client) -> [Page; 3]
     }
     create(client, &topology(&json!({}))).await;
     let folder = tempfile::tempdir().unwrap();
-    let kubeconfig = folder.path().join("kubeconfig");
-    let text = std::fs::read_to_string(control_plane.kubeconfig_path()).unwrap();
-    let mut config: Value = serde_json::from_str(&text).unwrap();
-    config["current-context"] = json!("alice");
-    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    let kubeconfig = of_alice(control_plane, folder.path());
     let secret = format!("{NAMESPACE}/lockstep-ca");
     let decisions = folder.path().join("decisions").to_str().unwrap().to_owned();
     let arguments = [

@@ -8,6 +8,7 @@ use lockstep::verdict::Rule;
 use serde_json::Value;
 
 use lockstep_test_support::documents::{document, documents, text};
+use lockstep_test_support::golden_file::assert_part_holds;
 use lockstep_test_support::root;
 
 fn check(arguments: &[&str]) -> (i32, String) {
@@ -37,6 +38,14 @@ fn the_explanation_in_the_readme_is_what_is_printed() {
     assert!(shown.lines().count() > 5, "README.md shows: {shown}");
     let printed = text(&format!("{state}.txt"));
     assert!(printed.starts_with(shown), "README.md shows:\n{shown}\nand this is printed:\n{printed}");
+}
+
+/// `explain::formats` checks that the file holds what the program prints.
+#[test]
+fn the_flowchart_in_the_page_on_state_is_what_is_printed() {
+    let begin = "<!-- What `lockstep explain -o mermaid -f tests/cases/state/the-policy-is-cluster.yaml` prints: tests/offline/docs/shown.rs writes it with LOCKSTEP_BLESS=1. -->\n```mermaid\n";
+    let flowchart = text("tests/cases/state/the-policy-is-cluster.mmd");
+    assert_part_holds(&root().join("docs/state.md"), begin, "```\n<!-- end -->\n", &flowchart);
 }
 
 /// The chart's webhook configurations, after the replicas have written `caBundle`, and with one field changed by hand.

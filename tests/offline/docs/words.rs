@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use kube::CustomResourceExt;
+use lockstep::assessment::{Cause, CauseCode, Outcome, TopologyAssessment};
 use lockstep::audit::verify::ProblemKind;
+use lockstep::topology::{GUARDED, GatewayTopology, MAX_FINDINGS, MAX_SERVICES, STALLED};
 use lockstep_test_support::documents::{Document, document};
 use prometheus_client::registry::Registry;
 
@@ -60,4 +63,47 @@ fn every_problem_of_the_decision_log_is_documented() {
     let listed: BTreeSet<String> = rows.iter().flat_map(|row| spans(&row[0])).collect();
     let kinds = ProblemKind::ALL.map(|kind| serde_json::to_value(kind).unwrap().as_str().unwrap().to_owned());
     assert_eq!(listed, BTreeSet::from(kinds));
+}
+
+#[test]
+fn every_condition_and_outcome_and_every_bound_of_a_status_is_documented() {
+    let page = document("docs/state.md");
+    let listed = |head: &[&str]| -> BTreeSet<String> {
+        page.table(head).iter().flat_map(|row| spans(&row[0])).collect()
+    };
+    let nothing = TopologyAssessment {
+        name: "one".into(),
+        services: Vec::new(),
+        unread: None,
+        unread_for_alignment: None,
+        findings: Vec::new(),
+        nodes: None,
+    };
+    let assessed = nothing.conditions().map(|condition| condition.kind);
+    let conditions = assessed.into_iter().chain([GUARDED, STALLED]).map(ToOwned::to_owned);
+    assert_eq!(listed(&["condition", "True", "False", "Unknown"]), conditions.collect());
+
+    let cause =
+        Cause { code: CauseCode::Unread, message: String::new(), mend: String::new(), commands: Vec::new() };
+    let because =
+        [Outcome::Fragile, Outcome::Lost, Outcome::Silent, Outcome::Unknown].map(|of| of(cause.clone()));
+    let outcomes = because.iter().chain([&Outcome::Preserved]).map(|outcome| outcome.word().to_owned());
+    assert_eq!(listed(&["outcome", "meaning"]), outcomes.collect());
+
+    for (field, bound) in [("`services`", MAX_SERVICES), ("`findings`", MAX_FINDINGS)] {
+        let rows = page.table(&["field", "content", "bound"]);
+        let row = rows.iter().find(|row| row[0] == field).unwrap();
+        assert_eq!(row[2].split(';').next().unwrap(), bound.to_string(), "{field}");
+    }
+}
+
+#[test]
+fn the_columns_of_kubectl_are_those_of_the_definition() {
+    let blocks = document("docs/state.md").blocks(&["console"]);
+    let shown = blocks.iter().find(|block| block.text.starts_with("$ kubectl get gwt\n")).unwrap();
+    let head: Vec<&str> = shown.text.lines().nth(1).unwrap().split_whitespace().collect();
+    let columns = GatewayTopology::crd().spec.versions.remove(0).additional_printer_columns.unwrap();
+    let narrow = columns.into_iter().filter(|column| column.priority.unwrap_or_default() == 0);
+    let names = std::iter::once("NAME".to_owned()).chain(narrow.map(|column| column.name.to_uppercase()));
+    assert_eq!(head, names.collect::<Vec<_>>());
 }
