@@ -65,7 +65,7 @@ cli-docs:
 # What is made of the chart and kept beside it: the table in its README, and the snapshots. Read what git shows.
 chart-docs:
     LOCKSTEP_BLESS=1 cargo test --locked --test offline -- the_readmes_table
-    LOCKSTEP_BLESS=1 cargo test --locked --features full-tests --test chart -- what_is_rendered
+    LOCKSTEP_BLESS=1 cargo test --locked --features full-tests --test chart -- the_rendered_chart
 
 # The image, built and checked without a container engine.
 image:

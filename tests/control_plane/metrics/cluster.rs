@@ -8,7 +8,7 @@ use lockstep::topology::GatewayTopology;
 use serde_json::{Value, json};
 
 use super::course::{Alert, Course, POD};
-use super::page::Page;
+use super::page::{Page, Series};
 use super::{rights, selectors, table};
 use lockstep_test_support::api::{call, create, path_of};
 use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
@@ -109,7 +109,8 @@ async fn alert_when_the_cluster_is_not_read_or_a_topology_is_invalid_or_unguarde
 
     rights::they_are_told(&kept);
 
-    silence_is_told(&unheard, &mended);
+    silence_is_told(&["GatewayTopology", "Node"], &unheard, &mended);
+    silence_is_told(&["Service", "Pod", "IPAddressPool", "L2Advertisement"], &kept[1], &kept[2]);
     let course = Course::default().then(&unheard, 3).then(&once, 4).then(&twice, 10);
     Alert::named("LockstepReviewsUnanswered")
         .says(json!({"reason": "not_synced"}), "Reviews get no verdict: not_synced.")
@@ -127,13 +128,15 @@ async fn alert_when_the_cluster_is_not_read_or_a_topology_is_invalid_or_unguarde
     );
 }
 
-/// Asserts the alert on silent watches. The clock starts in the first second in which both watches had begun, and
-/// every minute has one sample.
-fn silence_is_told(unheard: &Page, mended: &Page) {
-    let began = ["GatewayTopology", "Node"].map(|kind| (kind, unheard.value(CONTACT, &[("kind", kind)])));
+/// Asserts the alert on silent watches of these kinds. The clock starts in the first second in which all of them had begun,
+/// and every minute has one sample.
+fn silence_is_told(kinds: &[&'static str], unheard: &Page, mended: &Page) {
+    let is_silent = |series: &Series| kinds.iter().any(|kind| series.is(CONTACT, &[("kind", kind)]));
+    let began: Vec<_> = kinds.iter().map(|kind| (kind, unheard.value(CONTACT, &[("kind", kind)]))).collect();
     let start = began.iter().map(|(_, began)| began.ceil() as u64).max().unwrap();
-    let course =
-        Course::from(start).then(unheard, 10).then_live(mended, |series| series.name() == CONTACT, 5);
+    let course = Course::from(start)
+        .then_live(unheard, |series| series.name() == CONTACT && !is_silent(series), 10)
+        .then_live(mended, |series| series.name() == CONTACT, 5);
     let mut alert = Alert::named("LockstepWatchStale");
     for (kind, began) in began {
         let silence = start as f64 - began;
