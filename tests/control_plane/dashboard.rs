@@ -9,7 +9,7 @@ use lockstep_test_support::dashboard::Dashboard;
 use lockstep_test_support::state::{patch, put, stored_objects};
 use serde_json::json;
 
-use super::explain::start;
+use super::states::start;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_follows_a_relabel_and_says_since_when_the_cluster_cannot_be_read() {

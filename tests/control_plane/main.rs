@@ -7,6 +7,7 @@ mod audit;
 mod cases;
 mod certificates;
 mod cluster;
+mod conditions;
 mod dashboard;
 mod explain;
 mod faults;
@@ -14,6 +15,7 @@ mod metrics;
 mod replicas;
 mod rotation;
 mod serve;
+mod states;
 mod status;
 mod topologies;
 

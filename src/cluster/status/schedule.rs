@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::token_bucket::TokenBucket;
+use super::verdicts::StoredTopology;
 use crate::topology::GatewayTopologyStatus;
 
 /// The time for which a verdict must stand before it is written: events that belong together arrive within it.
@@ -43,6 +44,9 @@ struct History {
     replaced_at: Instant,
     /// How often another client replaced the status while the verdict stayed.
     replaced: u32,
+    /// The version of the topology that this replica has written over. Until the watch has received a newer one, what is
+    /// stored is not known.
+    overwritten: Option<String>,
     writes: TokenBucket,
 }
 
@@ -52,25 +56,29 @@ impl Schedule {
         self.histories.retain(|uid, _| uids.contains(uid.as_str()));
     }
 
-    /// Returns the earliest time to write `wanted` over `stored`, which differ.
+    /// Returns the earliest time to write `wanted` over the stored status, which differs; `None` while the watch has not
+    /// received the last write of this replica.
     pub(super) fn not_before(
         &mut self,
-        uid: &str,
+        topology: &StoredTopology,
         wanted: &GatewayTopologyStatus,
-        stored: &GatewayTopologyStatus,
         now: Instant,
-    ) -> Instant {
-        let (wanted, stored) = (timeless(wanted), timeless(stored));
-        let history = self.histories.entry(uid.to_owned()).or_insert_with(|| History {
+    ) -> Option<Instant> {
+        let (wanted, stored) = (timeless(wanted), timeless(&topology.status));
+        let history = self.histories.entry(topology.uid.clone()).or_insert_with(|| History {
             wanted: wanted.clone(),
             wanted_since: now,
             stored: stored.clone(),
             replaced_at: now,
             replaced: 0,
+            overwritten: None,
             writes: TokenBucket::new(BURST, REFILL, now),
         });
         if history.wanted != wanted {
             (history.wanted, history.wanted_since, history.replaced) = (wanted, now, 0);
+        }
+        if history.overwritten.as_ref() == Some(&topology.resource_version) {
+            return None;
         }
         if history.stored != stored {
             (history.stored, history.replaced_at) = (stored, now);
@@ -82,21 +90,22 @@ impl Schedule {
         } else {
             settled
         };
-        settled.max(yielded).max(history.writes.ready_at(now))
+        Some(settled.max(yielded).max(history.writes.ready_at(now)))
     }
 
-    /// Records that `status` was written.
-    pub(super) fn note(&mut self, uid: &str, status: &GatewayTopologyStatus, now: Instant) {
-        if let Some(history) = self.histories.get_mut(uid) {
+    /// Records that `status` was written over the status of `topology`.
+    pub(super) fn note(&mut self, topology: &StoredTopology, status: &GatewayTopologyStatus, now: Instant) {
+        if let Some(history) = self.histories.get_mut(&topology.uid) {
             history.stored = timeless(status);
+            history.overwritten = Some(topology.resource_version.clone());
             history.writes.take(now);
         }
     }
 
     /// Records that the stored status is the wanted one, whoever wrote it.
-    pub(super) fn note_agreement(&mut self, uid: &str, status: &GatewayTopologyStatus, now: Instant) {
-        let status = timeless(status);
-        if let Some(history) = self.histories.get_mut(uid) {
+    pub(super) fn note_agreement(&mut self, topology: &StoredTopology, now: Instant) {
+        let status = timeless(&topology.status);
+        if let Some(history) = self.histories.get_mut(&topology.uid) {
             if history.wanted != status {
                 (history.wanted, history.wanted_since, history.replaced) = (status.clone(), now, 0);
             }
@@ -128,47 +137,69 @@ fn timeless(status: &GatewayTopologyStatus) -> GatewayTopologyStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::StatusSummary;
+    use crate::topology::{GatewayTopologySpec, StatusSummary};
 
     fn status(addresses: i64) -> GatewayTopologyStatus {
         let summary = Some(StatusSummary { addresses, ..StatusSummary::default() });
         GatewayTopologyStatus { summary, ..GatewayTopologyStatus::default() }
     }
 
+    /// The topology after `version` writes, with the status of the last one.
+    fn stored(version: usize, addresses: i64) -> StoredTopology {
+        StoredTopology {
+            uid: "a".to_owned(),
+            resource_version: version.to_string(),
+            generation: 1,
+            spec: Ok(GatewayTopologySpec::default()),
+            status: status(addresses),
+        }
+    }
+
     #[test]
     fn a_new_verdict_is_written_after_it_has_settled() {
         let (mut schedule, now) = (Schedule::default(), Instant::now());
-        assert_eq!(schedule.not_before("a", &status(1), &status(0), now), now + SETTLE);
+        assert_eq!(schedule.not_before(&stored(0, 0), &status(1), now), Some(now + SETTLE));
         let later = now + SETTLE;
-        assert_eq!(schedule.not_before("a", &status(1), &status(0), later), later);
-        assert_eq!(schedule.not_before("a", &status(2), &status(0), later), later + SETTLE);
+        assert_eq!(schedule.not_before(&stored(0, 0), &status(1), later), Some(later));
+        assert_eq!(schedule.not_before(&stored(0, 0), &status(2), later), Some(later + SETTLE));
+    }
+
+    #[test]
+    fn a_write_that_the_watch_has_not_received_is_awaited_and_not_taken_for_another_clients() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        schedule.not_before(&stored(0, 0), &status(1), now);
+        schedule.note(&stored(0, 0), &status(1), now);
+        assert_eq!(schedule.not_before(&stored(0, 0), &status(2), now), None);
+        let later = now + SETTLE;
+        assert_eq!(schedule.not_before(&stored(1, 1), &status(2), later), Some(later));
     }
 
     /// A replica whose watches lag would write an older verdict over a newer one.
     #[test]
     fn a_replica_yields_to_a_status_that_is_newer_than_its_verdict_longer_each_time() {
         let (mut schedule, mut now) = (Schedule::default(), Instant::now());
-        assert_eq!(schedule.not_before("a", &status(1), &status(0), now), now + SETTLE);
-        schedule.note("a", &status(1), now);
-        for (round, doubled) in [(0, 1), (1, 2), (2, 4)] {
+        assert_eq!(schedule.not_before(&stored(0, 0), &status(1), now), Some(now + SETTLE));
+        schedule.note(&stored(0, 0), &status(1), now);
+        for (version, doubled) in [(2, 1), (4, 2), (6, 4)] {
             now += Duration::from_secs(1);
-            let not_before = schedule.not_before("a", &status(1), &status(10 + round), now);
+            let other = stored(version, 10);
+            let not_before = schedule.not_before(&other, &status(1), now).unwrap();
             assert_eq!(not_before, now + YIELD * doubled);
             now = not_before;
-            assert_eq!(schedule.not_before("a", &status(1), &status(10 + round), now), now);
-            schedule.note("a", &status(1), now);
+            assert_eq!(schedule.not_before(&other, &status(1), now), Some(now));
+            schedule.note(&other, &status(1), now);
         }
         // Its next verdict is news again.
-        assert_eq!(schedule.not_before("a", &status(2), &status(12), now), now + SETTLE);
+        assert_eq!(schedule.not_before(&stored(8, 12), &status(2), now), Some(now + SETTLE));
     }
 
     #[test]
     fn a_verdict_that_others_have_written_is_old_news() {
         let (mut schedule, now) = (Schedule::default(), Instant::now());
-        schedule.not_before("a", &status(1), &status(0), now);
-        schedule.note_agreement("a", &status(1), now);
+        schedule.not_before(&stored(0, 0), &status(1), now);
+        schedule.note_agreement(&stored(1, 1), now);
         let later = now + Duration::from_secs(1);
-        assert_eq!(schedule.not_before("a", &status(1), &status(2), later), later + YIELD);
+        assert_eq!(schedule.not_before(&stored(2, 2), &status(1), later), Some(later + YIELD));
     }
 
     #[test]
@@ -176,16 +207,17 @@ mod tests {
         let (mut schedule, start) = (Schedule::default(), Instant::now());
         let (mut now, mut addresses, mut writes) = (start, 0, 0);
         while now < start + Duration::from_secs(100) {
+            let before = stored(writes, addresses);
             addresses += 1;
             // Each verdict is new, and stands until it is written.
-            while schedule.not_before("a", &status(addresses), &status(0), now) > now {
-                now = schedule.not_before("a", &status(addresses), &status(0), now);
+            while schedule.not_before(&before, &status(addresses), now).unwrap() > now {
+                now = schedule.not_before(&before, &status(addresses), now).unwrap();
             }
-            schedule.note("a", &status(0), now);
+            schedule.note(&before, &status(addresses), now);
             writes += 1;
         }
-        assert!((10..=BURST + 11).contains(&writes), "{writes} writes in 100 s");
+        assert!((10..=16).contains(&writes), "{writes} writes in 100 s");
         schedule.keep_only(&BTreeSet::new());
-        assert_eq!(schedule.not_before("a", &status(1), &status(0), now), now + SETTLE);
+        assert_eq!(schedule.not_before(&stored(99, 0), &status(1), now), Some(now + SETTLE));
     }
 }

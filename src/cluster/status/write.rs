@@ -81,15 +81,15 @@ impl Writer {
         }
     }
 
-    /// The earliest time to write a verdict; `None` if it is stored.
+    /// The earliest time to write a verdict; `None` if it is stored, or what is stored is about to be received.
     fn time_of(&mut self, verdict: &Verdict<'_>, now: Instant) -> Option<Instant> {
         let stored = &verdict.topology.status;
         let wanted = wanted_status(verdict, Timestamp::now());
         if wanted == *stored {
-            self.schedule.note_agreement(&verdict.topology.uid, stored, now);
+            self.schedule.note_agreement(verdict.topology, now);
             return None;
         }
-        Some(self.schedule.not_before(&verdict.topology.uid, &wanted, stored, now))
+        self.schedule.not_before(verdict.topology, &wanted, now)
     }
 
     /// Writes every verdict that is due now. Returns the time of the next attempt if nothing changes.
@@ -147,7 +147,7 @@ impl Writer {
                 let conditions = conditions.collect::<Vec<_>>().join(" ");
                 info!(topology = name, conditions, "wrote the status of a topology");
                 self.metrics.count_write(WriteResult::Stored);
-                self.schedule.note(&topology.uid, &status, Instant::now());
+                self.schedule.note(topology, &status, Instant::now());
                 self.events.send(name, topology, &status);
                 Ok(())
             }
