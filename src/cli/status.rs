@@ -1,4 +1,4 @@
-//! `lockstep status`: whether the cluster's topologies are guarded.
+//! `lockstep status`: what the replicas have written into the status of the cluster's topologies.
 
 mod report;
 
@@ -12,20 +12,24 @@ use super::{Exit, duration, print};
 use crate::cluster::topology_status::{self, TopologyStatuses};
 use report::Report;
 
-/// Show whether the cluster's topologies are guarded
+/// Show the conditions of the cluster's topologies
 ///
-/// A topology is guarded while the cluster's webhook configurations send every request that the topology depends on
-/// to Lockstep, and reject requests that cannot be reviewed. `lockstep serve --webhook-configuration` writes the
-/// condition `Guarded`; this command shows it.
+/// `lockstep serve --webhook-configuration` writes four conditions into the status of every topology, and this command shows
+/// them. Guarded: the webhook configurations send every request that the topology depends on to Lockstep, and reject
+/// requests that cannot be reviewed. Aligned: advertisements announce the topology's pools from its gateway nodes and no
+/// others. `SourceIPPreserved`: the client's source IP survives at every address. Resilient: it still does after one node fails.
 ///
 /// The exit code is 0 if there is at least one topology and all are guarded, 1 if not, and 2 if the cluster cannot
-/// be read.
+/// be read. With `--for`, other conditions decide.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct StatusArgs {
     /// The output format
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     format: Format,
-    /// Wait up to this long until all topologies are guarded
+    /// The condition that decides on the exit code and on the end of `--wait`; may be repeated
+    #[arg(long = "for", value_enum, value_name = "CONDITION", default_values_t = [ConditionName::Guarded])]
+    conditions: Vec<ConditionName>,
+    /// Wait up to this long until the conditions hold in all topologies
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     wait: Option<Duration>,
     #[command(flatten)]
@@ -36,15 +40,44 @@ pub(super) struct StatusArgs {
 enum Format {
     /// For people
     Table,
+    /// The same with numbers of addresses and nodes
+    Wide,
     /// One JSON document, for programs
     Json,
 }
 
+/// A condition of a topology, as users type it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ConditionName {
+    /// Guarded
+    Guarded,
+    /// Aligned
+    Aligned,
+    /// `SourceIPPreserved`
+    Preserved,
+    /// Resilient
+    Resilient,
+}
+
+impl ConditionName {
+    const ALL: [Self; 4] = [Self::Guarded, Self::Aligned, Self::Preserved, Self::Resilient];
+
+    /// The type of the condition.
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Guarded => "Guarded",
+            Self::Aligned => "Aligned",
+            Self::Preserved => "SourceIPPreserved",
+            Self::Resilient => "Resilient",
+        }
+    }
+}
+
 /// Shows the cluster's topologies.
 pub(super) fn run(args: &StatusArgs, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<Exit> {
-    let StatusArgs { format, wait, cluster } = args;
+    let StatusArgs { format, conditions, wait, cluster } = args;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = match runtime.block_on(read(cluster, *wait)) {
+    let report = match runtime.block_on(read(cluster, conditions, *wait)) {
         Ok(topologies) => Report::new(&topologies),
         Err(problem) => {
             print(stderr, format!("lockstep: {problem}\n").as_bytes())?;
@@ -52,18 +85,23 @@ pub(super) fn run(args: &StatusArgs, stdout: &mut dyn Write, stderr: &mut dyn Wr
         }
     };
     let text = match format {
-        Format::Table => report.table(),
+        Format::Table => report.table(false),
+        Format::Wide => report.table(true),
         Format::Json => report.json()?,
     };
     print(stdout, text.as_bytes())?;
-    Ok(if report.is_guarded() { Exit::Fine } else { Exit::Denied })
+    Ok(if report.holds(conditions) { Exit::Fine } else { Exit::Denied })
 }
 
-async fn read(cluster: &ClusterArgs, wait: Option<Duration>) -> Result<TopologyStatuses, String> {
+async fn read(
+    cluster: &ClusterArgs,
+    conditions: &[ConditionName],
+    wait: Option<Duration>,
+) -> Result<TopologyStatuses, String> {
     let client = cluster.connect().await.map_err(|error| error.to_string())?;
     let read = match wait {
         Some(patience) => {
-            let is_wanted = |topologies: &TopologyStatuses| Report::new(topologies).is_guarded();
+            let is_wanted = |topologies: &TopologyStatuses| Report::new(topologies).holds(conditions);
             topology_status::wait(client, patience, is_wanted).await
         }
         None => topology_status::list(client).await,

@@ -240,6 +240,25 @@ async fn a_relabelled_node_shows_at_once_and_nothing_is_written_while_nothing_ch
     wait::until_ready(&serve.admin).await;
     until_status(&client, "edge", "SourceIPPreserved", "True").await;
 
+    let table = table(&client).await;
+    let columns: Vec<&str> = table["columnDefinitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["priority"] == 0)
+        .map(|it| it["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(columns, ["Name", "Guarded", "Aligned", "Preserved", "Resilient", "Enforcement", "Age"]);
+    let cells = table["rows"][0]["cells"].as_array().unwrap();
+    assert_eq!(cells[..6], ["edge", "False", "True", "True", "True", "Enforce"].map(Value::from));
+    let wide = ["istio-system", r#"["default-pool"]"#, "Exact"].map(Value::from);
+    assert_eq!(cells[7..10], wide, "what `-o wide` adds");
+    assert_eq!(
+        cells[10..],
+        [1, 2, 2, 2].map(Value::from),
+        "addresses; gateway, announcing and serving nodes"
+    );
+
     // The node of the only ready pods loses the label.
     let mut times = Vec::new();
     for (value, aligned) in [(None, "False"), (Some("arp"), "True"), (None, "False"), (Some("arp"), "True")] {
@@ -253,6 +272,20 @@ async fn a_relabelled_node_shows_at_once_and_nothing_is_written_while_nothing_ch
         tokio::time::sleep(Duration::from_secs(11)).await;
     }
     println!("from the relabel to the condition: {times:?}");
+
+    let kubeconfig = control_plane.kubeconfig_path();
+    let report = lockstep_status(
+        kubeconfig,
+        &["--for", "preserved", "--for", "aligned", "--wait", "60", "-o", "wide"],
+    )
+    .await;
+    assert!(
+        report.0 && report.1.contains("\nedge  False    True     True       True       1 of 1 "),
+        "{}",
+        report.1
+    );
+    let report = lockstep_status(kubeconfig, &[]).await;
+    assert!(!report.0 && report.1.contains("\nedge: Guarded is False: NoConfiguration: "), "{}", report.1);
 
     for (kind, object) in [("GatewayTopology", &objects[0]), ("Service", service_of(&objects))] {
         let uid = uid(&client, object).await;
@@ -288,6 +321,23 @@ async fn a_relabelled_node_shows_at_once_and_nothing_is_written_while_nothing_ch
     let mut distinct = events(&client, "GatewayTopology").await;
     distinct.extend(events(&client, "Service").await);
     assert!(distinct.len() <= 50, "{distinct:?}");
+}
+
+/// The topologies as `kubectl get` receives them.
+async fn table(client: &Client) -> Value {
+    let path = "/apis/lockstep.dev/v1alpha1/gatewaytopologies";
+    let request = axum::http::Request::get(path)
+        .header("accept", "application/json;as=Table;g=meta.k8s.io;v=v1")
+        .body(Vec::new())
+        .unwrap();
+    client.request(request).await.unwrap()
+}
+
+/// Runs `lockstep status`. Returns whether it succeeds, and its output.
+async fn lockstep_status(kubeconfig: &Path, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    let output = command.arg("status").args(arguments).env("KUBECONFIG", kubeconfig).output().await.unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 
 /// A state that MetalLB announces by layer 2, with two ready gateway pods on `n1` and `n2`.

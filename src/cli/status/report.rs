@@ -1,18 +1,16 @@
 //! The report of `lockstep status`, as a table and as JSON.
 
-use std::cmp::max;
-
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
 
-use crate::cli::output::json_document;
+use super::ConditionName;
+use crate::cli::output::{columns, json_document};
 use crate::cli::render::printable;
 use crate::cluster::topology_status::{TopologyStatus, TopologyStatuses};
-use crate::topology::GUARDED;
+use crate::topology::{FindingStatus, STALLED, ServiceStatus, StatusSummary};
 
 /// The version of the JSON document.
 const VERSION: u32 = 1;
-
-const HEADS: [&str; 3] = ["NAME", "GUARDED", "REASON"];
 
 /// The rows of all topologies. New fields may be added without a new `version`.
 #[derive(Debug, Serialize)]
@@ -22,10 +20,27 @@ pub(super) struct Report {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Row {
     name: String,
-    /// `True`, `False`, or `Unknown` while no replica has judged the current generation of the topology.
+    /// The condition `Guarded`, once more, with its reason and message.
     guarded: String,
+    reason: String,
+    message: String,
+    conditions: Vec<Reported>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<StatusSummary>,
+    services: Vec<ServiceStatus>,
+    findings: Vec<FindingStatus>,
+}
+
+/// A condition as it counts now.
+#[derive(Debug, Clone, Serialize)]
+struct Reported {
+    #[serde(rename = "type")]
+    kind: String,
+    /// `True`, `False`, or `Unknown`, also while no replica has judged the current generation of the topology.
+    status: String,
     reason: String,
     message: String,
 }
@@ -36,28 +51,32 @@ impl Report {
         Self { version: VERSION, topologies: rows.collect() }
     }
 
-    /// Whether there is a topology, and all topologies are guarded.
-    pub(super) fn is_guarded(&self) -> bool {
-        !self.topologies.is_empty() && self.topologies.iter().all(|row| row.guarded == "True")
+    /// Whether there is a topology, and these conditions are True in all topologies.
+    pub(super) fn holds(&self, conditions: &[ConditionName]) -> bool {
+        let holds = |row: &Row| conditions.iter().all(|name| row.status(*name) == "True");
+        !self.topologies.is_empty() && self.topologies.iter().all(holds)
     }
 
-    pub(super) fn table(&self) -> String {
+    /// One line for each topology, then one for each condition that is not as it should be.
+    pub(super) fn table(&self, is_wide: bool) -> String {
         if self.topologies.is_empty() {
             return "there is no GatewayTopology in the cluster, so nothing is guarded: create one\n"
                 .to_owned();
         }
-        let heads = HEADS.map(str::len);
-        let [name, guarded, reason] = self.topologies.iter().fold(heads, |widths, row| {
-            let [name, guarded, reason] = widths;
-            [max(name, row.name.len()), max(guarded, row.guarded.len()), max(reason, row.reason.len())]
-        });
-        let line = |cells: [&str; 3], message: &str| {
-            let [first, second, third] = cells;
-            format!("{first:name$}  {second:guarded$}  {third:reason$}  {}\n", printable(message))
-        };
-        let rows =
-            self.topologies.iter().map(|row| line([&row.name, &row.guarded, &row.reason], &row.message));
-        std::iter::once(line(HEADS, "MESSAGE")).chain(rows).collect()
+        let mut heads = vec!["NAME", "GUARDED", "ALIGNED", "PRESERVED", "RESILIENT"];
+        if is_wide {
+            heads.extend(["ADDRESSES", "GATEWAY NODES", "ANNOUNCING", "SERVING"]);
+        }
+        let mut rows = vec![heads.into_iter().map(str::to_owned).collect()];
+        rows.extend(self.topologies.iter().map(|row| row.cells(is_wide)));
+        let mut lines = columns(&rows);
+        let problems: Vec<String> = self.topologies.iter().flat_map(Row::problems).collect();
+        if !problems.is_empty() {
+            lines.push(String::new());
+            lines.extend(problems);
+        }
+        lines.push(String::new());
+        lines.join("\n")
     }
 
     pub(super) fn json(&self) -> serde_json::Result<String> {
@@ -67,23 +86,80 @@ impl Report {
 
 impl Row {
     fn new(name: &str, topology: &TopologyStatus) -> Self {
-        let row = |guarded: &str, reason: &str, message: &str| Self {
+        let status = &topology.status;
+        let conditions: Vec<Reported> =
+            ConditionName::ALL.into_iter().map(|name| reported(topology, name.kind())).collect();
+        let guarded = reported(topology, ConditionName::Guarded.kind());
+        let stalled = status.condition(STALLED).map(Reported::from);
+        Self {
             name: name.to_owned(),
-            guarded: guarded.to_owned(),
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-        };
-        match topology.status.condition(GUARDED) {
-            None => row(
-                "Unknown",
-                "NotJudged",
-                "no replica has judged this topology: run `lockstep serve` with `--webhook-configuration`",
-            ),
-            Some(condition) if condition.observed_generation != Some(topology.generation) => {
-                row("Unknown", "Outdated", "the topology has changed since it was last judged")
-            }
-            Some(condition) => row(&condition.status, &condition.reason, &condition.message),
+            guarded: guarded.status,
+            reason: guarded.reason,
+            message: guarded.message,
+            conditions: conditions.into_iter().chain(stalled).collect(),
+            summary: status.summary.clone(),
+            services: status.services.clone(),
+            findings: status.findings.clone(),
         }
+    }
+
+    fn status(&self, name: ConditionName) -> &str {
+        let found = self.conditions.iter().find(|condition| condition.kind == name.kind());
+        found.map_or("Unknown", |condition| &condition.status)
+    }
+
+    fn cells(&self, is_wide: bool) -> Vec<String> {
+        let mut cells = vec![printable(&self.name).to_string()];
+        cells.extend(ConditionName::ALL.map(|name| self.status(name).to_owned()));
+        if is_wide {
+            let numbers = |of: fn(&StatusSummary) -> String| self.summary.as_ref().map_or("?".to_owned(), of);
+            cells.extend([
+                numbers(|summary| format!("{} of {}", summary.preserved, summary.addresses)),
+                numbers(|summary| summary.gateway_nodes.to_string()),
+                numbers(|summary| summary.announcing_nodes.to_string()),
+                numbers(|summary| summary.serving_nodes.to_string()),
+            ]);
+        }
+        cells
+    }
+
+    /// A line for each condition that is not as it should be.
+    fn problems(&self) -> impl Iterator<Item = String> {
+        let is_problem = |condition: &&Reported| (condition.status == "True") == (condition.kind == STALLED);
+        self.conditions.iter().filter(is_problem).map(|Reported { kind, status, reason, message }| {
+            format!("{}: {kind} is {status}: {reason}: {}", printable(&self.name), printable(message))
+        })
+    }
+}
+
+impl From<&Condition> for Reported {
+    fn from(condition: &Condition) -> Self {
+        Self {
+            kind: condition.type_.clone(),
+            status: condition.status.clone(),
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        }
+    }
+}
+
+/// A condition of a topology; Unknown if it is not of the topology's current generation.
+fn reported(topology: &TopologyStatus, kind: &str) -> Reported {
+    let unknown = |reason: &str, message: &str| Reported {
+        kind: kind.to_owned(),
+        status: "Unknown".to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    };
+    match topology.status.condition(kind) {
+        None => unknown(
+            "NotJudged",
+            "no replica has judged this topology: run `lockstep serve` with `--webhook-configuration`",
+        ),
+        Some(condition) if condition.observed_generation != Some(topology.generation) => {
+            unknown("Outdated", "the topology has changed since it was last judged")
+        }
+        Some(condition) => condition.into(),
     }
 }
 
@@ -93,13 +169,29 @@ mod tests {
 
     use super::*;
 
-    /// A topology of generation 2 with a condition of the generation `observed`.
-    fn reported(status: &str, reason: &str, observed: i64) -> TopologyStatus {
-        let status = json!({"conditions": [{
-            "type": "Guarded", "status": status, "reason": reason, "message": "so it is\u{1b}",
-            "observedGeneration": observed, "lastTransitionTime": "2026-11-22T20:00:00Z",
-        }]});
+    /// A topology of generation 2 with conditions of the generation `observed`.
+    fn stored(conditions: &[(&str, &str, &str)], observed: i64) -> TopologyStatus {
+        let condition = |(kind, status, reason): &(&str, &str, &str)| {
+            json!({
+                "type": kind, "status": status, "reason": reason, "message": "so it is\u{1b}",
+                "observedGeneration": observed, "lastTransitionTime": "2026-11-22T20:00:00Z",
+            })
+        };
+        let conditions: Vec<Value> = conditions.iter().map(condition).collect();
+        let status = json!({
+            "conditions": conditions,
+            "summary": {"addresses": 2, "preserved": 1, "gatewayNodes": 3, "announcingNodes": 4, "servingNodes": 2},
+        });
         TopologyStatus { generation: 2, status: serde_json::from_value(status).unwrap() }
+    }
+
+    fn judged(status: &str, reason: &str, observed: i64) -> TopologyStatus {
+        stored(&[("Guarded", status, reason)], observed)
+    }
+
+    fn healthy() -> TopologyStatus {
+        let all = ConditionName::ALL.map(|name| (name.kind(), "True", "OK"));
+        stored(&[all.as_slice(), &[("Stalled", "False", "OK")]].concat(), 2)
     }
 
     fn report<const N: usize>(topologies: [(&str, TopologyStatus); N]) -> Report {
@@ -107,45 +199,77 @@ mod tests {
     }
 
     #[test]
-    fn the_report_is_guarded_if_there_is_a_topology_and_all_are_guarded() {
-        let guarded = || reported("True", "Covered", 2);
-        assert!(report([("a", guarded())]).is_guarded());
-        assert!(!report([]).is_guarded());
+    fn the_report_holds_if_there_is_a_topology_and_the_conditions_are_true_in_all() {
+        let guarded = || judged("True", "Covered", 2);
+        let only = &[ConditionName::Guarded];
+        assert!(report([("a", guarded())]).holds(only));
+        assert!(!report([]).holds(only));
         for other in
-            [reported("False", "FailsOpen", 2), reported("True", "Covered", 1), TopologyStatus::default()]
+            [judged("False", "FailsOpen", 2), judged("True", "Covered", 1), TopologyStatus::default()]
         {
-            assert!(!report([("a", guarded()), ("b", other)]).is_guarded());
+            assert!(!report([("a", guarded()), ("b", other)]).holds(only));
         }
+        assert!(!report([("a", guarded())]).holds(&[ConditionName::Guarded, ConditionName::Preserved]));
+        assert!(report([("a", healthy())]).holds(&ConditionName::ALL));
     }
 
     #[test]
-    fn the_table_is_aligned_and_escapes_control_characters() {
-        let report = report([
-            ("a", reported("True", "Covered", 2)),
-            ("ingress", reported("False", "FailsOpen", 2)),
-            ("new", TopologyStatus::default()),
-            ("other", reported("True", "Covered", 1)),
-        ]);
+    fn the_table_has_a_line_for_each_topology_and_one_for_each_problem() {
+        let mut lost = healthy();
+        lost.status.conditions[2].status = "False".to_owned();
+        lost.status.conditions[2].reason = "NOT_LOCAL".to_owned();
+        lost.status.conditions[4].status = "True".to_owned();
+        let report = report([("a", healthy()), ("ingress", lost)]);
         assert_eq!(
-            report.table(),
-            "NAME     GUARDED  REASON     MESSAGE\n\
-             a        True     Covered    so it is\\u{1b}\n\
-             ingress  False    FailsOpen  so it is\\u{1b}\n\
-             new      Unknown  NotJudged  no replica has judged this topology: run `lockstep serve` with `--webhook-configuration`\n\
-             other    Unknown  Outdated   the topology has changed since it was last judged\n"
+            report.table(false),
+            "NAME     GUARDED  ALIGNED  PRESERVED  RESILIENT\n\
+             a        True     True     True       True\n\
+             ingress  True     True     False      True\n\
+             \n\
+             ingress: SourceIPPreserved is False: NOT_LOCAL: so it is\\u{1b}\n\
+             ingress: Stalled is True: OK: so it is\\u{1b}\n"
+        );
+        assert_eq!(
+            report.table(true).lines().nth(1).unwrap(),
+            "a        True     True     True       True       1 of 2     3              4           2"
+        );
+    }
+
+    #[test]
+    fn a_topology_that_was_not_judged_or_has_changed_since_is_unknown() {
+        let table = report([("new", TopologyStatus::default()), ("other", judged("True", "Covered", 1))])
+            .table(false);
+        assert!(table.contains("\nnew    Unknown  Unknown  Unknown    Unknown\n"), "{table}");
+        assert!(
+            table.contains("new: Guarded is Unknown: NotJudged: no replica has judged this topology: run `lockstep serve`"),
+            "{table}"
+        );
+        assert!(
+            table.contains(
+                "other: Guarded is Unknown: Outdated: the topology has changed since it was last judged\n"
+            ),
+            "{table}"
         );
     }
 
     #[test]
     fn a_cluster_without_topologies_is_reported() {
-        assert!(report([]).table().starts_with("there is no GatewayTopology"));
+        assert!(report([]).table(false).starts_with("there is no GatewayTopology"));
     }
 
     #[test]
-    fn the_document_has_a_version_and_every_topology() {
+    fn the_document_has_a_version_and_every_condition_of_every_topology() {
         let document: Value =
-            serde_json::from_str(&report([("a", reported("True", "Covered", 2))]).json().unwrap()).unwrap();
-        let row = json!({"name": "a", "guarded": "True", "reason": "Covered", "message": "so it is\u{1b}"});
-        assert_eq!(document, json!({"version": 1, "topologies": [row]}));
+            serde_json::from_str(&report([("a", judged("True", "Covered", 2))]).json().unwrap()).unwrap();
+        let topology = &document["topologies"][0];
+        assert_eq!(document["version"], 1);
+        assert_eq!(
+            (&topology["name"], &topology["guarded"], &topology["reason"], &topology["message"]),
+            (&json!("a"), &json!("True"), &json!("Covered"), &json!("so it is\u{1b}"))
+        );
+        let kinds: Vec<&Value> =
+            topology["conditions"].as_array().unwrap().iter().map(|condition| &condition["type"]).collect();
+        assert_eq!(kinds, ["Guarded", "Aligned", "SourceIPPreserved", "Resilient"]);
+        assert_eq!(topology["summary"]["servingNodes"], 2);
     }
 }

@@ -70,7 +70,7 @@ fn the_status_in_the_readme_is_the_status_with_the_chart_installed() {
         trust_anchors: None,
     };
     let guarded = judge(&GatewayTopologySpec::default(), live);
-    let line = format!("{BUILT_IN}  False    {}  {}\n", guarded.reason.as_str(), guarded.message);
+    let line = format!("{BUILT_IN}: Guarded is False: {}: {}\n", guarded.reason.as_str(), guarded.message);
     assert!(text("README.md").contains(&line), "README.md does not show: {line}");
 }
 

@@ -1,11 +1,10 @@
 //! The table of the nodes of a Service.
 
-use std::fmt::Write as _;
-
 use super::super::probe::{self, Probes};
 use super::super::service_name;
 use super::{Style, line};
 use crate::assessment::{NodeAssessment, ServiceAssessment};
+use crate::cli::output::columns;
 
 /// The most rows of a table that is not wide: what fits on a screen.
 const MAX_ROWS: usize = 30;
@@ -52,20 +51,8 @@ fn write_nodes(
         }));
         row
     }));
-    let mut widths: Vec<usize> = Vec::new();
-    for row in &rows {
-        widths.resize(row.len(), 0);
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    for row in &rows {
-        let mut written = String::from(" ");
-        for (width, cell) in widths.iter().zip(row) {
-            // Writing into a String does not fail.
-            let _ = write!(written, " {cell:width$} ");
-        }
-        line(text, written.trim_end());
+    for row in columns(&rows) {
+        line(text, &format!("  {row}"));
     }
     let rest = cluster.saturating_sub(nodes.len());
     if rest > 0 {
