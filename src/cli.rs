@@ -132,13 +132,19 @@ enum Exit {
     Unusable,
 }
 
+impl Exit {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Denied => 1,
+            Self::Unusable => 2,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Fine => 0,
-            Exit::Denied => 1,
-            Exit::Unusable => 2,
-        })
+        Self::from(exit.code())
     }
 }
 
@@ -180,6 +186,23 @@ impl Cli {
             Command::Man(args) => with_streams(|streams| man::run(args, streams.stdout)),
         }
     }
+}
+
+/// Runs `check` on a text as standard input, and returns the exit code: for tests that check millions of inputs.
+///
+/// # Panics
+/// Never: that is what such tests find out. Arguments that are invalid return 2.
+#[doc(hidden)]
+#[must_use]
+pub fn check_text(arguments: &[&str], stdin: &[u8]) -> u8 {
+    let all = ["lockstep", "check"].iter().chain(arguments);
+    let Ok(Cli { command: Command::Check(args), .. }) = Cli::try_parse_from(all) else {
+        return Exit::Unusable.code();
+    };
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut stdin = stdin;
+    let mut streams = Streams { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut stderr };
+    check::run(args, &mut streams, false).map_or(Exit::Unusable.code(), Exit::code)
 }
 
 /// Runs a command on the streams of the process.

@@ -6,7 +6,7 @@ pub(super) mod remark;
 mod stated;
 
 use std::borrow::Cow;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,10 +16,12 @@ use self::input::{Held, Input, Judged, Reading, parse_again};
 use self::remark::{Remark, RemarkCode, RemarkLevel};
 use super::Exit;
 use super::check_report::{CheckReport, JudgedObject, ReportedTopology};
+use super::cluster_args::ClusterArgs;
 use super::output::{Streams, print};
 use super::render::{self, Options};
 use crate::admission::{self, Body};
 use crate::assessment::Assessor;
+use crate::cluster::state::{self, ClusterState, Unread};
 use crate::election::AssumedVersion;
 use crate::field::FieldPath;
 use crate::manifests::{Candidate, Document, ManifestError, Problem, STDIN, Selection};
@@ -57,9 +59,17 @@ pub(super) struct CheckArgs {
     /// Read more objects from this file or directory: verdicts take them into account, but they are not judged
     #[arg(long, value_name = "PATH")]
     facts: Vec<PathBuf>,
+    /// Read more objects from the cluster, with your own rights: verdicts take them into account, but they are not judged
+    #[arg(long)]
+    cluster: bool,
+    #[command(flatten)]
+    connection: ClusterArgs,
     /// Check this directory as a cluster of its own; `--facts` apply to every cluster
     #[arg(long, value_name = "DIR")]
     cluster_root: Vec<PathBuf>,
+    /// Accepted as with kubectl: directories are always read at any depth
+    #[arg(short = 'R', long)]
+    recursive: bool,
     /// Leave out the files and directories that this glob matches, as in `.gitignore`
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
@@ -97,6 +107,10 @@ enum CheckFormat {
     Sarif,
     /// `JUnit` XML, for the test reports of CI systems
     Junit,
+    /// Workflow commands of GitHub Actions, which annotate the lines of a pull request
+    Github,
+    /// Markdown, for comments on pull requests
+    Markdown,
 }
 
 /// Checks the manifests and prints the verdicts.
@@ -108,7 +122,11 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
         files,
         filename,
         facts,
+        cluster,
+        connection,
         cluster_root,
+        // There is nothing to turn on.
+        recursive: _,
         exclude,
         gitignore,
         namespace,
@@ -128,7 +146,15 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
         print(streams.stderr, format!("lockstep: {}\n", render::printable(&error)).as_bytes())?;
         return Ok(Exit::Unusable);
     }
-    let run = Check { facts, namespace, selection, requires_match: require_match, allows_empty: allow_empty };
+    let live = match read_cluster(cluster, &connection, streams.stderr)? {
+        Ok(live) => live,
+        Err(error) => {
+            print(streams.stderr, format!("lockstep: {}\n", render::printable(&error)).as_bytes())?;
+            return Ok(Exit::Unusable);
+        }
+    };
+    let run =
+        Check { facts, live, namespace, selection, requires_match: require_match, allows_empty: allow_empty };
     let files: Vec<PathBuf> = files.into_iter().chain(filename).collect();
     let report = run.check_all(&files, &cluster_root, streams.stdin);
     let options = Options { is_strict: strict, is_quiet: quiet, has_color };
@@ -137,6 +163,8 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
         CheckFormat::Json => render::json(&report)?,
         CheckFormat::Sarif => render::sarif(&report, options)?,
         CheckFormat::Junit => render::junit(&report, options),
+        CheckFormat::Github => render::github(&report, options),
+        CheckFormat::Markdown => render::markdown(&report, options),
     };
     if format != CheckFormat::Human {
         // Problems go to standard error, too, for people who pass the verdicts to a program.
@@ -149,9 +177,35 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
     Ok(report.exit(strict))
 }
 
+/// Reads the cluster, if that is asked for. The inner error is a sentence for people.
+fn read_cluster(
+    is_wanted: bool,
+    connection: &ClusterArgs,
+    stderr: &mut dyn io::Write,
+) -> io::Result<Result<Option<ClusterState>, String>> {
+    if !(is_wanted || connection.is_given()) {
+        return Ok(Ok(None));
+    }
+    let has_progress = io::stderr().is_terminal();
+    if has_progress {
+        print(stderr, b"reading the cluster ...\r")?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let read = runtime.block_on(async {
+        let client = connection.connect().await.map_err(|error| error.to_string())?;
+        state::read(client, None, &[]).await.map_err(|error| error.to_string())
+    });
+    if has_progress {
+        // Clears the line.
+        print(stderr, b"\r\x1b[K")?;
+    }
+    Ok(read.map(Some))
+}
+
 /// How inputs are checked.
 struct Check {
     facts: Vec<PathBuf>,
+    live: Option<ClusterState>,
     namespace: String,
     selection: Selection,
     requires_match: bool,
@@ -192,6 +246,10 @@ impl Check {
         stdin: &mut dyn Read,
     ) -> CheckReport {
         let mut input = Input::default();
+        if let Some(live) = &self.live {
+            input.inventory = live.inventory.clone();
+            input.remarks.extend(live.unread.iter().map(not_listed));
+        }
         let namespace = &self.namespace;
         let reading = |is_facts| Reading { namespace, is_facts };
         let every_file = Selection::default();
@@ -215,7 +273,9 @@ impl Check {
         let is_built_in = inventory.topologies.is_empty();
         inventory.infer_settings();
         let inventory = inventory.or_built_in();
-        let AssumedVersion { version, .. } = AssumedVersion::detect(&inventory, |_| false);
+        let AssumedVersion { version, .. } = AssumedVersion::detect(&inventory, |plural| {
+            self.live.as_ref().is_some_and(|live| live.metallb_kinds.contains(plural))
+        });
         let snapshot = Snapshot::new(&inventory);
         let states = Assessor::new(&inventory, &snapshot, version).topologies(None);
         for (state, reach) in states.into_iter().zip(reach::reach(&inventory, &snapshot)) {
@@ -266,6 +326,21 @@ impl Check {
         );
         Remark::new(RemarkCode::NoMatch, level, message, help)
     }
+}
+
+/// A list of the cluster that could not be read.
+fn not_listed(unread: &Unread) -> Remark {
+    let Unread { source, namespace, .. } = unread;
+    let place = namespace.as_ref().map(|name| format!(" in namespace `{name}`")).unwrap_or_default();
+    let message = format!(
+        "`{source}`{place} could not be read from the cluster: verdicts do not take them into account"
+    );
+    Remark::new(
+        RemarkCode::Unread,
+        RemarkLevel::Warning,
+        message,
+        "`lockstep explain` prints the rule that grants it",
+    )
 }
 
 /// The API group of a kind that topologies miss. Workloads of any other group are found without it.

@@ -18,6 +18,11 @@ pub(super) struct ClusterArgs {
 }
 
 impl ClusterArgs {
+    /// Whether a flag names a cluster.
+    pub(super) const fn is_given(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+
     /// A client for the cluster.
     ///
     /// # Errors

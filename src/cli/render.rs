@@ -1,15 +1,19 @@
 //! The output formats of `check`, one file each.
 
 mod excerpt;
+mod github;
 mod human;
 mod json;
 mod junit;
+mod markdown;
 mod sarif;
 
+pub(super) use github::github;
 pub(super) use human::human;
 pub(super) use json::json;
 pub(super) use junit::junit;
 pub(super) use lockstep_core::escape::escape as printable;
+pub(super) use markdown::markdown;
 pub(super) use sarif::sarif;
 
 use serde_json::Value;

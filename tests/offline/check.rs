@@ -4,6 +4,7 @@ mod cases;
 mod examples;
 mod formats;
 mod input;
+mod mutations;
 mod process;
 
 use std::io::Write;

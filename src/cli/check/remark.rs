@@ -59,6 +59,8 @@ pub(in crate::cli) enum RemarkCode {
     PrunedField,
     /// The same object twice, with the same content.
     Repeated,
+    /// A list of the cluster that could not be read.
+    Unread,
     /// A topology that applies to no object.
     NoMatch,
     /// An object that a topology most likely should apply to.
@@ -67,13 +69,14 @@ pub(in crate::cli) enum RemarkCode {
 
 impl RemarkCode {
     /// Every code.
-    pub(in crate::cli) const ALL: [Self; 12] = [
+    pub(in crate::cli) const ALL: [Self; 13] = [
         Self::NotRendered,
         Self::NotJudged,
         Self::SpecialFile,
         Self::UnusedField,
         Self::PrunedField,
         Self::Repeated,
+        Self::Unread,
         Self::NoMatch,
         Self::Missed(MissCode::UnguardedGateway),
         Self::Missed(MissCode::NotClaimed),
@@ -91,6 +94,7 @@ impl RemarkCode {
             Self::UnusedField => "UNUSED_FIELD",
             Self::PrunedField => "PRUNED_FIELD",
             Self::Repeated => "REPEATED",
+            Self::Unread => "UNREAD",
             Self::NoMatch => "NO_MATCH",
             Self::Missed(code) => code.code(),
         }

@@ -83,3 +83,58 @@ fn colours_are_printed_on_request_only() {
     assert!(!colored(&["check", "--color", "never", "examples/seed"]));
     assert!(!colored(&["check", "--color", "always", "--format", "json", "examples/seed"]));
 }
+
+#[test]
+fn github_annotates_the_lines_of_findings_and_remarks() {
+    let run = run(&["check", "-o", "github", "examples/broken"]);
+    assert_eq!(run.code, 1);
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert_eq!(
+        lines.iter().filter(|line| line.starts_with("::error file=examples/broken/")).count(),
+        3,
+        "{}",
+        run.out
+    );
+    let wider =
+        "::error file=examples/broken/advertisements.yaml,line=11,col=1,title=announcement-placement/WIDER::";
+    assert!(lines.iter().any(|line| line.starts_with(wider)), "{}", run.out);
+    assert!(lines.iter().all(|line| line.starts_with("::")), "{}", run.out);
+}
+
+#[test]
+fn markdown_lists_each_denial_with_its_place_and_the_page_of_its_code() {
+    let run = run(&["check", "-o", "markdown", "examples/broken"]);
+    assert_eq!(run.code, 1);
+    assert!(
+        run.out.starts_with("### Lockstep: 3 denied, 0 would be changed, 0 warnings, 0 problems\n"),
+        "{}",
+        run.out
+    );
+    let wider = "* **error** [announcement-placement/WIDER](https://github.com/lockstep-dev/lockstep/blob/main/docs/reasons.md#WIDER) at \
+        `examples/broken/advertisements.yaml:11`, `L2Advertisement metallb-system/default-l2advertisement`: ";
+    assert!(run.out.contains(wider), "{}", run.out);
+}
+
+#[test]
+fn the_rules_of_sarif_say_what_a_code_means_and_how_to_mend_it() {
+    let (_, log) = {
+        let run = run(&["check", "--format", "sarif", "examples/broken"]);
+        (run.code, serde_json::from_str::<Value>(&run.out).unwrap())
+    };
+    let rules = log["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    let wider = rules.iter().find(|rule| rule["id"] == "WIDER").unwrap();
+    assert!(wider["helpUri"].as_str().unwrap().ends_with("docs/reasons.md#WIDER"));
+    for rule in rules {
+        for field in
+            ["/shortDescription/text", "/fullDescription/text", "/help/text", "/help/markdown", "/helpUri"]
+        {
+            assert!(
+                rule.pointer(field).is_some_and(|text| !text.as_str().unwrap().is_empty()),
+                "{rule} {field}"
+            );
+        }
+    }
+    // Code scanners require a place.
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    assert!(results.iter().all(|result| !result["locations"].as_array().unwrap().is_empty()));
+}

@@ -107,3 +107,17 @@ fn the_crd_the_completions_and_the_manual_are_printed() {
     assert!(run(&["completions", "bash"]).out.contains("complete -F _lockstep"));
     assert!(run(&["man", "check"]).out.contains(".SH SYNOPSIS"));
 }
+
+#[test]
+fn a_cluster_that_cannot_be_read_is_an_error_that_names_the_kubeconfig() {
+    let run = run(&["check", "--kubeconfig", "/no/such/kubeconfig", "examples/seed"]);
+    assert_eq!((run.code, run.out.as_str()), (2, ""));
+    assert!(run.err.starts_with("lockstep: ") && run.err.contains("/no/such/kubeconfig"), "{}", run.err);
+}
+
+#[test]
+fn a_glob_that_is_none_is_an_error_that_names_the_flag() {
+    let run = run(&["check", "--exclude", "{a", "examples/seed"]);
+    assert_eq!((run.code, run.out.as_str()), (2, ""));
+    assert!(run.err.contains("`--exclude {a` is no glob"), "{}", run.err);
+}
