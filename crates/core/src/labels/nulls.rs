@@ -59,13 +59,14 @@ impl<'de> Visitor<'de> for Strings {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Labels>, A::Error> {
-        let mut labels = Labels::new();
+        // The API server sorts keys, and a map is built from sorted entries faster than one by one.
+        let mut labels = Vec::new();
         while let Some((key, value)) = map.next_entry::<SmolStr, Option<SmolStr>>()? {
             if let Some(value) = value.or_else(|| self.null.map(SmolStr::new_static)) {
-                labels.insert(key, value);
+                labels.push((key, value));
             }
         }
-        Ok(Some(labels))
+        Ok(Some(labels.into_iter().collect()))
     }
 }
 
@@ -90,5 +91,12 @@ mod tests {
                 serde_json::from_str::<serde_json::Value>(text).and_then(serde_json::from_value).unwrap();
             assert_eq!([&json.map, &yaml.map, &value.map], [&expected; 3], "{text}");
         }
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_counts_as_in_go() {
+        let spec: Spec = serde_json::from_str(r#"{"map": {"b": "1", "a": "2", "b": "3"}}"#).unwrap();
+        let expected = [("a", "2"), ("b", "3")].map(|(key, value)| (key.into(), value.into()));
+        assert_eq!(spec.map, Some(Labels::from(expected)));
     }
 }
