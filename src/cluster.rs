@@ -19,7 +19,8 @@
 //! * The objects of a watch are used for a bounded time without hearing from the API server. After that they are
 //!   unknown, as before the first list, and the watch is replaced.
 //! * A one-shot read ([`state`]) shares nothing with the watches but the client.
-//! * Status has tasks of its own ([`reconcile_status`]), so that their failures do not affect snapshots.
+//! * Status and reports have tasks of their own ([`reconcile_status`], [`reconcile_reports`]), so that their failures
+//!   do not affect snapshots.
 //! * This module has no requests and no verdicts.
 
 mod assessment_metrics;
@@ -32,6 +33,8 @@ mod kinds;
 mod liveness;
 mod metrics;
 mod publication;
+mod report;
+mod schedule;
 pub mod state;
 mod status;
 mod store;
@@ -47,6 +50,7 @@ pub use assessor::{Assessments, AssessmentsReceiver, StateSender, assessor};
 pub(crate) use failure::words as describe_error;
 pub use kinds::WatchedKind;
 pub use metrics::WatchMetrics;
+pub use report::{ReportInputs, reconcile_reports};
 pub use status::{StatusInputs, reconcile_status};
 pub use webhook_configurations::{
     Observed, ObservedConfiguration, WebhookConfigurations, watch_webhook_configurations,

@@ -1,6 +1,7 @@
 //! `lockstep serve`: the webhook.
 
 mod decisions;
+mod reports;
 mod signals;
 mod snapshot;
 mod status;
@@ -22,7 +23,8 @@ use tracing::error;
 use super::{Exit, duration};
 use crate::audit::DecisionLog;
 use crate::cluster::{
-    self, AssessmentMetrics, MIN_STALE_AFTER, STALE_AFTER, StatusInputs, watch_webhook_configurations,
+    self, AssessmentMetrics, MIN_STALE_AFTER, ReportInputs, STALE_AFTER, StatusInputs,
+    watch_webhook_configurations,
 };
 use crate::error::chain;
 use crate::server::{Admin, BoundServer, Limits, Server, ServerMetrics};
@@ -63,6 +65,10 @@ pub(super) struct ServeArgs {
         value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     webhook_configuration: Option<String>,
+    /// Write a report of every topology: a ClusterReport of OpenReports, or a ClusterPolicyReport (wgpolicyk8s.io) where only
+    /// that kind is installed; the validating webhook configuration owns the reports, so that they go with it
+    #[arg(long, requires = "webhook_configuration", env = "LOCKSTEP_REPORTS")]
+    reports: bool,
     /// Stop answering reviews when the API server has sent nothing on a watch for this long, 10s at least, until it
     /// does again
     #[arg(
@@ -132,6 +138,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
         listen,
         admin_listen,
         webhook_configuration,
+        reports,
         stale_after,
         facts,
         tls,
@@ -173,7 +180,11 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
         }
         None => (None, None, None),
     };
-    let status = configurations.zip(assessments).map(|(configurations, assessments)| StatusInputs {
+    let inputs = configurations.zip(assessments);
+    let reported = inputs.clone().filter(|_| reports);
+    let reports = reported.map(|(configurations, assessments)| ReportInputs { assessments, configurations });
+    let reports = reports::keep(cluster.clone(), reports);
+    let status = inputs.map(|(configurations, assessments)| StatusInputs {
         assessments,
         configurations,
         trust_anchors: tls.trust_anchors(),
@@ -192,6 +203,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
         failure = source.keep(states, stale_after) => Err(failure),
         never = tls.run() => match never {},
         never = status => match never {},
+        never = reports => match never {},
         failure = until_ended(configuration_watch) => Err(failure),
         failure = until_ended(assessing) => Err(failure),
     }

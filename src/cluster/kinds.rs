@@ -69,6 +69,10 @@ pub enum WatchedKind {
     MutatingWebhookConfiguration,
     /// The configuration that registers Lockstep for validation.
     ValidatingWebhookConfiguration,
+    /// The reports that Lockstep writes, as OpenReports defines them (`openreports.io`, github.com/openreports/reports-api v0.2.1).
+    ClusterReport,
+    /// The reports that Lockstep writes, in the form before OpenReports (`wgpolicyk8s.io`, the policy working group of Kubernetes).
+    ClusterPolicyReport,
 }
 
 /// The properties of a kind.
@@ -132,7 +136,7 @@ pub(super) enum WhenMissing {
 }
 
 impl WatchedKind {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Node,
         Self::GatewayTopology,
         Self::Service,
@@ -151,6 +155,8 @@ impl WatchedKind {
         Self::PodDisruptionBudget,
         Self::MutatingWebhookConfiguration,
         Self::ValidatingWebhookConfiguration,
+        Self::ClusterReport,
+        Self::ClusterPolicyReport,
     ];
 
     /// The row of the kind in the table.
@@ -165,7 +171,7 @@ impl WatchedKind {
             inventory: Some(InInventory { scope, reader, source: Some(source), decode }),
         };
         let metadata = |row| Row { content: Metadata, ..row };
-        let registration = |resource| Row { resource, content: Whole, inventory: None };
+        let other = |resource| Row { resource, content: Whole, inventory: None };
         let by_rules = Rules(Empty);
         match self {
             Self::Node => row(builtin::<Node>, Cluster, Rules(NoSnapshot), Source::Nodes, decode::node),
@@ -263,8 +269,14 @@ impl WatchedKind {
                 Source::DisruptionBudgets,
                 decode::disruption_budget,
             ),
-            Self::MutatingWebhookConfiguration => registration(builtin::<MutatingWebhookConfiguration>),
-            Self::ValidatingWebhookConfiguration => registration(builtin::<ValidatingWebhookConfiguration>),
+            Self::MutatingWebhookConfiguration => other(builtin::<MutatingWebhookConfiguration>),
+            Self::ValidatingWebhookConfiguration => other(builtin::<ValidatingWebhookConfiguration>),
+            Self::ClusterReport => {
+                other(|| custom("openreports.io", "v1alpha1", "ClusterReport", "clusterreports"))
+            }
+            Self::ClusterPolicyReport => {
+                other(|| custom("wgpolicyk8s.io", "v1alpha2", "ClusterPolicyReport", "clusterpolicyreports"))
+            }
         }
     }
 
@@ -308,7 +320,11 @@ fn builtin<K: Resource<DynamicType = ()>>() -> ApiResource {
 }
 
 fn metallb(kind: &str, plural: &str) -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("metallb.io", "v1beta1", kind), plural)
+    custom("metallb.io", "v1beta1", kind, plural)
+}
+
+fn custom(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
 /// The objects that one watch covers.

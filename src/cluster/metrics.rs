@@ -101,6 +101,40 @@ impl EncodeLabelValue for EventResult {
     }
 }
 
+/// The outcome of a write of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum ReportResult {
+    /// The API server stored the report.
+    Stored,
+    /// The API server deleted the report of a topology that is gone, or of a kind that is no longer used.
+    Deleted,
+    /// The report had changed, usually because another replica wrote first.
+    Conflict,
+    /// The write failed and will be retried.
+    Failed,
+}
+
+impl ReportResult {
+    const ALL: [Self; 4] = [Self::Stored, Self::Deleted, Self::Conflict, Self::Failed];
+}
+
+impl EncodeLabelValue for ReportResult {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        match self {
+            Self::Stored => "stored",
+            Self::Deleted => "deleted",
+            Self::Conflict => "conflict",
+            Self::Failed => "failed",
+        }
+        .encode(encoder)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfReport {
+    result: ReportResult,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfEvent {
     result: EventResult,
@@ -123,6 +157,7 @@ pub struct WatchMetrics {
     topologies_guarded: Family<IsGuarded, Gauge>,
     status_writes: Family<Outcome, Counter>,
     events: Family<OfEvent, Counter>,
+    report_writes: Family<OfReport, Counter>,
 }
 
 impl Default for WatchMetrics {
@@ -143,6 +178,7 @@ impl Default for WatchMetrics {
             topologies_guarded: Family::default(),
             status_writes: Family::default(),
             events: Family::default(),
+            report_writes: Family::default(),
         };
         metrics.start_at_zero();
         metrics
@@ -206,6 +242,11 @@ impl WatchMetrics {
             self.status_writes.clone(),
         );
         registry.register("events", "Events on topologies and Services, by result", self.events.clone());
+        registry.register(
+            "report_writes",
+            "Writes of the reports of topologies, by result; only with `--reports`",
+            self.report_writes.clone(),
+        );
     }
 
     pub(super) fn count_event(&self, kind: WatchedKind) {
@@ -250,6 +291,10 @@ impl WatchMetrics {
         self.events.get_or_create(&OfEvent { result }).inc();
     }
 
+    pub(super) fn count_report(&self, result: ReportResult) {
+        self.report_writes.get_or_create(&OfReport { result }).inc();
+    }
+
     pub(super) fn count_snapshot(&self, cost: Duration) {
         self.snapshots_published.inc();
         self.snapshot_build.observe(cost.as_secs_f64());
@@ -268,6 +313,9 @@ impl WatchMetrics {
         }
         for result in EventResult::ALL {
             drop(self.events.get_or_create(&OfEvent { result }));
+        }
+        for result in ReportResult::ALL {
+            drop(self.report_writes.get_or_create(&OfReport { result }));
         }
         for result in WriteResult::ALL {
             drop(self.status_writes.get_or_create(&Outcome { result }));

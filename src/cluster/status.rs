@@ -12,7 +12,6 @@
 //! * Writes are bounded, however often the state changes.
 
 mod events;
-mod schedule;
 mod verdicts;
 mod wanted;
 mod write;

@@ -65,6 +65,11 @@ impl<T: PartialEq> Store<T> {
         (self.state == State::Known).then_some(&self.objects)
     }
 
+    /// Whether the API server does not serve the kind.
+    pub(super) fn is_missing(&self) -> bool {
+        self.state == State::Missing
+    }
+
     /// Applies `update`. Returns whether it changed anything; most updates, such as the heartbeats of nodes, change
     /// nothing that is kept.
     pub(super) fn apply(&mut self, update: Update<T>) -> bool {

@@ -48,6 +48,8 @@ pub enum Observed {
 /// A webhook configuration and its version.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ObservedConfiguration {
+    /// `metadata.uid`, by which an object names the configuration as its owner.
+    pub uid: String,
     /// `metadata.resourceVersion`. A write with this version fails with a conflict if the configuration has changed
     /// since.
     pub resource_version: String,
@@ -76,7 +78,11 @@ impl ObservedConfiguration {
             warn!(?kind, name, %error, "cannot decode the webhook configuration: treating it as empty");
             Configuration::default()
         });
-        Self { resource_version: metadata.resource_version.unwrap_or_default(), configuration }
+        Self {
+            uid: metadata.uid.unwrap_or_default(),
+            resource_version: metadata.resource_version.unwrap_or_default(),
+            configuration,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod definition;
 mod life;
 mod process;
 mod refusals;
+mod reports;
 mod roles;
 mod snapshots;
 mod strict;

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::alerts;
 use lockstep_test_support::api::{self, call};
-use lockstep_test_support::control_plane::{AuditLevel, MetalLb, Options};
+use lockstep_test_support::control_plane::{AuditLevel, MetalLb, Options, ReportKinds};
 use lockstep_test_support::helm::{NAMESPACE, objects, the};
 use lockstep_test_support::https::{Connection, get, trusting};
-use lockstep_test_support::objects::{gateway_pod, namespace};
+use lockstep_test_support::objects::{LABEL, gateway_pod, namespace, node, topology};
 use lockstep_test_support::release::{Cluster, apply, arguments, read};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::service_account::{Account, Grant, USER, granted, qualified};
@@ -84,6 +84,7 @@ fn covers(grant: &Grant, done: &Grant) -> bool {
 async fn the_program_runs_with_the_charts_flags_and_uses_every_right() {
     let cluster = Cluster::start(Options::default().audit(AuditLevel::Metadata)).await;
     let client = cluster.client().await;
+    cluster.control_plane.install_reports(ReportKinds::PolicyReports).await.unwrap();
     cluster.install(VALUES);
     let account = Account::of(&cluster).await;
     let deployment = read(&client, "/apis/apps/v1/namespaces/lockstep-system/deployments/lockstep").await;
@@ -113,6 +114,7 @@ async fn the_program_runs_with_the_charts_flags_and_uses_every_right() {
         until_guarded(&client, status).await;
     }
     helm_test_succeeds(&cluster, &account).await;
+    reported(&cluster, &client).await;
     let manifest = cluster.helm.run(&["get", "manifest", "lockstep", "-n", NAMESPACE]).unwrap();
     let mut granted = granted(&objects(&manifest));
     // This MetalLB does not serve the kind, so that it is listed only.
@@ -125,6 +127,39 @@ async fn the_program_runs_with_the_charts_flags_and_uses_every_right() {
             "not granted, or not by the chart: {done:?}"
         );
     }
+}
+
+/// Asserts that the topology has a report of each kind in turn, which follows what is found, and goes with the topology.
+async fn reported(cluster: &Cluster, client: &Client) {
+    const OPEN: &str = "/apis/openreports.io/v1alpha1/clusterreports";
+    const POLICY: &str = "/apis/wgpolicyk8s.io/v1alpha2/clusterpolicyreports";
+    until_report(client, POLICY, Some("NO_GATEWAY_NODE")).await;
+    api::create(client, &node("gateway-node", &json!({LABEL: "arp"}))).await;
+    until_report(client, POLICY, Some("NO_SPEAKER")).await;
+    cluster.control_plane.install_reports(ReportKinds::OpenReports).await.unwrap();
+    until_report(client, OPEN, Some("NO_SPEAKER")).await;
+    until_report(client, POLICY, None).await;
+    assert!(api::delete(client, &node("gateway-node", &json!({}))).await.status.is_success());
+    until_report(client, OPEN, Some("NO_GATEWAY_NODE")).await;
+    assert!(api::delete(client, &topology("istio-ingressgateway", &json!({}))).await.status.is_success());
+    until_report(client, OPEN, None).await;
+}
+
+/// Waits until there is one report, with a result of this code; or none.
+async fn until_report(client: &Client, path: &str, code: Option<&str>) {
+    let mut last = Value::Null;
+    let found = wait::until_so(async || {
+        // After its CRD is installed, the API server refuses a kind for a moment.
+        last = call(client, Method::GET, path, "application/json", &Value::Null).await.body;
+        let Some(reports) = last["items"].as_array() else { return false };
+        match code {
+            None => reports.is_empty(),
+            Some(code) => reports.iter().any(|report| {
+                report["results"].as_array().unwrap().iter().any(|result| result["rule"] == code)
+            }),
+        }
+    });
+    assert!(found.await, "{path} never has {code:?}: {last:#}");
 }
 
 /// Sets the `failurePolicy` of a webhook.

@@ -17,7 +17,7 @@ use lockstep_test_support::wait;
 
 /// All rights: namespace, resource, name and verbs. `gateway` and `metallb` stand for all namespaces, unless the
 /// values ask for roles in the namespaces.
-const RIGHTS: [(&str, &str, &str, &[&str]); 21] = [
+const RIGHTS: [(&str, &str, &str, &[&str]); 23] = [
     ("", "nodes", "", READ),
     ("", "namespaces", "", READ),
     ("", "gatewaytopologies.lockstep.dev", "", READ),
@@ -34,6 +34,8 @@ const RIGHTS: [(&str, &str, &str, &[&str]); 21] = [
         "lockstep",
         &["get", "list", "patch", "watch"],
     ),
+    ("", "clusterreports.openreports.io", "", &["create", "delete", "list", "patch", "watch"]),
+    ("", "clusterpolicyreports.wgpolicyk8s.io", "", &["create", "delete", "list", "patch", "watch"]),
     ("lockstep-system", "secrets", "lockstep-ca", &["get", "list", "patch", "watch"]),
     ("istio-system", "pods", "", READ),
     ("istio-system", "services", "", READ),
@@ -96,15 +98,21 @@ fn the_granted_rights_are_exactly_those_in_the_table() {
 }
 
 #[test]
-fn with_external_certificates_only_status_and_events_may_be_written() {
-    for values in ["cert-manager", "minimal"] {
-        let writes: BTreeSet<_> = granted(&Helm::offline().render(values, &[]))
+fn with_external_certificates_only_status_events_and_reports_may_be_written() {
+    let writes = |values: &str, more: &[&str]| -> BTreeSet<String> {
+        granted(&Helm::offline().render(values, more))
             .into_iter()
             .filter(|grant| !["get", "list", "watch"].contains(&grant.verb.as_str()))
             .map(|grant| grant.resource)
-            .collect();
-        let expected = ["events.events.k8s.io", "gatewaytopologies.lockstep.dev/status"];
-        assert!(writes.iter().eq(&expected), "{values}: {writes:?}");
+            .collect()
+    };
+    let reports = ["clusterpolicyreports.wgpolicyk8s.io", "clusterreports.openreports.io"];
+    let others = ["events.events.k8s.io", "gatewaytopologies.lockstep.dev/status"];
+    for values in ["cert-manager", "minimal"] {
+        let all = writes(values, &[]);
+        assert!(all.iter().eq(reports.iter().chain(&others)), "{values}: {all:?}");
+        let fewer = writes(values, &["--set", "reports.enabled=false"]);
+        assert!(fewer.iter().eq(&others), "{values}: {fewer:?}");
     }
 }
 
@@ -115,6 +123,8 @@ fn path(namespace: &str, resource: &str, name: &str) -> String {
     let root = match group {
         "" => "/api/v1".to_owned(),
         "metallb.io" => "/apis/metallb.io/v1beta1".to_owned(),
+        "openreports.io" => "/apis/openreports.io/v1alpha1".to_owned(),
+        "wgpolicyk8s.io" => "/apis/wgpolicyk8s.io/v1alpha2".to_owned(),
         "lockstep.dev" => "/apis/lockstep.dev/v1alpha1".to_owned(),
         group => format!("/apis/{group}/v1"),
     };
@@ -186,12 +196,15 @@ async fn the_service_account_has_every_right_in_the_table() {
             verbs.iter().map(move |verb| (*namespace, *resource, *name, *verb))
         });
         let sent = requests.map(async |(namespace, resource, name, verb)| {
-            // The program patches one object by name; the right covers all of the kind.
-            let is_patch = verb == "patch" && name.is_empty();
-            let name = if is_patch { "istio-ingressgateway" } else { name };
+            // The program changes one object by name; the right covers all of the kind.
+            let is_any = ["delete", "patch"].contains(&verb) && name.is_empty();
+            let name = if is_any { "istio-ingressgateway" } else { name };
             let answer = request(&client, namespace, resource, name, verb).await;
             // The API server checks rights first: an object or a kind that is not there, or an invalid object, is no refusal.
-            let is_absent = is_patch || resource == "addresspools.metallb.io";
+            let is_missing = ["addresspools.", "clusterreports.", "clusterpolicyreports."]
+                .iter()
+                .any(|kind| resource.starts_with(kind));
+            let is_absent = is_any || is_missing;
             let is_allowed = match answer.status {
                 StatusCode::NOT_FOUND => is_absent,
                 StatusCode::UNPROCESSABLE_ENTITY => verb == "create",
@@ -204,7 +217,7 @@ async fn the_service_account_has_every_right_in_the_table() {
 }
 
 /// Requests that are forbidden: namespace, resource, name, verb.
-const FORBIDDEN: [(&str, &str, &str, &str); 26] = [
+const FORBIDDEN: [(&str, &str, &str, &str); 29] = [
     ("", "secrets", "", "list"),
     ("", "secrets", "", "watch"),
     ("lockstep-system", "secrets", "", "list"),
@@ -227,6 +240,9 @@ const FORBIDDEN: [(&str, &str, &str, &str); 26] = [
     ("istio-system", "services", "gateway", "patch"),
     ("metallb-system", "l2advertisements.metallb.io", "default", "patch"),
     ("istio-system", "events.events.k8s.io", "", "list"),
+    ("", "clusterreports.openreports.io", "lockstep-istio-ingressgateway", "update"),
+    ("istio-system", "reports.openreports.io", "", "create"),
+    ("istio-system", "policyreports.wgpolicyk8s.io", "", "list"),
     ("istio-system", "deployments.apps", "gateway", "patch"),
     ("lockstep-system", "serviceaccounts", "lockstep", "get"),
     ("", "clusterroles.rbac.authorization.k8s.io", "lockstep", "patch"),

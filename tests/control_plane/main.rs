@@ -13,6 +13,7 @@ mod explain;
 mod faults;
 mod metrics;
 mod replicas;
+mod reports;
 mod rotation;
 mod serve;
 mod states;

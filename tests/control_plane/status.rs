@@ -283,7 +283,7 @@ async fn a_failed_status_write_is_retried() {
     replica.stop().await;
 }
 
-async fn grant(client: &Client, name: &str, rules: &Value) {
+pub async fn grant(client: &Client, name: &str, rules: &Value) {
     let group = "rbac.authorization.k8s.io";
     let object =
         |kind: &str| json!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": name}});

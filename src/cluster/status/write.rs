@@ -16,11 +16,11 @@ use super::super::backoff::Backoff;
 use super::super::failure::words;
 use super::super::kinds::WatchedKind;
 use super::super::metrics::WriteResult;
+use super::super::schedule::{Content, Schedule, Stored};
 use super::events::Events;
-use super::schedule::Schedule;
-use super::verdicts::Verdict;
+use super::verdicts::{StoredTopology, Verdict};
 use super::wanted::wanted_status;
-use crate::topology::GatewayTopology;
+use crate::topology::{GatewayTopology, GatewayTopologyStatus};
 
 /// The field manager of the status. It is the same for all replicas.
 const FIELD_MANAGER: &str = "lockstep";
@@ -37,11 +37,25 @@ pub(super) enum Due {
     Never,
 }
 
+impl Content for GatewayTopologyStatus {
+    fn timeless(&self) -> Self {
+        let mut status = self.clone();
+        for condition in &mut status.conditions {
+            condition.last_transition_time.0 = Timestamp::UNIX_EPOCH;
+        }
+        status
+    }
+}
+
+fn stored(topology: &StoredTopology) -> Stored<'_, GatewayTopologyStatus> {
+    Stored { uid: &topology.uid, version: &topology.resource_version, content: &topology.status }
+}
+
 /// Writes the status of topologies.
 pub(super) struct Writer {
     topologies: Api<DynamicObject>,
     metrics: WatchMetrics,
-    schedule: Schedule,
+    schedule: Schedule<GatewayTopologyStatus>,
     backoff: Backoff<String>,
     /// The end of the pause after a failure.
     paused_until: Option<Instant>,
@@ -83,13 +97,12 @@ impl Writer {
 
     /// The earliest time to write a verdict; `None` if it is stored, or what is stored is about to be received.
     fn time_of(&mut self, verdict: &Verdict<'_>, now: Instant) -> Option<Instant> {
-        let stored = &verdict.topology.status;
         let wanted = wanted_status(verdict, Timestamp::now());
-        if wanted == *stored {
-            self.schedule.note_agreement(verdict.topology, now);
+        if wanted == verdict.topology.status {
+            self.schedule.note_agreement(stored(verdict.topology), now);
             return None;
         }
-        self.schedule.not_before(verdict.topology, &wanted, now)
+        self.schedule.not_before(stored(verdict.topology), &wanted, now)
     }
 
     /// Writes every verdict that is due now. Returns the time of the next attempt if nothing changes.
@@ -147,7 +160,7 @@ impl Writer {
                 let conditions = conditions.collect::<Vec<_>>().join(" ");
                 info!(topology = name, conditions, "wrote the status of a topology");
                 self.metrics.count_write(WriteResult::Stored);
-                self.schedule.note(topology, &status, Instant::now());
+                self.schedule.note(stored(topology), &status, Instant::now());
                 self.events.send(name, topology, &status);
                 Ok(())
             }

@@ -17,24 +17,29 @@ mod cache;
 mod concurrency;
 mod crds;
 mod credentials;
+mod definitions;
 mod error;
 mod faults;
 mod files;
 mod flags;
+mod garbage;
 mod go;
 mod metallb;
 mod node;
 mod options;
 mod port;
 mod ready;
+mod report_kinds;
 mod server;
 
 pub use assets::{Assets, Machinery, assets, browser_driver, helm, machinery, openmetrics, promtool};
 pub use audit::AuditLevel;
 pub use concurrency::Turn;
 pub use error::{Error, Result};
+pub use garbage::GarbageCollector;
 pub use metallb::{MetalLb, metallb_crds};
 pub use options::Options;
+pub use report_kinds::ReportKinds;
 
 use credentials::{ADMIN, Credentials};
 use files::Home;
@@ -54,7 +59,7 @@ pub struct ControlPlane {
     credentials: Credentials,
     audit_log: Option<PathBuf>,
     _ports: [Port; 3],
-    _home: Home,
+    home: Home,
     _turn: Turn,
 }
 
@@ -107,7 +112,7 @@ impl ControlPlane {
         let api_server = Server::spawn("kube-apiserver", &assets.kube_apiserver, &args, directory)?;
 
         let audit_log = audit.map(|(_, log)| log);
-        Ok(Self { api_server, etcd, url, credentials, audit_log, _ports: ports, _home: home, _turn: turn })
+        Ok(Self { api_server, etcd, url, credentials, audit_log, _ports: ports, home, _turn: turn })
     }
 
     /// The address of the API server: `https://127.0.0.1:PORT`.

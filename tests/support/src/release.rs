@@ -99,10 +99,11 @@ pub fn arguments(deployment: &Value) -> Vec<String> {
         container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap()).collect();
     let (command, flags) = arguments.split_first().unwrap();
     assert_eq!(*command, "serve");
-    flags
+    let flags = flags
         .iter()
-        .map(|flag| flag.split_once('=').unwrap_or_else(|| panic!("`{flag}` has no `=`")))
+        .map(|flag| flag.split_once('=').map_or((*flag, None), |(flag, value)| (flag, Some(value))));
+    flags
         .filter(|(flag, _)| !["--listen", "--admin-listen", "--log-format"].contains(flag))
-        .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()])
+        .flat_map(|(flag, value)| std::iter::once(flag).chain(value).map(str::to_owned))
         .collect()
 }

@@ -70,12 +70,17 @@ pub struct Machinery {
 /// [`Error::Unavailable`] without Go, [`Error::Failed`] if a build fails.
 pub fn machinery() -> Result<Machinery> {
     Ok(Machinery {
-        controller_manager: kubernetes("kube-controller-manager", "1 minute")?,
+        controller_manager: controller_manager()?,
         scheduler: kubernetes("kube-scheduler", "1 minute")?,
         proxy: kubernetes("kube-proxy", "1 minute")?,
         controller: metallb("controller")?,
         speaker: metallb("speaker")?,
     })
+}
+
+/// Kubernetes' controllers, from the cache; they are built if they are missing.
+pub(super) fn controller_manager() -> Result<PathBuf> {
+    kubernetes("kube-controller-manager", "1 minute")
 }
 
 fn kubernetes(program: &str, time: &str) -> Result<PathBuf> {

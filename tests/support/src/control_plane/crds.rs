@@ -9,8 +9,9 @@ use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, CustomResourceExt};
 use lockstep_core::topology::GatewayTopology;
 
-use super::metallb::{Definition, definitions};
-use super::{ControlPlane, Error, MetalLb, Result};
+use super::definitions::Definition;
+use super::metallb::definitions;
+use super::{ControlPlane, Error, MetalLb, ReportKinds, Result};
 
 /// The time limit until the API server establishes a CRD, which takes less than a second.
 const ESTABLISH_DEADLINE: Duration = Duration::from_secs(30);
@@ -21,10 +22,22 @@ impl ControlPlane {
     /// # Errors
     /// As [`super::metallb_crds`] and [`Self::install_crd`].
     pub async fn install_metallb(&self, version: MetalLb) -> Result<()> {
+        self.install(move || definitions(version)).await
+    }
+
+    /// Applies the CRDs of the kinds of reports, and returns when their objects can be created.
+    ///
+    /// # Errors
+    /// As [`super::metallb_crds`] and [`Self::install_crd`].
+    pub async fn install_reports(&self, kinds: ReportKinds) -> Result<()> {
+        self.install(move || kinds.definitions()).await
+    }
+
+    async fn install(&self, find: impl FnOnce() -> Result<Vec<Definition>> + Send + 'static) -> Result<()> {
         // The first call may download, so it must not block the thread of the test's other tasks.
-        let definitions = tokio::task::spawn_blocking(move || definitions(version))
+        let definitions = tokio::task::spawn_blocking(find)
             .await
-            .map_err(|error| Error::failed(format_args!("the search for MetalLB broke off: {error}")))??;
+            .map_err(|error| Error::failed(format_args!("the search for CRDs broke off: {error}")))??;
         for Definition { name, yaml } in definitions {
             self.install_crd(&name, &yaml).await?;
         }

@@ -1,0 +1,348 @@
+//! Reports: what is found about each topology, as an object for the tools that collect the findings of many programs.
+//!
+//! One OpenReports `ClusterReport` per topology if the API server serves that kind, and one `ClusterPolicyReport`
+//! (wgpolicyk8s.io) if it serves that one only. Without either, nothing is written. Both kinds are watched, so that one that is
+//! installed or removed later is noticed within a minute.
+//!
+//! Invariants:
+//! * A topology has at most one report: its name follows from the topology's, and reports of the other kind are deleted.
+//! * A write contains the version of the report that was compared, so one of several replicas writes, and the others find
+//!   nothing to write. The limits on writes are those of status.
+//! * A report has an owner, the `ValidatingWebhookConfiguration` of the release: after an uninstall, the garbage collector deletes it.
+//!   Without the configuration, none is written.
+//! * A report says what was assessed. While nothing was assessed yet, it stays as it is.
+
+mod content;
+mod name;
+mod stored;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Client;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tracing::info;
+
+use super::assessor::{Assessments, AssessmentsReceiver};
+use super::kinds::{Target, WatchedKind};
+use super::liveness::Liveness;
+use super::store::{Store, Update, WatchId};
+use super::watch_loop::{WATCH_SECONDS, WatchLoop};
+use super::webhook_configurations::{Observed, WebhookConfigurations};
+use super::{Error, WatchMetrics};
+use crate::assessment::TopologyAssessment;
+use content::{Assessed, Report};
+use name::report_name;
+use stored::{ReportContent, StoredReport, StoredTopology, owner};
+use write::{Wanted, Writer, labels};
+
+/// The maximum number of queued updates while reports are written.
+const WAITING_UPDATES: usize = 64;
+
+/// The time after which the last assessment no longer counts, if the state has been unknown since. A restart of the API
+/// server is shorter.
+const UNKNOWN_AFTER: Duration = Duration::from_secs(60);
+
+/// The kinds of reports, the preferred one first.
+const KINDS: [WatchedKind; 2] = [WatchedKind::ClusterReport, WatchedKind::ClusterPolicyReport];
+
+/// The inputs that reports are made of.
+#[derive(Debug, Clone)]
+pub struct ReportInputs {
+    /// The newest assessments, from [`assessor`](super::assessor()).
+    pub assessments: AssessmentsReceiver,
+    /// The two webhook configurations, from [`watch_webhook_configurations`](super::watch_webhook_configurations). The validating
+    /// one owns the reports.
+    pub configurations: watch::Receiver<WebhookConfigurations>,
+}
+
+/// Keeps the reports of all topologies current.
+///
+/// # Errors
+/// The future ends only with [`Error::WatchEnded`] or [`Error::Broken`]. An API server that is unreachable or rejects
+/// requests is not an error: it is logged, counted and retried.
+pub async fn reconcile_reports(client: Client, inputs: ReportInputs, metrics: WatchMetrics) -> Error {
+    let mut watches = JoinSet::new();
+    // The metrics of these watches would hide the silence of the watch for snapshots, or count kinds that are not installed.
+    let uncounted = WatchMetrics::default();
+    let (sender, topology_updates) = mpsc::channel(WAITING_UPDATES);
+    let topologies = WatchedKind::GatewayTopology;
+    watches.spawn(
+        WatchLoop {
+            id: WatchId::default(),
+            target: Target::everywhere(topologies),
+            client: client.clone(),
+            updates: sender,
+            decode: StoredTopology::decode,
+            lasts: WATCH_SECONDS,
+            liveness: Liveness::new(uncounted.last_contact(topologies)),
+            metrics: uncounted.clone(),
+        }
+        .run(),
+    );
+    let (sender, report_updates) = mpsc::channel(WAITING_UPDATES);
+    for (id, kind) in (0..).map(WatchId).zip(KINDS) {
+        let watch = WatchLoop {
+            id,
+            target: Target { labels: labels(), ..Target::everywhere(kind) },
+            client: client.clone(),
+            updates: sender.clone(),
+            decode: StoredReport::decode,
+            lasts: WATCH_SECONDS,
+            liveness: Liveness::new(uncounted.last_contact(kind)),
+            metrics: uncounted.clone(),
+        };
+        watches.spawn(watch.run());
+    }
+    let reconciler = Reconciler {
+        topology_updates,
+        report_updates,
+        topologies: Store::default(),
+        reports: Default::default(),
+        inputs,
+        writer: Writer::new(client, metrics),
+        kind: None,
+        made: BTreeMap::new(),
+        unknown_since: Some(Instant::now()),
+    };
+    tokio::select! {
+        Some(ended) = watches.join_next() => ended.map_or_else(Error::Broken, Error::WatchEnded),
+        never = reconciler.run() => match never {},
+    }
+}
+
+struct Reconciler {
+    topology_updates: mpsc::Receiver<(WatchId, Update<StoredTopology>)>,
+    report_updates: mpsc::Receiver<(WatchId, Update<StoredReport>)>,
+    topologies: Store<StoredTopology>,
+    /// The stored reports of each of [`KINDS`].
+    reports: [Store<StoredReport>; 2],
+    inputs: ReportInputs,
+    writer: Writer,
+    /// The kind that is written.
+    kind: Option<WatchedKind>,
+    /// The report made last of each topology. Most changes concern few of them.
+    made: BTreeMap<String, Made>,
+    /// Since when there has been no assessment; `None` if there is one.
+    unknown_since: Option<Instant>,
+}
+
+/// A report, and what it was made of.
+struct Made {
+    uid: String,
+    kind: WatchedKind,
+    owner: OwnerReference,
+    basis: Basis,
+    content: Arc<ReportContent>,
+}
+
+/// What a report says.
+#[derive(Clone)]
+enum Basis {
+    Unusable(String),
+    Unknown,
+    Known(Arc<TopologyAssessment>),
+}
+
+impl Basis {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unusable(one), Self::Unusable(other)) => one == other,
+            (Self::Unknown, Self::Unknown) => true,
+            (Self::Known(one), Self::Known(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Reconciler {
+    async fn run(mut self) -> Infallible {
+        let mut wake = None;
+        loop {
+            let (mut topologies, mut reports) = (Vec::new(), Vec::new());
+            let mut changed = true;
+            tokio::select! {
+                _ = self.topology_updates.recv_many(&mut topologies, WAITING_UPDATES) => changed = false,
+                _ = self.report_updates.recv_many(&mut reports, WAITING_UPDATES) => changed = false,
+                () = next(&mut self.inputs.configurations) => {}
+                () = next(&mut self.inputs.assessments) => {}
+                () = until(wake) => {}
+            }
+            for (_, update) in topologies {
+                changed |= self.topologies.apply(update);
+            }
+            for (WatchId(index), update) in reports {
+                let store = usize::try_from(index).ok().and_then(|index| self.reports.get_mut(index));
+                changed |= store.is_some_and(|store| store.apply(update));
+            }
+            // Each write of a status is an update of its topology, and changes nothing here.
+            if changed {
+                wake = self.reconcile().await;
+            }
+        }
+    }
+
+    /// The kind to write: the first one that is served, once all before it are known to be missing.
+    fn kind_in_use(&self) -> Option<WatchedKind> {
+        let [preferred, other] = &self.reports;
+        let served = |store: &Store<_>, kind| store.known().map(|_| kind);
+        let [open, policy] = KINDS;
+        served(preferred, open).or_else(|| served(other, policy).filter(|_| preferred.is_missing()))
+    }
+
+    /// Writes and deletes what is due. Returns the time of the next attempt if nothing changes.
+    async fn reconcile(&mut self) -> Option<Instant> {
+        let kind = self.kind_in_use();
+        if self.kind != kind {
+            self.kind = kind;
+            if let Some(kind) = kind {
+                info!(?kind, "writing a report of every topology");
+            }
+        }
+        let kind = kind?;
+        let becomes_unknown = self.make(kind);
+        if let Some(pause) = self.writer.pause() {
+            return Some(pause);
+        }
+        let (wake, failure) = self.write(kind).await;
+        let retry = match failure {
+            Some(error) => self.writer.fail(&error),
+            None => {
+                self.writer.succeed();
+                None
+            }
+        };
+        [wake, becomes_unknown, retry].into_iter().flatten().min()
+    }
+
+    /// Makes the report of every topology that was assessed. Returns when the last assessment will no longer count.
+    fn make(&mut self, kind: WatchedKind) -> Option<Instant> {
+        let now = Instant::now();
+        let assessments = self.inputs.assessments.borrow_and_update().clone();
+        let (is_unknown, becomes_unknown) = match &assessments {
+            Some(_) => {
+                self.unknown_since = None;
+                (false, None)
+            }
+            None => {
+                let end = self.unknown_since.get_or_insert(now).checked_add(UNKNOWN_AFTER)?;
+                (end <= now, Some(end).filter(|end| *end > now))
+            }
+        };
+        let owner = match &*self.inputs.configurations.borrow_and_update() {
+            WebhookConfigurations { name, validating: Observed::Present(observed), .. } => {
+                Some(owner(name, &observed.uid))
+            }
+            _ => None,
+        };
+        let (Some(topologies), Some(owner)) = (self.topologies.known(), owner) else {
+            self.made.clear();
+            return becomes_unknown;
+        };
+        let mut held = std::mem::take(&mut self.made);
+        for (key, topology) in topologies {
+            let Some(basis) = basis(&key.name, topology, assessments.as_deref(), is_unknown) else {
+                continue;
+            };
+            let made = held.remove(&key.name).filter(|made| {
+                made.kind == kind && made.uid == topology.uid && made.owner == owner && made.basis.is(&basis)
+            });
+            let made = made.unwrap_or_else(|| {
+                let assessed = match &basis {
+                    Basis::Unusable(problem) => Assessed::Unusable(problem),
+                    Basis::Unknown => Assessed::Unknown,
+                    Basis::Known(assessment) => Assessed::Known(assessment),
+                };
+                let has_source = kind == WatchedKind::ClusterReport;
+                let report = Report::new(&key.name, &topology.uid, assessed, has_source);
+                Made {
+                    uid: topology.uid.clone(),
+                    kind,
+                    owner: owner.clone(),
+                    basis,
+                    content: Arc::new(ReportContent { owner: Some(owner.clone()), report }),
+                }
+            });
+            self.made.insert(key.name.clone(), made);
+        }
+        becomes_unknown
+    }
+
+    /// Writes each report that is due, and deletes those that nothing asks for. Returns when the next one is due, and the
+    /// last failure.
+    async fn write(&mut self, kind: WatchedKind) -> (Option<Instant>, Option<kube::Error>) {
+        let (mut wake, mut failure) = (Vec::new(), None);
+        let Some(topologies) = self.topologies.known() else { return (None, None) };
+        self.writer.keep_only(&topologies.values().map(|topology| topology.uid.as_str()).collect());
+        let names: BTreeSet<String> = topologies.keys().map(|key| report_name(&key.name)).collect();
+        for (of, store) in KINDS.into_iter().zip(&self.reports) {
+            let ours = store.known().into_iter().flatten().filter(|(_, report)| report.is_ours);
+            for (key, report) in ours {
+                let deleted = match of == kind {
+                    true if names.contains(&key.name) => continue,
+                    true => self.writer.delete_orphan(of, &key.name, report).await,
+                    // The other kind is written instead.
+                    false => self.writer.delete(of, &key.name, report).await,
+                };
+                failure = deleted.err().or(failure);
+            }
+        }
+        let stored = KINDS.into_iter().zip(&self.reports).find(|(of, _)| *of == kind);
+        let stored = stored.and_then(|(_, store)| store.known());
+        for (topology, made) in &self.made {
+            let name = report_name(topology);
+            let wanted = Wanted {
+                stored: stored.and_then(|reports| {
+                    reports.iter().find(|(key, _)| key.name == name).map(|(_, report)| report)
+                }),
+                name,
+                uid: &made.uid,
+                content: Arc::clone(&made.content),
+            };
+            let now = Instant::now();
+            match self.writer.time_of(&wanted, now) {
+                None => {}
+                Some(time) if time > now => wake.push(time),
+                Some(_) => failure = self.writer.write(kind, &wanted).await.err().or(failure),
+            }
+        }
+        (wake.into_iter().min(), failure)
+    }
+}
+
+/// What the report of a topology says; `None` while its generation was not assessed yet.
+fn basis(
+    name: &str,
+    topology: &StoredTopology,
+    assessments: Option<&Assessments>,
+    is_unknown: bool,
+) -> Option<Basis> {
+    if let Some(problem) = &topology.problem {
+        return Some(Basis::Unusable(problem.clone()));
+    }
+    let Some(assessments) = assessments else { return is_unknown.then_some(Basis::Unknown) };
+    let (generation, assessment) = assessments.topologies.get(name)?;
+    (*generation == topology.generation).then(|| Basis::Known(Arc::clone(assessment)))
+}
+
+/// Waits for the next value; forever if there can be none.
+async fn next<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+/// Waits until `wake`; forever if it is `None`.
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake).await,
+        None => pending().await,
+    }
+}
