@@ -1,15 +1,17 @@
 //! The assessment of a large cluster: 10,000 nodes, 1,000 pools, 1,000 advertisements, 500 topologies and 2,000 Services.
 //!
 //! Printed are the time of a full assessment on one core, the time to explain one topology with its nodes once the state
-//! is loaded, both as medians, and the resident memory. `--smoke` measures a small cluster once.
+//! is loaded, the time that one relabelled node costs, all as medians, and the resident memory. `--smoke` measures a small cluster once.
 
 use std::fs;
 use std::hint::black_box;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lockstep::assessment::{Assessment, Assessor, NodeScope};
+use lockstep::assessment::{Assessment, Assessor, Changes, CurrentAssessments, NodeScope};
 use lockstep::election::MetalLbVersion;
+use lockstep::labels::Labels;
 use lockstep::manifests::add_state;
 use lockstep::snapshot::{Inventory, Snapshot, Source};
 use serde_json::{Value, json};
@@ -39,20 +41,53 @@ fn main() -> ExitCode {
     println!("full assessment: {:.0} ms", milliseconds(full));
 
     let snapshot = Snapshot::new(&inventory);
-    let assessor = Assessor::new(&inventory, &snapshot, version);
-    let name = topology_name(topologies / 2);
-    let one = median(rounds, || {
-        let explained = assessor.topology(&name, Some(NodeScope::Relevant)).expect("the topology exists");
-        assert_eq!(explained.services.len(), 4, "a Service is missing");
-        black_box(explained);
-    });
+    let one = {
+        let assessor = Assessor::new(&inventory, &snapshot, version);
+        let name = topology_name(topologies / 2);
+        median(rounds, || {
+            let explained = assessor.topology(&name, Some(NodeScope::Relevant)).expect("the topology exists");
+            assert_eq!(explained.services.len(), 4, "a Service is missing");
+            black_box(explained);
+        })
+    };
     println!("one topology explained, after loading: {:.2} ms", milliseconds(one));
+
+    drop(snapshot);
+    let (snapshot, event) = relabel(inventory, rounds, version);
+    println!("one node relabelled, snapshot for reviews: {:.2} ms", milliseconds(snapshot));
+    println!("one node relabelled, assessments beside it: {:.2} ms", milliseconds(event));
 
     match resident() {
         Some(megabytes) => println!("resident: {megabytes:.0} MB"),
         None => println!("resident: this system does not report it"),
     }
     ExitCode::SUCCESS
+}
+
+/// Relabels one gateway node again and again. Returns the median times of the snapshot for reviews, and of the assessments
+/// that follow it.
+fn relabel(mut inventory: Inventory, rounds: usize, version: MetalLbVersion) -> (Duration, Duration) {
+    let mut current = CurrentAssessments::default();
+    current.update(&inventory, &Snapshot::new(&inventory), version, &Changes::default());
+    let name = inventory.nodes.keys().nth(inventory.nodes.len() / 2).expect("there are nodes").clone();
+    let kept = Arc::clone(&inventory.nodes[&name]);
+    let (mut snapshots, mut updates) = (Vec::new(), Vec::new());
+    for round in 0..rounds * 2 {
+        let labels = if round % 2 == 0 { Arc::new(Labels::new()) } else { Arc::clone(&kept) };
+        let before = inventory.nodes.insert(name.clone(), Arc::clone(&labels)).expect("the node exists");
+        let start = Instant::now();
+        let snapshot = Snapshot::new(&inventory);
+        snapshots.push(start.elapsed());
+        let start = Instant::now();
+        let mut changes = Changes::default();
+        changes.add_node(&name, [&before, &labels]);
+        let assessed = current.update(&inventory, &snapshot, version, &changes);
+        updates.push(start.elapsed());
+        assert_eq!(assessed.len(), 1, "the node concerns one topology");
+    }
+    snapshots.sort_unstable();
+    updates.sort_unstable();
+    (snapshots[rounds], updates[rounds])
 }
 
 fn median(rounds: usize, mut run: impl FnMut()) -> Duration {

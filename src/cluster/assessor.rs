@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
 use super::state::metallb_kinds;
@@ -21,6 +21,9 @@ use crate::snapshot::{Inventory, ResolvedTopology, Snapshot};
 
 /// The interval at which the kinds that the cluster serves are read again: MetalLB may be installed or upgraded meanwhile.
 const KINDS_EVERY: Duration = Duration::from_secs(60);
+
+/// The time after which an API server that does not say which kinds it serves is not waited for.
+const KINDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The assessments of one state.
 #[derive(Debug, Clone)]
@@ -87,7 +90,7 @@ async fn keep_current(
             // The kinds come first, because MetalLB's version may follow from them.
             biased;
             _ = kinds_due.tick() => {
-                if let Ok(Some(served)) = metallb_kinds(&client).await {
+                if let Ok(Ok(Some(served))) = timeout(KINDS_WITHIN, metallb_kinds(&client)).await {
                     kinds = served;
                 }
             }
@@ -120,7 +123,13 @@ async fn keep_current(
         current = kept;
         metrics.count_assessment(cost);
         debug!(?cost, assessed, "assessed topologies");
-        publish.send_replace(Some(assessments));
+        publish.send_if_modified(|held| {
+            let names =
+                |assessments: &Assessments| assessments.topologies.keys().cloned().collect::<Vec<_>>();
+            let is_same = assessed == 0 && held.as_deref().map(names) == Some(names(&assessments));
+            *held = Some(assessments);
+            !is_same
+        });
     }
 }
 

@@ -163,7 +163,7 @@ impl Reconciler {
         };
         let (mutating, validating) = match both.await {
             Ok(both) => both,
-            Err(error) => return self.writer.fail(&error),
+            Err(error) => return self.writer.fail_to_read(&error),
         };
         let live = configurations(mutating.as_ref(), validating.as_ref());
         let wake = self.writer.write_due(&verdicts(topologies, live, &state)).await;

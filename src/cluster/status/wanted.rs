@@ -18,7 +18,7 @@ const MAX_MESSAGE: usize = 2048;
 const UNREAD: &str = "UNREAD";
 
 /// The reason of conditions of an invalid topology.
-const INVALID: &str = "InvalidSpec";
+const INVALID: &str = "Unusable";
 
 /// Returns the status that the verdict asks for.
 ///
@@ -227,7 +227,7 @@ mod tests {
         let invalid = words(&wanted(&stored, covered(), problem, THEN));
         assert_eq!(
             invalid[1..],
-            expected[1..].iter().map(|it| it.replace("UNREAD", "InvalidSpec")).collect::<Vec<_>>()
+            expected[1..].iter().map(|it| it.replace("UNREAD", "Unusable")).collect::<Vec<_>>()
         );
         let known = words(&wanted(&stored, covered(), assessment(), THEN));
         assert_eq!(known[4], "Stalled=False OK");

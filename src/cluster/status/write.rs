@@ -123,8 +123,14 @@ impl Writer {
         wake.into_iter().min()
     }
 
+    /// Records that what a write is based on could not be read. Returns the time of the next attempt.
+    pub(super) fn fail_to_read(&mut self, error: &kube::Error) -> Option<Instant> {
+        self.metrics.count_write(WriteResult::Failed);
+        self.fail(error)
+    }
+
     /// Logs a failure if it differs from the last one. Returns the time of the next attempt.
-    pub(super) fn fail(&mut self, error: &kube::Error) -> Option<Instant> {
+    fn fail(&mut self, error: &kube::Error) -> Option<Instant> {
         let failure = message(error);
         if self.backoff.fail(failure.clone()) {
             warn!(error = failure, "writing the status of topologies failed; retrying");
