@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::election::{MetalLb, MetalLbVersion, Rejection, parse_address};
+use crate::election::{Configuration, MetalLb, MetalLbVersion, Rejection, parse_address};
 use crate::objects::EndpointSlice;
 use crate::snapshot::{Inventory, ObjectKey, ResolvedTopology, Snapshot, Source};
 
@@ -171,7 +171,18 @@ impl<'i> Assessor<'i> {
     /// Builds the indexes. The snapshot must be of the same inventory.
     #[must_use]
     pub fn new(inventory: &'i Inventory, snapshot: &'i Snapshot, version: MetalLbVersion) -> Self {
-        Self(State::new(inventory, snapshot, version))
+        Self(State::new(inventory, snapshot, version, &mut Configurations::default()))
+    }
+
+    /// As [`Assessor::new`], with the configurations that were read before, as far as there are some. Those that were read
+    /// now are added to them.
+    fn with_configurations(
+        inventory: &'i Inventory,
+        snapshot: &'i Snapshot,
+        version: MetalLbVersion,
+        configurations: &mut Configurations,
+    ) -> Self {
+        Self(State::new(inventory, snapshot, version, configurations))
     }
 
     /// Assesses every topology, in the order of names.
@@ -188,6 +199,9 @@ impl<'i> Assessor<'i> {
     }
 }
 
+/// MetalLB's configurations by namespace, or why MetalLB rejects them.
+type Configurations = BTreeMap<String, Result<Arc<Configuration>, Rejection>>;
+
 /// An inventory with indexes that all topologies use.
 #[derive(Debug)]
 struct State<'i> {
@@ -201,7 +215,12 @@ struct State<'i> {
 }
 
 impl<'i> State<'i> {
-    fn new(inventory: &'i Inventory, snapshot: &'i Snapshot, version: MetalLbVersion) -> Self {
+    fn new(
+        inventory: &'i Inventory,
+        snapshot: &'i Snapshot,
+        version: MetalLbVersion,
+        configurations: &mut Configurations,
+    ) -> Self {
         let namespaces: BTreeSet<&str> =
             snapshot.topologies().iter().map(|topology| topology.spec.metallb_namespace.as_str()).collect();
         let mut slices: HashMap<_, Vec<_>> = HashMap::new();
@@ -216,10 +235,15 @@ impl<'i> State<'i> {
                 sharers.entry(address).or_default().push(key);
             }
         }
-        let metallb = namespaces
-            .into_iter()
-            .map(|namespace| (namespace, MetalLb::new(namespace, inventory, version)))
-            .collect();
+        let read = |namespace| Configuration::parse(namespace, inventory, version).map(Arc::new);
+        let mut metallb = BTreeMap::new();
+        for namespace in namespaces {
+            let configuration =
+                configurations.entry(namespace.to_owned()).or_insert_with(|| read(namespace)).clone();
+            let installed = configuration
+                .and_then(|configuration| MetalLb::configured(namespace, inventory, version, configuration));
+            metallb.insert(namespace, installed);
+        }
         Self { inventory, snapshot, version, metallb, slices, sharers }
     }
 

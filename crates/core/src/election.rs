@@ -30,7 +30,7 @@ pub use version::{MetalLbVersion, UnknownVersion};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
@@ -45,7 +45,7 @@ pub struct MetalLb<'i> {
     namespace: String,
     version: MetalLbVersion,
     settings: MetalLbSettings,
-    configuration: Configuration,
+    configuration: Arc<Configuration>,
     nodes: NodeTable<'i>,
     /// The nodes whose speakers reject the configuration, each set with the first reason.
     rejecting: Vec<(Rejection, NodeSet)>,
@@ -161,7 +161,21 @@ impl<'i> MetalLb<'i> {
         inventory: &'i Inventory,
         version: MetalLbVersion,
     ) -> Result<Self, Rejection> {
-        let configuration = Configuration::parse(namespace, inventory, version)?;
+        let configuration = Arc::new(Configuration::parse(namespace, inventory, version)?);
+        Self::configured(namespace, inventory, version, configuration)
+    }
+
+    /// The MetalLB installation in `namespace` with a configuration that was read before. The configuration must be what
+    /// [`Configuration::parse`] reads.
+    ///
+    /// # Errors
+    /// [`Rejection`] if every speaker rejects the configuration.
+    pub(crate) fn configured(
+        namespace: &str,
+        inventory: &'i Inventory,
+        version: MetalLbVersion,
+        configuration: Arc<Configuration>,
+    ) -> Result<Self, Rejection> {
         let layer2 = configuration.layer2.iter().map(|layer2| &layer2.advertisement);
         let bgp = configuration.bgp.iter().map(|bgp| &bgp.advertisement);
         let nodes = NodeTable::new(namespace, inventory, layer2.chain(bgp).flat_map(Advertisement::nodes));

@@ -58,6 +58,11 @@ impl Changes {
         }
     }
 
+    /// Whether an object of MetalLB's configuration may have changed, or a namespace that a pool selects.
+    pub(super) fn concern_configurations(&self) -> bool {
+        self.is_everything || !self.namespaces.is_empty() || !self.topologies.is_empty()
+    }
+
     /// Whether nothing has changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -79,30 +84,32 @@ impl State<'_> {
     /// Whether the node is, or was, a gateway node, a node that an advertisement of the topology's pools selects, or a
     /// node with a pod or an endpoint of the gateway.
     fn is_concerned_by_node(&self, topology: &ResolvedTopology, name: &str, changed: &[Arc<Labels>]) -> bool {
-        let current = self.inventory.nodes.get(name);
-        let mut labels = changed.iter().chain(current).map(AsRef::as_ref);
+        let current = self.inventory.nodes.get(name).into_iter();
+        let labels: Vec<&Labels> = changed.iter().chain(current).map(AsRef::as_ref).collect();
         let namespace = &topology.spec.gateway.namespace;
-        labels.any(|labels| topology.placement.matches(labels) || self.announces_from(topology, labels))
+        labels.iter().any(|labels| topology.placement.matches(labels))
+            || self.announces_from(topology, &labels)
             || in_namespace(&self.inventory.endpoint_slices, namespace)
                 .any(|(_, slice)| slice.endpoints.iter().any(|endpoint| endpoint.node_name == name))
             || in_namespace(&self.inventory.pod_nodes, namespace).any(|(_, node)| node == name)
     }
 
     /// Whether an advertisement of the topology's pools, or of those that its Services have addresses of, selects a node
-    /// with these labels. Without a valid configuration, any node may matter.
-    fn announces_from(&self, topology: &ResolvedTopology, labels: &Labels) -> bool {
+    /// with one of these label sets. Without a valid configuration, any node may matter.
+    fn announces_from(&self, topology: &ResolvedTopology, labels: &[&Labels]) -> bool {
         let Some(Ok(metallb)) = self.metallb.get(topology.spec.metallb_namespace.as_str()) else {
             return true;
         };
         let configuration = metallb.configuration();
         let own = topology.spec.address_pools.iter().filter_map(|name| configuration.pool_named(name));
-        let balancers = self.services_of(topology).map(|entry| self.balanced(entry).balancer);
-        let addresses = balancers.flat_map(|balancer| &balancer.ingress);
+        let balancers = in_namespace(&self.inventory.load_balancers, &topology.spec.gateway.namespace);
+        let addresses = balancers.flat_map(|(_, balancer)| &balancer.ingress);
         let held = addresses
             .filter_map(|ingress| configuration.pool_of(parse_address(&ingress.ip)?))
-            .filter_map(|pool| configuration.pool(pool));
+            .filter_map(|pool| configuration.pool(pool))
+            .filter(|pool| !topology.spec.address_pools.contains(&pool.name));
         own.chain(held)
             .flat_map(|pool| configuration.advertisements_of(pool))
-            .any(|(.., advertisement)| advertisement.announces_from(labels))
+            .any(|(.., advertisement)| labels.iter().any(|labels| advertisement.announces_from(labels)))
     }
 }

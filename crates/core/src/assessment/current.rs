@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Assessor, Changes, TopologyAssessment};
+use super::{Assessor, Changes, Configurations, TopologyAssessment};
 use crate::election::MetalLbVersion;
 use crate::snapshot::{Inventory, MetalLbSettings, Snapshot, Source};
 
@@ -11,6 +11,8 @@ use crate::snapshot::{Inventory, MetalLbSettings, Snapshot, Source};
 #[derive(Debug, Default)]
 pub struct CurrentAssessments {
     basis: Option<Basis>,
+    /// MetalLB's configurations, as long as no object of them changes.
+    configurations: Configurations,
     topologies: BTreeMap<Arc<str>, Arc<TopologyAssessment>>,
 }
 
@@ -46,7 +48,10 @@ impl CurrentAssessments {
         };
         let is_same = self.basis.as_ref() == Some(&basis);
         self.basis = Some(basis);
-        let assessor = Assessor::new(inventory, snapshot, version);
+        if !is_same || changes.concern_configurations() {
+            self.configurations.clear();
+        }
+        let assessor = Assessor::with_configurations(inventory, snapshot, version, &mut self.configurations);
         let mut before = std::mem::take(&mut self.topologies);
         let mut assessed = Vec::new();
         for topology in snapshot.topologies() {

@@ -1,6 +1,6 @@
 //! The nodes of an election, by position.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::labels::{Labels, Selector};
 use crate::objects::NodeState;
@@ -70,16 +70,25 @@ impl<'i> NodeTable<'i> {
     ) -> Self {
         let keys: BTreeSet<_> = selectors.flat_map(Selector::keys).map(|(key, _)| key.clone()).collect();
         let nodes = Nodes::new(&inventory.nodes, keys);
-        let states = inventory.nodes.keys().map(|name| inventory.node_states.get(name)).collect();
+        // Both are in the order of names, and there may be ten thousand.
+        let mut held = inventory.node_states.iter().peekable();
+        let mut state_of = |name: &String| {
+            while held.next_if(|(other, _)| *other < name).is_some() {}
+            held.next_if(|(other, _)| *other == name).map(|(_, state)| state)
+        };
+        let states = inventory.nodes.keys().map(&mut state_of).collect();
         let mut table = Self { nodes, states, speakers: None };
         if inventory.read.contains(&Source::Speakers) {
             let live = inventory
                 .speakers
                 .iter()
                 .filter(|(key, speaker)| key.namespace == namespace && speaker.is_ready);
+            let live: HashSet<&str> = live.map(|(_, speaker)| speaker.node.as_str()).collect();
             let mut set = NodeSet::default();
-            for position in live.filter_map(|(_, speaker)| table.position(&speaker.node)) {
-                set.insert(position);
+            for (position, name) in inventory.nodes.keys().enumerate() {
+                if live.contains(name.as_str()) {
+                    set.insert(position);
+                }
             }
             table.speakers = Some(set);
         }
