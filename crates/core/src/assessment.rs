@@ -26,6 +26,7 @@ pub use current::CurrentAssessments;
 pub use node::{NodeAssessment, NodeScope};
 pub use node_counts::NodeCounts;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -240,8 +241,10 @@ impl<'i> State<'i> {
         for namespace in namespaces {
             let configuration =
                 configurations.entry(namespace.to_owned()).or_insert_with(|| read(namespace)).clone();
-            let installed = configuration
-                .and_then(|configuration| MetalLb::configured(namespace, inventory, version, configuration));
+            let installed = configuration.and_then(|configuration| {
+                let nodes = Cow::Borrowed(snapshot.nodes());
+                MetalLb::of(namespace, inventory, version, configuration, nodes)
+            });
             metallb.insert(namespace, installed);
         }
         Self { inventory, snapshot, version, metallb, slices, sharers }

@@ -27,6 +27,7 @@ use node_table::NodeTable;
 pub use release::{AssumedVersion, VersionBasis};
 pub use version::{MetalLbVersion, UnknownVersion};
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -37,7 +38,7 @@ use sha2::{Digest, Sha256};
 use crate::escape::excerpt;
 use crate::labels::{Labels, Selector};
 use crate::objects::{Endpoint, EndpointSlice, LoadBalancer, Service, Taint};
-use crate::snapshot::{Advertisement, Inventory, MetalLbSettings, ObjectKey};
+use crate::snapshot::{Advertisement, Inventory, MetalLbSettings, Nodes, ObjectKey};
 
 /// One installation of MetalLB: its version, its configuration, and the nodes that its speakers run on.
 #[derive(Debug)]
@@ -162,23 +163,27 @@ impl<'i> MetalLb<'i> {
         version: MetalLbVersion,
     ) -> Result<Self, Rejection> {
         let configuration = Arc::new(Configuration::parse(namespace, inventory, version)?);
-        Self::configured(namespace, inventory, version, configuration)
+        let layer2 = configuration.layer2.iter().map(|layer2| &layer2.advertisement);
+        let bgp = configuration.bgp.iter().map(|bgp| &bgp.advertisement);
+        let selectors = layer2.chain(bgp).flat_map(Advertisement::nodes);
+        let keys = selectors.flat_map(Selector::keys).map(|(key, _)| key.clone()).collect();
+        let nodes = Cow::Owned(Nodes::new(&inventory.nodes, keys));
+        Self::of(namespace, inventory, version, configuration, nodes)
     }
 
-    /// The MetalLB installation in `namespace` with a configuration that was read before. The configuration must be what
-    /// [`Configuration::parse`] reads.
+    /// The MetalLB installation in `namespace` with what was read before: a configuration, which must be what
+    /// [`Configuration::parse`] reads, and the nodes.
     ///
     /// # Errors
     /// [`Rejection`] if every speaker rejects the configuration.
-    pub(crate) fn configured(
+    pub(crate) fn of(
         namespace: &str,
         inventory: &'i Inventory,
         version: MetalLbVersion,
         configuration: Arc<Configuration>,
+        nodes: Cow<'i, Nodes>,
     ) -> Result<Self, Rejection> {
-        let layer2 = configuration.layer2.iter().map(|layer2| &layer2.advertisement);
-        let bgp = configuration.bgp.iter().map(|bgp| &bgp.advertisement);
-        let nodes = NodeTable::new(namespace, inventory, layer2.chain(bgp).flat_map(Advertisement::nodes));
+        let nodes = NodeTable::new(namespace, inventory, nodes);
         let rejecting = configuration.bgp_mistakes(version, &nodes);
         if !version.parses_bgp_per_node()
             && let Some((rejection, _)) = rejecting.first()

@@ -16,6 +16,7 @@ pub use advertisement::{Advertisement, Attachment};
 pub(crate) use inventory::in_namespace;
 pub use inventory::{Declared, Inventory, ObjectKey};
 pub use nodes::Nodes;
+use resolved_topology::AdvertisementsByPool;
 pub use resolved_topology::{Pool, ResolvedTopology};
 pub use source::Source;
 pub(crate) use speaker::image_name;
@@ -26,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::change::Change;
-use crate::labels::Labels;
+use crate::labels::{Labels, Selector};
 use crate::objects::Object;
 
 /// A snapshot of the cluster. It is immutable and shared by `Arc`.
@@ -62,15 +63,24 @@ impl Snapshot {
             .iter()
             .filter_map(|(key, spec)| Some((key.clone(), Advertisement::parse(spec).ok()?)))
             .collect();
+        let by_pool = AdvertisementsByPool::new(&advertisements);
         let topologies: Vec<ResolvedTopology> = inventory
             .topologies
             .iter()
-            .map(|(name, declared)| ResolvedTopology::new(name, declared, inventory, &advertisements))
+            .map(|(name, declared)| ResolvedTopology::new(name, declared, inventory, &by_pool))
             .collect();
-        let placement_keys =
-            topologies.iter().flat_map(|topology| topology.spec.placement.node_selector.keys()).cloned();
+        let placements = topologies.iter().map(|topology| &topology.placement);
+        let announcing = advertisements.values().flat_map(Advertisement::nodes);
+        let bgp: Vec<Selector> = inventory
+            .bgp_advertisements
+            .values()
+            .flat_map(|spec| &spec.node_selectors)
+            .filter_map(|selector| selector.parse().ok())
+            .collect();
+        let selectors = placements.chain(announcing).chain(&bgp);
+        let keys = selectors.flat_map(Selector::keys).map(|(key, _)| key.clone()).collect();
         Self {
-            nodes: Nodes::new(&inventory.nodes, placement_keys.collect()),
+            nodes: Nodes::new(&inventory.nodes, keys),
             by_gateway_namespace: index(&topologies, |topology| &topology.spec.gateway.namespace),
             by_metallb_namespace: index(&topologies, |topology| &topology.spec.metallb_namespace),
             pools: inventory.pools.keys().cloned().collect(),

@@ -1,6 +1,7 @@
 //! The nodes of an election, by position.
 
-use std::collections::{BTreeSet, HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::labels::{Labels, Selector};
 use crate::objects::NodeState;
@@ -55,21 +56,15 @@ impl NodeSet {
 /// The nodes, in the order of names.
 #[derive(Debug)]
 pub(crate) struct NodeTable<'i> {
-    nodes: Nodes,
+    nodes: Cow<'i, Nodes>,
     states: Vec<Option<&'i NodeState>>,
     /// The nodes with a live speaker; `None` if speakers were not read.
     speakers: Option<NodeSet>,
 }
 
 impl<'i> NodeTable<'i> {
-    /// Builds the table, indexed by the label keys in `selectors`.
-    pub(crate) fn new<'s>(
-        namespace: &str,
-        inventory: &'i Inventory,
-        selectors: impl Iterator<Item = &'s Selector>,
-    ) -> Self {
-        let keys: BTreeSet<_> = selectors.flat_map(Selector::keys).map(|(key, _)| key.clone()).collect();
-        let nodes = Nodes::new(&inventory.nodes, keys);
+    /// Builds the table of the nodes of an inventory. `nodes` are the same nodes, indexed.
+    pub(crate) fn new(namespace: &str, inventory: &'i Inventory, nodes: Cow<'i, Nodes>) -> Self {
         // Both are in the order of names, and there may be ten thousand.
         let mut held = inventory.node_states.iter().peekable();
         let mut state_of = |name: &String| {

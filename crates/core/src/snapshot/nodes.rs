@@ -11,8 +11,8 @@ use crate::labels::{Labels, Selector};
 /// the proof, and a search through ten thousand nodes would make a denial a hundred times as expensive.
 const LOOK_AT: usize = 256;
 
-/// The nodes by name, and by placement label.
-#[derive(Debug, Default)]
+/// The nodes by name, and by the labels that placements and advertisements select by.
+#[derive(Debug, Default, Clone)]
 pub struct Nodes {
     all: Vec<(String, Arc<Labels>)>,
     by_label: HashMap<SmolStr, HashMap<SmolStr, Vec<usize>>>,

@@ -1,6 +1,6 @@
 //! Topologies resolved in a snapshot, each with its pools, advertisements, Services and pods.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{Advertisement, Attachment, Declared, Inventory, ObjectKey, in_namespace};
@@ -45,7 +45,7 @@ impl ResolvedTopology {
         name: &str,
         declared: &Declared,
         inventory: &Inventory,
-        advertisements: &BTreeMap<ObjectKey, Advertisement>,
+        advertisements: &AdvertisementsByPool<'_>,
     ) -> Self {
         let spec = declared.spec.clone();
         let pools = spec.address_pools.iter().map(|pool| {
@@ -130,18 +130,44 @@ impl ResolvedTopology {
 }
 
 impl Pool {
-    fn new(
-        key: &ObjectKey,
-        labels: Option<&Labels>,
-        advertisements: &BTreeMap<ObjectKey, Advertisement>,
-    ) -> Self {
-        let announcing = advertisements.iter().filter(|(advertisement, parsed)| {
-            advertisement.namespace == key.namespace && parsed.announces(&key.name, labels) == Attachment::Yes
-        });
+    fn new(key: &ObjectKey, labels: Option<&Labels>, advertisements: &AdvertisementsByPool<'_>) -> Self {
         Self {
             name: key.name.clone(),
             labels: labels.cloned(),
-            advertisements: announcing.map(|(advertisement, _)| advertisement.clone()).collect(),
+            advertisements: advertisements.announcing(key, labels),
         }
+    }
+}
+
+/// Advertisements by the pools that they name: with a thousand of both, a search through all would take a million steps.
+pub(super) struct AdvertisementsByPool<'a> {
+    /// Those that select pools by name only, by namespace and pool.
+    named: HashMap<(&'a str, &'a str), Vec<&'a ObjectKey>>,
+    others: Vec<(&'a ObjectKey, &'a Advertisement)>,
+}
+
+impl<'a> AdvertisementsByPool<'a> {
+    pub(super) fn new(advertisements: &'a BTreeMap<ObjectKey, Advertisement>) -> Self {
+        let (mut named, mut others): (HashMap<_, Vec<_>>, _) = (HashMap::new(), Vec::new());
+        for (key, advertisement) in advertisements {
+            if advertisement.names_pools_only() {
+                for pool in advertisement.named_pools() {
+                    named.entry((key.namespace.as_str(), pool.as_str())).or_default().push(key);
+                }
+            } else {
+                others.push((key, advertisement));
+            }
+        }
+        Self { named, others }
+    }
+
+    /// The advertisements that announce a pool with these labels.
+    fn announcing(&self, pool: &ObjectKey, labels: Option<&Labels>) -> BTreeSet<ObjectKey> {
+        let named = self.named.get(&(pool.namespace.as_str(), pool.name.as_str()));
+        let announces = |(key, advertisement): &&(&'a ObjectKey, &'a Advertisement)| {
+            key.namespace == pool.namespace && advertisement.announces(&pool.name, labels) == Attachment::Yes
+        };
+        let others = self.others.iter().filter(announces).map(|(key, _)| *key);
+        named.into_iter().flatten().copied().chain(others).cloned().collect()
     }
 }
