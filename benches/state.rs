@@ -80,7 +80,7 @@ fn relabel(mut inventory: Inventory, rounds: usize, version: MetalLbVersion) -> 
         snapshots.push(start.elapsed());
         let start = Instant::now();
         let mut changes = Changes::default();
-        changes.add_node(&name, [&before, &labels]);
+        changes.add_node(&name, Some(&before), Some(&labels));
         let assessed = current.update(&inventory, &snapshot, version, &changes);
         updates.push(start.elapsed());
         assert_eq!(assessed.len(), 1, "the node concerns one topology");

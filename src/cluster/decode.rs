@@ -196,11 +196,28 @@ impl Item {
         }
     }
 
-    /// Adds what a change of the item may concern to `changes`.
-    pub(super) fn add_to(&self, key: &ObjectKey, changes: &mut Changes) {
+    /// Adds what a change of an object may concern to `changes`.
+    pub(super) fn add_change(
+        key: &ObjectKey,
+        before: Option<&Self>,
+        after: Option<&Self>,
+        changes: &mut Changes,
+    ) {
+        fn labels(item: Option<&Item>) -> Option<&Arc<Labels>> {
+            match item {
+                Some(Item::Node(labels, _)) => Some(labels),
+                _ => None,
+            }
+        }
+        if let (Some(Self::Node(..)), _) | (_, Some(Self::Node(..))) = (before, after) {
+            changes.add_node(&key.name, labels(before), labels(after));
+        }
+        before.into_iter().chain(after).for_each(|item| item.add_to(key, changes));
+    }
+
+    fn add_to(&self, key: &ObjectKey, changes: &mut Changes) {
         match self {
-            Self::Node(labels, _) => changes.add_node(&key.name, [labels]),
-            Self::Speaker(speaker) => changes.add_node(&speaker.node, []),
+            Self::Speaker(speaker) => changes.add_speaker(&speaker.node),
             Self::Topology(_) => changes.add_topology(&key.name),
             // An address may be shared by Services of several namespaces.
             Self::Service(_) => changes.merge(Changes::everything()),
@@ -214,8 +231,8 @@ impl Item {
             | Self::BgpAdvertisement(_)
             | Self::Workload(_)
             | Self::DisruptionBudget(_) => changes.add_namespace(&key.namespace),
-            // What an unusable object was used for before is among the changes.
-            Self::OtherPod | Self::Unusable(_) => {}
+            // What an unusable object was used for before is among the changes, and so are the labels of nodes.
+            Self::Node(..) | Self::OtherPod | Self::Unusable(_) => {}
         }
     }
 }

@@ -267,14 +267,13 @@ impl Stores {
         *all = all.saturating_add(new).saturating_sub(gone);
         *unusable = unusable.saturating_add(new_unusable).saturating_sub(gone_unusable);
 
+        Item::add_change(key, before, after, &mut self.changes);
         let inventory = Arc::make_mut(&mut self.inventory);
         if let Some(before) = before {
             before.remove_from(key, inventory);
-            before.add_to(key, &mut self.changes);
         }
         if let Some(after) = after {
             after.insert_into(key, inventory);
-            after.add_to(key, &mut self.changes);
         } else if matches!(before, Some(Item::Pod(..) | Item::L2Status(_))) {
             // The pod may have the labels of another topology, and another report may name the same node.
             let stores = self.watches.values().filter(|(target, _)| target.kind == kind);

@@ -31,7 +31,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::election::{Configuration, MetalLb, MetalLbVersion, Rejection, parse_address};
+use crate::election::{
+    Configuration, MetalLb, MetalLbVersion, NodeSet, NodeTable, Rejection, live_speakers, parse_address,
+};
 use crate::objects::EndpointSlice;
 use crate::snapshot::{Inventory, ObjectKey, ResolvedTopology, Snapshot, Source};
 
@@ -172,18 +174,17 @@ impl<'i> Assessor<'i> {
     /// Builds the indexes. The snapshot must be of the same inventory.
     #[must_use]
     pub fn new(inventory: &'i Inventory, snapshot: &'i Snapshot, version: MetalLbVersion) -> Self {
-        Self(State::new(inventory, snapshot, version, &mut Configurations::default()))
+        Self(State::new(inventory, snapshot, version, &mut Kept::default()))
     }
 
-    /// As [`Assessor::new`], with the configurations that were read before, as far as there are some. Those that were read
-    /// now are added to them.
-    fn with_configurations(
+    /// As [`Assessor::new`], with what was kept from an assessment before. What it lacks is added to it.
+    fn with_kept(
         inventory: &'i Inventory,
         snapshot: &'i Snapshot,
         version: MetalLbVersion,
-        configurations: &mut Configurations,
+        kept: &mut Kept,
     ) -> Self {
-        Self(State::new(inventory, snapshot, version, configurations))
+        Self(State::new(inventory, snapshot, version, kept))
     }
 
     /// Assesses every topology, in the order of names.
@@ -200,8 +201,14 @@ impl<'i> Assessor<'i> {
     }
 }
 
-/// MetalLB's configurations by namespace, or why MetalLB rejects them.
-type Configurations = BTreeMap<String, Result<Arc<Configuration>, Rejection>>;
+/// What most changes leave as it is, by the namespaces of MetalLB.
+#[derive(Debug, Default)]
+struct Kept {
+    /// The configurations, or why MetalLB rejects them.
+    configurations: BTreeMap<String, Result<Arc<Configuration>, Rejection>>,
+    /// The nodes with a live speaker; `None` if speakers were not read.
+    speakers: BTreeMap<String, Option<Arc<NodeSet>>>,
+}
 
 /// An inventory with indexes that all topologies use.
 #[derive(Debug)]
@@ -220,7 +227,7 @@ impl<'i> State<'i> {
         inventory: &'i Inventory,
         snapshot: &'i Snapshot,
         version: MetalLbVersion,
-        configurations: &mut Configurations,
+        kept: &mut Kept,
     ) -> Self {
         let namespaces: BTreeSet<&str> =
             snapshot.topologies().iter().map(|topology| topology.spec.metallb_namespace.as_str()).collect();
@@ -239,11 +246,13 @@ impl<'i> State<'i> {
         let read = |namespace| Configuration::parse(namespace, inventory, version).map(Arc::new);
         let mut metallb = BTreeMap::new();
         for namespace in namespaces {
-            let configuration =
-                configurations.entry(namespace.to_owned()).or_insert_with(|| read(namespace)).clone();
+            let configuration = kept.configurations.entry(namespace.to_owned());
+            let configuration = configuration.or_insert_with(|| read(namespace)).clone();
+            let speakers = kept.speakers.entry(namespace.to_owned());
+            let speakers = speakers.or_insert_with(|| live_speakers(namespace, inventory).map(Arc::new));
+            let nodes = NodeTable::new(inventory, Cow::Borrowed(snapshot.nodes()), speakers.clone());
             let installed = configuration.and_then(|configuration| {
-                let nodes = Cow::Borrowed(snapshot.nodes());
-                MetalLb::of(namespace, inventory, version, configuration, nodes)
+                MetalLb::of(namespace, inventory.metallb, version, configuration, nodes)
             });
             metallb.insert(namespace, installed);
         }

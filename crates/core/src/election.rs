@@ -22,8 +22,7 @@ pub(crate) use allocation::{may_share, sharing_key};
 pub use configuration::{
     AddressPool, BgpAdvertisement, Configuration, Layer2Advertisement, Rejection, Reservation,
 };
-pub(crate) use node_table::NodeSet;
-use node_table::NodeTable;
+pub(crate) use node_table::{NodeSet, NodeTable, live_speakers};
 pub use release::{AssumedVersion, VersionBasis};
 pub use version::{MetalLbVersion, UnknownVersion};
 
@@ -168,7 +167,9 @@ impl<'i> MetalLb<'i> {
         let selectors = layer2.chain(bgp).flat_map(Advertisement::nodes);
         let keys = selectors.flat_map(Selector::keys).map(|(key, _)| key.clone()).collect();
         let nodes = Cow::Owned(Nodes::new(&inventory.nodes, keys));
-        Self::of(namespace, inventory, version, configuration, nodes)
+        let speakers = live_speakers(namespace, inventory).map(Arc::new);
+        let nodes = NodeTable::new(inventory, nodes, speakers);
+        Self::of(namespace, inventory.metallb, version, configuration, nodes)
     }
 
     /// The MetalLB installation in `namespace` with what was read before: a configuration, which must be what
@@ -178,12 +179,11 @@ impl<'i> MetalLb<'i> {
     /// [`Rejection`] if every speaker rejects the configuration.
     pub(crate) fn of(
         namespace: &str,
-        inventory: &'i Inventory,
+        settings: MetalLbSettings,
         version: MetalLbVersion,
         configuration: Arc<Configuration>,
-        nodes: Cow<'i, Nodes>,
+        nodes: NodeTable<'i>,
     ) -> Result<Self, Rejection> {
-        let nodes = NodeTable::new(namespace, inventory, nodes);
         let rejecting = configuration.bgp_mistakes(version, &nodes);
         if !version.parses_bgp_per_node()
             && let Some((rejection, _)) = rejecting.first()
@@ -192,15 +192,7 @@ impl<'i> MetalLb<'i> {
         }
         let announcing = configuration.layer2.iter().map(|_| OnceLock::new()).collect();
         let namespace = namespace.to_owned();
-        Ok(Self {
-            namespace,
-            version,
-            settings: inventory.metallb,
-            configuration,
-            nodes,
-            rejecting,
-            announcing,
-        })
+        Ok(Self { namespace, version, settings, configuration, nodes, rejecting, announcing })
     }
 
     /// The configuration of MetalLB.

@@ -17,6 +17,8 @@ pub struct Changes {
     namespaces: BTreeSet<String>,
     /// The labels of changed nodes, before and after.
     nodes: BTreeMap<String, Vec<Arc<Labels>>>,
+    /// Whether a node was created or deleted, or a speaker has changed.
+    moves_speakers: bool,
 }
 
 impl Changes {
@@ -38,9 +40,20 @@ impl Changes {
         }
     }
 
-    /// Adds a change of a node, or of its speaker, with the node's labels before and after, as far as they changed.
-    pub fn add_node<'l>(&mut self, name: &str, labels: impl IntoIterator<Item = &'l Arc<Labels>>) {
-        let held = self.nodes.entry(name.to_owned()).or_default();
+    /// Adds a change of a node, with its labels before and after; `None` for a node that was created or deleted.
+    pub fn add_node(&mut self, name: &str, before: Option<&Arc<Labels>>, after: Option<&Arc<Labels>>) {
+        self.moves_speakers |= before.is_none() || after.is_none();
+        self.add_labels(name, before.into_iter().chain(after));
+    }
+
+    /// Adds a change of the speaker on a node.
+    pub fn add_speaker(&mut self, node: &str) {
+        self.moves_speakers = true;
+        self.add_labels(node, []);
+    }
+
+    fn add_labels<'l>(&mut self, node: &str, labels: impl IntoIterator<Item = &'l Arc<Labels>>) {
+        let held = self.nodes.entry(node.to_owned()).or_default();
         for labels in labels {
             if !held.contains(labels) {
                 held.push(Arc::clone(labels));
@@ -53,14 +66,20 @@ impl Changes {
         self.is_everything |= other.is_everything;
         self.topologies.extend(other.topologies);
         self.namespaces.extend(other.namespaces);
+        self.moves_speakers |= other.moves_speakers;
         for (name, labels) in &other.nodes {
-            self.add_node(name, labels);
+            self.add_labels(name, labels);
         }
     }
 
     /// Whether an object of MetalLB's configuration may have changed, or a namespace that a pool selects.
     pub(super) fn concern_configurations(&self) -> bool {
         self.is_everything || !self.namespaces.is_empty() || !self.topologies.is_empty()
+    }
+
+    /// Whether other nodes than before may have a live speaker, or the positions of nodes may have changed.
+    pub(super) fn concern_speakers(&self) -> bool {
+        self.is_everything || self.moves_speakers || !self.topologies.is_empty()
     }
 
     /// Whether nothing has changed.
@@ -73,7 +92,7 @@ impl Changes {
 impl State<'_> {
     /// Whether the assessment of a topology may differ after these changes.
     pub(super) fn is_concerned(&self, topology: &ResolvedTopology, changes: &Changes) -> bool {
-        let Changes { is_everything, topologies, namespaces, nodes } = changes;
+        let Changes { is_everything, topologies, namespaces, nodes, moves_speakers: _ } = changes;
         *is_everything
             || topologies.contains(&*topology.name)
             || namespaces.contains(&topology.spec.gateway.namespace)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Assessor, Changes, Configurations, TopologyAssessment};
+use super::{Assessor, Changes, Kept, TopologyAssessment};
 use crate::election::MetalLbVersion;
 use crate::snapshot::{Inventory, MetalLbSettings, Snapshot, Source};
 
@@ -11,8 +11,7 @@ use crate::snapshot::{Inventory, MetalLbSettings, Snapshot, Source};
 #[derive(Debug, Default)]
 pub struct CurrentAssessments {
     basis: Option<Basis>,
-    /// MetalLB's configurations, as long as no object of them changes.
-    configurations: Configurations,
+    kept: Kept,
     topologies: BTreeMap<Arc<str>, Arc<TopologyAssessment>>,
 }
 
@@ -49,9 +48,12 @@ impl CurrentAssessments {
         let is_same = self.basis.as_ref() == Some(&basis);
         self.basis = Some(basis);
         if !is_same || changes.concern_configurations() {
-            self.configurations.clear();
+            self.kept.configurations.clear();
         }
-        let assessor = Assessor::with_configurations(inventory, snapshot, version, &mut self.configurations);
+        if !is_same || changes.concern_speakers() {
+            self.kept.speakers.clear();
+        }
+        let assessor = Assessor::with_kept(inventory, snapshot, version, &mut self.kept);
         let mut before = std::mem::take(&mut self.topologies);
         let mut assessed = Vec::new();
         for topology in snapshot.topologies() {

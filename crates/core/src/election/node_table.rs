@@ -1,7 +1,8 @@
 //! The nodes of an election, by position.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use crate::labels::{Labels, Selector};
 use crate::objects::NodeState;
@@ -53,45 +54,45 @@ impl NodeSet {
     }
 }
 
+/// The nodes with a live speaker of the MetalLB in `namespace`; `None` if speakers were not read.
+pub(crate) fn live_speakers(namespace: &str, inventory: &Inventory) -> Option<NodeSet> {
+    if !inventory.read.contains(&Source::Speakers) {
+        return None;
+    }
+    let live =
+        inventory.speakers.iter().filter(|(key, speaker)| key.namespace == namespace && speaker.is_ready);
+    let live: HashSet<&str> = live.map(|(_, speaker)| speaker.node.as_str()).collect();
+    let mut set = NodeSet::default();
+    for (position, name) in inventory.nodes.keys().enumerate() {
+        if live.contains(name.as_str()) {
+            set.insert(position);
+        }
+    }
+    Some(set)
+}
+
 /// The nodes, in the order of names.
 #[derive(Debug)]
 pub(crate) struct NodeTable<'i> {
     nodes: Cow<'i, Nodes>,
-    states: Vec<Option<&'i NodeState>>,
+    states: &'i BTreeMap<String, NodeState>,
     /// The nodes with a live speaker; `None` if speakers were not read.
-    speakers: Option<NodeSet>,
+    speakers: Option<Arc<NodeSet>>,
 }
 
 impl<'i> NodeTable<'i> {
-    /// Builds the table of the nodes of an inventory. `nodes` are the same nodes, indexed.
-    pub(crate) fn new(namespace: &str, inventory: &'i Inventory, nodes: Cow<'i, Nodes>) -> Self {
-        // Both are in the order of names, and there may be ten thousand.
-        let mut held = inventory.node_states.iter().peekable();
-        let mut state_of = |name: &String| {
-            while held.next_if(|(other, _)| *other < name).is_some() {}
-            held.next_if(|(other, _)| *other == name).map(|(_, state)| state)
-        };
-        let states = inventory.nodes.keys().map(&mut state_of).collect();
-        let mut table = Self { nodes, states, speakers: None };
-        if inventory.read.contains(&Source::Speakers) {
-            let live = inventory
-                .speakers
-                .iter()
-                .filter(|(key, speaker)| key.namespace == namespace && speaker.is_ready);
-            let live: HashSet<&str> = live.map(|(_, speaker)| speaker.node.as_str()).collect();
-            let mut set = NodeSet::default();
-            for (position, name) in inventory.nodes.keys().enumerate() {
-                if live.contains(name.as_str()) {
-                    set.insert(position);
-                }
-            }
-            table.speakers = Some(set);
-        }
-        table
+    /// The table of the nodes of an inventory. `nodes` are the same nodes, indexed, and `speakers` are its
+    /// [`live_speakers`].
+    pub(crate) fn new(
+        inventory: &'i Inventory,
+        nodes: Cow<'i, Nodes>,
+        speakers: Option<Arc<NodeSet>>,
+    ) -> Self {
+        Self { nodes, states: &inventory.node_states, speakers }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.states.len()
+        self.nodes.len()
     }
 
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
@@ -109,7 +110,7 @@ impl<'i> NodeTable<'i> {
 
     /// The node's state; `None` if it has none of the conditions and taints that matter.
     pub(crate) fn state(&self, position: usize) -> Option<&'i NodeState> {
-        self.states.get(position).copied().flatten()
+        self.states.get(self.name(position))
     }
 
     pub(crate) fn is_network_unavailable(&self, position: usize) -> bool {

@@ -36,6 +36,11 @@ impl Nodes {
         Self { all, by_label }
     }
 
+    /// The number of nodes.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// The labels of the node `name`; `None` if it does not exist.
     #[must_use]
     pub fn labels(&self, name: &str) -> Option<&Labels> {
