@@ -42,6 +42,7 @@ mod supervisor;
 mod token_bucket;
 mod topology_overlap;
 pub mod topology_status;
+mod wake;
 mod watch_loop;
 mod webhook_configurations;
 

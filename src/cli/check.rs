@@ -39,7 +39,7 @@ use crate::verdict::Verdict;
 /// Objects are judged as if they were created. An object with a pod template, such as a Deployment, a CronJob or a Rollout,
 /// is judged by the pods that it would create. A recorded `AdmissionReview` is judged as recorded.
 ///
-/// What is not what is applied is not judged: Helm charts, what a kustomization changes, and objects with variables such as
+/// Sources that must be rendered first are not judged: Helm charts, what a kustomization changes, and objects with variables such as
 /// `${NAME}`. A note names each such folder, and the command that renders it. Warnings name what looks as if it should be
 /// guarded and is not, and fields that do nothing.
 ///
@@ -202,7 +202,7 @@ fn read_cluster(
     Ok(read.map(Some))
 }
 
-/// How inputs are checked.
+/// The settings of a check.
 struct Check {
     facts: Vec<PathBuf>,
     live: Option<ClusterState>,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{DynamicObject, PartialObjectMeta};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -13,7 +12,7 @@ use crate::assessment::Changes;
 use crate::labels::Labels;
 use crate::objects::{
     AddressPoolSpec, AdvertisementSpec, BgpAdvertisementSpec, DisruptionBudget, EndpointSlice,
-    LegacyPoolSpec, LoadBalancer, Metadata, NodeState, Service, Workload, WorkloadKind,
+    LegacyPoolSpec, LoadBalancer, Metadata, NodeState, Service, ServiceL2Status, Workload, WorkloadKind,
 };
 use crate::snapshot::{Declared, Inventory, ObjectKey, RunningPod, Speaker};
 use crate::topology::{GatewayTopologySpec, GatewayTopologyStatus};
@@ -299,14 +298,8 @@ pub(super) fn endpoint_slice(mut object: ReceivedObject) -> Result<Item, String>
 
 /// Decodes a speaker's report.
 pub(super) fn l2_status(mut object: ReceivedObject) -> Result<Item, String> {
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Status {
-        node: String,
-        service_name: String,
-        service_namespace: String,
-    }
-    let Status { node, service_name, service_namespace } = object.take("status")?.unwrap_or_default();
+    let ServiceL2Status { node, service_name, service_namespace } =
+        object.take("status")?.unwrap_or_default();
     let service = ObjectKey { namespace: service_namespace, name: service_name };
     Ok(Item::L2Status(Box::new((service, node))))
 }

@@ -19,7 +19,6 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,13 +26,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracing::info;
 
 use super::assessor::{Assessments, AssessmentsReceiver};
 use super::kinds::{Target, WatchedKind};
 use super::liveness::Liveness;
 use super::store::{Store, Update, WatchId};
+use super::wake::{next_value, until};
 use super::watch_loop::{WATCH_SECONDS, WatchLoop};
 use super::webhook_configurations::{Observed, WebhookConfigurations};
 use super::{Error, WatchMetrics};
@@ -171,8 +171,8 @@ impl Reconciler {
             tokio::select! {
                 _ = self.topology_updates.recv_many(&mut topologies, WAITING_UPDATES) => changed = false,
                 _ = self.report_updates.recv_many(&mut reports, WAITING_UPDATES) => changed = false,
-                () = next(&mut self.inputs.configurations) => {}
-                () = next(&mut self.inputs.assessments) => {}
+                () = next_value(&mut self.inputs.configurations) => {}
+                () = next_value(&mut self.inputs.assessments) => {}
                 () = until(wake) => {}
             }
             for (_, update) in topologies {
@@ -330,19 +330,4 @@ fn basis(
     let Some(assessments) = assessments else { return is_unknown.then_some(Basis::Unknown) };
     let (generation, assessment) = assessments.topologies.get(name)?;
     (*generation == topology.generation).then(|| Basis::Known(Arc::clone(assessment)))
-}
-
-/// Waits for the next value; forever if there can be none.
-async fn next<T>(receiver: &mut watch::Receiver<T>) {
-    if receiver.changed().await.is_err() {
-        pending::<()>().await;
-    }
-}
-
-/// Waits until `wake`; forever if it is `None`.
-async fn until(wake: Option<Instant>) {
-    match wake {
-        Some(wake) => sleep_until(wake).await,
-        None => pending().await,
-    }
 }

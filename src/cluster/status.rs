@@ -17,13 +17,12 @@ mod wanted;
 mod write;
 
 use std::convert::Infallible;
-use std::future::pending;
 use std::time::Duration;
 
 use kube::core::DynamicObject;
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::assessor::AssessmentsReceiver;
@@ -31,6 +30,7 @@ use super::decode::ReceivedObject;
 use super::kinds::{Target, WatchedKind};
 use super::liveness::Liveness;
 use super::store::{Store, Update, WatchId};
+use super::wake::{next_value, until};
 use super::watch_loop::{WATCH_SECONDS, WatchLoop};
 use super::webhook_configurations::{ObservedConfiguration, WebhookConfigurations};
 use super::{Error, WatchMetrics};
@@ -117,9 +117,9 @@ impl Reconciler {
             let mut updates = Vec::new();
             tokio::select! {
                 _ = self.updates.recv_many(&mut updates, WAITING_UPDATES) => {}
-                () = changed(&mut self.inputs.configurations) => {}
-                () = changed(&mut self.inputs.trust_anchors) => {}
-                () = changed(&mut self.inputs.assessments) => {}
+                () = next_value(&mut self.inputs.configurations) => {}
+                () = next_value(&mut self.inputs.trust_anchors) => {}
+                () = next_value(&mut self.inputs.assessments) => {}
                 () = until(wake) => {}
             }
             for (_, update) in updates {
@@ -193,19 +193,4 @@ async fn read(
 ) -> kube::Result<Option<Configuration>> {
     let object = api.get_opt(name).await?;
     Ok(object.map(|object| ObservedConfiguration::decode(kind, ReceivedObject::from(object)).configuration))
-}
-
-/// Waits for the next change; forever if there can be none.
-async fn changed<T>(receiver: &mut watch::Receiver<T>) {
-    if receiver.changed().await.is_err() {
-        pending::<()>().await;
-    }
-}
-
-/// Waits until `wake`; forever if it is `None`.
-async fn until(wake: Option<Instant>) {
-    match wake {
-        Some(wake) => sleep_until(wake).await,
-        None => pending().await,
-    }
 }

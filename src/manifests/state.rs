@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::content::{Content, metadata, name_of, set_default_namespace};
 use super::decode::decode;
 use super::{Document, ObjectError, Problem};
-use crate::objects::{Metadata, Workload};
+use crate::objects::{Metadata, ServiceL2Status, Workload};
 use crate::snapshot::{Inventory, ObjectKey, RunningPod, Source};
 
 /// Returns the state that manifests describe, and their problems.
@@ -103,7 +103,7 @@ pub fn add_assessed(
         }
         ("metallb.io/v1beta1", "ServiceL2Status") => {
             let report: Report = decode(object)?;
-            let Status { node, service_name, service_namespace } = report.status;
+            let ServiceL2Status { node, service_name, service_namespace } = report.status;
             let service = ObjectKey { namespace: service_namespace, name: service_name };
             inventory.reported_announcers.entry(service).or_default().insert(node);
             vec![Source::L2Statuses]
@@ -171,13 +171,5 @@ fn spec<T: DeserializeOwned + Default>(object: &Value) -> Result<T, ObjectError>
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Report {
-    status: Status,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    node: String,
-    service_name: String,
-    service_namespace: String,
+    status: ServiceL2Status,
 }

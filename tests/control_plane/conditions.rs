@@ -57,6 +57,19 @@ fn rules(without: &str) -> Vec<Value> {
     rights.map(rule).collect()
 }
 
+/// A control plane whose audit log has every request.
+async fn start_audited() -> (ControlPlane, Client) {
+    let control_plane =
+        ControlPlane::start_with(Options::default().audit(AuditLevel::Metadata)).await.unwrap();
+    control_plane.install_topologies().await.unwrap();
+    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    for name in ["istio-system", "metallb-system"] {
+        create(&client, &objects::namespace(name)).await;
+    }
+    (control_plane, client)
+}
+
 /// `lockstep serve` as the user of this name.
 async fn serve_as(readers: &Readers, user: &str) -> (Serve, tempfile::TempDir) {
     let mut kubeconfig: Value =
@@ -225,14 +238,7 @@ fn seconds(variable: &str, default: u64) -> Duration {
 /// `LOCKSTEP_IDLE_SECONDS` sets how long the idle time is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relabelled_node_shows_at_once_and_nothing_is_written_while_nothing_changes() {
-    let control_plane =
-        ControlPlane::start_with(Options::default().audit(AuditLevel::Metadata)).await.unwrap();
-    control_plane.install_topologies().await.unwrap();
-    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
-    let client = control_plane.client().await.unwrap();
-    for name in ["istio-system", "metallb-system"] {
-        create(&client, &objects::namespace(name)).await;
-    }
+    let (control_plane, client) = start_audited().await;
     let objects = stored_objects(&announced_by_layer2());
     put(&client, &objects).await;
     let users = users(&control_plane, &client, &[]).await;
@@ -394,14 +400,7 @@ async fn without_a_right_what_takes_it_is_unknown_and_the_rest_works() {
 /// One replica may not write Events, and for a while, the API server refuses the status of both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_writes_are_retried_within_bounds_and_lose_no_condition() {
-    let control_plane =
-        ControlPlane::start_with(Options::default().audit(AuditLevel::Metadata)).await.unwrap();
-    control_plane.install_topologies().await.unwrap();
-    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
-    let client = control_plane.client().await.unwrap();
-    for name in ["istio-system", "metallb-system"] {
-        create(&client, &objects::namespace(name)).await;
-    }
+    let (control_plane, client) = start_audited().await;
     put(&client, &stored_objects(&announced_by_layer2())).await;
     let users = users(&control_plane, &client, &["events"]).await;
     let replicas = [serve_as(&users, LOCKSTEP).await, serve_as(&users, &user("events")).await];

@@ -124,7 +124,7 @@ pub struct TopologyAssessment {
     pub unread_for_alignment: Option<Cause>,
     /// The findings on the topology as a whole, and on its nodes, pods and other objects.
     pub findings: Vec<Cause>,
-    /// How many nodes have a part in it; `None` if a kind that they follow from was not read.
+    /// The numbers of nodes; `None` if a kind that they follow from was not read.
     pub nodes: Option<NodeCounts>,
 }
 

@@ -7,11 +7,11 @@
 pub struct ReasonText {
     /// The code.
     pub code: &'static str,
-    /// What the code means, in one sentence.
+    /// The meaning of the code, in one sentence.
     pub meaning: &'static str,
-    /// Why it matters.
+    /// The harm that it does.
     pub why: &'static str,
-    /// How to mend it.
+    /// The steps that mend it.
     pub mend: &'static str,
 }
 

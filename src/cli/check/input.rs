@@ -22,7 +22,7 @@ use crate::manifests::{
 use crate::objects::Object;
 use crate::snapshot::Inventory;
 
-/// What was read.
+/// The documents that were read.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     pub(super) inventory: Inventory,
@@ -49,7 +49,7 @@ pub(super) struct Held {
     pub(super) what: Judged,
 }
 
-/// What is judged.
+/// An object by how it is judged.
 #[derive(Debug)]
 pub(super) enum Judged {
     Candidate(Box<Candidate>),

@@ -1,4 +1,4 @@
-//! How many nodes have a part in announcing and serving a topology's addresses.
+//! The numbers of nodes that announce and serve a topology's addresses.
 
 use std::collections::BTreeSet;
 
