@@ -41,8 +41,16 @@ type State = Option<(Arc<Inventory>, Arc<Snapshot>, Changes)>;
 /// The states that were not assessed yet, merged into one.
 #[derive(Debug, Default)]
 struct Waiting {
-    state: Mutex<Option<State>>,
+    merged: Mutex<Merged>,
     arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Merged {
+    /// The newest state; `None` if it was taken.
+    state: Option<Option<(Arc<Inventory>, Arc<Snapshot>)>>,
+    /// The changes since the last state that was taken.
+    changes: Changes,
 }
 
 /// The side that passes states on.
@@ -52,13 +60,27 @@ pub struct StateSender(Arc<Waiting>);
 impl StateSender {
     /// Passes a state on.
     pub(super) fn send(&self, state: State) {
-        let mut held = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let missed = held.take().flatten().map(|(.., changes)| changes);
-        *held = Some(state.map(|(inventory, snapshot, mut changes)| {
-            changes.merge(missed.unwrap_or_default());
-            (inventory, snapshot, changes)
-        }));
+        let mut merged = self.0.merged.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was known before a gap says nothing about what has changed in it.
+        let (known, changes) = match state {
+            Some((inventory, snapshot, changes)) => (Some((inventory, snapshot)), changes),
+            None => (None, Changes::everything()),
+        };
+        merged.changes.merge(changes);
+        merged.state = Some(known);
+        drop(merged);
         self.0.arrived.notify_one();
+    }
+}
+
+impl Waiting {
+    /// Takes the newest state, with everything that has changed since the last one that was taken; `None` if there is none.
+    fn take(&self) -> Option<State> {
+        let mut merged = self.merged.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = merged.state.take()?;
+        let known =
+            state.map(|(inventory, snapshot)| (inventory, snapshot, std::mem::take(&mut merged.changes)));
+        Some(known)
     }
 }
 
@@ -96,8 +118,7 @@ async fn keep_current(
             }
             () = waiting.arrived.notified() => {}
         }
-        let state = waiting.state.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(state) = state else { continue };
+        let Some(state) = waiting.take() else { continue };
         let Some((inventory, snapshot, changes)) = state else {
             current = CurrentAssessments::default();
             publish.send_replace(None);

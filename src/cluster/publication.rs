@@ -36,8 +36,8 @@ impl Publisher {
     }
 
     /// Publishes a snapshot of `stores`, or passes the state on to the assessor only, if nothing changed that rules read.
-    /// Returns the stores and the time for building a snapshot, which is `None` if none was built; if too little is known
-    /// for a snapshot, `None` is published.
+    /// Returns the stores and the time that it took, which is `None` if too little is known for a snapshot; then `None` is
+    /// published.
     ///
     /// The stores move to a blocking thread and back, so that requests are answered meanwhile: for a large cluster,
     /// building takes tens of milliseconds, and freeing the previous snapshot takes some.
@@ -50,7 +50,8 @@ impl Publisher {
         if !effect.on_rules {
             let current = self.readers.borrow().clone();
             self.pass_on(&mut stores, current);
-            return Ok((stores, None));
+            // The pause matters: while the assessor works, the next change copies the inventory.
+            return Ok((stores, Some(Duration::ZERO)));
         }
         let readers = self.readers.clone();
         let number = self.number.fetch_add(1, Ordering::Relaxed).saturating_add(1);

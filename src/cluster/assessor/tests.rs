@@ -191,3 +191,30 @@ fn after_every_change_the_assessments_are_those_of_the_whole_state() {
     }
     assert!(changes > 1000, "only {changes} changes were made");
 }
+
+#[test]
+fn states_that_were_not_assessed_are_merged_and_no_change_is_lost() {
+    let waiting = Arc::new(Waiting::default());
+    let sender = StateSender(Arc::clone(&waiting));
+    let state = |topology: &str| {
+        let mut changes = Changes::default();
+        changes.add_topology(topology);
+        Some((Arc::<Inventory>::default(), Arc::<Snapshot>::default(), changes))
+    };
+    let changes = || waiting.take().unwrap().unwrap().2;
+    sender.send(state("one"));
+    sender.send(state("two"));
+    let mut both = Changes::default();
+    both.add_topology("one");
+    both.add_topology("two");
+    assert_eq!(changes(), both);
+    assert!(waiting.take().is_none());
+
+    // A gap that the assessor has not seen.
+    sender.send(state("one"));
+    sender.send(None);
+    sender.send(state("two"));
+    let mut expected = both;
+    expected.merge(Changes::everything());
+    assert_eq!(changes(), expected);
+}
