@@ -5,6 +5,7 @@
 mod alerts;
 mod definition;
 mod life;
+mod node_guard;
 mod process;
 mod refusals;
 mod reports;

@@ -87,8 +87,9 @@ fn collection(object: &Value) -> String {
     let kind = object["kind"].as_str().unwrap();
     let root = if api_version.contains('/') { "/apis" } else { "/api" };
     let plural = match kind {
-        "GatewayTopology" => "gatewaytopologies".to_owned(),
-        "NetworkPolicy" => "networkpolicies".to_owned(),
+        "GatewayTopology" | "NetworkPolicy" | "ValidatingAdmissionPolicy" => {
+            format!("{}ies", kind.trim_end_matches('y').to_lowercase())
+        }
         "ServiceL2Status" => "servicel2statuses".to_owned(),
         _ => format!("{}s", kind.to_lowercase()),
     };

@@ -38,7 +38,7 @@ pub use concurrency::Turn;
 pub use error::{Error, Result};
 pub use garbage::GarbageCollector;
 pub use metallb::{MetalLb, metallb_crds};
-pub use options::Options;
+pub use options::{Kubernetes, Options};
 pub use report_kinds::ReportKinds;
 
 use credentials::{ADMIN, Credentials};
@@ -79,9 +79,11 @@ impl ControlPlane {
     /// the end of the server's log, if a server does not start.
     pub async fn start_with(options: Options) -> Result<Self> {
         // The first call may build for minutes, so it must not block the thread of the test's other tasks.
-        let assets = tokio::task::spawn_blocking(assets).await.map_err(|error| {
-            Error::failed(format_args!("the search for kube-apiserver broke off: {error}"))
-        })??;
+        let release = options.release();
+        let assets =
+            tokio::task::spawn_blocking(move || assets::assets_of(release)).await.map_err(|error| {
+                Error::failed(format_args!("the search for kube-apiserver broke off: {error}"))
+            })??;
         let turn = if options.is_alone() { Turn::alone().await } else { Turn::shared().await };
         let control_plane = Self::launch(&assets, options, turn)?;
         tokio::time::timeout(START_DEADLINE, control_plane.ready())
@@ -174,5 +176,13 @@ impl ControlPlane {
     /// If there is no user of that name, or the kubeconfig does not exist.
     pub async fn client_as(&self, name: &str) -> Result<kube::Client> {
         self.credentials.client(name).await
+    }
+
+    /// A client whose requests the API server handles as those of this user in these groups.
+    ///
+    /// # Errors
+    /// If the kubeconfig does not exist.
+    pub async fn client_impersonating(&self, user: &str, groups: &[&str]) -> Result<kube::Client> {
+        self.credentials.client_impersonating(user, groups).await
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::cache::{Pin, announce, variable};
+use super::options::Kubernetes;
 use super::{Error, Result, go, node};
 
 /// The programs of a control plane.
@@ -20,9 +21,20 @@ pub struct Assets {
 /// # Errors
 /// [`Error::Unavailable`] without assets and without Go, [`Error::Failed`] if a build fails.
 pub fn assets() -> Result<Assets> {
-    match variable("KUBEBUILDER_ASSETS") {
-        Some(folder) => given(Path::new(&folder)),
-        None => Ok(Assets { etcd: etcd()?, kube_apiserver: kubernetes("kube-apiserver", "6 minutes")? }),
+    assets_of(Kubernetes::default())
+}
+
+/// Finds etcd, and kube-apiserver of this release. `$KUBEBUILDER_ASSETS` stands for the default release only.
+///
+/// # Errors
+/// See [`assets`].
+pub(super) fn assets_of(release: Kubernetes) -> Result<Assets> {
+    match (release, variable("KUBEBUILDER_ASSETS")) {
+        (Kubernetes::V1_36_3, Some(folder)) => given(Path::new(&folder)),
+        _ => Ok(Assets {
+            etcd: etcd()?,
+            kube_apiserver: kubernetes_of(release, "kube-apiserver", "6 minutes")?,
+        }),
     }
 }
 
@@ -84,7 +96,15 @@ pub(super) fn controller_manager() -> Result<PathBuf> {
 }
 
 fn kubernetes(program: &str, time: &str) -> Result<PathBuf> {
-    let pin = Pin::read("kubernetes", "k8s.io/kubernetes")?;
+    kubernetes_of(Kubernetes::default(), program, time)
+}
+
+fn kubernetes_of(release: Kubernetes, program: &str, time: &str) -> Result<PathBuf> {
+    let folder = match release {
+        Kubernetes::V1_36_3 => "kubernetes",
+        Kubernetes::V1_37_2 => "kubernetes-1.37.2",
+    };
+    let pin = Pin::read(folder, "k8s.io/kubernetes")?;
     pin.cached(program, |output| {
         announce(format_args!("building {program} {}, once; about {time} on 2 cores", pin.version()));
         let package = format!("k8s.io/kubernetes/cmd/{program}");

@@ -61,6 +61,24 @@ impl Credentials {
     /// A client from the kubeconfig, so that every test checks that file, too.
     pub(super) async fn client(&self, name: &str) -> Result<kube::Client> {
         self.token(name)?;
+        self.client_with(name, |_| {}).await
+    }
+
+    /// A client as `admin`, who impersonates a user.
+    pub(super) async fn client_impersonating(&self, user: &str, groups: &[&str]) -> Result<kube::Client> {
+        let impersonate = |config: &mut kube::Config| {
+            config.auth_info.impersonate = Some(user.to_owned());
+            config.auth_info.impersonate_groups =
+                Some(groups.iter().map(|&group| group.to_owned()).collect());
+        };
+        self.client_with(ADMIN, impersonate).await
+    }
+
+    async fn client_with(
+        &self,
+        name: &str,
+        complete: impl FnOnce(&mut kube::Config),
+    ) -> Result<kube::Client> {
         let cannot = |error: &dyn std::error::Error| {
             Error::failed(format_args!("cannot make a client from `{}`: {error}", self.kubeconfig.display()))
         };
@@ -73,6 +91,7 @@ impl Credentials {
         config.proxy_url = None;
         // A test must see the first response: retries would hide a 429 or a 503 of a webhook.
         config.default_retry = false;
+        complete(&mut config);
         kube::Client::try_from(config).map_err(|error| cannot(&error))
     }
 }

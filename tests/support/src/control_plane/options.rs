@@ -4,11 +4,22 @@ use std::path::{Path, PathBuf};
 
 use super::AuditLevel;
 
+/// A release of Kubernetes that the tests run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kubernetes {
+    /// 1.36.3, which every test runs on that names no other.
+    #[default]
+    V1_36_3,
+    /// 1.37.2, the newest.
+    V1_37_2,
+}
+
 /// The options of a control plane. The default has no audit log and no extra flags.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     audit: Option<(AuditLevel, Option<PathBuf>)>,
     api_server_args: Vec<String>,
+    kubernetes: Kubernetes,
     is_alone: bool,
 }
 
@@ -35,11 +46,22 @@ impl Options {
         self
     }
 
+    /// Runs this release of kube-apiserver.
+    #[must_use]
+    pub fn kubernetes(mut self, release: Kubernetes) -> Self {
+        self.kubernetes = release;
+        self
+    }
+
     /// Runs no other control plane of this test program at the same time, for tests that measure time under load.
     #[must_use]
     pub fn alone(mut self) -> Self {
         self.is_alone = true;
         self
+    }
+
+    pub(super) fn release(&self) -> Kubernetes {
+        self.kubernetes
     }
 
     pub(super) fn is_alone(&self) -> bool {
