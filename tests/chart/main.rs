@@ -5,6 +5,7 @@
 mod alerts;
 mod definition;
 mod life;
+mod match_conditions;
 mod node_guard;
 mod process;
 mod refusals;

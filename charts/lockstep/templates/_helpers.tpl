@@ -71,6 +71,32 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- dict "gateways" ($gateways | uniq | sortAlpha) "metallb" ($metallb | uniq | sortAlpha) | toJson }}
 {{- end }}
 
+{{/* The match conditions of the webhooks for the gateways' namespaces: CEL that holds for every object that can belong to a
+     gateway of the release's topologies, and for every object of a namespace whose topologies are created elsewhere. The
+     condition `Guarded` knows this text (crates/core/src/coverage/match_condition.rs), and no other. */}}
+{{- define "lockstep.gatewayObjects" -}}
+{{- $gateways := list }}
+{{- range .Values.topologies }}
+{{- $labels := dig "gateway" "podLabels" (dict "app" "istio-ingressgateway" "istio" "ingressgateway") (.spec | default dict) }}
+{{- $gateways = append $gateways $labels }}
+{{- end }}
+{{- if and $gateways .Values.webhooks.onlyGatewayObjects }}
+matchConditions:
+  - name: may-belong-to-a-gateway
+    expression: >-
+      request.namespace in {{ .Values.webhooks.gatewayNamespaces | uniq | sortAlpha | toJson }}
+      || {{ $gateways | uniq | toJson }}.exists(gateway,
+      [object, oldObject].exists(it, it != null && (
+      request.resource.resource == "pods" ? has(it.metadata.labels)
+      && gateway.all(key, key in it.metadata.labels && it.metadata.labels[key] == gateway[key])
+      : request.resource.resource == "daemonsets" ? has(it.spec.template.metadata) && has(it.spec.template.metadata.labels)
+      && gateway.all(key, key in it.spec.template.metadata.labels && it.spec.template.metadata.labels[key] == gateway[key])
+      : request.resource.resource == "services" ? !has(it.spec.selector)
+      || it.spec.selector.all(key, !(key in gateway) || it.spec.selector[key] == gateway[key])
+      : true)))
+{{- end }}
+{{- end }}
+
 {{/* The annotations of both webhook configurations. */}}
 {{- define "lockstep.webhookAnnotations" -}}
 {{- $annotations := deepCopy .Values.webhooks.annotations }}

@@ -8,13 +8,16 @@
 mod ca_bundle;
 mod configuration;
 mod gap;
+mod match_condition;
 mod needs;
 mod selectors;
 #[cfg(test)]
 mod tests;
 mod webhooks;
 
-pub use configuration::{Configuration, RuleWithOperations, ServiceReference, Webhook, WebhookClientConfig};
+pub use configuration::{
+    Configuration, MatchCondition, RuleWithOperations, ServiceReference, Webhook, WebhookClientConfig,
+};
 pub use gap::GuardedReason;
 
 use crate::change::Phase;
@@ -97,7 +100,7 @@ pub fn judge(topology: &GatewayTopologySpec, live: Configurations<'_>) -> Guarde
 
 fn covered(topology: &GatewayTopologySpec) -> String {
     format!(
-        "every new or changed pod, Service and DaemonSet of namespace `{}` and L2Advertisement of namespace `{}` is sent to Lockstep, and rejected if the call fails",
+        "every new or changed pod, Service and DaemonSet of the gateway in namespace `{}` and L2Advertisement of namespace `{}` is sent to Lockstep, and rejected if the call fails",
         topology.gateway.namespace, topology.metallb_namespace
     )
 }

@@ -4,7 +4,6 @@
 //! stores an object, so a missing field has the worst value here.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::labels::LabelSelector;
 use crate::labels::nulls::or_default;
@@ -41,12 +40,20 @@ pub struct Webhook {
     pub object_selector: LabelSelector,
     /// CEL expressions that must all hold.
     #[serde(deserialize_with = "or_default")]
-    pub match_conditions: Vec<IgnoredAny>,
+    pub match_conditions: Vec<MatchCondition>,
     /// `None`, `NoneOnDryRun`, `Some` or `Unknown`.
     pub side_effects: String,
     /// The versions of `AdmissionReview` that may be sent.
     #[serde(deserialize_with = "or_default")]
     pub admission_review_versions: Vec<String>,
+}
+
+/// A condition that must hold for a webhook to be called.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct MatchCondition {
+    /// The condition in CEL.
+    pub expression: String,
 }
 
 /// The address of a webhook: a URL or a Service.

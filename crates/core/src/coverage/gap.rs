@@ -74,6 +74,7 @@ pub(super) enum Flaw {
     Objects { witness: String },
     InvalidSelector { field: &'static str, path: String, problem: String },
     MatchConditions,
+    OtherGateways,
     FailsOpen(String),
     NoCaBundle,
     OtherCaBundle,
@@ -132,7 +133,8 @@ impl Flaw {
             | Self::Namespace { .. }
             | Self::Objects { .. }
             | Self::InvalidSelector { .. }
-            | Self::MatchConditions => GuardedReason::NotCovered,
+            | Self::MatchConditions
+            | Self::OtherGateways => GuardedReason::NotCovered,
             Self::FailsOpen(_) => GuardedReason::FailsOpen,
             Self::NoCaBundle => GuardedReason::NoCaBundle,
             Self::OtherCaBundle => GuardedReason::OtherCaBundle,
@@ -163,7 +165,12 @@ impl Flaw {
                 format!("has an invalid `{field}` at `{path}`: {problem}")
             }
             Self::MatchConditions => {
-                "has `matchConditions`, which may exclude requests: remove them".to_owned()
+                "has `matchConditions` that the chart did not make, which may exclude requests: remove them, and upgrade the release"
+                    .to_owned()
+            }
+            Self::OtherGateways => {
+                "is called for the pods and Services of the gateways in the chart's values only: add the topology to the values, or its gateway's namespace to `webhooks.gatewayNamespaces`, and upgrade the release"
+                    .to_owned()
             }
             Self::FailsOpen(policy) => format!(
                 "has `failurePolicy` `{}`, so the API server stores objects when the call fails: set it to `Fail`",

@@ -11,12 +11,15 @@ pub(super) struct Need<'t> {
     pub(super) resource: Resource,
     pub(super) operations: &'static [Operation],
     pub(super) namespace: &'t str,
+    /// The topology that needs it.
+    pub(super) topology: &'t GatewayTopologySpec,
 }
 
 /// The needs of `topology` in one phase.
 pub(super) fn needs(topology: &GatewayTopologySpec, phase: Phase) -> impl Iterator<Item = Need<'_>> {
     Kind::ALL.into_iter().filter(move |kind| !kind.operations(phase).is_empty()).map(move |kind| Need {
         phase,
+        topology,
         resource: kind.resource(),
         operations: kind.operations(phase),
         namespace: match kind {

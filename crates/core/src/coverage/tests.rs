@@ -97,7 +97,7 @@ fn the_charts_configurations_cover_the_built_in_topology() {
     assert_covered(&live());
     assert_eq!(
         verdict(&live()).message,
-        "every new or changed pod, Service and DaemonSet of namespace `istio-system` and L2Advertisement of namespace `metallb-system` is sent to Lockstep, and rejected if the call fails"
+        "every new or changed pod, Service and DaemonSet of the gateway in namespace `istio-system` and L2Advertisement of namespace `metallb-system` is sent to Lockstep, and rejected if the call fails"
     );
 }
 

@@ -3,6 +3,7 @@
 use super::ca_bundle::trusts;
 use super::configuration::{Configuration, RuleWithOperations, Webhook};
 use super::gap::{Flaw, Gap};
+use super::match_condition::{Treatment, treatment};
 use super::needs::Need;
 use super::selectors::{left_out_namespace, left_out_objects};
 use crate::change::Operation;
@@ -83,7 +84,11 @@ fn flaws(
         (!has_every_version).then(|| Flaw::MatchPolicy(webhook.match_policy.clone())),
         left_out_namespace(webhook, need.namespace),
         left_out_objects(webhook),
-        (!webhook.match_conditions.is_empty()).then_some(Flaw::MatchConditions),
+        match treatment(&webhook.match_conditions, need.topology) {
+            Treatment::Sent => None,
+            Treatment::OfOthers => Some(Flaw::OtherGateways),
+            Treatment::Foreign => Some(Flaw::MatchConditions),
+        },
         (webhook.failure_policy != "Fail").then(|| Flaw::FailsOpen(webhook.failure_policy.clone())),
         bundle.is_empty().then_some(Flaw::NoCaBundle),
         (!bundle.is_empty() && !trusts(bundle, trust_anchors)).then_some(Flaw::OtherCaBundle),
