@@ -4,6 +4,7 @@
 
 mod alerts;
 mod definition;
+mod doors;
 mod life;
 mod match_conditions;
 mod node_guard;
