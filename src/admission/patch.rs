@@ -119,7 +119,10 @@ fn parents(object: &Object) -> Value {
             Some(_) => json!({"spec": {}}),
             None => json!({}),
         },
-        Object::L2Advertisement(_) => json!({}),
+        Object::L2Advertisement(_)
+        | Object::BgpAdvertisement(_)
+        | Object::IpAddressPool(_)
+        | Object::AddressPool(_) => json!({}),
     }
 }
 

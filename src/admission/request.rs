@@ -47,6 +47,9 @@ pub enum DecodeError {
     /// A creation or an update has no object.
     #[error("request.object is missing from the {0} request")]
     NoObject(String),
+    /// A deletion has no old object.
+    #[error("request.oldObject is missing from the DELETE request")]
+    NoOldObject,
     /// Rules cover the kind, but in another version. Allowing it would be to fail open.
     #[error(
         "version `{version}` of `{resource}` is not known: register the webhook for `{known}` with matchPolicy Equivalent"
@@ -311,16 +314,23 @@ impl<'a> AdmissionRequest<'a> {
             dry_run: self.dry_run,
             change: None,
         };
-        let Some(kind) = kind.filter(|_| has_object(&request.operation)) else {
+        let Some((kind, operation)) = kind.zip(judged_operation(kind, &request.operation)) else {
             return Ok(request);
         };
+        let (namespace, name) = (&*request.namespace, &*request.name);
+        if operation == Operation::Delete {
+            let Some(object) = self.old_object.decode(kind, "oldObject")? else {
+                return Err(DecodeError::NoOldObject);
+            };
+            request.change = Some(Change::delete(namespace, name, object, &request.user));
+            return Ok(request);
+        }
         let Some(object) = self.object.decode(kind, "object")? else {
             return Err(DecodeError::NoObject(request.operation.into_owned()));
         };
         let generated = &object.metadata().generate_name;
         let shown = (request.name.is_empty() && !generated.is_empty()).then(|| format!("{generated}*"));
-        let (namespace, name) = (&*request.namespace, &*request.name);
-        request.change = Some(if request.operation == Operation::Update.word() {
+        request.change = Some(if operation == Operation::Update {
             Change::update(namespace, name, object, self.old_object.decode(kind, "oldObject")?)
         } else {
             Change::create(namespace, name, object)
@@ -332,9 +342,10 @@ impl<'a> AdmissionRequest<'a> {
     }
 }
 
-/// Whether the rules judge the object of such a request. No rule covers deletions and connections.
-fn has_object(operation: &str) -> bool {
-    [Operation::Create, Operation::Update].iter().any(|judged| judged.word() == operation)
+/// The operation of a request, if rules judge it on the kind.
+fn judged_operation(kind: Option<Kind>, word: &str) -> Option<Operation> {
+    let operation = Operation::ALL.into_iter().find(|operation| operation.word() == word)?;
+    kind?.is_judged_on(operation).then_some(operation)
 }
 
 #[derive(Deserialize)]
@@ -402,7 +413,8 @@ fn object<'de, A: MapAccess<'de>>(
     map: &mut A,
     request: &AdmissionRequest<'_>,
 ) -> Result<RawObject<'de>, A::Error> {
-    match request.judged_kind().filter(|_| has_object(&request.operation.0)) {
+    let kind = request.judged_kind();
+    match kind.filter(|_| judged_operation(kind, &request.operation.0).is_some()) {
         Some(kind) => Ok(map.next_value_seed(kind)?.map_or(RawObject::Absent, RawObject::Decoded)),
         None => Ok(map.next_value::<Option<&RawValue>>()?.map_or(RawObject::Absent, RawObject::Text)),
     }

@@ -20,14 +20,15 @@ use super::cluster_args::ClusterArgs;
 use super::output::{Streams, print};
 use super::render::{self, Options};
 use crate::admission::{self, Body};
-use crate::assessment::Assessor;
+use crate::assessment::{Assessor, TopologyAssessment};
+use crate::change::Operation;
 use crate::cluster::state::{self, ClusterState, Unread};
 use crate::election::AssumedVersion;
 use crate::field::FieldPath;
 use crate::manifests::{Candidate, Document, ManifestError, Problem, STDIN, Selection};
 use crate::reach::{self, Miss};
 use crate::rules;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{KnownState, Snapshot};
 use crate::verdict::Verdict;
 
 /// Check manifests as the webhook would
@@ -272,14 +273,16 @@ impl Check {
         }
         let is_built_in = inventory.topologies.is_empty();
         inventory.infer_settings();
-        let inventory = inventory.or_built_in();
+        let inventory = Arc::new(inventory.or_built_in());
         let AssumedVersion { version, .. } = AssumedVersion::detect(&inventory, |plural| {
             self.live.as_ref().is_some_and(|live| live.metallb_kinds.contains(plural))
         });
         let snapshot = Snapshot::new(&inventory);
         let states = Assessor::new(&inventory, &snapshot, version).topologies(None);
+        // A state in which nothing is wrong is no worse than any other, and the state without each object costs an assessment.
+        let is_flawless = states.iter().all(TopologyAssessment::is_flawless);
         for (state, reach) in states.into_iter().zip(reach::reach(&inventory, &snapshot)) {
-            let is_needed = self.requires_match || !is_built_in || !held.is_empty();
+            let is_needed = self.requires_match || !is_built_in || held.iter().any(Held::is_of_a_gateway);
             if reach.is_empty() && is_needed {
                 let remark = self.no_match(&reach.topology, is_built_in);
                 let place = stated.place("lockstep.dev", "GatewayTopology", "", &reach.topology);
@@ -295,7 +298,13 @@ impl Check {
                 state,
             });
         }
-        judge_all(&held, &snapshot, &mut report);
+        let kinds = self.live.as_ref().map(|live| live.metallb_kinds.clone());
+        let state = KnownState {
+            inventory: Arc::clone(&inventory),
+            metallb_kinds: Arc::new(kinds.unwrap_or_default()),
+        };
+        let whole = snapshot.clone().with_state(Some(state));
+        judge_all(&held, if is_flawless { &snapshot } else { &whole }, &whole, &mut report);
         for miss in reach::misses(&inventory, &snapshot) {
             let group = if miss.kind == "GatewayTopology" { "lockstep.dev" } else { group_of(&miss.kind) };
             let Miss { kind, object, .. } = &miss;
@@ -353,8 +362,8 @@ fn group_of(kind: &str) -> &'static str {
     }
 }
 
-/// Judges every object, in the order of the input.
-fn judge_all(held: &[Held], snapshot: &Snapshot, report: &mut CheckReport) {
+/// Judges every object, in the order of the input: manifests by `snapshot`, recorded requests by `whole`, which also has the state.
+fn judge_all(held: &[Held], snapshot: &Snapshot, whole: &Snapshot, report: &mut CheckReport) {
     let mut judged: Vec<Option<JudgedObject>> = Vec::with_capacity(held.len());
     let mut again = Vec::new();
     for (position, held) in held.iter().enumerate() {
@@ -380,7 +389,7 @@ fn judge_all(held: &[Held], snapshot: &Snapshot, report: &mut CheckReport) {
             index,
             match &held.what {
                 Judged::Candidate(candidate) => judge(document, candidate, &candidate.path, snapshot),
-                Judged::Review => judge_recorded(document, snapshot, &root),
+                Judged::Review => judge_recorded(document, whole, &root),
             },
         ));
     });
@@ -460,7 +469,8 @@ fn judge_recorded(
     // Messages have the paths of the user's object, not those of the review around it.
     match request.change {
         Some(change) => {
-            let path = FieldPath::fields(["request", "object"]);
+            let field = if change.operation == Operation::Delete { "oldObject" } else { "object" };
+            let path = FieldPath::fields(["request", field]);
             judge(document, &Candidate { kind, namespace, name, change, path }, root, snapshot)
         }
         None => Ok(JudgedObject::new(document, [kind, namespace, name], Verdict::default(), (root, root))),

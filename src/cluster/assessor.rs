@@ -43,6 +43,8 @@ type State = Option<(Arc<Inventory>, Arc<Snapshot>, Changes)>;
 struct Waiting {
     merged: Mutex<Merged>,
     arrived: Notify,
+    /// The plurals of MetalLB's kinds that the cluster serves, as read last.
+    kinds: Mutex<Arc<BTreeSet<String>>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +72,13 @@ impl StateSender {
         merged.state = Some(known);
         drop(merged);
         self.0.arrived.notify_one();
+    }
+}
+
+impl StateSender {
+    /// The plurals of MetalLB's kinds that the cluster serves; empty until they were read.
+    pub(super) fn metallb_kinds(&self) -> Arc<BTreeSet<String>> {
+        Arc::clone(&self.0.kinds.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -105,7 +114,7 @@ async fn keep_current(
 ) -> Error {
     let mut kinds_due = interval(KINDS_EVERY);
     kinds_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut kinds = BTreeSet::new();
+    let mut kinds = Arc::new(BTreeSet::new());
     let mut current = CurrentAssessments::default();
     loop {
         tokio::select! {
@@ -113,7 +122,8 @@ async fn keep_current(
             biased;
             _ = kinds_due.tick() => {
                 if let Ok(Ok(Some(served))) = timeout(KINDS_WITHIN, metallb_kinds(&client)).await {
-                    kinds = served;
+                    kinds = Arc::new(served);
+                    *waiting.kinds.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&kinds);
                 }
             }
             () = waiting.arrived.notified() => {}
@@ -124,7 +134,7 @@ async fn keep_current(
             publish.send_replace(None);
             continue;
         };
-        let served = kinds.clone();
+        let served = Arc::clone(&kinds);
         let assess = move || {
             let start = Instant::now();
             let version = AssumedVersion::detect(&inventory, |kind| served.contains(kind)).version;

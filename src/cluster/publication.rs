@@ -1,5 +1,6 @@
 //! Publication: snapshots are built from the stores and passed to their readers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::assessor::StateSender;
 use super::kinds::WatchedKind;
 use super::store::{Effect, Stores};
 use super::{Error, WatchMetrics};
-use crate::snapshot::{Declared, Inventory, Publication, Snapshot};
+use crate::snapshot::{Declared, Inventory, KnownState, Publication, Snapshot};
 use crate::topology::Gateway;
 
 /// Builds snapshots and publishes them.
@@ -48,6 +49,15 @@ impl Publisher {
     ) -> Result<(Stores, Option<Duration>), Error> {
         self.count_objects(&stores);
         if !effect.on_rules {
+            let metallb_kinds = self.metallb_kinds();
+            let state = stores.whole_state().map(|inventory| KnownState { inventory, metallb_kinds });
+            // Nothing changed that wakes a reader: reviews take the newest snapshot each time.
+            self.readers.send_if_modified(|held| {
+                if let Some(snapshot) = held {
+                    *held = Some(Arc::new(Snapshot::clone(snapshot).with_state(state)));
+                }
+                false
+            });
             let current = self.readers.borrow().clone();
             self.pass_on(&mut stores, current);
             // The pause matters: while the assessor works, the next change copies the inventory.
@@ -55,12 +65,15 @@ impl Publisher {
         }
         let readers = self.readers.clone();
         let number = self.number.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let metallb_kinds = self.metallb_kinds();
         let build = move || {
             let start = Instant::now();
             let inventory = stores.inventory();
+            let state = stores.whole_state().map(|inventory| KnownState { inventory, metallb_kinds });
             let snapshot = inventory.as_deref().map(Snapshot::new);
             let publication = Publication { number, time: Timestamp::now() };
-            let snapshot = snapshot.map(|snapshot| Arc::new(snapshot.published(publication)));
+            let publish = |snapshot: Snapshot| Arc::new(snapshot.published(publication).with_state(state));
+            let snapshot = snapshot.map(publish);
             let was_known = readers.send_replace(snapshot).is_some();
             (stores, inventory.as_deref().map(enforced), was_known, start.elapsed())
         };
@@ -81,6 +94,11 @@ impl Publisher {
             debug!(?cost, enforced, "published a snapshot");
         }
         Ok((stores, cost))
+    }
+
+    /// The kinds from which MetalLB's version may follow.
+    fn metallb_kinds(&self) -> Arc<BTreeSet<String>> {
+        self.assessor.as_ref().map(StateSender::metallb_kinds).unwrap_or_default()
     }
 
     fn pass_on(&self, stores: &mut Stores, snapshot: Option<Arc<Snapshot>>) {

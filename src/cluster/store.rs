@@ -340,9 +340,15 @@ impl Stores {
     /// The inventory, and the changes since the last call. `None` while the first answer to a list is awaited: what is read a
     /// moment later is not unknown.
     pub(super) fn settled(&mut self) -> Option<(Arc<Inventory>, Changes)> {
+        let inventory = self.whole_state()?;
+        Some((inventory, std::mem::take(&mut self.changes)))
+    }
+
+    /// The inventory, unless the first answer to a list is awaited. The changes since the last call of [`Self::settled`] stay.
+    pub(super) fn whole_state(&mut self) -> Option<Arc<Inventory>> {
         let inventory = self.inventory()?;
         let is_settling = self.progress.as_ref().is_some_and(|progress| progress.is_settling);
-        (!is_settling).then(|| (inventory, std::mem::take(&mut self.changes)))
+        (!is_settling).then_some(inventory)
     }
 
     /// The source of speakers, if there are pods in MetalLB's namespace and none of them looks like a speaker.

@@ -31,13 +31,6 @@ pub enum Content {
         /// Its labels.
         labels: Arc<Labels>,
     },
-    /// An `IPAddressPool`.
-    Pool {
-        /// Its namespace and name.
-        key: ObjectKey,
-        /// Its labels.
-        labels: Labels,
-    },
     /// An object that rules judge, or a workload that creates such pods.
     Candidate(Box<Candidate>),
     /// A recorded `AdmissionReview`. The webhook's own codec reads it.
@@ -76,12 +69,6 @@ impl Content {
                 let metadata = metadata(object)?;
                 Self::Node { name: name_of(&metadata)?, labels: Arc::new(metadata.labels) }
             }
-            Some(Known::Pool) => {
-                let mut metadata = metadata(object)?;
-                set_default_namespace(&mut metadata, namespace);
-                let name = name_of(&metadata)?;
-                Self::Pool { key: ObjectKey { namespace: metadata.namespace, name }, labels: metadata.labels }
-            }
             Some(Known::Judged(kind)) => Self::Candidate(Box::new(judged(object, kind, namespace)?)),
             Some(Known::Workload(template)) => {
                 let Some(pod) = pod_of_workload(object, template, namespace)? else { return Ok(None) };
@@ -112,9 +99,6 @@ impl Content {
             Self::Node { name, labels } => {
                 inventory.nodes.insert(name.clone(), Arc::clone(labels));
             }
-            Self::Pool { key, labels } => {
-                inventory.pools.insert(key.clone(), labels.clone());
-            }
             Self::Candidate(candidate) => candidate.add_to(inventory),
             Self::Review => {}
         }
@@ -128,7 +112,7 @@ impl Candidate {
     /// [`DecodeError`] if the edited value no longer decodes as an object of its kind.
     pub fn edited(&self, value: &Value) -> Result<Change, DecodeError> {
         let mut object = decode_object(value, self.change.object.kind())?;
-        let (metadata, own) = (metadata_of(&mut object), self.change.object.metadata());
+        let (metadata, own) = (object.metadata_mut(), self.change.object.metadata());
         metadata.name.clone_from(&own.name);
         metadata.generate_name.clone_from(&own.generate_name);
         metadata.namespace.clone_from(&own.namespace);
@@ -156,6 +140,11 @@ impl Candidate {
             Object::L2Advertisement(advertisement) => {
                 inventory.advertisements.insert(key, advertisement.spec.clone());
             }
+            Object::IpAddressPool(pool) => {
+                inventory.pools.insert(key, pool.metadata.labels.clone());
+            }
+            // Only assessments read them.
+            Object::BgpAdvertisement(_) | Object::AddressPool(_) => {}
         }
     }
 }
@@ -189,7 +178,6 @@ enum Known {
     /// Another version or kind of Lockstep's own group. Ignoring it would silently disable a misspelled topology.
     UnknownInOurGroup,
     Node,
-    Pool,
     /// A kind that rules judge.
     Judged(Kind),
     /// A kind that creates pods from a template.
@@ -226,7 +214,9 @@ impl Known {
             ("v1", "Service") => Self::Judged(Kind::Service),
             ("apps/v1", "DaemonSet") => Self::Judged(Kind::DaemonSet),
             ("metallb.io/v1beta1", "L2Advertisement") => Self::Judged(Kind::L2Advertisement),
-            ("metallb.io/v1beta1", "IPAddressPool") => Self::Pool,
+            ("metallb.io/v1beta1", "IPAddressPool") => Self::Judged(Kind::IpAddressPool),
+            ("metallb.io/v1beta1", "BGPAdvertisement") => Self::Judged(Kind::BgpAdvertisement),
+            ("metallb.io/v1alpha1" | "metallb.io/v1beta1", "AddressPool") => Self::Judged(Kind::AddressPool),
             ("apps/v1", "Deployment" | "StatefulSet" | "ReplicaSet")
             | ("v1", "ReplicationController")
             | ("batch/v1", "Job") => Self::Workload(Template::OfSpec),
@@ -290,7 +280,7 @@ fn topology(object: &Value) -> Result<Content, ObjectError> {
 /// An object that is itself judged.
 fn judged(value: &Value, kind: Kind, namespace: &str) -> Result<Candidate, ObjectError> {
     let mut object = decode_object(value, kind)?;
-    let metadata = metadata_of(&mut object);
+    let metadata = object.metadata_mut();
     set_default_namespace(metadata, namespace);
     let name = name_of(metadata)?;
     let (namespace, own_name) = (metadata.namespace.clone(), metadata.name.clone());
@@ -315,7 +305,7 @@ fn pod_of_workload(
     let path = template.path();
     let Some(value) = template.value(object) else { return Ok(None) };
     let mut pod = decode_object(value, Kind::Pod).map_err(|error| error.under(path.tokens()))?;
-    let metadata = metadata_of(&mut pod);
+    let metadata = pod.metadata_mut();
     metadata.namespace.clone_from(&workload.namespace);
     // The API server generates the name after admission.
     metadata.name.clear();
@@ -365,15 +355,6 @@ fn decode_object(value: &Value, kind: Kind) -> Result<Object, DecodeError> {
 
 fn kind_of(object: &Value) -> String {
     object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-fn metadata_of(object: &mut Object) -> &mut Metadata {
-    match object {
-        Object::Pod(pod) => &mut pod.metadata,
-        Object::DaemonSet(daemon_set) => &mut daemon_set.metadata,
-        Object::Service(service) => &mut service.metadata,
-        Object::L2Advertisement(advertisement) => &mut advertisement.metadata,
-    }
 }
 
 fn unknown_kind(object: &Value) -> ObjectError {

@@ -121,13 +121,10 @@ pub fn not_judged(object: &Value) -> Option<&'static str> {
     let field = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (field("/apiVersion"), field("/kind"));
     match (api_version.split_once('/').map_or("", |(group, _)| group), kind) {
-        ("metallb.io", "L2Advertisement" | "IPAddressPool" | "ServiceL2Status") => None,
-        ("metallb.io", "BGPAdvertisement") => {
-            Some("no rule judges it; the state of the topology takes it into account")
-        }
-        ("metallb.io", "AddressPool") => {
-            Some("no rule judges it; MetalLB reads it up to 0.13 only: write an IPAddressPool")
-        }
+        (
+            "metallb.io",
+            "L2Advertisement" | "BGPAdvertisement" | "IPAddressPool" | "AddressPool" | "ServiceL2Status",
+        ) => None,
         ("metallb.io", _) => Some("no rule judges it"),
         ("", "ConfigMap")
             if api_version == "v1"
@@ -224,7 +221,7 @@ mod tests {
 
     #[test]
     fn metallbs_kinds_without_a_rule_are_named() {
-        for (kind, is_named) in [("L2Advertisement", false), ("BGPAdvertisement", true), ("BGPPeer", true)] {
+        for (kind, is_named) in [("L2Advertisement", false), ("BGPAdvertisement", false), ("BGPPeer", true)] {
             let object = json!({"apiVersion": "metallb.io/v1beta1", "kind": kind});
             assert_eq!(not_judged(&object).is_some(), is_named, "{kind}");
         }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use futures::StreamExt;
 use kube::Client;
 use serde_json::{Value, json};
@@ -129,6 +129,7 @@ struct World {
     object: Value,
     old_object: Option<Value>,
     dry_run: bool,
+    is_deletion: bool,
 }
 
 impl World {
@@ -150,6 +151,7 @@ impl World {
             object,
             old_object: case.old_object.as_ref().map(local),
             dry_run: case.dry_run,
+            is_deletion: case.operation == "DELETE",
         }
     }
 
@@ -162,6 +164,14 @@ impl World {
             let is_terminating =
                 fresh["metadata"].as_object_mut().unwrap().remove("deletionTimestamp").is_some();
             api::create(client, &fresh).await;
+            if !fresh["status"].is_null() {
+                // The API server drops the status of a new object.
+                let path = format!("{}/status", api::path_of(&fresh));
+                let status = json!({"status": fresh["status"]});
+                let answer =
+                    api::call(client, Method::PATCH, &path, "application/merge-patch+json", &status).await;
+                assert!(answer.status.is_success(), "`{}`: {}", self.name, answer.body);
+            }
             if is_terminating {
                 // The finalizer of the object keeps it, so it gets a `deletionTimestamp`.
                 assert!(api::delete(client, &fresh).await.status.is_success());
@@ -178,6 +188,7 @@ impl World {
     /// Sends the request of the case. Returns the outcome and the id of the request in the audit log.
     async fn judge(&self, client: &Client) -> (Outcome, String) {
         let answer = match &self.old_object {
+            Some(old) if self.is_deletion => api::delete(client, old).await,
             None => api::post(client, &self.object, self.dry_run).await,
             Some(old) => api::change(client, old, &self.object).await,
         };

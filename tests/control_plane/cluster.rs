@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use kube::Client;
 use lockstep::cluster::{self, WatchMetrics};
 use lockstep::objects::{L2Advertisement, Object, Pod};
-use lockstep::rules::{Change, Operation};
+use lockstep::rules::Change;
 use lockstep::snapshot::{ObjectKey, Snapshot};
 use lockstep_test_support::api::{self, create};
 use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
@@ -132,13 +132,7 @@ fn service() -> Value {
 }
 
 fn creation(namespace: &str, object: Object) -> Change {
-    Change {
-        operation: Operation::Create,
-        namespace: namespace.to_owned(),
-        name: "some".to_owned(),
-        object,
-        old: None,
-    }
+    Change::create(namespace, "some", object)
 }
 
 fn knows_pods(snapshot: &Snapshot, namespace: &str) -> bool {

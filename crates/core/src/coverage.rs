@@ -100,7 +100,7 @@ pub fn judge(topology: &GatewayTopologySpec, live: Configurations<'_>) -> Guarde
 
 fn covered(topology: &GatewayTopologySpec) -> String {
     format!(
-        "every new or changed pod, Service and DaemonSet of the gateway in namespace `{}` and L2Advertisement of namespace `{}` is sent to Lockstep, and rejected if the call fails",
+        "every new or changed pod, Service and DaemonSet of the gateway in namespace `{}`, and every new, changed or deleted pool and advertisement of namespace `{}` is sent to Lockstep, and rejected if the call fails",
         topology.gateway.namespace, topology.metallb_namespace
     )
 }

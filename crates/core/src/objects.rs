@@ -18,8 +18,10 @@ mod pod;
 mod service;
 mod workload;
 
-pub use address_pool::{AddressPoolSpec, LegacyPoolSpec, ServiceAllocation};
-pub use announcement::{AdvertisementSpec, BgpAdvertisementSpec, L2Advertisement, PreferredNodeSelector};
+pub use address_pool::{AddressPool, AddressPoolSpec, IpAddressPool, LegacyPoolSpec, ServiceAllocation};
+pub use announcement::{
+    AdvertisementSpec, BgpAdvertisement, BgpAdvertisementSpec, L2Advertisement, PreferredNodeSelector,
+};
 pub use disruption_budget::{DisruptionBudget, DisruptionLimit};
 pub use endpoint_slice::{Endpoint, EndpointConditions, EndpointSlice};
 pub use int_or_percent::{IntOrPercent, Rounding};
@@ -48,15 +50,6 @@ pub struct Node {
     pub metadata: Metadata,
 }
 
-/// An `IPAddressPool`: its name, namespace and labels.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct IpAddressPool {
-    /// Name, namespace and labels.
-    #[serde(deserialize_with = "or_default")]
-    pub metadata: Metadata,
-}
-
 /// An object that rules judge.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Object {
@@ -68,6 +61,12 @@ pub enum Object {
     Service(Service),
     /// An `L2Advertisement`.
     L2Advertisement(L2Advertisement),
+    /// A `BGPAdvertisement`.
+    BgpAdvertisement(BgpAdvertisement),
+    /// An `IPAddressPool`.
+    IpAddressPool(IpAddressPool),
+    /// An `AddressPool`, which MetalLB reads up to 0.13.
+    AddressPool(AddressPool),
 }
 
 impl Object {
@@ -79,6 +78,9 @@ impl Object {
             Self::DaemonSet(_) => Kind::DaemonSet,
             Self::Service(_) => Kind::Service,
             Self::L2Advertisement(_) => Kind::L2Advertisement,
+            Self::BgpAdvertisement(_) => Kind::BgpAdvertisement,
+            Self::IpAddressPool(_) => Kind::IpAddressPool,
+            Self::AddressPool(_) => Kind::AddressPool,
         }
     }
 
@@ -90,6 +92,22 @@ impl Object {
             Self::DaemonSet(daemon_set) => &daemon_set.metadata,
             Self::Service(service) => &service.metadata,
             Self::L2Advertisement(advertisement) => &advertisement.metadata,
+            Self::BgpAdvertisement(advertisement) => &advertisement.metadata,
+            Self::IpAddressPool(pool) => &pool.metadata,
+            Self::AddressPool(pool) => &pool.metadata,
+        }
+    }
+
+    /// The object's metadata, to change it.
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        match self {
+            Self::Pod(pod) => &mut pod.metadata,
+            Self::DaemonSet(daemon_set) => &mut daemon_set.metadata,
+            Self::Service(service) => &mut service.metadata,
+            Self::L2Advertisement(advertisement) => &mut advertisement.metadata,
+            Self::BgpAdvertisement(advertisement) => &mut advertisement.metadata,
+            Self::IpAddressPool(pool) => &mut pool.metadata,
+            Self::AddressPool(pool) => &mut pool.metadata,
         }
     }
 }

@@ -14,6 +14,9 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 4] = [Self::Create, Self::Update, Self::Delete, Self::Connect];
+
     /// The operation in the API server's requests and in webhook configurations.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -120,6 +120,36 @@ pub const REASONS: &[ReasonText] = &[
         mend: "Nothing is to do. Write the policy into the manifest if it must be exactly what runs.",
     },
     ReasonText {
+        code: "LOST",
+        meaning: "The gateway would no longer see the client's address.",
+        why: "The change makes the state worse: the gateway logs another address than the client's.",
+        mend: "Make the change that the message names first. `lockstep explain --with FILE` shows the state after a change.",
+    },
+    ReasonText {
+        code: "SILENT",
+        meaning: "No node would announce an address of the gateway any longer.",
+        why: "The change makes the state worse: clients of the address get no answer.",
+        mend: "Make the change that the message names first. `lockstep explain --with FILE` and `--without KIND/NAME` show the state after a change.",
+    },
+    ReasonText {
+        code: "FRAGILE",
+        meaning: "An address of the gateway would depend on one more step.",
+        why: "The address works after the change, and a failing node, a restarting speaker or another Service's route ends that.",
+        mend: "Make the change that the message names first.",
+    },
+    ReasonText {
+        code: "UNKNOWN",
+        meaning: "The outcome at an address of the gateway after the change is not known.",
+        why: "A kind that the outcome depends on could not be read, so the change is not judged by the state.",
+        mend: "Grant the rights that the message names: the chart's role has them.",
+    },
+    ReasonText {
+        code: "SHARED_ADDRESS",
+        meaning: "The Service shares its address with another one.",
+        why: "MetalLB lets Services share an address only if both have the same policy, and takes it away from the one that alone turns to `Local`. In a state: MetalLB does not announce a shared address whose advertisement selects Services.",
+        mend: "Set `externalTrafficPolicy: Local` in both Services by one `kubectl apply`, or give the Service an address of its own. In a state: remove the annotation `allow-shared-ip`, or the `serviceSelectors`.",
+    },
+    ReasonText {
         code: "UNREAD",
         meaning: "Kinds that the decision depends on were not read.",
         why: "An outcome that rests on what nobody looked at would be a guess, so it is Unknown.",
@@ -172,12 +202,6 @@ pub const REASONS: &[ReasonText] = &[
         meaning: "No advertisement of the pool selects the Service.",
         why: "`serviceSelectors` leave the Service out, so nobody answers for its address.",
         mend: "Add the Service's labels to `serviceSelectors`, or remove the selectors.",
-    },
-    ReasonText {
-        code: "SHARED_ADDRESS",
-        meaning: "The Service may share its address, and an advertisement selects Services.",
-        why: "MetalLB does not announce such a Service, because the other Services of the address may not be selected.",
-        mend: "Remove the annotation `allow-shared-ip`, or the `serviceSelectors`.",
     },
     ReasonText {
         code: "NO_MEMBERLIST",

@@ -3,6 +3,7 @@
 //! Invariants: a rule is total, and returns its decisions as values. The webhook, `check` and every other caller use
 //! [`judge`], so that all of them give the same verdict.
 
+mod address_preservation;
 mod announcement_placement;
 mod builder;
 mod external_traffic_policy;
@@ -30,7 +31,7 @@ pub fn judge(change: &Change, phase: Phase, snapshot: &Snapshot) -> Verdict {
 #[must_use]
 pub fn mutate(change: &Change, snapshot: &Snapshot) -> Verdict {
     let mut verdict = VerdictBuilder::default();
-    if !change.is_out_of_scope() {
+    if change.stores() {
         match &change.object {
             Object::Pod(pod) => gateway_placement::place_pod(change, pod, snapshot, &mut verdict),
             Object::DaemonSet(daemon_set) => {
@@ -39,7 +40,10 @@ pub fn mutate(change: &Change, snapshot: &Snapshot) -> Verdict {
             Object::Service(service) => {
                 external_traffic_policy::make_local(change, service, snapshot, &mut verdict);
             }
-            Object::L2Advertisement(_) => {}
+            Object::L2Advertisement(_)
+            | Object::BgpAdvertisement(_)
+            | Object::IpAddressPool(_)
+            | Object::AddressPool(_) => {}
         }
     }
     verdict.into_verdict()
@@ -49,7 +53,7 @@ pub fn mutate(change: &Change, snapshot: &Snapshot) -> Verdict {
 #[must_use]
 pub fn validate(change: &Change, snapshot: &Snapshot) -> Verdict {
     let mut verdict = VerdictBuilder::default();
-    if !change.is_out_of_scope() {
+    if change.stores() {
         match &change.object {
             Object::Pod(pod) => gateway_placement::check_pod(change, pod, snapshot, &mut verdict),
             Object::DaemonSet(daemon_set) => {
@@ -61,7 +65,15 @@ pub fn validate(change: &Change, snapshot: &Snapshot) -> Verdict {
             Object::L2Advertisement(new) => {
                 announcement_placement::check(change, new, snapshot, &mut verdict);
             }
+            Object::BgpAdvertisement(new) => {
+                announcement_placement::check_bgp(change, new, snapshot, &mut verdict);
+            }
+            Object::IpAddressPool(_) | Object::AddressPool(_) => {}
         }
+    }
+    // What is denied for its own sake is not assessed, too.
+    if change.object.kind().is_metallb() && !verdict.denies() {
+        address_preservation::check(change, snapshot, &mut verdict);
     }
     verdict.into_verdict()
 }

@@ -23,16 +23,33 @@ pub(crate) use speaker::image_name;
 pub use speaker::{MetalLbSettings, RunningPod, Speaker};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
 use crate::change::Change;
 use crate::labels::{Labels, Selector};
-use crate::objects::Object;
 
-/// A snapshot of the cluster. It is immutable and shared by `Arc`.
-#[derive(Debug, Default)]
+/// A snapshot of the cluster. It is immutable, and a clone shares its indexes.
+#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    index: Arc<Index>,
+    publication: Option<Publication>,
+    state: Option<KnownState>,
+}
+
+/// The whole state of a cluster, by which changes of MetalLB's configuration are judged: before and after are assessed.
+#[derive(Debug, Clone, Default)]
+pub struct KnownState {
+    /// The objects.
+    pub inventory: Arc<Inventory>,
+    /// The plurals of the kinds in the group `metallb.io` that the cluster serves; MetalLB's version may follow from them.
+    pub metallb_kinds: Arc<BTreeSet<String>>,
+}
+
+/// The objects that rules look up, with their indexes.
+#[derive(Debug, Default)]
+struct Index {
     topologies: Vec<ResolvedTopology>,
     by_gateway_namespace: HashMap<String, Vec<usize>>,
     by_metallb_namespace: HashMap<String, Vec<usize>>,
@@ -41,7 +58,6 @@ pub struct Snapshot {
     advertisements: BTreeMap<ObjectKey, Advertisement>,
     unknown: HashSet<String>,
     lacks_metallb: bool,
-    publication: Option<Publication>,
 }
 
 /// The number of a snapshot and the time since which it is in use.
@@ -79,7 +95,7 @@ impl Snapshot {
             .collect();
         let selectors = placements.chain(announcing).chain(&bgp);
         let keys = selectors.flat_map(Selector::keys).map(|(key, _)| key.clone()).collect();
-        Self {
+        let index = Index {
             nodes: Nodes::new(&inventory.nodes, keys),
             by_gateway_namespace: index(&topologies, |topology| &topology.spec.gateway.namespace),
             by_metallb_namespace: index(&topologies, |topology| &topology.spec.metallb_namespace),
@@ -88,8 +104,21 @@ impl Snapshot {
             lacks_metallb: inventory.lacks_metallb,
             topologies,
             advertisements,
-            publication: None,
-        }
+        };
+        Self { index: Arc::new(index), publication: None, state: None }
+    }
+
+    /// Returns the snapshot with the whole state, or without it while it is not known. The state may be newer than the
+    /// snapshot in what rules do not read.
+    #[must_use]
+    pub fn with_state(self, state: Option<KnownState>) -> Self {
+        Self { state, ..self }
+    }
+
+    /// The whole state; `None` while it is not known.
+    #[must_use]
+    pub fn state(&self) -> Option<&KnownState> {
+        self.state.as_ref()
     }
 
     /// Returns the snapshot with the number and time of its publication.
@@ -107,28 +136,28 @@ impl Snapshot {
     /// Every topology, in the order of names.
     #[must_use]
     pub fn topologies(&self) -> &[ResolvedTopology] {
-        &self.topologies
+        &self.index.topologies
     }
 
     /// The topology with this name.
     #[must_use]
     pub fn topology(&self, name: &str) -> Option<&ResolvedTopology> {
-        let position = self.topologies.binary_search_by(|topology| (*topology.name).cmp(name)).ok()?;
-        self.topologies.get(position)
+        let position = self.index.topologies.binary_search_by(|topology| (*topology.name).cmp(name)).ok()?;
+        self.index.topologies.get(position)
     }
 
     /// The topologies whose gateway is in `namespace`.
     pub fn gateways_in(&self, namespace: &str) -> impl Iterator<Item = &ResolvedTopology> {
-        self.at(self.by_gateway_namespace.get(namespace))
+        self.at(self.index.by_gateway_namespace.get(namespace))
     }
 
     /// The topologies whose pools are announced by advertisements in `namespace`.
     pub fn announced_from(&self, namespace: &str) -> impl Iterator<Item = &ResolvedTopology> {
-        self.at(self.by_metallb_namespace.get(namespace))
+        self.at(self.index.by_metallb_namespace.get(namespace))
     }
 
     fn at<'f>(&'f self, found: Option<&'f Vec<usize>>) -> impl Iterator<Item = &'f ResolvedTopology> {
-        found.into_iter().flatten().filter_map(|position| self.topologies.get(*position))
+        found.into_iter().flatten().filter_map(|position| self.index.topologies.get(*position))
     }
 
     /// The topologies that claim a pod with these labels.
@@ -143,27 +172,31 @@ impl Snapshot {
     /// The current nodes.
     #[must_use]
     pub fn nodes(&self) -> &Nodes {
-        &self.nodes
+        &self.index.nodes
     }
 
     /// Whether the pool exists.
     #[must_use]
     pub fn has_pool(&self, pool: &ObjectKey) -> bool {
-        self.pools.contains(pool)
+        self.index.pools.contains(pool)
     }
 
     /// The advertisement with this name; `None` if it does not exist or is invalid.
     #[must_use]
     pub fn advertisement(&self, key: &ObjectKey) -> Option<&Advertisement> {
-        self.advertisements.get(key)
+        self.index.advertisements.get(key)
     }
 
     /// Whether the snapshot contains everything that the verdict on `change` depends on. If not, there must be no
     /// verdict.
     #[must_use]
     pub fn know(&self, change: &Change) -> bool {
-        let is_missing_kind = self.lacks_metallb && matches!(change.object, Object::L2Advertisement(_));
-        !is_missing_kind && !self.unknown.contains(&change.namespace)
+        let is_unknown = || {
+            self.index.lacks_metallb
+                || self.state.is_none() && self.announced_from(&change.namespace).next().is_some()
+        };
+        let lacks_kind = change.object.kind().is_metallb() && is_unknown();
+        !lacks_kind && !self.index.unknown.contains(&change.namespace)
     }
 }
 

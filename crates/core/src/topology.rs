@@ -152,6 +152,18 @@ pub struct Announcements {
     /// The required relation of the announcing nodes to the gateway nodes.
     #[serde(rename = "match")]
     pub relation: Match,
+    /// The effect of a deletion that takes the last announcer away from an address of the gateway.
+    pub on_delete: ValidationAction,
+}
+
+/// The effect of a change that would cost an address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ValidationAction {
+    /// The request is denied.
+    #[default]
+    Deny,
+    /// The request is allowed with a warning.
+    Warn,
 }
 
 /// The required relation of the announcing nodes to the gateway nodes.
@@ -176,6 +188,10 @@ pub struct ServicePolicy {
     /// The load balancer classes that MetalLB serves; the empty string is a Service without a class.
     #[schemars(schema_with = "schema::classes")]
     pub load_balancer_classes: Vec<String>,
+    /// The effect of a change to `externalTrafficPolicy: Local` for which MetalLB would take a shared address away.
+    /// Admission itself never makes such a change.
+    #[serde(rename = "sharedIP")]
+    pub shared_ip: ValidationAction,
 }
 
 /// The types of Services that are reachable from outside.

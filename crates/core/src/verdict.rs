@@ -17,12 +17,18 @@ pub enum Rule {
     ExternalTrafficPolicy,
     /// Gateway pools are announced from the gateway nodes.
     AnnouncementPlacement,
+    /// No change makes the assessment of a gateway's address worse.
+    AddressPreservation,
 }
 
 impl Rule {
     /// Every rule, in the order of the docs.
-    pub const ALL: [Self; 3] =
-        [Self::GatewayPlacement, Self::ExternalTrafficPolicy, Self::AnnouncementPlacement];
+    pub const ALL: [Self; 4] = [
+        Self::GatewayPlacement,
+        Self::ExternalTrafficPolicy,
+        Self::AnnouncementPlacement,
+        Self::AddressPreservation,
+    ];
 
     /// The stable id.
     #[must_use]
@@ -31,6 +37,7 @@ impl Rule {
             Self::GatewayPlacement => "gateway-placement",
             Self::ExternalTrafficPolicy => "external-traffic-policy",
             Self::AnnouncementPlacement => "announcement-placement",
+            Self::AddressPreservation => "address-preservation",
         }
     }
 
@@ -42,6 +49,9 @@ impl Rule {
             Self::ExternalTrafficPolicy => "gateway Services have externalTrafficPolicy Local",
             Self::AnnouncementPlacement => {
                 "gateway address pools are announced exactly from the gateway's nodes"
+            }
+            Self::AddressPreservation => {
+                "no change makes a gateway's address silent, or loses the client's source IP at it"
             }
         }
     }
@@ -90,11 +100,23 @@ pub enum Reason {
     Placed,
     /// Admission sets the policy to `Local`.
     MadeLocal,
+    /// The gateway would no longer see the client's address.
+    Lost,
+    /// No node would announce an address any longer.
+    Silent,
+    /// An address would depend on one more step.
+    Fragile,
+    /// The outcome after the change is not known.
+    Unknown,
+    /// A Service would get its addresses from a pool that the topology does not name.
+    OtherPool,
+    /// Admission does not set the policy to `Local`, because the Service would lose the address that it shares.
+    SharedAddress,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
         Self::Wider,
         Self::Narrower,
         Self::Disjoint,
@@ -112,6 +134,12 @@ impl Reason {
         Self::Interfaces,
         Self::Placed,
         Self::MadeLocal,
+        Self::Lost,
+        Self::Silent,
+        Self::Fragile,
+        Self::Unknown,
+        Self::OtherPool,
+        Self::SharedAddress,
     ];
 
     /// The stable code.
@@ -135,6 +163,12 @@ impl Reason {
             Self::Interfaces => "INTERFACES",
             Self::Placed => "PLACED",
             Self::MadeLocal => "MADE_LOCAL",
+            Self::Lost => "LOST",
+            Self::Silent => "SILENT",
+            Self::Fragile => "FRAGILE",
+            Self::Unknown => "UNKNOWN",
+            Self::OtherPool => "OTHER_POOL",
+            Self::SharedAddress => "SHARED_ADDRESS",
         }
     }
 }

@@ -49,6 +49,18 @@ pub(super) struct Held {
     pub(super) what: Judged,
 }
 
+impl Held {
+    /// Whether the object belongs to a gateway, unless no topology is meant for it. A pool by itself does not.
+    pub(super) fn is_of_a_gateway(&self) -> bool {
+        match &self.what {
+            Judged::Candidate(candidate) => {
+                !matches!(candidate.change.object, Object::IpAddressPool(_) | Object::AddressPool(_))
+            }
+            Judged::Review => true,
+        }
+    }
+}
+
 /// An object by how it is judged.
 #[derive(Debug)]
 pub(super) enum Judged {
@@ -163,7 +175,7 @@ impl Input {
         let what = match content {
             Some(Content::Candidate(candidate)) => Judged::Candidate(candidate),
             Some(Content::Review) => Judged::Review,
-            Some(Content::Topology { .. } | Content::Node { .. } | Content::Pool { .. }) | None => return,
+            Some(Content::Topology { .. } | Content::Node { .. }) | None => return,
         };
         let source = Arc::clone(&document.source);
         self.held.push(Held { source, ordinal, start: document.start(), what });

@@ -15,7 +15,7 @@ use tracing::info;
 use super::Failure;
 use crate::cluster::{self, StateSender, WatchMetrics};
 use crate::manifests;
-use crate::snapshot::{Inventory, Publication, Snapshot};
+use crate::snapshot::{Inventory, KnownState, Publication, Snapshot};
 
 /// The namespace of manifests without one, as in kubectl.
 const NAMESPACE: &str = "default";
@@ -49,6 +49,8 @@ impl SnapshotSource {
         );
         let publication = Publication { number: 1, time: Timestamp::now() };
         let snapshot = Snapshot::new(&inventory).published(publication);
+        let state = KnownState { inventory: Arc::new(inventory), metallb_kinds: Arc::default() };
+        let snapshot = snapshot.with_state(Some(state));
         let (publish, snapshots) = watch::channel(Some(Arc::new(snapshot)));
         Ok(Self { publish, snapshots, cluster: None })
     }
@@ -85,8 +87,16 @@ fn read(paths: &[PathBuf]) -> Result<Inventory, Failure> {
     let mut inventory = Inventory::default();
     let mut problems = Vec::new();
     let unreadable = manifests::load_each(paths, &mut std::io::empty(), &mut |document| {
-        problems.extend(manifests::add(&mut inventory, &document, NAMESPACE).err());
+        let added = manifests::add(&mut inventory, &document, NAMESPACE).and_then(|()| {
+            let added = manifests::add_assessed(&mut inventory, &document.value, NAMESPACE);
+            added.map_err(|error| document.problem(error))
+        });
+        match added {
+            Ok(added) => inventory.read.extend(added),
+            Err(problem) => problems.push(problem),
+        }
     });
+    inventory.infer_settings();
     let problems: Vec<String> = problems.iter().chain(&unreadable).map(ToString::to_string).collect();
     if problems.is_empty() {
         return Ok(inventory.or_built_in());

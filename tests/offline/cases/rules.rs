@@ -6,10 +6,11 @@ use std::sync::Arc;
 use json_patch::Patch;
 use lockstep::admission::{self, Body, Decision, Review};
 use lockstep::change::Phase;
-use lockstep::snapshot::{Declared, Inventory, ObjectKey, Snapshot};
+use lockstep::manifests;
+use lockstep::snapshot::{Declared, Inventory, KnownState, Snapshot};
 use lockstep::topology::GatewayTopologySpec;
 use lockstep::verdict::Verdict;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use lockstep_test_support::case::{Case, Outcome};
 use lockstep_test_support::findings::{self, Finding};
@@ -22,7 +23,10 @@ pub fn judge(case: &Case) -> (Outcome, Vec<Finding>) {
 }
 
 fn outcome(case: &Case, findings: &mut Vec<Finding>) -> Outcome {
-    let facts = Snapshot::new(&inventory(case));
+    let inventory = inventory(case);
+    let facts = Snapshot::new(&inventory);
+    let state = KnownState { inventory: Arc::new(inventory), metallb_kinds: Arc::default() };
+    let facts = facts.with_state(Some(state));
     let (mutated, patch) = review(case, &case.object, Phase::Mutate, &facts);
     let mut outcome = Outcome { verdict: mutated.word().to_owned(), ..Outcome::default() };
     add(&mut outcome, findings, &mutated);
@@ -97,25 +101,9 @@ fn inventory(case: &Case) -> Inventory {
         inventory.topologies.insert(name.to_owned(), Declared { generation: 1, spec });
     }
     for object in &case.objects {
-        put(&mut inventory, object);
+        let added = manifests::add_state(&mut inventory, object, "default").unwrap();
+        inventory.read.extend(added);
     }
+    inventory.infer_settings();
     inventory
-}
-
-fn put(inventory: &mut Inventory, object: &Value) {
-    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-    let key = ObjectKey { namespace: text("namespace"), name: text("name") };
-    let labels = || serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default();
-    match object["kind"].as_str().unwrap() {
-        "Node" => drop(inventory.nodes.insert(key.name, Arc::new(labels()))),
-        "IPAddressPool" => drop(inventory.pools.insert(key, labels())),
-        "L2Advertisement" => {
-            let spec = object.get("spec").cloned().unwrap_or_else(|| json!({}));
-            inventory.advertisements.insert(key, serde_json::from_value(spec).unwrap());
-        }
-        "Service" => drop(inventory.services.insert(key, serde_json::from_value(object.clone()).unwrap())),
-        "Pod" => drop(inventory.pods.insert(key, labels())),
-        "DaemonSet" => {}
-        other => panic!("unexpected kind {other}"),
-    }
 }

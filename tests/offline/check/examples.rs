@@ -9,7 +9,7 @@ fn the_seed_is_allowed_with_edits() {
     let topology = &report["topologies"][0];
     assert_eq!((&topology["name"], &topology["builtIn"]), (&json!("istio-ingressgateway"), &json!(true)));
     assert_eq!(report["problems"], json!([]));
-    assert_eq!(report["summary"]["judged"], 3);
+    assert_eq!(report["summary"]["judged"], 4);
     assert_eq!(report["summary"]["edited"], 2);
 
     let advertisement = object(&report, "L2Advertisement", "default-l2advertisement");
@@ -44,7 +44,7 @@ fn text_lists_every_object_with_its_verdict_and_place() {
     assert!(run.out.contains("`spec.externalTrafficPolicy` would be set to `Local`"), "{}", run.out);
     assert!(run.out.contains("no topology in the input: using the built-in `istio-ingressgateway`\n"));
     let sum = run.out.lines().last().unwrap();
-    assert!(sum.starts_with("3 objects judged: 0 denied, 2 would be changed, "), "{sum}");
+    assert!(sum.starts_with("4 objects judged: 0 denied, 2 would be changed, "), "{sum}");
     assert!(!run.out.contains('\u{1b}'));
 }
 
@@ -87,7 +87,7 @@ fn text_shows_the_line_and_the_remedy_of_a_denial() {
     assert!(run.out.contains("= object: Deployment istio-system/istio-ingressgateway\n"), "{}", run.out);
     assert!(run.out.contains("= help: "), "{}", run.out);
     assert!(run.out.contains("`spec.nodeSelectors` is not set"), "{}", run.out);
-    assert!(run.out.ends_with("3 objects judged: 3 denied, 0 would be changed, 0 warnings\n"), "{}", run.out);
+    assert!(run.out.ends_with("4 objects judged: 3 denied, 0 would be changed, 0 warnings\n"), "{}", run.out);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn junit_has_a_case_for_each_object() {
     assert_eq!(run.code, 2);
     assert!(run.out.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"));
     assert!(
-        run.out.contains("<testsuites name=\"lockstep\" tests=\"7\" failures=\"3\" errors=\"1\">"),
+        run.out.contains("<testsuites name=\"lockstep\" tests=\"9\" failures=\"3\" errors=\"1\">"),
         "{}",
         run.out
     );

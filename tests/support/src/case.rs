@@ -63,9 +63,9 @@ pub struct Case {
     pub objects: Vec<Value>,
     /// Manifests of the topologies.
     pub topologies: Vec<Value>,
-    /// `CREATE` or `UPDATE`.
+    /// `CREATE`, `UPDATE` or `DELETE`.
     pub operation: String,
-    /// The object as the user writes it.
+    /// The object as the user writes it; the stored object for a deletion.
     pub object: Value,
     /// The object before the request.
     pub old_object: Option<Value>,
@@ -100,6 +100,7 @@ struct File {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Request {
     operation: String,
+    #[serde(default)]
     object: Value,
     #[serde(default)]
     old_object: Option<Value>,
@@ -173,15 +174,23 @@ fn case(
     }
     let mut topologies = vec![topology("first", &spec)];
     topologies.extend(file.more_topologies.iter().map(|(name, spec)| topology(name, spec)));
-    let stored = file.existing.iter().cloned().chain(file.request.old_object.clone());
+    // A later object replaces the fact of the same name.
+    let mut objects: Vec<Value> = Vec::new();
+    for object in facts.iter().chain(&file.existing).chain(&file.request.old_object) {
+        objects.retain(|held| identity(held) != identity(object));
+        objects.push(object.clone());
+    }
     Case {
         name: mode.map_or_else(|| name.to_owned(), |mode| format!("{name}/{mode}")),
         folder: folder.to_owned(),
         mode,
-        objects: facts.iter().cloned().chain(stored).collect(),
+        objects,
         topologies,
         operation: file.request.operation.clone(),
-        object: file.request.object.clone(),
+        object: match &file.request.old_object {
+            Some(old) if file.request.operation == "DELETE" => old.clone(),
+            _ => file.request.object.clone(),
+        },
         old_object: file.request.old_object.clone(),
         dry_run: file.request.dry_run,
         expected_on_0_13_5: file.expect.get("0.13.5").map_or_else(|| expected.clone(), of_mode),
@@ -189,6 +198,11 @@ fn case(
         findings,
         findings_on_0_13_5,
     }
+}
+
+fn identity(object: &Value) -> [&Value; 4] {
+    let metadata = &object["metadata"];
+    [&object["apiVersion"], &object["kind"], &metadata["namespace"], &metadata["name"]]
 }
 
 impl Case {
@@ -230,7 +244,7 @@ impl Case {
                 "namespace": object["metadata"]["namespace"],
                 "operation": self.operation,
                 "userInfo": {"username": "alice", "groups": ["system:authenticated"]},
-                "object": object,
+                "object": if self.operation == "DELETE" { &Value::Null } else { object },
                 "oldObject": self.old_object,
                 "dryRun": self.dry_run,
             }

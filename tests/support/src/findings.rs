@@ -22,6 +22,8 @@ const MESSAGE_LIMIT: usize = 4096;
 const WARNING_LIMIT: usize = 256;
 /// The width of the lines of a file, in characters.
 const WIDTH: usize = 110;
+/// The namespaces of cases.
+const NAMESPACES: [&str; 2] = ["istio-system", "metallb-system"];
 /// The variant of a case that has no modes.
 const ALWAYS: &str = "always";
 
@@ -112,11 +114,15 @@ impl Finding {
         annotation([rule, reason, topology, &format!("{node}{witness}")])
     }
 
-    /// The finding with other names of topologies.
+    /// The finding with other names of topologies and namespaces.
     pub fn renamed(&self, suffix: &str, topologies: &[&str]) -> Self {
         let rename = |text: &str| {
-            topologies.iter().fold(text.to_owned(), |text, name| {
+            let text = topologies.iter().fold(text.to_owned(), |text, name| {
                 text.replace(&format!("`{name}`"), &format!("`{name}{suffix}`"))
+            });
+            NAMESPACES.iter().fold(text, |text, name| {
+                text.replace(&format!("`{name}`"), &format!("`{name}{suffix}`"))
+                    .replace(&format!("`{name}/"), &format!("`{name}{suffix}/"))
             })
         };
         Self {

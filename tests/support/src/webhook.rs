@@ -39,18 +39,23 @@ pub async fn register(client: &Client, address: &str, ca_pem: &str) {
             "timeoutSeconds": 5,
         }])
     };
-    let rule = |group: &str, version: &str, resource: &str, operations: &[&str]| json!({"apiGroups": [group], "apiVersions": [version], "resources": [resource], "operations": operations});
+    let rule = |group: &str, version: &str, resources: &[&str], operations: &[&str]| json!({"apiGroups": [group], "apiVersions": [version], "resources": resources, "operations": operations});
     let both = ["CREATE", "UPDATE"];
     let mutating = json!([
-        rule("", "v1", "pods", &["CREATE"]),
-        rule("", "v1", "services", &both),
-        rule("apps", "v1", "daemonsets", &both),
+        rule("", "v1", &["pods"], &["CREATE"]),
+        rule("", "v1", &["services"], &both),
+        rule("apps", "v1", &["daemonsets"], &both),
     ]);
     let validating = json!([
-        rule("", "v1", "pods", &both),
-        rule("", "v1", "services", &both),
-        rule("apps", "v1", "daemonsets", &both),
-        rule("metallb.io", "v1beta1", "l2advertisements", &both),
+        rule("", "v1", &["pods"], &both),
+        rule("", "v1", &["services"], &both),
+        rule("apps", "v1", &["daemonsets"], &both),
+        rule(
+            "metallb.io",
+            "v1beta1",
+            &["l2advertisements", "bgpadvertisements", "ipaddresspools", "addresspools"],
+            &["CREATE", "UPDATE", "DELETE"],
+        ),
     ]);
     let mut mutate = webhook("mutate.lockstep.dev", "/mutate", mutating);
     mutate[0]["reinvocationPolicy"] = "IfNeeded".into();

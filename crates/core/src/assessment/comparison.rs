@@ -1,6 +1,6 @@
 //! Comparison of two assessments: before and after a change.
 
-use super::{AddressAssessment, Assessment, CauseCode, NodeScope, Outcome};
+use super::{AddressAssessment, Assessment, CauseCode, NodeScope, Outcome, TopologyAssessment};
 use crate::election::MetalLbVersion;
 use crate::snapshot::{Inventory, ObjectKey};
 
@@ -20,6 +20,21 @@ impl Outcome {
             Self::Silent(_) => 3,
             Self::Unknown(_) => 4,
         }
+    }
+}
+
+impl TopologyAssessment {
+    /// Whether no other state could be better: every outcome is Preserved or Unknown, and the announcing nodes are the
+    /// gateway nodes.
+    #[must_use]
+    pub fn is_flawless(&self) -> bool {
+        use CauseCode::{Disjoint, Narrower, OtherPool, Wider};
+        let mut addresses = self.services.iter().flat_map(|service| &service.addresses);
+        addresses.all(|address| matches!(address.outcome, Outcome::Preserved | Outcome::Unknown(_)))
+            && !self
+                .findings
+                .iter()
+                .any(|finding| matches!(finding.code, Wider | Narrower | Disjoint | OtherPool))
     }
 }
 

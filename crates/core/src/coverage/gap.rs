@@ -102,7 +102,7 @@ impl Gap {
             Self::NotCalled { phase, resource, operations } => format!(
                 "{} has no webhook for {} of {}: install the chart again",
                 the(phase),
-                operations.iter().map(|operation| operation.word()).collect::<Vec<_>>().join(" and "),
+                in_words(operations),
                 name(resource)
             ),
             Self::Flawed { phase, webhook, flaw } => {
@@ -192,5 +192,14 @@ impl Flaw {
                 format!("has `sideEffects` `{}`, so dry runs fail: set it to `None`", excerpt(effects))
             }
         }
+    }
+}
+
+/// The operations as in a sentence: `CREATE, UPDATE and DELETE`.
+fn in_words(operations: &[Operation]) -> String {
+    let words: Vec<&str> = operations.iter().map(|operation| operation.word()).collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => words.concat(),
     }
 }

@@ -22,9 +22,6 @@ pub(super) fn needs(topology: &GatewayTopologySpec, phase: Phase) -> impl Iterat
         topology,
         resource: kind.resource(),
         operations: kind.operations(phase),
-        namespace: match kind {
-            Kind::L2Advertisement => &topology.metallb_namespace,
-            Kind::Pod | Kind::Service | Kind::DaemonSet => &topology.gateway.namespace,
-        },
+        namespace: if kind.is_metallb() { &topology.metallb_namespace } else { &topology.gateway.namespace },
     })
 }

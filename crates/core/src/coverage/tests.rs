@@ -36,7 +36,9 @@ fn live() -> Value {
         let services = rule("", "v1", "services", &both);
         json!([rule("", "v1", "pods", pods), services, rule("apps", "v1", "daemonsets", &both)])
     };
-    let metallb = json!([rule("metallb.io", "v1beta1", "l2advertisements", &both)]);
+    let metallb = ["l2advertisements", "bgpadvertisements", "ipaddresspools", "addresspools"]
+        .map(|kind| rule("metallb.io", "v1beta1", kind, &["CREATE", "UPDATE", "DELETE"]));
+    let metallb = json!(metallb);
     json!({
         "mutating": {"webhooks": [webhook("mutate", "/mutate", "istio-system", &gateway(&["CREATE"]))]},
         "validating": {"webhooks": [
@@ -97,7 +99,7 @@ fn the_charts_configurations_cover_the_built_in_topology() {
     assert_covered(&live());
     assert_eq!(
         verdict(&live()).message,
-        "every new or changed pod, Service and DaemonSet of the gateway in namespace `istio-system` and L2Advertisement of namespace `metallb-system` is sent to Lockstep, and rejected if the call fails"
+        "every new or changed pod, Service and DaemonSet of the gateway in namespace `istio-system`, and every new, changed or deleted pool and advertisement of namespace `metallb-system` is sent to Lockstep, and rejected if the call fails"
     );
 }
 
@@ -127,6 +129,12 @@ fn an_operation_or_resource_without_a_rule_is_a_gap() {
         (GATEWAY, 2, "UPDATE", "UPDATE of `daemonsets.apps/v1`"),
         ("/validating/webhooks/1", 0, "CREATE", "CREATE of `l2advertisements.metallb.io/v1beta1`"),
         ("/validating/webhooks/1", 0, "UPDATE", "UPDATE of `l2advertisements.metallb.io/v1beta1`"),
+        ("/validating/webhooks/1", 0, "DELETE", "DELETE of `l2advertisements.metallb.io/v1beta1`"),
+        ("/validating/webhooks/1", 1, "CREATE", "CREATE of `bgpadvertisements.metallb.io/v1beta1`"),
+        ("/validating/webhooks/1", 1, "DELETE", "DELETE of `bgpadvertisements.metallb.io/v1beta1`"),
+        ("/validating/webhooks/1", 2, "UPDATE", "UPDATE of `ipaddresspools.metallb.io/v1beta1`"),
+        ("/validating/webhooks/1", 2, "DELETE", "DELETE of `ipaddresspools.metallb.io/v1beta1`"),
+        ("/validating/webhooks/1", 3, "CREATE", "CREATE of `addresspools.metallb.io/v1beta1`"),
     ] {
         let others: Vec<_> =
             ["CREATE", "UPDATE", "DELETE"].into_iter().filter(|other| *other != operation).collect();

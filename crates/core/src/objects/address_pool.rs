@@ -2,9 +2,33 @@
 
 use serde::Deserialize;
 
-use super::BgpAdvertisementSpec;
+use super::{BgpAdvertisementSpec, Metadata};
 use crate::labels::LabelSelector;
 use crate::labels::nulls::or_default;
+
+/// An `IPAddressPool`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct IpAddressPool {
+    /// Name, namespace, and the labels that advertisements select pools by.
+    #[serde(deserialize_with = "or_default")]
+    pub metadata: Metadata,
+    /// The spec.
+    #[serde(deserialize_with = "or_default")]
+    pub spec: AddressPoolSpec,
+}
+
+/// An `AddressPool`, which MetalLB reads up to 0.13.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct AddressPool {
+    /// Name and namespace.
+    #[serde(deserialize_with = "or_default")]
+    pub metadata: Metadata,
+    /// The spec.
+    #[serde(deserialize_with = "or_default")]
+    pub spec: LegacyPoolSpec,
+}
 
 /// The spec of an `IPAddressPool` (`metallb.io/v1beta1`, 0.16.2; `serviceAllocation` is unknown to 0.13.5).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -18,6 +18,18 @@ pub struct L2Advertisement {
     pub spec: AdvertisementSpec,
 }
 
+/// A `BGPAdvertisement` (`metallb.io/v1beta1`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct BgpAdvertisement {
+    /// Name and namespace.
+    #[serde(deserialize_with = "or_default")]
+    pub metadata: Metadata,
+    /// The spec. A missing spec is valid: it announces every pool from every node.
+    #[serde(deserialize_with = "or_default")]
+    pub spec: BgpAdvertisementSpec,
+}
+
 /// The pools, Services and nodes of an advertisement (`MetalLB` 0.16.2, `api/v1beta1/l2advertisement_types.go`; older versions
 /// have fewer fields).
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -87,4 +99,18 @@ pub struct BgpAdvertisementSpec {
     /// BGP communities.
     #[serde(deserialize_with = "or_default")]
     pub communities: Vec<String>,
+}
+
+impl BgpAdvertisementSpec {
+    /// The pools, Services and nodes, as an `L2Advertisement` has them.
+    #[must_use]
+    pub fn advertised(&self) -> AdvertisementSpec {
+        AdvertisementSpec {
+            pools: self.pools.clone(),
+            pool_selectors: self.pool_selectors.clone(),
+            node_selectors: self.node_selectors.clone(),
+            service_selectors: self.service_selectors.clone(),
+            ..AdvertisementSpec::default()
+        }
+    }
 }

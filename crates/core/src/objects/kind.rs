@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer};
 
-use super::{DaemonSet, L2Advertisement, Object, Pod, Service};
+use super::{AddressPool, BgpAdvertisement, DaemonSet, IpAddressPool, L2Advertisement, Object, Pod, Service};
 use crate::operation::{Operation, Phase};
 
 /// A kind that rules judge.
@@ -18,6 +18,12 @@ pub enum Kind {
     Service,
     /// `metallb.io/v1beta1` `L2Advertisement`.
     L2Advertisement,
+    /// `metallb.io/v1beta1` `BGPAdvertisement`.
+    BgpAdvertisement,
+    /// `metallb.io/v1beta1` `IPAddressPool`.
+    IpAddressPool,
+    /// `metallb.io/v1beta1` `AddressPool`.
+    AddressPool,
 }
 
 /// A resource as in webhook configurations and RBAC, in the only version that is supported.
@@ -50,7 +56,38 @@ impl fmt::Display for Resource {
 
 impl Kind {
     /// Every kind that rules judge.
-    pub const ALL: [Self; 4] = [Self::Pod, Self::Service, Self::DaemonSet, Self::L2Advertisement];
+    pub const ALL: [Self; 7] = [
+        Self::Pod,
+        Self::Service,
+        Self::DaemonSet,
+        Self::L2Advertisement,
+        Self::BgpAdvertisement,
+        Self::IpAddressPool,
+        Self::AddressPool,
+    ];
+
+    /// The kind as manifests write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pod => "Pod",
+            Self::DaemonSet => "DaemonSet",
+            Self::Service => "Service",
+            Self::L2Advertisement => "L2Advertisement",
+            Self::BgpAdvertisement => "BGPAdvertisement",
+            Self::IpAddressPool => "IPAddressPool",
+            Self::AddressPool => "AddressPool",
+        }
+    }
+
+    /// Whether the kind is part of MetalLB's configuration.
+    #[must_use]
+    pub const fn is_metallb(self) -> bool {
+        matches!(
+            self,
+            Self::L2Advertisement | Self::BgpAdvertisement | Self::IpAddressPool | Self::AddressPool
+        )
+    }
 
     /// The kind's resource.
     #[must_use]
@@ -60,6 +97,9 @@ impl Kind {
             Self::DaemonSet => ("apps", "v1", "daemonsets"),
             Self::Service => ("", "v1", "services"),
             Self::L2Advertisement => ("metallb.io", "v1beta1", "l2advertisements"),
+            Self::BgpAdvertisement => ("metallb.io", "v1beta1", "bgpadvertisements"),
+            Self::IpAddressPool => ("metallb.io", "v1beta1", "ipaddresspools"),
+            Self::AddressPool => ("metallb.io", "v1beta1", "addresspools"),
         };
         Resource { group, version, plural }
     }
@@ -71,10 +111,19 @@ impl Kind {
     #[must_use]
     pub const fn operations(self, phase: Phase) -> &'static [Operation] {
         match (phase, self) {
-            (Phase::Mutate, Self::L2Advertisement) => &[],
+            (Phase::Mutate, kind) if kind.is_metallb() => &[],
             (Phase::Mutate, Self::Pod) => &[Operation::Create],
+            (Phase::Validate, kind) if kind.is_metallb() => {
+                &[Operation::Create, Operation::Update, Operation::Delete]
+            }
             _ => &[Operation::Create, Operation::Update],
         }
+    }
+
+    /// Whether a rule judges the operation on this kind, in either phase.
+    #[must_use]
+    pub fn is_judged_on(self, operation: Operation) -> bool {
+        Phase::ALL.into_iter().any(|phase| self.operations(phase).contains(&operation))
     }
 
     /// The kind of a resource, by its group and plural name.
@@ -99,6 +148,13 @@ impl<'de> DeserializeSeed<'de> for Kind {
             Self::L2Advertisement => {
                 Option::<L2Advertisement>::deserialize(deserializer)?.map(Object::L2Advertisement)
             }
+            Self::BgpAdvertisement => {
+                Option::<BgpAdvertisement>::deserialize(deserializer)?.map(Object::BgpAdvertisement)
+            }
+            Self::IpAddressPool => {
+                Option::<IpAddressPool>::deserialize(deserializer)?.map(Object::IpAddressPool)
+            }
+            Self::AddressPool => Option::<AddressPool>::deserialize(deserializer)?.map(Object::AddressPool),
         })
     }
 }

@@ -14,7 +14,7 @@ use super::Change;
 use super::builder::VerdictBuilder;
 use crate::labels::TooComplex;
 use crate::node_relation::Relation;
-use crate::objects::{L2Advertisement, Object};
+use crate::objects::{AdvertisementSpec, BgpAdvertisement, L2Advertisement, Object};
 use crate::snapshot::{Advertisement, Attachment, ObjectKey, Pool, ResolvedTopology, Snapshot};
 use crate::topology::Match;
 use crate::verdict::{Reason, Rule};
@@ -37,7 +37,7 @@ pub(super) fn check(
         Some(Object::L2Advertisement(old)) => Some(old),
         _ => None,
     };
-    if new.metadata.is_terminating || old.is_some_and(|old| old.spec == new.spec) {
+    if old.is_some_and(|old| old.spec == new.spec) {
         verdict.warn_only();
     }
     let parsed = match Advertisement::parse(&new.spec) {
@@ -52,17 +52,70 @@ pub(super) fn check(
     if before.as_ref().is_some_and(|before| before.is_same_as(&parsed)) {
         verdict.warn_only();
     }
-    let judged = Judged { change, new, parsed: &parsed, before: before.as_ref(), snapshot };
+    let judged = Judged { change, spec: &new.spec, parsed: &parsed, before: before.as_ref(), snapshot };
     for topology in topologies {
         judged.against(topology, verdict);
     }
     judged.warn_of_unknown_pools(strictest, verdict);
 }
 
+/// Denies a `BGPAdvertisement` of a gateway pool that announces from other nodes than the gateway nodes.
+///
+/// Whether all advertisements together announce from every gateway node, the state shows: a BGP advertisement is often
+/// for one rack, and layer 2 covers the rest.
+pub(super) fn check_bgp(
+    change: &Change,
+    new: &BgpAdvertisement,
+    snapshot: &Snapshot,
+    verdict: &mut VerdictBuilder,
+) {
+    let old = match &change.old {
+        Some(Object::BgpAdvertisement(old)) => Some(old),
+        _ => None,
+    };
+    if old.is_some_and(|old| old.spec == new.spec) {
+        return;
+    }
+    let spec = new.spec.advertised();
+    let mut topologies = snapshot.announced_from(&change.namespace).peekable();
+    let Some(strictest) = topologies.peek().copied() else {
+        return;
+    };
+    let parsed = match Advertisement::parse(&spec) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let topology = topologies.max_by_key(|topology| topology.severity(RULE)).unwrap_or(strictest);
+            return verdict.deny(topology, RULE, Reason::Invalid, messages::invalid(error));
+        }
+    };
+    let before = old.and_then(|old| Advertisement::parse(&old.spec.advertised()).ok());
+    if before.as_ref().is_some_and(|before| before.is_same_as(&parsed)) {
+        return;
+    }
+    let judged = Judged { change, spec: &spec, parsed: &parsed, before: before.as_ref(), snapshot };
+    for topology in topologies {
+        let pool = topology.pools.iter().find(|pool| is_announced(&parsed, topology, pool));
+        let Some(pool) = pool else { continue };
+        match judged.compare(topology) {
+            Ok(Relation::Differs { wider: wider @ Some(_), .. }) => {
+                let relation = Relation::Differs { wider, narrower: None };
+                judged.report_relation(topology, pool, &relation, verdict);
+            }
+            Ok(Relation::Disjoint(outside)) => {
+                judged.report_relation(topology, pool, &Relation::Disjoint(outside), verdict);
+            }
+            Ok(_) => {}
+            Err(TooComplex) => {
+                verdict.deny(topology, RULE, Reason::TooComplex, messages::too_complex(topology));
+            }
+        }
+    }
+}
+
 /// The judged advertisement before and after the change.
 struct Judged<'a> {
     change: &'a Change,
-    new: &'a L2Advertisement,
+    spec: &'a AdvertisementSpec,
     parsed: &'a Advertisement,
     before: Option<&'a Advertisement>,
     snapshot: &'a Snapshot,
@@ -109,7 +162,7 @@ impl Judged<'_> {
         let subject = messages::Subject {
             topology,
             pool,
-            spec: &self.new.spec,
+            spec: self.spec,
             advertisement: self.parsed,
             nodes: self.snapshot.nodes(),
         };
@@ -186,7 +239,7 @@ impl Judged<'_> {
             if !self.snapshot.has_pool(&key)
                 && !self.snapshot.announced_from(&key.namespace).any(is_gateway_pool)
             {
-                let index = self.new.spec.pools.iter().position(|pool| pool == name);
+                let index = self.spec.pools.iter().position(|pool| pool == name);
                 return verdict.warn(
                     topology,
                     RULE,

@@ -83,6 +83,11 @@ impl VerdictBuilder {
         });
     }
 
+    /// Whether a finding denies the request.
+    pub(super) fn denies(&self) -> bool {
+        self.verdict.is_denied()
+    }
+
     pub(super) fn into_verdict(mut self) -> Verdict {
         if self.verdict.is_denied() {
             // After a denial the API server stores nothing, so there must be no edits.

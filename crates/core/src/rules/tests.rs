@@ -43,6 +43,7 @@ fn change(kind: Kind, object: &Value, old: Option<&Value>) -> Change {
         name: "judged".to_owned(),
         object: decode(object),
         old: old.map(decode),
+        is_cleanup: false,
     }
 }
 

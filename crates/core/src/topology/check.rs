@@ -175,7 +175,7 @@ mod tests {
             (
                 json!({"enforcementByRule": {"placement": "Warn"}}),
                 "spec.enforcementByRule[placement]: rule `placement` does not exist: use gateway-placement, \
-                 external-traffic-policy, announcement-placement",
+                 external-traffic-policy, announcement-placement, address-preservation",
             ),
         ] {
             assert_eq!(check(spec), Err(text.to_owned()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Announcements, Enforcement, Gateway, GatewayTopologySpec, OnConflict, Placement, ServicePolicy,
-    ServiceType,
+    ServiceType, ValidationAction,
 };
 use crate::labels::Labels;
 
@@ -47,6 +47,10 @@ impl Default for Placement {
 
 impl Default for ServicePolicy {
     fn default() -> Self {
-        Self { types: vec![ServiceType::LoadBalancer], load_balancer_classes: vec![String::new()] }
+        Self {
+            types: vec![ServiceType::LoadBalancer],
+            load_balancer_classes: vec![String::new()],
+            shared_ip: ValidationAction::default(),
+        }
     }
 }

@@ -30,6 +30,7 @@ fn judge(node_selectors: Vec<LabelSelector>, inventory: &Inventory) -> Vec<Findi
         name: "judged".to_owned(),
         object: Object::L2Advertisement(L2Advertisement { spec, ..L2Advertisement::default() }),
         old: None,
+        is_cleanup: false,
     };
     validate(&change, &Snapshot::new(inventory)).findings
 }

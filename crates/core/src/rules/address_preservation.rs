@@ -1,0 +1,215 @@
+//! The rule `address-preservation`: the assessment after a change must not be worse than before it.
+//!
+//! A request may look harmless and still end the announcement of an address: a deleted advertisement, a pool with other
+//! labels or another range, a second configuration object that makes MetalLB reject the whole. So the state is assessed
+//! before and after the change, for each topology that the object can concern, by the functions that status and
+//! `lockstep explain` use.
+//!
+//! Findings are only about what gets worse. A change of a state that is already wrong passes.
+
+mod around;
+mod messages;
+#[cfg(test)]
+mod tests;
+
+use super::Change;
+use super::builder::{Details, VerdictBuilder};
+use crate::assessment::{
+    AddressAssessment, Assessor, Cause, CauseCode, Outcome, ServiceAssessment, TopologyAssessment,
+};
+use crate::change::Operation;
+use crate::election::{AssumedVersion, MetalLbVersion};
+use crate::objects::Object;
+use crate::snapshot::{Advertisement, Attachment, Inventory, ResolvedTopology, Snapshot, in_namespace};
+use crate::topology::ValidationAction;
+use crate::verdict::{Reason, Rule};
+use around::around;
+
+const RULE: Rule = Rule::AddressPreservation;
+
+/// Denies a change of MetalLB's configuration after which an address of a gateway would be lost or silent.
+pub(super) fn check(change: &Change, snapshot: &Snapshot, verdict: &mut VerdictBuilder) {
+    let Some(state) = snapshot.state() else { return };
+    let topologies: Vec<&ResolvedTopology> = snapshot.announced_from(&change.namespace).collect();
+    if topologies.is_empty() || changes_nothing(change) {
+        return;
+    }
+    if change.is_cleanup {
+        verdict.warn_only();
+    }
+    let kinds = &state.metallb_kinds;
+    let version = AssumedVersion::detect(&state.inventory, |kind| kinds.contains(kind)).version;
+    let (before, after) = around(change, &state.inventory);
+    let before = assess(&before, version, &topologies);
+    let after = assess(&after, version, &topologies);
+    for ((topology, before), after) in topologies.into_iter().zip(before).zip(after) {
+        if let (Some(before), Some(after)) = (before, after) {
+            let inventory = &state.inventory;
+            Comparison { change, inventory, topology, before: &before, after: &after }.report(verdict);
+        }
+    }
+}
+
+/// Whether an update leaves everything as it is that MetalLB reads.
+fn changes_nothing(change: &Change) -> bool {
+    match (&change.object, &change.old) {
+        (Object::L2Advertisement(new), Some(Object::L2Advertisement(old))) => new.spec == old.spec,
+        (Object::BgpAdvertisement(new), Some(Object::BgpAdvertisement(old))) => new.spec == old.spec,
+        (Object::IpAddressPool(new), Some(Object::IpAddressPool(old))) => {
+            new.spec == old.spec && new.metadata.labels == old.metadata.labels
+        }
+        (Object::AddressPool(new), Some(Object::AddressPool(old))) => new.spec == old.spec,
+        _ => false,
+    }
+}
+
+fn assess(
+    inventory: &Inventory,
+    version: MetalLbVersion,
+    topologies: &[&ResolvedTopology],
+) -> Vec<Option<TopologyAssessment>> {
+    let snapshot = Snapshot::new(inventory);
+    let assessor = Assessor::new(inventory, &snapshot, version);
+    topologies.iter().map(|topology| assessor.topology(&topology.name, None)).collect()
+}
+
+/// The assessments of a topology before and after a change.
+struct Comparison<'a> {
+    change: &'a Change,
+    inventory: &'a Inventory,
+    topology: &'a ResolvedTopology,
+    before: &'a TopologyAssessment,
+    after: &'a TopologyAssessment,
+}
+
+/// An address whose outcome is worse after the change.
+struct Loss<'a> {
+    reason: Reason,
+    denies: bool,
+    service: &'a ServiceAssessment,
+    address: &'a AddressAssessment,
+    cause: &'a Cause,
+}
+
+impl<'a> Comparison<'a> {
+    fn report(&self, verdict: &mut VerdictBuilder) {
+        let losses = self.losses();
+        let mut is_denied = false;
+        for reason in [Reason::Silent, Reason::Lost, Reason::Fragile, Reason::Unknown] {
+            for denies in [true, false] {
+                let mut same = losses.iter().filter(|loss| loss.reason == reason && loss.denies == denies);
+                let Some(first) = same.next() else { continue };
+                is_denied |= denies;
+                self.add(reason, denies, messages::loss(self.change, first, same.count()), verdict);
+            }
+        }
+        if !is_denied {
+            self.report_misalignment(verdict);
+        }
+    }
+
+    fn add(&self, reason: Reason, denies: bool, details: Details, verdict: &mut VerdictBuilder) {
+        let is_deletion = self.change.operation == Operation::Delete;
+        let action = self.topology.spec.announcements.on_delete;
+        if denies && !(is_deletion && action == ValidationAction::Warn) {
+            verdict.deny(self.topology, RULE, reason, details);
+        } else {
+            verdict.warn(self.topology, RULE, reason, details);
+        }
+    }
+
+    /// The addresses that get worse.
+    fn losses(&self) -> Vec<Loss<'a>> {
+        let mut losses = Vec::new();
+        for service in &self.after.services {
+            let known = self.before.services.iter().find(|known| known.key == service.key);
+            let Some(known) = known else { continue };
+            for address in &service.addresses {
+                let before = known.addresses.iter().find(|before| before.address == address.address);
+                let Some(cause) = address.outcome.cause() else { continue };
+                let Some((reason, denies)) =
+                    before.and_then(|before| self.compare(&before.outcome, &address.outcome))
+                else {
+                    continue;
+                };
+                losses.push(Loss { reason, denies, service, address, cause });
+            }
+        }
+        losses
+    }
+
+    /// The reason of a finding and whether it denies; `None` for an outcome that is no worse.
+    fn compare(&self, before: &Outcome, after: &Outcome) -> Option<(Reason, bool)> {
+        // An input of `check` rarely has every kind, and its report of the topology says so.
+        let is_creation = self.change.operation == Operation::Create;
+        if let (Outcome::Unknown(_), Outcome::Unknown(_)) = (before, after) {
+            let judged_otherwise =
+                matches!(self.change.object, Object::L2Advertisement(_)) && self.change.stores();
+            return (!is_creation && !judged_otherwise).then_some((Reason::Unknown, false));
+        }
+        if !after.is_worse_than(before) {
+            return None;
+        }
+        match after {
+            Outcome::Lost(_) => Some((Reason::Lost, true)),
+            Outcome::Silent(_) => Some((Reason::Silent, true)),
+            Outcome::Fragile(cause) => {
+                // A prefix draws the traffic of the address to nodes without a pod, and speakers that restart with a rejected
+                // configuration announce nothing: neither takes a failing node.
+                let is_loss = matches!(cause.code, CauseCode::Aggregated | CauseCode::ConfigurationRejected);
+                Some((Reason::Fragile, is_loss))
+            }
+            Outcome::Unknown(_) => Some((Reason::Unknown, false)),
+            Outcome::Preserved => None,
+        }
+    }
+
+    /// Reports announcing nodes that no longer are the gateway nodes, and Services whose addresses come from a pool of no
+    /// topology, where neither was so before.
+    fn report_misalignment(&self, verdict: &mut VerdictBuilder) {
+        let is_structural = matches!(self.change.object, Object::L2Advertisement(_)) && self.change.stores();
+        let has_address = || {
+            let mut all = self.before.services.iter().flat_map(|service| &service.addresses);
+            all.any(|address| address.address.is_some())
+        };
+        if is_structural || self.change.operation == Operation::Delete && !has_address() {
+            return;
+        }
+        // An advertisement that names the pool was compared when it was created.
+        let attaches =
+            || !matches!(self.change.object, Object::IpAddressPool(_)) || self.attaches_advertisement();
+        let is_bgp = matches!(self.change.object, Object::BgpAdvertisement(_));
+        for finding in &self.after.findings {
+            let reason = match finding.code {
+                // `announcement-placement` compares the advertisement itself.
+                CauseCode::Wider | CauseCode::Disjoint if is_bgp || !attaches() => continue,
+                CauseCode::Wider => Reason::Wider,
+                CauseCode::Disjoint => Reason::Disjoint,
+                CauseCode::Narrower => Reason::Narrower,
+                CauseCode::OtherPool => Reason::OtherPool,
+                _ => continue,
+            };
+            if self.before.findings.iter().all(|before| before.code != finding.code) {
+                let details = messages::misaligned(self.change, self.topology, finding);
+                self.add(reason, true, details, verdict);
+            }
+        }
+    }
+    /// Whether the labels of the changed pool attach an advertisement that did not announce it before.
+    fn attaches_advertisement(&self) -> bool {
+        let Object::IpAddressPool(pool) = &self.change.object else { return false };
+        let old = match &self.change.old {
+            Some(Object::IpAddressPool(old)) => Some(&old.metadata.labels),
+            _ => None,
+        };
+        let namespace = &self.change.namespace;
+        let layer2 = in_namespace(&self.inventory.advertisements, namespace)
+            .filter_map(|(_, spec)| Advertisement::parse(spec).ok());
+        let bgp = in_namespace(&self.inventory.bgp_advertisements, namespace)
+            .filter_map(|(_, spec)| Advertisement::parse(&spec.advertised()).ok());
+        layer2.chain(bgp).any(|advertisement| {
+            let announces = |labels| advertisement.announces(&self.change.name, labels) == Attachment::Yes;
+            announces(Some(&pool.metadata.labels)) && !announces(old)
+        })
+    }
+}
