@@ -9,6 +9,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every program uses its own part of what is shared")]
 
+#[path = "state/cluster.rs"]
+mod cluster;
 #[path = "webhook/hosted.rs"]
 mod hosted;
 #[path = "webhook/load.rs"]
@@ -24,6 +26,9 @@ use std::time::Duration;
 use load::{Load, Ratio};
 use lockstep_test_support::https;
 use process::Server;
+
+/// The requests in flight, unless a measurement says otherwise.
+const IN_FLIGHT: usize = 16;
 
 /// The number and the length of the measurements.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         throughput(effort).await;
+        while_assessing(effort).await;
         starts(effort).await;
         memory::print(effort.round).await;
     });
@@ -124,6 +130,7 @@ async fn throughput(effort: Effort) {
                     contestant.path,
                     (contestant.body)(),
                     contestant.marker,
+                    IN_FLIGHT,
                     effort.round,
                 )
                 .await,
@@ -156,9 +163,39 @@ fn print_cost_of_decision_log(loads: &[Vec<Load>]) {
     let Some((_, neither)) = of(NEITHER) else { return };
     for name in [ON_STDOUT, IN_FILE] {
         if let Some((_, recorded)) = of(name) {
-            let Ratio { rate, cpu } = Ratio::median(recorded, neither);
+            let Ratio { rate, cpu, .. } = Ratio::median(recorded, neither);
             println!("{name}, against neither in the same program: rate {rate:.3}x, CPU {cpu:.3}x");
         }
+    }
+}
+
+/// Prints what reviews cost while topologies are assessed, against the same state at rest: with one request in flight, which
+/// leaves the machine time for both, and with many, which do not.
+async fn while_assessing(effort: Effort) {
+    let (path, body, marker) = PATCHED;
+    for in_flight in [1, IN_FLIGHT] {
+        let mut loads = [Vec::new(), Vec::new()];
+        for _ in 0..effort.rounds {
+            for (start, loads) in [Server::still, Server::changing].into_iter().zip(&mut loads) {
+                let mut server = start();
+                let address = server.ready().await;
+                loads.push(load::run(&server, &address, path, body(), marker, in_flight, effort.round).await);
+            }
+        }
+        let [still, changing] = &loads;
+        let (at_rest, assessing, ratio) =
+            (Load::median(still), Load::median(changing), Ratio::median(changing, still));
+        println!(
+            "10,000 nodes, 500 topologies, {in_flight} in flight, one node relabelled 10 times a second against none: \
+             p50 {:.2} ms against {:.2} ms ({:.2}x), p99 {:.2} ms against {:.2} ms ({:.2}x), rate {:.2}x",
+            assessing.p50 * 1e3,
+            at_rest.p50 * 1e3,
+            ratio.p50,
+            assessing.p99 * 1e3,
+            at_rest.p99 * 1e3,
+            ratio.p99,
+            ratio.rate
+        );
     }
 }
 

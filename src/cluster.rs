@@ -30,6 +30,7 @@ mod debounce;
 mod decode;
 mod failure;
 mod kinds;
+mod last_assessments;
 mod liveness;
 mod metrics;
 mod publication;

@@ -7,15 +7,21 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lockstep::admission::{Body, review};
+use lockstep::assessment::{Changes, CurrentAssessments};
 use lockstep::audit::{DecisionLog, LineHash, RotatingFile, Rotation};
+use lockstep::election::MetalLbVersion;
+use lockstep::labels::Labels;
 use lockstep::server::{Admin, Call, Handler, Limits, Reply, Server, ServerMetrics, Shutdown};
 use lockstep::snapshot::{Inventory, Snapshot};
 use lockstep::tls::{Ephemeral, server_config};
 use lockstep::webhook::{Decisions, ReviewMetrics, Webhook};
 use serde::Deserialize;
 use tokio::sync::watch;
+
+use super::cluster;
 
 /// The argument that makes this program the no-op webhook.
 pub const NOOP: &str = "--noop-webhook";
@@ -26,6 +32,16 @@ pub const ENGINE: &str = "--engine-webhook";
 /// The argument that makes this program the product's webhook with its metrics. The decision log is written to the
 /// file in the next argument, or to standard output for `-`.
 pub const RECORDING: &str = "--recording-webhook";
+
+/// The argument that makes this program the product's webhook with the state of a large cluster.
+pub const LARGE: &str = "--large-webhook";
+
+/// The argument that relabels a node of the large cluster ten times a second, as often as snapshots are published. Each time a
+/// snapshot is built and the topologies that the node concerns are assessed again, as in `lockstep serve`.
+pub const CHANGING: &str = "--changing-state";
+
+/// The shortest pause between two snapshots of `lockstep serve`.
+const PAUSE: Duration = Duration::from_millis(100);
 
 struct Noop;
 
@@ -68,6 +84,9 @@ pub fn asked_for(arguments: &[String]) -> Option<Arc<dyn Handler>> {
     if place(NOOP).is_some() {
         return Some(Arc::new(Noop));
     }
+    if place(LARGE).is_some() {
+        return Some(Arc::new(large(place(CHANGING).is_some())));
+    }
     let facts = Snapshot::new(&Inventory::default().or_built_in());
     if place(ENGINE).is_some() {
         return Some(Arc::new(Engine(facts)));
@@ -88,6 +107,31 @@ fn recording(facts: Snapshot, log: &str) -> Webhook {
     let log = DecisionLog::start(out, "benchmark", LineHash::NONE).expect("a thread");
     let (_publish, facts) = watch::channel(Some(Arc::new(facts)));
     Webhook::new(facts, ReviewMetrics::default(), Some(Decisions { log, also_allowed: false }))
+}
+
+/// Returns the webhook with the state of a large cluster, and its built-in topology, to which the measured review belongs.
+fn large(is_changing: bool) -> Webhook {
+    let mut inventory = cluster::inventory(cluster::LARGE);
+    inventory.topologies.extend(Inventory::default().or_built_in().topologies);
+    let (publish, facts) = watch::channel(Some(Arc::new(Snapshot::new(&inventory))));
+    std::thread::spawn(move || {
+        let mut current = CurrentAssessments::default();
+        let version = MetalLbVersion::default();
+        current.update(&inventory, &Snapshot::new(&inventory), version, &Changes::everything());
+        let name = inventory.nodes.keys().next().expect("there are nodes").clone();
+        let mut other = Arc::new(Labels::new());
+        while is_changing {
+            let before = inventory.nodes.insert(name.clone(), Arc::clone(&other)).expect("the node exists");
+            let mut changes = Changes::default();
+            changes.add_node(&name, Some(&before), Some(&other));
+            other = before;
+            let snapshot = Arc::new(Snapshot::new(&inventory));
+            publish.send_replace(Some(Arc::clone(&snapshot)));
+            assert!(!current.update(&inventory, &snapshot, version, &changes).is_empty(), "no assessment");
+            std::thread::sleep(PAUSE);
+        }
+    });
+    Webhook::new(facts, ReviewMetrics::default(), None)
 }
 
 /// Serves until the process is killed.

@@ -1,4 +1,4 @@
-//! Load from wrk: 16 connections with one request at a time each. wrk has one thread, so on two cores the server has a
+//! Load from wrk: connections with one request at a time each. wrk has one thread, so on two cores the server has a
 //! core to itself.
 
 use std::path::Path;
@@ -8,8 +8,6 @@ use tokio::process::Command;
 
 use super::https::{Connection, trusting};
 use super::process::{Address, Server};
-
-const IN_FLIGHT: usize = 16;
 
 /// The figures of one load.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +39,8 @@ impl Load {
 #[derive(Debug, Clone, Copy)]
 pub struct Ratio {
     pub rate: f64,
+    pub p50: f64,
+    pub p99: f64,
     pub cpu: f64,
 }
 
@@ -50,7 +50,12 @@ impl Ratio {
         let of = |figure: fn(&Load) -> f64| {
             median(loads.iter().zip(bases).map(|(load, base)| figure(load) / figure(base)))
         };
-        Self { rate: of(|load| load.rate), cpu: of(|load| load.cpu) }
+        Self {
+            rate: of(|load| load.rate),
+            p50: of(|load| load.p50),
+            p99: of(|load| load.p99),
+            cpu: of(|load| load.cpu),
+        }
     }
 }
 
@@ -65,21 +70,22 @@ fn median(figures: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-/// Loads a server for a while. Its responses must contain `marker` before and after, and be 200 throughout.
+/// Loads a server over this many connections for a while. Its responses must contain `marker` before and after, and be 200 throughout.
 pub async fn run(
     server: &Server,
     address: &Address,
     path: &'static str,
     body: Vec<u8>,
     marker: &'static str,
+    in_flight: usize,
     time: Duration,
 ) -> Load {
     let script = script(path, &body);
     once(address, path, body.clone(), marker).await;
     // A warm-up that is not measured: the first requests pay for page faults and cold caches.
-    wrk(address, script.path(), Duration::from_secs(1)).await;
+    wrk(address, script.path(), in_flight, Duration::from_secs(1)).await;
     let (cpu, start) = (server.cpu(), Instant::now());
-    let report = wrk(address, script.path(), time).await;
+    let report = wrk(address, script.path(), in_flight, time).await;
     let (elapsed, cpu) = (start.elapsed().as_secs_f64(), server.cpu() - cpu);
     once(address, path, body, marker).await;
     assert!(!report.contains("Non-2xx") && !report.contains("Socket errors"), "{report}");
@@ -111,9 +117,9 @@ fn script(path: &str, body: &[u8]) -> tempfile::NamedTempFile {
     script
 }
 
-async fn wrk(address: &Address, script: &Path, time: Duration) -> String {
+async fn wrk(address: &Address, script: &Path, in_flight: usize, time: Duration) -> String {
     let output = Command::new("wrk")
-        .args(["--threads", "1", "--connections", &IN_FLIGHT.to_string(), "--latency", "--duration"])
+        .args(["--threads", "1", "--connections", &in_flight.to_string(), "--latency", "--duration"])
         .arg(format!("{}s", time.as_secs().max(1)))
         .arg("--script")
         .arg(script)

@@ -54,6 +54,16 @@ impl Server {
         Self { folder: Some(folder), ..server }
     }
 
+    /// Starts the product's webhook with the state of a large cluster that stays as it is.
+    pub fn still() -> Self {
+        Self::hosted(super::hosted::LARGE)
+    }
+
+    /// Starts the product's webhook with the state of a large cluster that changes and is assessed again.
+    pub fn changing() -> Self {
+        Self::start(this_program().args([super::hosted::LARGE, super::hosted::CHANGING]))
+    }
+
     fn hosted(argument: &str) -> Self {
         Self::start(this_program().arg(argument))
     }

@@ -20,7 +20,6 @@ mod write;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
@@ -29,26 +28,22 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::info;
 
-use super::assessor::{Assessments, AssessmentsReceiver};
+use super::assessor::AssessmentsReceiver;
 use super::kinds::{Target, WatchedKind};
+use super::last_assessments::{Assessed, LastAssessments};
 use super::liveness::Liveness;
 use super::store::{Store, Update, WatchId};
 use super::wake::{next_value, until};
 use super::watch_loop::{WATCH_SECONDS, WatchLoop};
 use super::webhook_configurations::{Observed, WebhookConfigurations};
 use super::{Error, WatchMetrics};
-use crate::assessment::TopologyAssessment;
-use content::{Assessed, Report};
+use content::Report;
 use name::report_name;
 use stored::{ReportContent, StoredReport, StoredTopology, owner};
 use write::{Wanted, Writer, labels};
 
 /// The maximum number of queued updates while reports are written.
 const WAITING_UPDATES: usize = 64;
-
-/// The time after which the last assessment no longer counts, if the state has been unknown since. A restart of the API
-/// server is shorter.
-const UNKNOWN_AFTER: Duration = Duration::from_secs(60);
 
 /// The kinds of reports, the preferred one first.
 const KINDS: [WatchedKind; 2] = [WatchedKind::ClusterReport, WatchedKind::ClusterPolicyReport];
@@ -106,11 +101,11 @@ pub async fn reconcile_reports(client: Client, inputs: ReportInputs, metrics: Wa
         report_updates,
         topologies: Store::default(),
         reports: Default::default(),
-        inputs,
+        assessments: LastAssessments::new(inputs.assessments),
+        configurations: inputs.configurations,
         writer: Writer::new(client, metrics),
         kind: None,
         made: BTreeMap::new(),
-        unknown_since: Some(Instant::now()),
     };
     tokio::select! {
         Some(ended) = watches.join_next() => ended.map_or_else(Error::Broken, Error::WatchEnded),
@@ -124,14 +119,13 @@ struct Reconciler {
     topologies: Store<StoredTopology>,
     /// The stored reports of each of [`KINDS`].
     reports: [Store<StoredReport>; 2],
-    inputs: ReportInputs,
+    assessments: LastAssessments,
+    configurations: watch::Receiver<WebhookConfigurations>,
     writer: Writer,
     /// The kind that is written.
     kind: Option<WatchedKind>,
     /// The report made last of each topology. Most changes concern few of them.
     made: BTreeMap<String, Made>,
-    /// Since when there has been no assessment; `None` if there is one.
-    unknown_since: Option<Instant>,
 }
 
 /// A report, and what it was made of.
@@ -139,27 +133,8 @@ struct Made {
     uid: String,
     kind: WatchedKind,
     owner: OwnerReference,
-    basis: Basis,
+    assessed: Assessed,
     content: Arc<ReportContent>,
-}
-
-/// What a report says.
-#[derive(Clone)]
-enum Basis {
-    Unusable(String),
-    Unknown,
-    Known(Arc<TopologyAssessment>),
-}
-
-impl Basis {
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Unusable(one), Self::Unusable(other)) => one == other,
-            (Self::Unknown, Self::Unknown) => true,
-            (Self::Known(one), Self::Known(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
 }
 
 impl Reconciler {
@@ -171,8 +146,8 @@ impl Reconciler {
             tokio::select! {
                 _ = self.topology_updates.recv_many(&mut topologies, WAITING_UPDATES) => changed = false,
                 _ = self.report_updates.recv_many(&mut reports, WAITING_UPDATES) => changed = false,
-                () = next_value(&mut self.inputs.configurations) => {}
-                () = next_value(&mut self.inputs.assessments) => {}
+                () = next_value(&mut self.configurations) => {}
+                () = self.assessments.next() => {}
                 () = until(wake) => {}
             }
             for (_, update) in topologies {
@@ -224,19 +199,9 @@ impl Reconciler {
 
     /// Makes the report of every topology that was assessed. Returns when the last assessment will no longer count.
     fn make(&mut self, kind: WatchedKind) -> Option<Instant> {
-        let now = Instant::now();
-        let assessments = self.inputs.assessments.borrow_and_update().clone();
-        let (is_unknown, becomes_unknown) = match &assessments {
-            Some(_) => {
-                self.unknown_since = None;
-                (false, None)
-            }
-            None => {
-                let end = self.unknown_since.get_or_insert(now).checked_add(UNKNOWN_AFTER)?;
-                (end <= now, Some(end).filter(|end| *end > now))
-            }
-        };
-        let owner = match &*self.inputs.configurations.borrow_and_update() {
+        let state = self.assessments.state(Instant::now());
+        let becomes_unknown = state.becomes_unknown();
+        let owner = match &*self.configurations.borrow_and_update() {
             WebhookConfigurations { name, validating: Observed::Present(observed), .. } => {
                 Some(owner(name, &observed.uid))
             }
@@ -248,29 +213,22 @@ impl Reconciler {
         };
         let mut held = std::mem::take(&mut self.made);
         for (key, topology) in topologies {
-            let Some(basis) = basis(&key.name, topology, assessments.as_deref(), is_unknown) else {
-                continue;
-            };
+            let assessed = state.of(&key.name, topology.generation, topology.problem.as_ref());
             let made = held.remove(&key.name).filter(|made| {
-                made.kind == kind && made.uid == topology.uid && made.owner == owner && made.basis.is(&basis)
+                made.kind == kind
+                    && made.uid == topology.uid
+                    && made.owner == owner
+                    && made.assessed.is(&assessed)
             });
-            let made = made.unwrap_or_else(|| {
-                let assessed = match &basis {
-                    Basis::Unusable(problem) => Assessed::Unusable(problem),
-                    Basis::Unknown => Assessed::Unknown,
-                    Basis::Known(assessment) => Assessed::Known(assessment),
-                };
+            let make = || {
                 let has_source = kind == WatchedKind::ClusterReport;
-                let report = Report::new(&key.name, &topology.uid, assessed, has_source);
-                Made {
-                    uid: topology.uid.clone(),
-                    kind,
-                    owner: owner.clone(),
-                    basis,
-                    content: Arc::new(ReportContent { owner: Some(owner.clone()), report }),
-                }
-            });
-            self.made.insert(key.name.clone(), made);
+                let report = Report::new(&key.name, &topology.uid, &assessed, has_source)?;
+                let content = Arc::new(ReportContent { owner: Some(owner.clone()), report });
+                Some(Made { uid: topology.uid.clone(), kind, owner: owner.clone(), assessed, content })
+            };
+            if let Some(made) = made.or_else(make) {
+                self.made.insert(key.name.clone(), made);
+            }
         }
         becomes_unknown
     }
@@ -315,19 +273,4 @@ impl Reconciler {
         }
         (wake.into_iter().min(), failure)
     }
-}
-
-/// What the report of a topology says; `None` while its generation was not assessed yet.
-fn basis(
-    name: &str,
-    topology: &StoredTopology,
-    assessments: Option<&Assessments>,
-    is_unknown: bool,
-) -> Option<Basis> {
-    if let Some(problem) = &topology.problem {
-        return Some(Basis::Unusable(problem.clone()));
-    }
-    let Some(assessments) = assessments else { return is_unknown.then_some(Basis::Unknown) };
-    let (generation, assessment) = assessments.topologies.get(name)?;
-    (*generation == topology.generation).then(|| Basis::Known(Arc::clone(assessment)))
 }

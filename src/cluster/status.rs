@@ -17,7 +17,6 @@ mod wanted;
 mod write;
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use kube::core::DynamicObject;
 use kube::{Api, Client};
@@ -28,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::assessor::AssessmentsReceiver;
 use super::decode::ReceivedObject;
 use super::kinds::{Target, WatchedKind};
+use super::last_assessments::LastAssessments;
 use super::liveness::Liveness;
 use super::store::{Store, Update, WatchId};
 use super::wake::{next_value, until};
@@ -36,15 +36,11 @@ use super::webhook_configurations::{ObservedConfiguration, WebhookConfigurations
 use super::{Error, WatchMetrics};
 use crate::coverage::{Configuration, Configurations};
 use events::Events;
-use verdicts::{State, StoredTopology, verdicts};
+use verdicts::{StoredTopology, verdicts};
 use write::{Due, Writer};
 
 /// The maximum number of queued updates while status is written.
 const WAITING_UPDATES: usize = 64;
-
-/// The time after which the last assessment no longer counts, if the state has been unknown since. A restart of the API
-/// server is shorter.
-const UNKNOWN_AFTER: Duration = Duration::from_secs(60);
 
 /// The inputs that topologies are compared with.
 #[derive(Debug, Clone)]
@@ -88,8 +84,9 @@ pub async fn reconcile_status(
         mutating: Api::all_with(client.clone(), &WatchedKind::MutatingWebhookConfiguration.resource()),
         validating: Api::all_with(client.clone(), &WatchedKind::ValidatingWebhookConfiguration.resource()),
         writer: Writer::new(client.clone(), metrics.clone(), Events::new(client, metrics)),
-        inputs,
-        unknown_since: Some(Instant::now()),
+        assessments: LastAssessments::new(inputs.assessments),
+        configurations: inputs.configurations,
+        trust_anchors: inputs.trust_anchors,
     };
     let mut watch = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(watch.run()));
     tokio::select! {
@@ -105,9 +102,9 @@ struct Reconciler {
     mutating: Api<DynamicObject>,
     validating: Api<DynamicObject>,
     writer: Writer,
-    inputs: StatusInputs,
-    /// Since when there has been no assessment; `None` if there is one.
-    unknown_since: Option<Instant>,
+    assessments: LastAssessments,
+    configurations: watch::Receiver<WebhookConfigurations>,
+    trust_anchors: watch::Receiver<Option<String>>,
 }
 
 impl Reconciler {
@@ -117,9 +114,9 @@ impl Reconciler {
             let mut updates = Vec::new();
             tokio::select! {
                 _ = self.updates.recv_many(&mut updates, WAITING_UPDATES) => {}
-                () = next_value(&mut self.inputs.configurations) => {}
-                () = next_value(&mut self.inputs.trust_anchors) => {}
-                () = next_value(&mut self.inputs.assessments) => {}
+                () = next_value(&mut self.configurations) => {}
+                () = next_value(&mut self.trust_anchors) => {}
+                () = self.assessments.next() => {}
                 () = until(wake) => {}
             }
             for (_, update) in updates {
@@ -131,10 +128,10 @@ impl Reconciler {
 
     /// Writes every verdict that is not stored yet. Returns the time of the next attempt if nothing changes.
     async fn reconcile(&mut self) -> Option<Instant> {
-        let state = self.state();
+        let state = self.assessments.state(Instant::now());
         let topologies = self.topologies.known()?;
-        let trust_anchors = self.inputs.trust_anchors.borrow().clone();
-        let watched = self.inputs.configurations.borrow().clone();
+        let trust_anchors = self.trust_anchors.borrow().clone();
+        let watched = self.configurations.borrow().clone();
         let configurations = |mutating, validating| Configurations {
             name: watched.name.as_str(),
             mutating,
@@ -145,10 +142,7 @@ impl Reconciler {
             |observed: Option<_>| observed.map(|observed: &ObservedConfiguration| &observed.configuration);
         let live = configurations(known(watched.mutating.known()?), known(watched.validating.known()?));
         let due = self.writer.due(&verdicts(topologies, live, &state), Instant::now());
-        let becomes_unknown = match state {
-            State::NotYet => self.unknown_since.and_then(|since| since.checked_add(UNKNOWN_AFTER)),
-            State::Unknown | State::Known(_) => None,
-        };
+        let becomes_unknown = state.becomes_unknown();
         match due {
             Due::Now => {}
             Due::At(time) => return Some(becomes_unknown.map_or(time, |unknown| unknown.min(time))),
@@ -168,20 +162,6 @@ impl Reconciler {
         let live = configurations(mutating.as_ref(), validating.as_ref());
         let wake = self.writer.write_due(&verdicts(topologies, live, &state)).await;
         [wake, becomes_unknown].into_iter().flatten().min()
-    }
-
-    fn state(&mut self) -> State {
-        let now = Instant::now();
-        match self.inputs.assessments.borrow().clone() {
-            Some(assessments) => {
-                self.unknown_since = None;
-                State::Known(assessments)
-            }
-            None if now.duration_since(*self.unknown_since.get_or_insert(now)) >= UNKNOWN_AFTER => {
-                State::Unknown
-            }
-            None => State::NotYet,
-        }
     }
 }
 

@@ -11,6 +11,7 @@ mod command;
 mod comparison;
 mod condition;
 mod current;
+mod groups;
 mod node;
 mod node_counts;
 mod status;
@@ -27,7 +28,7 @@ pub use node::{NodeAssessment, NodeScope};
 pub use node_counts::NodeCounts;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ use crate::election::{
 };
 use crate::objects::EndpointSlice;
 use crate::snapshot::{Inventory, ObjectKey, ResolvedTopology, Snapshot, Source};
+use groups::Groups;
 
 /// The outcome for the client's address at one address of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,9 +219,10 @@ struct State<'i> {
     snapshot: &'i Snapshot,
     version: MetalLbVersion,
     metallb: BTreeMap<&'i str, Result<MetalLb<'i>, Rejection>>,
-    slices: HashMap<(&'i str, &'i str), Vec<&'i EndpointSlice>>,
+    /// The slices of each Service, by its namespace and name.
+    slices: Groups<(&'i str, &'i str), &'i EndpointSlice>,
     /// The Services of each address, for addresses of several Services.
-    sharers: HashMap<IpAddr, Vec<&'i ObjectKey>>,
+    sharers: Groups<IpAddr, &'i ObjectKey>,
 }
 
 impl<'i> State<'i> {
@@ -231,18 +234,14 @@ impl<'i> State<'i> {
     ) -> Self {
         let namespaces: BTreeSet<&str> =
             snapshot.topologies().iter().map(|topology| topology.spec.metallb_namespace.as_str()).collect();
-        let mut slices: HashMap<_, Vec<_>> = HashMap::new();
-        for (key, slice) in &inventory.endpoint_slices {
-            if let Some(service) = slice.service() {
-                slices.entry((key.namespace.as_str(), service)).or_default().push(slice);
-            }
-        }
-        let mut sharers: HashMap<_, Vec<_>> = HashMap::new();
-        for (key, balancer) in &inventory.load_balancers {
-            for address in balancer.ingress.iter().filter_map(|entry| parse_address(&entry.ip)) {
-                sharers.entry(address).or_default().push(key);
-            }
-        }
+        let slices = inventory.endpoint_slices.iter();
+        let slices = Groups::new(
+            slices.filter_map(|(key, slice)| Some(((key.namespace.as_str(), slice.service()?), slice))),
+        );
+        let sharers = inventory.load_balancers.iter();
+        let sharers = Groups::new(sharers.flat_map(|(key, balancer)| {
+            balancer.ingress.iter().filter_map(move |entry| Some((parse_address(&entry.ip)?, key)))
+        }));
         let read = |namespace| Configuration::parse(namespace, inventory, version).map(Arc::new);
         let mut metallb = BTreeMap::new();
         for namespace in namespaces {

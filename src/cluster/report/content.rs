@@ -10,6 +10,7 @@ use kube::Resource;
 use lockstep_core::escape::cut;
 use serde::{Deserialize, Serialize};
 
+use super::super::last_assessments::Assessed;
 use crate::assessment::{
     AddressAssessment, Cause, CauseCode, Outcome, ServiceAssessment, TopologyAssessment,
 };
@@ -128,20 +129,10 @@ struct Time {
     nanos: i32,
 }
 
-/// What is known of the state of a topology.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Assessed<'a> {
-    /// The topology is invalid and was left out.
-    Unusable(&'a str),
-    /// The state of the cluster is not known.
-    Unknown,
-    /// The assessment.
-    Known(&'a TopologyAssessment),
-}
-
 impl Report {
-    /// The report about a topology, without times. `has_source` says whether its kind has the field `source`.
-    pub(super) fn new(name: &str, uid: &str, assessed: Assessed<'_>, has_source: bool) -> Self {
+    /// The report about a topology, without times; `None` while it was not assessed. `has_source` says whether its kind has
+    /// the field `source`.
+    pub(super) fn new(name: &str, uid: &str, assessed: &Assessed, has_source: bool) -> Option<Self> {
         let scope = Reference {
             api_version: GatewayTopology::api_version(&()).into_owned(),
             kind: GatewayTopology::kind(&()).into_owned(),
@@ -153,6 +144,7 @@ impl Report {
             vec![ReportResult::new(STALLED, rule, Verdict::Error, None, message, scope.clone())]
         };
         let mut results = match assessed {
+            Assessed::NotYet => return None,
             Assessed::Unusable(problem) => {
                 stalled("InvalidSpec", &format!("the topology is invalid and ignored: {problem}"))
             }
@@ -172,7 +164,7 @@ impl Report {
         };
         results.sort_by_key(|result| (result.result, result.severity));
         results.truncate(MAX_RESULTS);
-        Self { source: has_source.then(|| SOURCE.to_owned()), scope, summary, results }
+        Some(Self { source: has_source.then(|| SOURCE.to_owned()), scope, summary, results })
     }
 
     /// The report without times.

@@ -1,12 +1,10 @@
 //! The verdict on every stored topology: whether the webhook configurations cover it, and what its assessment says.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::super::assessor::Assessments;
 use super::super::decode::ReceivedObject;
 use super::super::kinds::WatchedKind;
-use crate::assessment::TopologyAssessment;
+use super::super::last_assessments::{Assessed, State};
 use crate::coverage::{Configurations, Guarded, judge};
 use crate::snapshot::ObjectKey;
 use crate::topology::{GatewayTopologySpec, GatewayTopologyStatus};
@@ -33,19 +31,6 @@ pub(super) struct Verdict<'t> {
     pub(super) assessed: Assessed,
 }
 
-/// What is known of the state of a topology.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Assessed {
-    /// The topology of this generation was not assessed yet, so what its status says remains.
-    NotYet,
-    /// The topology is invalid and was left out.
-    Unusable(String),
-    /// The state of the cluster is not known.
-    Unknown,
-    /// The assessment.
-    Known(Arc<TopologyAssessment>),
-}
-
 impl StoredTopology {
     pub(super) fn decode(_: WatchedKind, mut object: ReceivedObject) -> Self {
         Self {
@@ -56,33 +41,6 @@ impl StoredTopology {
             spec: object.topology().map(|declared| declared.spec),
         }
     }
-
-    /// What the assessments say of the topology `name`.
-    fn assessed(&self, name: &str, state: &State) -> Assessed {
-        if let Err(problem) = &self.spec {
-            return Assessed::Unusable(problem.clone());
-        }
-        match state {
-            State::NotYet => Assessed::NotYet,
-            State::Unknown => Assessed::Unknown,
-            State::Known(assessments) => match assessments.topologies.get(name) {
-                Some((generation, assessment)) if *generation == self.generation => {
-                    Assessed::Known(Arc::clone(assessment))
-                }
-                _ => Assessed::NotYet,
-            },
-        }
-    }
-}
-
-/// The state of the cluster, as far as it was assessed.
-#[derive(Debug, Clone)]
-pub(super) enum State {
-    /// The first assessment is awaited, or the state has become unknown a moment ago.
-    NotYet,
-    /// The state has been unknown for so long that its last assessment no longer counts.
-    Unknown,
-    Known(Arc<Assessments>),
 }
 
 /// Compares every topology with the configurations, and adds its assessment.
@@ -96,7 +54,12 @@ pub(super) fn verdicts<'t>(
             Ok(spec) => judge(spec, configurations),
             Err(problem) => Guarded::unusable(problem),
         };
-        Verdict { name: &key.name, topology, guarded, assessed: topology.assessed(&key.name, state) }
+        Verdict {
+            name: &key.name,
+            topology,
+            guarded,
+            assessed: state.of(&key.name, topology.generation, topology.spec.as_ref().err()),
+        }
     };
     topologies.iter().map(verdict).collect()
 }

@@ -4,7 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use lockstep_core::escape::cut;
 
-use super::verdicts::{Assessed, Verdict};
+use super::super::last_assessments::Assessed;
+use super::verdicts::Verdict;
 use crate::assessment::{self, TopologyAssessment};
 use crate::topology::{GUARDED, GatewayTopologyStatus, STALLED};
 

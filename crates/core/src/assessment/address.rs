@@ -28,12 +28,11 @@ impl<'i> State<'i> {
     /// The Service as MetalLB sees it.
     pub(super) fn balanced<'s>(&'s self, (key, service): Entry<'s>) -> BalancedService<'s> {
         static NONE: std::sync::LazyLock<LoadBalancer> = std::sync::LazyLock::new(LoadBalancer::default);
-        let slices = self.slices.get(&(key.namespace.as_str(), key.name.as_str()));
         BalancedService {
             key,
             service,
             balancer: self.inventory.load_balancers.get(key).unwrap_or(&NONE),
-            slices: slices.map_or(&[], Vec::as_slice),
+            slices: self.slices.get(&(key.namespace.as_str(), key.name.as_str())),
         }
     }
 
@@ -518,8 +517,7 @@ impl Decided<'_> {
 
     /// The other Services that have one of the addresses.
     fn sharers(&self) -> Vec<String> {
-        let sharers =
-            self.election.addresses.iter().filter_map(|address| self.state.sharers.get(address)).flatten();
+        let sharers = self.election.addresses.iter().flat_map(|address| self.state.sharers.get(address));
         let others = sharers.filter(|key| **key != self.service.key);
         others.map(|key| format!("{}/{}", key.namespace, key.name)).collect()
     }

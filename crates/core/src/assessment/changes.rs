@@ -89,30 +89,45 @@ impl Changes {
     }
 }
 
-impl State<'_> {
-    /// Whether the assessment of a topology may differ after these changes.
-    pub(super) fn is_concerned(&self, topology: &ResolvedTopology, changes: &Changes) -> bool {
-        let Changes { is_everything, topologies, namespaces, nodes, moves_speakers: _ } = changes;
+/// What changes concern in a state: what is the same for every topology is looked up once.
+pub(super) struct Concern<'s> {
+    state: &'s State<'s>,
+    changes: &'s Changes,
+    /// The labels of the changed nodes, before and after.
+    labels: Vec<&'s Labels>,
+    /// The namespaces with a pod or an endpoint on a changed node.
+    occupied: BTreeSet<&'s str>,
+}
+
+impl<'s> Concern<'s> {
+    pub(super) fn new(state: &'s State<'s>, changes: &'s Changes) -> Self {
+        let State { inventory, .. } = state;
+        let current = changes.nodes.keys().filter_map(|name| inventory.nodes.get(name));
+        let labels = changes.nodes.values().flatten().chain(current).map(AsRef::as_ref).collect();
+        let is_changed = |node: &str| changes.nodes.contains_key(node);
+        let pods = inventory.pod_nodes.iter().filter(|(_, node)| is_changed(node)).map(|(key, _)| key);
+        let slices = inventory.endpoint_slices.iter();
+        let slices = slices
+            .filter(|(_, slice)| slice.endpoints.iter().any(|endpoint| is_changed(&endpoint.node_name)));
+        let occupied = pods.chain(slices.map(|(key, _)| key)).map(|key| key.namespace.as_str());
+        Self { state, changes, labels, occupied: occupied.collect() }
+    }
+
+    /// Whether the assessment of a topology may differ after the changes. A changed node matters if it is, or was, a gateway
+    /// node, a node that an advertisement of the topology's pools selects, or a node with a pod or an endpoint of the gateway.
+    pub(super) fn is_about(&self, topology: &ResolvedTopology) -> bool {
+        let Changes { is_everything, topologies, namespaces, nodes: _, moves_speakers: _ } = self.changes;
         *is_everything
             || topologies.contains(&*topology.name)
             || namespaces.contains(&topology.spec.gateway.namespace)
             || namespaces.contains(&topology.spec.metallb_namespace)
-            || nodes.iter().any(|(name, labels)| self.is_concerned_by_node(topology, name, labels))
+            || self.occupied.contains(topology.spec.gateway.namespace.as_str())
+            || self.labels.iter().any(|labels| topology.placement.matches(labels))
+            || !self.changes.nodes.is_empty() && self.state.announces_from(topology, &self.labels)
     }
+}
 
-    /// Whether the node is, or was, a gateway node, a node that an advertisement of the topology's pools selects, or a
-    /// node with a pod or an endpoint of the gateway.
-    fn is_concerned_by_node(&self, topology: &ResolvedTopology, name: &str, changed: &[Arc<Labels>]) -> bool {
-        let current = self.inventory.nodes.get(name).into_iter();
-        let labels: Vec<&Labels> = changed.iter().chain(current).map(AsRef::as_ref).collect();
-        let namespace = &topology.spec.gateway.namespace;
-        labels.iter().any(|labels| topology.placement.matches(labels))
-            || self.announces_from(topology, &labels)
-            || in_namespace(&self.inventory.endpoint_slices, namespace)
-                .any(|(_, slice)| slice.endpoints.iter().any(|endpoint| endpoint.node_name == name))
-            || in_namespace(&self.inventory.pod_nodes, namespace).any(|(_, node)| node == name)
-    }
-
+impl State<'_> {
     /// Whether an advertisement of the topology's pools, or of those that its Services have addresses of, selects a node
     /// with one of these label sets. Without a valid configuration, any node may matter.
     fn announces_from(&self, topology: &ResolvedTopology, labels: &[&Labels]) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::changes::Concern;
 use super::{Assessor, Changes, Kept, TopologyAssessment};
 use crate::election::MetalLbVersion;
 use crate::snapshot::{Inventory, MetalLbSettings, Snapshot, Source};
@@ -54,11 +55,12 @@ impl CurrentAssessments {
             self.kept.speakers.clear();
         }
         let assessor = Assessor::with_kept(inventory, snapshot, version, &mut self.kept);
+        let concern = Concern::new(&assessor.0, changes);
         let mut before = std::mem::take(&mut self.topologies);
         let mut assessed = Vec::new();
         for topology in snapshot.topologies() {
             let held = before.remove(&topology.name).filter(|_| is_same);
-            let kept = held.filter(|_| !assessor.0.is_concerned(topology, changes));
+            let kept = held.filter(|_| !concern.is_about(topology));
             let current = kept.unwrap_or_else(|| {
                 assessed.push(Arc::clone(&topology.name));
                 Arc::new(assessor.0.assess(topology, None))

@@ -148,10 +148,9 @@ impl<'i> State<'i> {
         findings: &mut Vec<Cause>,
     ) {
         let configuration = metallb.configuration();
-        let known: BTreeSet<&str> = configuration.pools.iter().map(|pool| pool.name.as_str()).collect();
         let own = &topology.spec.address_pools;
         let named = || names(own.iter().map(String::as_str));
-        for missing in own.iter().filter(|pool| !known.contains(pool.as_str())) {
+        for missing in own.iter().filter(|pool| configuration.pool_named(pool).is_none()) {
             findings.push(Cause::new(
                 CauseCode::NoPool,
                 format!(
@@ -166,13 +165,13 @@ impl<'i> State<'i> {
         for entry in services {
             let service = self.balanced(*entry);
             let held = metallb.elect(service).ok().and_then(|election| is_other(&election.pool));
-            let asked = match metallb.origin(service) {
+            let asked = || match metallb.origin(service) {
                 Ok(origin @ (Origin::Address(_) | Origin::Requested(_) | Origin::Reserved(_))) => {
                     origin.first_choice().iter().find_map(is_other)
                 }
                 _ => None,
             };
-            if let Some(pool) = held.or(asked) {
+            if let Some(pool) = held.or_else(asked) {
                 let all: Vec<&String> = own.iter().chain([&pool.name]).collect();
                 let all = json!({"spec": {"addressPools": all}});
                 findings.push(

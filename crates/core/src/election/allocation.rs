@@ -108,7 +108,10 @@ impl MetalLb<'_> {
             let found = self.configuration.pools.iter().position(|pool| pool.name == name);
             let pool = found.ok_or_else(|| AllocationError::UnknownPool(name.to_owned()))?;
             self.check_fit(pool, service)?;
-            let is_usable = self.configuration.pool(pool).is_some_and(|pool| self.suits(pool, service));
+            let is_usable = self
+                .configuration
+                .pool(pool)
+                .is_some_and(|pool| self.suits(pool, &needed_families(service), service));
             return if is_usable {
                 Ok(Origin::Requested(pool))
             } else {
@@ -152,12 +155,14 @@ impl MetalLb<'_> {
 
     /// The reserved pools by rank, or any unreserved pool if none is reserved for the Service.
     fn automatic_origin(&self, service: BalancedService<'_>) -> Result<Origin, AllocationError> {
+        let needed = needed_families(service);
         let automatic = |wanted: Fit| {
             let pools = self.configuration.pools.iter().enumerate();
+            let needed = &needed;
             pools.filter(move |(_, pool)| {
                 pool.auto_assigns
                     && fit(pool.reservation.as_ref(), service) == wanted
-                    && self.suits(pool, service)
+                    && self.suits(pool, needed, service)
             })
         };
         let priority = |pool: &AddressPool| match pool.reservation.as_ref().map(|held| held.priority) {
@@ -177,10 +182,9 @@ impl MetalLb<'_> {
         if open.is_empty() { Err(AllocationError::NoAutoAssign) } else { Ok(Origin::Any(open)) }
     }
 
-    /// Whether the pool has addresses of the families that the Service needs. A pool passes if the families are
+    /// Whether the pool has addresses of the [`needed_families`] of the Service. A pool passes if the families are
     /// unknown.
-    fn suits(&self, pool: &AddressPool, service: BalancedService<'_>) -> bool {
-        let needed: Vec<Family> = service.balancer.families.iter().filter_map(|text| family(text)).collect();
+    fn suits(&self, pool: &AddressPool, needed: &[Family], service: BalancedService<'_>) -> bool {
         // Before 0.14, a Service with `PreferDualStack` got addresses of both families or none.
         let any_suits = service.balancer.prefers_dual_stack && self.version.reserves_pools();
         needed.is_empty()
@@ -236,6 +240,11 @@ fn addresses<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Vec<IpAddr>, Al
             parse_address(text).ok_or_else(|| AllocationError::NotAnAddress(crate::escape::excerpt(text)))
         })
         .collect()
+}
+
+/// The families of the addresses that the Service needs; none if they are unknown.
+fn needed_families(service: BalancedService<'_>) -> Vec<Family> {
+    service.balancer.families.iter().filter_map(|text| family(text)).collect()
 }
 
 fn family(text: &str) -> Option<Family> {

@@ -39,7 +39,7 @@ fn assessment(addresses: Vec<AddressAssessment>, findings: &[CauseCode]) -> Topo
 }
 
 fn report(assessment: &TopologyAssessment) -> Report {
-    Report::new("one", "uid", Assessed::Known(assessment), true)
+    Report::new("one", "uid", &Assessed::Known(Arc::new(assessment.clone())), true).unwrap()
 }
 
 fn words(report: &Report) -> Vec<String> {
@@ -111,8 +111,10 @@ fn what_was_not_read_is_an_error_and_never_a_pass() {
         words(&report(&none)),
         ["skip info SourceIPPreserved NO_SERVICE GatewayTopology", "pass - Aligned OK GatewayTopology"]
     );
-    for (assessed, rule) in [(Assessed::Unknown, "UNREAD"), (Assessed::Unusable("no pool"), "InvalidSpec")] {
-        let stalled = Report::new("one", "uid", assessed, true);
+    for (assessed, rule) in
+        [(Assessed::Unknown, "UNREAD"), (Assessed::Unusable("no pool".to_owned()), "InvalidSpec")]
+    {
+        let stalled = Report::new("one", "uid", &assessed, true).unwrap();
         assert_eq!(words(&stalled), [format!("error - Stalled {rule} GatewayTopology")]);
     }
 }
@@ -167,7 +169,7 @@ fn a_time_changes_only_with_the_result() {
 fn a_stored_report_reads_as_it_was_written() {
     for has_source in [true, false] {
         let assessment = assessment(vec![address("192.0.2.1", Outcome::Preserved)], &[CauseCode::Wider]);
-        let report = Report::new("one", "uid", Assessed::Known(&assessment), has_source);
+        let report = Report::new("one", "uid", &Assessed::Known(Arc::new(assessment)), has_source).unwrap();
         let report = report.timed(None, Timestamp::UNIX_EPOCH);
         assert_eq!(json!(report).get("source").is_some(), has_source);
         assert_eq!(serde_json::from_value::<Report>(json!(report)).unwrap(), report);
