@@ -3,6 +3,8 @@
 //! Printed are the time of a full assessment on one core, the time to explain one topology with its nodes once the state
 //! is loaded, the time that one relabelled node costs, all as medians, and the resident memory. `--smoke` measures a small cluster once.
 
+#![allow(unreachable_pub, reason = "every program uses its own part of what is shared")]
+
 #[path = "state/cluster.rs"]
 mod cluster;
 

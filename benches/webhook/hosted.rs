@@ -120,7 +120,10 @@ fn large(is_changing: bool) -> Webhook {
         current.update(&inventory, &Snapshot::new(&inventory), version, &Changes::everything());
         let name = inventory.nodes.keys().next().expect("there are nodes").clone();
         let mut other = Arc::new(Labels::new());
-        while is_changing {
+        if !is_changing {
+            return;
+        }
+        loop {
             let before = inventory.nodes.insert(name.clone(), Arc::clone(&other)).expect("the node exists");
             let mut changes = Changes::default();
             changes.add_node(&name, Some(&before), Some(&other));
