@@ -44,6 +44,15 @@ pub enum Decision {
     Undecodable(DecodeError),
 }
 
+/// The conditions under which a review is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Whether the response may name current nodes. Who is not known to be the API server learns the witness alone.
+    pub names_nodes: bool,
+    /// Whether a heavy review is answered, or returned as [`ReviewError::Heavy`].
+    pub answers_heavy: bool,
+}
+
 /// A review that has no response: the API server retries the call or applies its failure policy.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError<'b> {
@@ -53,16 +62,32 @@ pub enum ReviewError<'b> {
     /// The snapshot lacks the state of a namespace that the request depends on.
     #[error("lockstep has not read the state of this namespace yet")]
     NotKnown(Box<Request<'b>>),
+    /// The review takes more time than other reviews may wait, and the terms exclude it.
+    #[error("the review is heavy")]
+    Heavy,
     /// The patch from the edits does not apply. This is a defect, and such a patch is never sent.
     #[error("lockstep made a patch that does not apply: this is a defect")]
     Patch(#[from] PatchError),
 }
 
-/// Judges one `AdmissionReview` against the snapshot.
+/// Judges one `AdmissionReview` against the snapshot, for the API server and whatever it takes.
 ///
 /// # Errors
 /// [`ReviewError`] if any response would be a guess.
 pub fn review<'b>(
+    body: &'b Body<'_>,
+    phase: Phase,
+    snapshot: &Snapshot,
+) -> Result<Review<'b>, ReviewError<'b>> {
+    review_under(Terms { names_nodes: true, answers_heavy: true }, body, phase, snapshot)
+}
+
+/// Judges one `AdmissionReview` against the snapshot, under these terms.
+///
+/// # Errors
+/// [`ReviewError`] if any response would be a guess, or if the terms exclude the review.
+pub fn review_under<'b>(
+    terms: Terms,
     body: &'b Body<'_>,
     phase: Phase,
     snapshot: &Snapshot,
@@ -79,10 +104,13 @@ pub fn review<'b>(
     };
     let verdict = match &request.change {
         Some(change) if !snapshot.know(change) => return Err(ReviewError::NotKnown(Box::new(request))),
+        Some(change) if !terms.answers_heavy && rules::is_heavy(change, snapshot) => {
+            return Err(ReviewError::Heavy);
+        }
         Some(change) => rules::judge(change, phase, snapshot),
         None => Verdict::default(),
     };
     let patch = patch::patch(&request, &verdict)?;
-    let response = response::judged(&request, &verdict, patch.as_ref());
+    let response = response::judged(&request, &verdict, patch.as_ref(), terms.names_nodes);
     Ok(Review { request, decision: Decision::Judged { verdict, patch }, response })
 }

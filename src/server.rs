@@ -1,4 +1,4 @@
-//! The HTTPS server of the webhook, and the admin port beside it.
+//! The HTTPS server of the webhook, with the admin port and the metrics port beside it.
 //!
 //! [`Server`] is the configuration, [`BoundServer`] holds the ports, and [`BoundServer::run`] serves until [`Shutdown`]
 //! stops it. Every error of the configuration is found before the first connection is accepted.
@@ -6,27 +6,31 @@
 //! Invariant: this module handles calls and replies as bytes. It has no Kubernetes objects and no rules; the
 //! [`Handler`] interprets a call.
 //!
-//! A connection: `connections` takes a permit, then accepts, so that connections over the limit wait in the kernel.
-//! `https` does the TLS handshake under a deadline and serves HTTP/1.1 or HTTP/2, as negotiated by ALPN.
+//! A connection: `connections` accepts it, and `connection_table` gives it a place or closes it. `https` does the TLS
+//! handshake under a deadline and serves HTTP/1.1 or HTTP/2, as negotiated by ALPN.
 //!
-//! A request: `reviews` checks path, method and content type, takes a slot, lets `body` read the body (limited in
-//! bytes, in time, and in the bytes of all bodies together), and calls the handler. A request that is rejected because
-//! of load gets `503` with `Retry-After`, and the API server retries the call within the webhook's timeout. Any other
-//! rejection fails the user's request.
+//! A request: `reviews` checks path, method and content type, lets `body` read the body (limited in bytes, in time, in
+//! its rate, and in the bytes of all connections together), and calls the handler; a heavy call waits for its turn in
+//! `heavy`. The answer is charged until it is written. A request that is rejected because of load gets `503` with
+//! `Retry-After`, and the API server retries the call within the webhook's timeout. Any other rejection fails the
+//! user's request.
 
 mod admin;
 mod body;
+mod connection_table;
 mod connections;
 mod handler;
+mod heavy;
 mod https;
 mod lifecycle;
 mod limits;
 mod metrics;
+mod peer;
 mod rejection;
 mod reviews;
 
 pub use admin::Admin;
-pub use handler::{Call, ContentType, Handler, Reply, StatusCode};
+pub use handler::{Authentication, Call, Caller, ContentType, Handled, Handler, Reply, StatusCode};
 pub use lifecycle::Shutdown;
 pub use limits::{Limits, LimitsError};
 pub use metrics::ServerMetrics;
@@ -39,7 +43,7 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -48,6 +52,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use admin::AdminService;
+use connection_table::{ConnectionTable, Shares};
 use connections::{Accepted, Acceptor};
 use https::HttpsService;
 use lifecycle::{Stage, StageSender};
@@ -93,6 +98,16 @@ pub enum BindError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// The metrics port cannot be bound.
+    #[error(
+        "`--metrics-listen` `{address}` cannot be bound; choose an address of this machine and a free port"
+    )]
+    MetricsListen {
+        /// The configured address.
+        address: SocketAddr,
+        /// The error of the operating system.
+        source: io::Error,
+    },
 }
 
 /// A server that has bound its ports. The kernel queues connections; none is accepted yet.
@@ -101,8 +116,10 @@ pub struct BoundServer {
     server: Server,
     https: TcpListener,
     admin: TcpListener,
+    metrics: Option<TcpListener>,
     local_addr: SocketAddr,
     admin_addr: SocketAddr,
+    metrics_addr: SocketAddr,
 }
 
 /// The error of a server that stopped by itself.
@@ -119,13 +136,15 @@ pub enum RunError {
     ListenerPanicked(#[source] JoinError),
 }
 
-/// One of the server's two listeners.
+/// One of the server's listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listener {
     /// The HTTPS port for calls.
     Webhook,
-    /// The plain port for probes and metrics.
+    /// The plain port for probes.
     Admin,
+    /// The plain port for metrics.
+    Metrics,
 }
 
 impl fmt::Display for Listener {
@@ -133,29 +152,43 @@ impl fmt::Display for Listener {
         f.write_str(match self {
             Self::Webhook => "webhook",
             Self::Admin => "admin",
+            Self::Metrics => "metrics",
         })
     }
 }
 
 impl Server {
-    /// Checks the limits and binds both ports.
+    /// Checks the limits and binds the ports.
     ///
     /// # Errors
     /// An invalid limit, or a port that cannot be bound.
     pub async fn bind(self) -> Result<BoundServer, BindError> {
         self.limits.check()?;
         let address = self.listen;
-        let (https, local_addr) =
-            listen(address).await.map_err(|source| BindError::Listen { address, source })?;
+        let (https, local_addr) = listen(address).map_err(|source| BindError::Listen { address, source })?;
         let address = self.admin.listen;
         let (admin, admin_addr) =
-            listen(address).await.map_err(|source| BindError::AdminListen { address, source })?;
-        Ok(BoundServer { server: self, https, admin, local_addr, admin_addr })
+            listen(address).map_err(|source| BindError::AdminListen { address, source })?;
+        let (metrics, metrics_addr) = match self.admin.metrics_listen {
+            Some(address) => {
+                let bound = listen(address).map_err(|source| BindError::MetricsListen { address, source })?;
+                (Some(bound.0), bound.1)
+            }
+            None => (None, admin_addr),
+        };
+        Ok(BoundServer { server: self, https, admin, metrics, local_addr, admin_addr, metrics_addr })
     }
 }
 
-async fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await?;
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A replica that restarts takes the port although connections of the one before it linger.
+    socket.set_reuseaddr(true)?;
+    // Connections inherit the sizes. Without them, the kernel keeps megabytes for a client that does not read.
+    socket.set_send_buffer_size(limits::SEND_BUFFER)?;
+    socket.set_recv_buffer_size(limits::RECEIVE_BUFFER)?;
+    socket.bind(address)?;
+    let listener = socket.listen(limits::BACKLOG)?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))
 }
@@ -184,6 +217,12 @@ impl BoundServer {
         self.admin_addr
     }
 
+    /// The address of the port that serves metrics, with the actual port number.
+    #[must_use]
+    pub const fn metrics_addr(&self) -> SocketAddr {
+        self.metrics_addr
+    }
+
     /// Serves until `shutdown` stops it, and returns after every task has ended.
     ///
     /// Dropping the returned future aborts the server.
@@ -191,23 +230,28 @@ impl BoundServer {
     /// # Errors
     /// A listener that stopped by itself.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { server, https, admin, local_addr, admin_addr } = self;
-        info!(webhook = %local_addr, admin = %admin_addr, "serving");
+        let Self { server, https, admin, metrics: metrics_port, local_addr, admin_addr, metrics_addr } = self;
+        info!(webhook = %local_addr, admin = %admin_addr, metrics = %metrics_addr, "serving");
         let Server { listen: _, tls, handler, admin: endpoints, limits, metrics } = server;
         let (https_port, admin_port) = (Port::new(), Port::new());
         let mut listeners = JoinSet::new();
 
-        let service =
-            AdminService::new(endpoints, https_port.stage.subscribe(), admin_port.stage.subscribe());
-        let service = Arc::new(service);
-        let acceptor = Acceptor::new(admin, admin::CONNECTIONS);
-        let serve = move |accepted| Arc::clone(&service).serve(accepted);
-        listeners.spawn(admin_port.listen(Listener::Admin, acceptor, serve));
+        let (probes, scrapes) =
+            AdminService::new(endpoints, https_port.stage.subscribe(), &admin_port.stage.subscribe());
+        let ports = [(Listener::Admin, Some(admin), probes), (Listener::Metrics, metrics_port, scrapes)];
+        for (listener, socket, service) in ports {
+            let Some(socket) = socket else { continue };
+            let service = Arc::new(service);
+            let acceptor = Acceptor::new(socket, ConnectionTable::new(admin::SHARES, None));
+            let serve = move |accepted| Arc::clone(&service).serve(accepted);
+            listeners.spawn(admin_port.listen(listener, acceptor, serve));
+        }
 
         let reviews = Reviews::new(handler, limits.clone(), metrics.clone());
         let (stage, tasks) = (https_port.stage.subscribe(), https_port.connections.clone());
+        let table = ConnectionTable::new(Shares::from(&limits), Some(metrics.clone()));
         let service = Arc::new(HttpsService::new(tls, reviews, limits.clone(), metrics, stage, tasks));
-        let acceptor = Acceptor::new(https, limits.connections);
+        let acceptor = Acceptor::new(https, table);
         let serve = move |accepted| Arc::clone(&service).serve(accepted);
         listeners.spawn(https_port.listen(Listener::Webhook, acceptor, serve));
 
@@ -299,7 +343,11 @@ mod tests {
     struct Unavailable;
 
     impl Handler for Unavailable {
-        fn handle(&self, _call: Call<'_>) -> Reply {
+        fn handle(&self, call: Call<'_>) -> Handled {
+            Handled::Reply(self.handle_heavy(call))
+        }
+
+        fn handle_heavy(&self, _call: Call<'_>) -> Reply {
             Reply::unavailable("this handler answers nothing")
         }
     }
@@ -311,7 +359,12 @@ mod tests {
             listen,
             tls,
             handler: Arc::new(Unavailable),
-            admin: Admin { listen: admin, ready: Box::new(|| Ok(())), metrics: Box::new(String::new) },
+            admin: Admin {
+                listen: admin,
+                metrics_listen: None,
+                ready: Box::new(|| Ok(())),
+                metrics: Box::new(String::new),
+            },
             limits: Limits::default(),
             metrics: ServerMetrics::default(),
         }
@@ -351,7 +404,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_that_stops_by_itself_is_an_error() {
-        for listener in [Listener::Webhook, Listener::Admin] {
+        for listener in [Listener::Webhook, Listener::Admin, Listener::Metrics] {
             let mut listeners = JoinSet::new();
             listeners.spawn(ready(listener));
             let error = stopped(&mut listeners, &Port::new()).await;

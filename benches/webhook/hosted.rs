@@ -14,10 +14,10 @@ use lockstep::assessment::{Changes, CurrentAssessments};
 use lockstep::audit::{DecisionLog, LineHash, RotatingFile, Rotation};
 use lockstep::election::MetalLbVersion;
 use lockstep::labels::Labels;
-use lockstep::server::{Admin, Call, Handler, Limits, Reply, Server, ServerMetrics, Shutdown};
+use lockstep::server::{Admin, Call, Handled, Handler, Limits, Reply, Server, ServerMetrics, Shutdown};
 use lockstep::snapshot::{Inventory, Snapshot};
 use lockstep::tls::{Ephemeral, server_config};
-use lockstep::webhook::{Decisions, ReviewMetrics, Webhook};
+use lockstep::webhook::{Decisions, NodeNames, ReviewMetrics, Webhook};
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -59,7 +59,11 @@ struct Request<'a> {
 }
 
 impl Handler for Noop {
-    fn handle(&self, call: Call<'_>) -> Reply {
+    fn handle(&self, call: Call<'_>) -> Handled {
+        Handled::Reply(self.handle_heavy(call))
+    }
+
+    fn handle_heavy(&self, call: Call<'_>) -> Reply {
         let review: Review<'_> = serde_json::from_slice(call.body).expect("the load sends reviews");
         let uid = review.request.uid;
         let answer = format!(
@@ -70,7 +74,11 @@ impl Handler for Noop {
 }
 
 impl Handler for Engine {
-    fn handle(&self, call: Call<'_>) -> Reply {
+    fn handle(&self, call: Call<'_>) -> Handled {
+        Handled::Reply(self.handle_heavy(call))
+    }
+
+    fn handle_heavy(&self, call: Call<'_>) -> Reply {
         match review(&Body::new(call.body), call.phase, &self.0) {
             Ok(review) => Reply::json(review.response),
             Err(error) => panic!("the load sends reviews: {error}"),
@@ -106,7 +114,12 @@ fn recording(facts: Snapshot, log: &str) -> Webhook {
     };
     let log = DecisionLog::start(out, "benchmark", LineHash::NONE).expect("a thread");
     let (_publish, facts) = watch::channel(Some(Arc::new(facts)));
-    Webhook::new(facts, ReviewMetrics::default(), Some(Decisions { log, also_allowed: false }))
+    Webhook::new(
+        facts,
+        ReviewMetrics::default(),
+        Some(Decisions { log, also_allowed: false }),
+        NodeNames::default(),
+    )
 }
 
 /// Returns the webhook with the state of a large cluster, and its built-in topology, to which the measured review belongs.
@@ -134,7 +147,7 @@ fn large(is_changing: bool) -> Webhook {
             std::thread::sleep(PAUSE);
         }
     });
-    Webhook::new(facts, ReviewMetrics::default(), None)
+    Webhook::new(facts, ReviewMetrics::default(), None, NodeNames::default())
 }
 
 /// Serves until the process is killed.
@@ -148,7 +161,12 @@ pub fn serve(handler: Arc<dyn Handler>) -> ExitCode {
             listen: localhost,
             tls,
             handler,
-            admin: Admin { listen: localhost, ready: Box::new(|| Ok(())), metrics: Box::new(String::new) },
+            admin: Admin {
+                listen: localhost,
+                metrics_listen: None,
+                ready: Box::new(|| Ok(())),
+                metrics: Box::new(String::new),
+            },
             limits: Limits::default(),
             metrics: ServerMetrics::default(),
         };

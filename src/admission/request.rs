@@ -16,6 +16,13 @@ use lockstep_core::escape::excerpt;
 /// may put a million into one.
 const GROUPS: usize = 64;
 
+/// The maximum length of a uid in bytes. The API server's uids are UUIDs of 36 bytes.
+const UID_LIMIT: usize = 128;
+/// The maximum length of a name in the API server, in bytes; the same for the prefix of a generated name.
+const NAME_LIMIT: usize = 253;
+/// The maximum length of a namespace and of a kind in the API server, in bytes (labels of RFC 1123 and RFC 1035).
+const LABEL_LIMIT: usize = 63;
+
 /// The error of a review that cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -44,6 +51,16 @@ pub enum DecodeError {
     /// The request has no uid, which the response must repeat.
     #[error("the AdmissionReview's request has no uid")]
     NoUid,
+    /// A value is longer than any that the API server sends. Responses repeat it, so it is not accepted.
+    #[error("request.{field} has {length} bytes: the API server sends at most {most}")]
+    TooLong {
+        /// The field of the request.
+        field: &'static str,
+        /// The length of its value, in bytes.
+        length: usize,
+        /// The maximum length, in bytes.
+        most: usize,
+    },
     /// A creation or an update has no object.
     #[error("request.object is missing from the {0} request")]
     NoObject(String),
@@ -147,7 +164,7 @@ fn with_path(error: serde_json::Error, text: &str) -> DecodeError {
 fn read(text: &str) -> Result<Request<'_>, DecodeError> {
     let review: AdmissionReview<'_> = serde_json::from_str(text)?;
     if review.api_version != "admission.k8s.io/v1" || review.kind != "AdmissionReview" {
-        return Err(DecodeError::Version(format!("{} {}", review.api_version, review.kind)));
+        return Err(DecodeError::Version(excerpt(&format!("{} {}", review.api_version, review.kind))));
     }
     review.request.ok_or(DecodeError::NoRequest)?.into_request()
 }
@@ -179,7 +196,7 @@ pub(super) fn decode_without_object<'b>(body: &'b Body<'_>) -> Option<Request<'b
         dry_run: Option<bool>,
     }
     let review: Review<Uid<'_>> = serde_json::from_slice(body.received()).ok()?;
-    let uid = Some(review.request.uid.0).filter(|uid| !uid.is_empty())?;
+    let uid = Some(review.request.uid.0).filter(|uid| !uid.is_empty() && uid.len() <= UID_LIMIT)?;
     let review: Option<Review<WithoutObject<'_>>> = serde_json::from_slice(body.received()).ok();
     let request = review.map(|review| review.request).unwrap_or_default();
     Some(Request {
@@ -293,13 +310,17 @@ impl<'a> AdmissionRequest<'a> {
         if self.uid.0.is_empty() {
             return Err(DecodeError::NoUid);
         }
+        within("uid", &self.uid.0, UID_LIMIT)?;
+        within("kind.kind", &self.kind.resource, LABEL_LIMIT)?;
+        within("namespace", &self.namespace.0, LABEL_LIMIT)?;
+        within("name", &self.name.0, NAME_LIMIT)?;
         let kind = self.judged_kind();
         if let Some(known) =
             kind.map(|kind| kind.resource().version).filter(|known| *known != self.resource.version)
         {
             return Err(DecodeError::Resource {
-                resource: self.resource.resource.into_owned(),
-                version: self.resource.version.into_owned(),
+                resource: excerpt(&self.resource.resource),
+                version: excerpt(&self.resource.version),
                 known,
             });
         }
@@ -326,9 +347,10 @@ impl<'a> AdmissionRequest<'a> {
             return Ok(request);
         }
         let Some(object) = self.object.decode(kind, "object")? else {
-            return Err(DecodeError::NoObject(request.operation.into_owned()));
+            return Err(DecodeError::NoObject(excerpt(&request.operation)));
         };
         let generated = &object.metadata().generate_name;
+        within("object.metadata.generateName", generated, NAME_LIMIT)?;
         let shown = (request.name.is_empty() && !generated.is_empty()).then(|| format!("{generated}*"));
         request.change = Some(if operation == Operation::Update {
             Change::update(namespace, name, object, self.old_object.decode(kind, "oldObject")?)
@@ -346,6 +368,11 @@ impl<'a> AdmissionRequest<'a> {
 fn judged_operation(kind: Option<Kind>, word: &str) -> Option<Operation> {
     let operation = Operation::ALL.into_iter().find(|operation| operation.word() == word)?;
     kind?.is_judged_on(operation).then_some(operation)
+}
+
+fn within(field: &'static str, value: &str, most: usize) -> Result<(), DecodeError> {
+    let length = value.len();
+    if length > most { Err(DecodeError::TooLong { field, length, most }) } else { Ok(()) }
 }
 
 #[derive(Deserialize)]
@@ -462,6 +489,39 @@ mod tests {
         assert!(serde_json::from_str::<Groups<'_>>("[1]").is_err());
         let error = serde_json::from_str::<Groups<'_>>("1").unwrap_err().to_string();
         assert!(error.contains("expected a list of groups"), "{error}");
+    }
+
+    #[test]
+    fn values_longer_than_the_api_server_sends_are_rejected() {
+        let with = |field: &str, length: usize| {
+            let mut review = serde_json::json!({
+                "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+                "request": {"uid": "u", "kind": {"kind": "Pod"}, "operation": "CREATE",
+                    "resource": {"version": "v1", "resource": "pods"}, "object": {"metadata": {}}},
+            });
+            let value = match field {
+                "kind" => serde_json::json!({"kind": "x".repeat(length)}),
+                "object" => serde_json::json!({"metadata": {"generateName": "x".repeat(length)}}),
+                _ => "x".repeat(length).into(),
+            };
+            review["request"][field] = value;
+            let body = review.to_string();
+            decode(&Body::new(body.as_bytes())).map(drop).map_err(|error| error.to_string())
+        };
+        for (field, path, most) in [
+            ("uid", "uid", 128),
+            ("kind", "kind.kind", 63),
+            ("namespace", "namespace", 63),
+            ("name", "name", 253),
+            ("object", "object.metadata.generateName", 253),
+        ] {
+            assert_eq!(with(field, most), Ok(()), "{field}");
+            let expected =
+                format!("request.{path} has {} bytes: the API server sends at most {most}", most + 1);
+            assert_eq!(with(field, most + 1), Err(expected));
+        }
+        let long = format!(r#"{{"request": {{"uid": "{}"}}}}"#, "u".repeat(129));
+        assert!(decode_without_object(&Body::new(long.as_bytes())).is_none());
     }
 
     #[test]

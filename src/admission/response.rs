@@ -101,17 +101,22 @@ pub(super) fn undecodable(uid: &str, error: &DecodeError) -> Vec<u8> {
     encode(AdmissionResponse { uid, status: Some(status), ..AdmissionResponse::default() })
 }
 
-/// Encodes the response to a request that the rules judged.
-pub(super) fn judged(request: &Request<'_>, verdict: &Verdict, patch: Option<&Patch>) -> Vec<u8> {
+/// Encodes the response to a request that the rules judged. It names current nodes if `names_nodes`.
+pub(super) fn judged(
+    request: &Request<'_>,
+    verdict: &Verdict,
+    patch: Option<&Patch>,
+    names_nodes: bool,
+) -> Vec<u8> {
     let is_denied = verdict.is_denied();
     let patch = patch.map(|patch| STANDARD.encode(serde_json::to_vec(patch).unwrap_or_default()));
     encode(AdmissionResponse {
         uid: &request.uid,
         allowed: !is_denied,
-        status: is_denied.then(|| denial(request, verdict)),
+        status: is_denied.then(|| denial(request, verdict, names_nodes)),
         patch_type: patch.as_ref().map(|_| "JSONPatch"),
         patch,
-        warnings: warnings(verdict),
+        warnings: warnings(verdict, names_nodes),
         audit_annotations: audit_annotations(&request.uid, verdict),
     })
 }
@@ -125,15 +130,16 @@ fn encode(response: AdmissionResponse<'_>) -> Vec<u8> {
 }
 
 /// The status of a denial: every finding that denies, each as `message; help (rule, reason, topology)`.
-fn denial<'a>(request: &'a Request<'_>, verdict: &Verdict) -> Status<'a> {
+fn denial<'a>(request: &'a Request<'_>, verdict: &Verdict, names_nodes: bool) -> Status<'a> {
     let sentence = |finding: &Finding| {
-        let Finding { rule, reason, topology, message, help, .. } = finding;
+        let Finding { rule, reason, topology, help, .. } = finding;
+        let message = message(finding, names_nodes);
         let separator = if help.is_empty() { "" } else { "; " };
         format!("{message}{separator}{help} ({rule} {reason}, topology {topology})")
     };
     let cause = |finding: &Finding| Cause {
         reason: finding.reason.code(),
-        message: ascii(&finding.message, MESSAGE_LIMIT),
+        message: ascii(message(finding, names_nodes), MESSAGE_LIMIT),
         field: ascii(&finding.field.to_string(), FIELD_LIMIT),
     };
     let sentences: Vec<String> = verdict.denials().map(sentence).collect();
@@ -146,12 +152,17 @@ fn denial<'a>(request: &'a Request<'_>, verdict: &Verdict) -> Status<'a> {
     }
 }
 
+fn message(finding: &Finding, names_nodes: bool) -> &str {
+    if names_nodes { &finding.message } else { finding.message_without_nodes() }
+}
+
 /// The warnings for the user, each as `rule reason: message: help`.
-fn warnings(verdict: &Verdict) -> Vec<String> {
+fn warnings(verdict: &Verdict, names_nodes: bool) -> Vec<String> {
     let mut left = WARNINGS_LIMIT;
     let mut warnings = Vec::new();
     for finding in verdict.findings.iter().filter(|finding| finding.severity == Severity::Warn) {
-        let Finding { rule, reason, message, help, .. } = finding;
+        let Finding { rule, reason, help, .. } = finding;
+        let message = message(finding, names_nodes);
         let separator = if help.is_empty() { "" } else { ": " };
         let warning = ascii(&format!("{rule} {reason}: {message}{separator}{help}"), WARNING_LIMIT);
         match left.checked_sub(warning.len()) {
@@ -205,6 +216,7 @@ mod tests {
             help: String::new(),
             witness: None,
             nodes: Vec::new(),
+            today: String::new(),
         }
     }
 
@@ -232,7 +244,7 @@ mod tests {
         let mut findings =
             vec![finding(Severity::Deny, Reason::NotPlaced), finding(Severity::Audit, Reason::NotPlaced)];
         findings.extend((0..20).map(|_| finding(Severity::Warn, Reason::NotPlaced)));
-        let warnings = warnings(&Verdict { findings, edits: Vec::new() });
+        let warnings = warnings(&Verdict { findings, edits: Vec::new() }, true);
         assert_eq!(warnings.len(), WARNINGS_LIMIT / WARNING_LIMIT);
         assert!(warnings.iter().all(|warning| warning.len() == WARNING_LIMIT));
     }

@@ -19,6 +19,10 @@ const MESSAGE_LIMIT: usize = 2048;
 pub struct Record<'a> {
     /// The webhook that was called: `mutate` or `validate`.
     pub webhook: Cow<'a, str>,
+    /// How the caller of the webhook was authenticated: `client_certificate` for the API server's certificate, `none` for a
+    /// caller that may be anyone on the network. Records of versions before 0.2 have no such field.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub authentication: Cow<'a, str>,
     /// `allow`, `edit` or `deny`.
     pub verdict: Cow<'a, str>,
     /// The rule of the most severe finding, or of the first edit if there is no finding.

@@ -31,7 +31,7 @@ use crate::server::{Admin, BoundServer, Limits, Server, ServerMetrics};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Log, LogFormat};
 use crate::tls::Tls;
-use crate::webhook::{ReviewMetrics, Webhook};
+use crate::webhook::{NodeNames, ReviewMetrics, Webhook};
 use decisions::DecisionArgs;
 use signals::Stop;
 use snapshot::SnapshotSource;
@@ -52,9 +52,12 @@ pub(super) struct ServeArgs {
     /// Listen for reviews on this address
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443", env = "LOCKSTEP_LISTEN")]
     listen: SocketAddr,
-    /// Listen for probes and metrics on this address
+    /// Listen for probes on this address, and for metrics without `--metrics-listen`
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080", env = "LOCKSTEP_ADMIN_LISTEN")]
     admin_listen: SocketAddr,
+    /// Listen for metrics on this address, so that nobody who reads them can reach the probes
+    #[arg(long, value_name = "ADDRESS:PORT", env = "LOCKSTEP_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
     /// Report in the status of every topology whether the mutating and the validating webhook configuration of this name
     /// cover it
     #[arg(
@@ -96,6 +99,10 @@ pub(super) struct ServeArgs {
         env = "LOCKSTEP_DRAIN"
     )]
     drain: Duration,
+    /// Choose who learns the names of current nodes from a denial: callers with a certificate of `--client-ca`, or whoever
+    /// calls; the decision log has them in any case
+    #[arg(long, value_enum, value_name = "CALLERS", default_value_t, env = "LOCKSTEP_NODE_NAMES")]
+    node_names: NodeNames,
     /// Set the format of the log on standard error
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto, env = "LOCKSTEP_LOG_FORMAT")]
     log_format: LogFormat,
@@ -137,6 +144,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let ServeArgs {
         listen,
         admin_listen,
+        metrics_listen,
         webhook_configuration,
         reports,
         stale_after,
@@ -144,6 +152,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
         tls,
         decisions,
         drain,
+        node_names,
         // `run` has already used them.
         log_format: _,
         log_level: _,
@@ -192,10 +201,10 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let status = status::keep(cluster, status);
     let webhook_metrics = ReviewMetrics::default();
     webhook_metrics.register(&mut registry);
-    let webhook = Webhook::new(source.snapshots(), webhook_metrics, decisions);
+    let webhook = Webhook::new(source.snapshots(), webhook_metrics, decisions, node_names);
     let served =
         Served { tls: tls.config(), tls_readiness: tls.readiness(), webhook, snapshots: source.snapshots() };
-    let bound = bind(Ports { listen, admin_listen }, drain, served, registry).await?;
+    let bound = bind(Ports { listen, admin_listen, metrics_listen }, drain, served, registry).await?;
     let shutdown = stop.shutdown();
     tokio::select! {
         // Snapshots must outlive the last response, so only the end of the server is a regular end.
@@ -229,6 +238,7 @@ impl Drop for End {
 struct Ports {
     listen: SocketAddr,
     admin_listen: SocketAddr,
+    metrics_listen: Option<SocketAddr>,
 }
 
 /// The TLS source, the webhook and the snapshots, with the readiness of each.
@@ -255,6 +265,7 @@ async fn bind(
         handler: Arc::new(webhook),
         admin: Admin {
             listen: ports.admin_listen,
+            metrics_listen: ports.metrics_listen,
             ready: Box::new(move || readiness(&tls_readiness, &snapshots)),
             metrics: Box::new(move || telemetry::render(&registry)),
         },

@@ -1,4 +1,4 @@
-//! The admin port: plain HTTP for the kubelet's probes and for Prometheus.
+//! The admin port and the metrics port: plain HTTP for the kubelet's probes and for Prometheus.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,16 +19,24 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tower::Service;
 use tracing::debug;
 
+use super::connection_table::Shares;
 use super::connections::{Accepted, Activity, IdleTimeouts, drive};
 use super::handler::ContentType;
 use super::lifecycle::{Stage, StageReceiver};
 
-/// The limit on open connections: two probes and a few scrapers have one each at a time.
-pub(super) const CONNECTIONS: usize = 64;
+/// What the connections of each of these ports share: two probes and a few scrapers have one connection each at a time.
+/// Requests have no body, so bytes are not counted.
+pub(super) const SHARES: Shares = Shares {
+    places: 64,
+    bytes: usize::MAX >> 3,
+    settled: Duration::from_secs(1),
+    unread: Duration::from_secs(10),
+    records: (1, 1),
+};
 
 /// The time limit for the head of a request, and between two requests. The kubelet uses a connection once, and Go
 /// retries a GET on a closed connection, so idle connections need not be kept.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(5);
 
 /// The smallest buffer that hyper accepts. These requests have no body.
 const HEADER_BYTES: usize = 8 << 10;
@@ -36,10 +44,12 @@ const HEADER_BYTES: usize = 8 << 10;
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// The admin port and its contents.
+/// The admin port, the metrics port, and their contents.
 pub struct Admin {
-    /// The address to listen on. Port 0 takes a free one.
+    /// The address for probes. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// The address for metrics; `None` serves them beside the probes.
+    pub metrics_listen: Option<SocketAddr>,
     /// Whether reviews can be answered. The error is the sentence in the response of [`Admin::READYZ`] with status
     /// 503.
     ///
@@ -60,7 +70,11 @@ impl Admin {
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admin").field("listen", &self.listen).finish_non_exhaustive()
+        let Self { listen, metrics_listen, ready: _, metrics: _ } = self;
+        f.debug_struct("Admin")
+            .field("listen", listen)
+            .field("metrics_listen", metrics_listen)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,29 +92,37 @@ struct AdminState {
 }
 
 impl AdminService {
-    /// Creates the state. Readiness follows `https`, the stage of the HTTPS port. `stage` is that of the admin port.
-    pub(super) fn new(admin: Admin, https: StageReceiver, stage: StageReceiver) -> Self {
-        let router = Router::new()
-            .route(Admin::LIVEZ, get(livez))
-            .route(Admin::READYZ, get(readyz))
-            .route(Admin::METRICS, get(metrics))
-            .with_state(Arc::new(AdminState { admin, https }));
-        Self { router, stage }
+    /// Creates the services of the admin port and of the metrics port. Readiness follows `https`, the stage of the HTTPS
+    /// port. `stage` is that of these ports.
+    pub(super) fn new(admin: Admin, https: StageReceiver, stage: &StageReceiver) -> (Self, Self) {
+        let serves_metrics = admin.metrics_listen.is_none();
+        let state = Arc::new(AdminState { admin, https });
+        let metrics = Router::new().route(Admin::METRICS, get(metrics));
+        let probes = Router::new().route(Admin::LIVEZ, get(livez)).route(Admin::READYZ, get(readyz));
+        let probes = if serves_metrics { probes.merge(metrics.clone()) } else { probes };
+        let service = |router: Router<Arc<AdminState>>| Self {
+            router: router.with_state(Arc::clone(&state)),
+            stage: stage.clone(),
+        };
+        (service(probes), service(metrics))
     }
 
     /// Serves one connection until it ends.
     pub(super) async fn serve(self: Arc<Self>, accepted: Accepted) {
-        let Accepted { stream, peer, permit: _permit } = accepted;
+        let Accepted { stream, peer, registration } = accepted;
         let activity = Activity::new(IdleTimeouts { first_request: IDLE, between_requests: IDLE });
         let service = service_fn(|request: Request<Incoming>| {
             activity.request();
+            registration.connection().touch();
             self.router.clone().call(request)
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(HEADER_BYTES);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let stage = self.stage.clone();
-        let outcome = drive(connection, http1::Connection::graceful_shutdown, &activity, stage).await;
+        let registered = registration.connection();
+        let outcome =
+            drive(connection, http1::Connection::graceful_shutdown, &activity, registered, stage).await;
         if let Err(error) = outcome {
             debug!(%peer, %error, "admin connection failed");
         }

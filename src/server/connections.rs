@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::sync::Notify;
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::connection_table::{Connection, ConnectionTable, Registration};
 use super::lifecycle::{Stage, StageReceiver};
 
 /// The pause after `accept` failed for a lasting reason, such as a lack of file descriptors. Without it, the loop
@@ -23,11 +24,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The time limit for closing a connection that has timed out.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A listening socket with a limit on its open connections.
+/// The interval at which connections with unread answers are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A listening socket with the table of its open connections.
 #[derive(Debug)]
 pub(super) struct Acceptor {
     listener: TcpListener,
-    permits: Arc<Semaphore>,
+    table: Arc<ConnectionTable>,
 }
 
 /// An accepted connection.
@@ -35,13 +39,13 @@ pub(super) struct Acceptor {
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    /// The permit counts against the limit until it is dropped.
-    pub(super) permit: OwnedSemaphorePermit,
+    /// The place of the connection.
+    pub(super) registration: Registration,
 }
 
 impl Acceptor {
-    pub(super) fn new(listener: TcpListener, connections: usize) -> Self {
-        Self { listener, permits: Arc::new(Semaphore::new(connections)) }
+    pub(super) const fn new(listener: TcpListener, table: Arc<ConnectionTable>) -> Self {
+        Self { listener, table }
     }
 
     /// Accepts connections until `stage` is closing. Each connection is served in its own task.
@@ -53,24 +57,27 @@ impl Acceptor {
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
+        let mut sweep = interval(SWEEP);
         loop {
-            let next = tokio::select! {
+            tokio::select! {
                 biased;
                 () = stage.reached(Stage::Closing) => return,
-                next = self.next() => next,
-            };
-            // The semaphore is never closed.
-            let Ok(accepted) = next else { return };
-            drop(tasks.spawn(serve(accepted)));
+                _ = sweep.tick() => self.table.sweep(),
+                accepted = self.next() => drop(tasks.spawn(serve(accepted))),
+            }
         }
     }
 
-    /// Waits for a connection. The permit comes first: a connection over the limit waits in the kernel's queue, where
-    /// it takes no memory of this process.
-    async fn next(&self) -> Result<Accepted, AcquireError> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await?;
-        let (stream, peer) = self.accept().await;
-        Ok(Accepted { stream, peer, permit })
+    /// Waits for a connection that gets a place. Every connection is accepted at once, because the kernel's queue serves
+    /// those who come first, whoever they are.
+    async fn next(&self) -> Accepted {
+        loop {
+            let (stream, peer) = self.accept().await;
+            match self.table.register(peer) {
+                Some(registration) => return Accepted { stream, peer, registration },
+                None => debug!(%peer, "connection refused: all places are taken"),
+            }
+        }
     }
 
     async fn accept(&self) -> (TcpStream, SocketAddr) {
@@ -160,6 +167,7 @@ pub(super) async fn drive<C>(
     connection: C,
     close: impl FnOnce(Pin<&mut C>),
     activity: &Activity,
+    registered: &Connection,
     mut stage: StageReceiver,
 ) -> hyper::Result<()>
 where
@@ -169,6 +177,7 @@ where
     let time_to_close = tokio::select! {
         biased;
         ended = connection.as_mut() => return ended,
+        () = registered.evicted() => return Ok(()),
         () = activity.idle() => CLOSE_TIMEOUT,
         () = activity.close.notified() => activity.timeouts.between_requests,
         () = stage.reached(Stage::Closing) => activity.timeouts.between_requests,
@@ -177,25 +186,7 @@ where
     tokio::select! {
         biased;
         ended = timeout(time_to_close, connection) => ended.unwrap_or(Ok(())),
+        () = registered.evicted() => Ok(()),
         () = stage.reached(Stage::Aborted) => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_connection_over_the_limit_stays_in_the_kernels_queue() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let acceptor = Acceptor::new(listener, 1);
-        let _clients =
-            [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
-        let _first = acceptor.next().await.unwrap();
-        assert!(timeout(Duration::from_millis(50), acceptor.next()).await.is_err());
-        timeout(Duration::from_secs(10), acceptor.accept())
-            .await
-            .expect("the second connection is still in the queue");
     }
 }

@@ -6,6 +6,7 @@ pub use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
+use super::connection_table::{Charge, Connection, UnwrittenAnswer};
 use crate::change::Phase;
 
 pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -13,13 +14,25 @@ pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// The time in seconds after which the API server retries an unavailable webhook. It is the minimum of `Retry-After`.
 const RETRY_SECONDS: u64 = 1;
 
-/// The handler of the API server's calls.
-///
-/// The server calls it on the runtime's own threads: it may compute, but must not block. If it panics, the server
-/// responds with status 500 and keeps the connection open.
+/// The handler of the API server's calls. If it panics, the server responds with status 500 and keeps the connection
+/// open.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one call.
-    fn handle(&self, call: Call<'_>) -> Reply;
+    /// Answers one call, or says that it is heavy: that it takes more than about a millisecond.
+    ///
+    /// The server calls it on the runtime's own threads, so whatever it computes delays other calls.
+    fn handle(&self, call: Call<'_>) -> Handled;
+
+    /// Answers one heavy call, on a thread that only heavy calls wait for.
+    fn handle_heavy(&self, call: Call<'_>) -> Reply;
+}
+
+/// The result of [`Handler::handle`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handled {
+    /// The reply to the call.
+    Reply(Reply),
+    /// The call is heavy. The server passes it to [`Handler::handle_heavy`] when its turn comes.
+    Heavy,
 }
 
 /// One call of the API server.
@@ -29,6 +42,57 @@ pub struct Call<'a> {
     pub phase: Phase,
     /// The whole body as received. Its content type is `application/json`, and it is not parsed yet.
     pub body: &'a [u8],
+    /// The caller.
+    pub caller: Caller<'a>,
+}
+
+/// The caller of a [`Call`], as far as the connection shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    pub(super) authentication: Authentication,
+    pub(super) connection: &'a Connection,
+}
+
+impl Caller<'_> {
+    /// The way in which the caller was authenticated.
+    #[must_use]
+    pub const fn authentication(&self) -> Authentication {
+        self.authentication
+    }
+
+    /// Takes one record from the share of the caller, and returns whether it may be written: without a limit for an
+    /// authenticated caller, within [`Limits::records_per_second`](super::Limits::records_per_second) for the others of
+    /// its address.
+    #[must_use]
+    pub fn take_record(&self) -> bool {
+        self.authentication == Authentication::ClientCertificate || self.connection.take_record()
+    }
+}
+
+/// The way in which a caller was authenticated.
+///
+/// Bearer tokens of the API server (KEP-6060, alpha) would be one more way, verified in `reviews` where the head of the
+/// request is at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Authentication {
+    /// The caller presented a certificate of the client CA, with one of the configured names.
+    ClientCertificate,
+    /// The caller was not asked for a certificate: anyone who reaches the port.
+    None,
+}
+
+impl Authentication {
+    /// Both ways.
+    pub const ALL: [Self; 2] = [Self::ClientCertificate, Self::None];
+
+    /// The word in records and metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ClientCertificate => "client_certificate",
+            Self::None => "none",
+        }
+    }
 }
 
 /// The reply to a call.
@@ -72,9 +136,20 @@ impl Reply {
         Self { retry_after_seconds: Some(RETRY_SECONDS), ..Self::text(StatusCode::SERVICE_UNAVAILABLE, text) }
     }
 
-    /// The reply as an HTTP response.
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(Bytes::from(self.body)));
+    /// The reply as an HTTP response whose body is charged until it is written; `None` if there is no room for it.
+    pub(super) fn into_charged_response(mut self, charge: Charge) -> Option<Response<Full<Bytes>>> {
+        let answer = UnwrittenAnswer::new(std::mem::take(&mut self.body), charge)?;
+        Some(self.with_body(Bytes::from_owner(answer)))
+    }
+
+    /// The reply as an HTTP response that is not charged, which suits short texts only.
+    pub(super) fn into_response(mut self) -> Response<Full<Bytes>> {
+        let body = Bytes::from(std::mem::take(&mut self.body));
+        self.with_body(body)
+    }
+
+    fn with_body(self, body: Bytes) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, self.content_type.header());

@@ -23,19 +23,17 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::connection_table::Connection;
 use super::connections::{Accepted, Activity, IdleTimeouts, drive};
-use super::handler::CLOSE;
+use super::handler::{Authentication, CLOSE};
 use super::lifecycle::{Stage, StageReceiver};
 use super::limits::Limits;
 use super::metrics::{HandshakeFailure, ServerMetrics};
-use super::reviews::Reviews;
+use super::reviews::{Reviews, Sender};
 
 /// The interval of HTTP/2 pings, and the time limit for their answers. An unreachable peer is noticed after both.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The maximum number of concurrent requests on one HTTP/2 connection. Go's server allows 250.
-const STREAMS: u32 = 256;
 
 /// The pause after which a client whose handshake failed is assumed to have sent its request.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -71,22 +69,23 @@ impl HttpsService {
         stage: StageReceiver,
         tasks: TaskTracker,
     ) -> Self {
-        let (http1, http2) = (http1(&limits), http2(tasks));
+        let (http1, http2) = (http1(&limits), http2(&limits, tasks));
         Self { tls, reviews, http1, http2, limits, metrics, stage }
     }
 
     /// Serves one connection until it ends.
     pub(super) async fn serve(self: Arc<Self>, accepted: Accepted) {
-        let Accepted { stream, peer, permit: _permit } = accepted;
+        let Accepted { stream, peer, registration } = accepted;
         let _open = self.metrics.connection();
         let mut stage = self.stage.clone();
         let handshake = tokio::select! {
             biased;
             handshake = self.handshake(stream) => handshake,
+            () = registration.connection().evicted() => return,
             () = stage.reached(Stage::Closing) => return,
         };
         let outcome = match handshake {
-            Ok(stream) => self.serve_http(stream).await,
+            Ok(stream) => self.serve_http(stream, registration.connection()).await,
             Err(error) => {
                 debug!(%peer, %error, "tls handshake failed");
                 return;
@@ -143,21 +142,32 @@ impl HttpsService {
 
     /// Serves the protocol that ALPN negotiated. The server does not guess it from the bytes: a client without ALPN
     /// gets HTTP/1.1.
-    async fn serve_http(self: &Arc<Self>, stream: TlsStream<HandshakeStream>) -> hyper::Result<()> {
+    async fn serve_http(
+        self: &Arc<Self>,
+        stream: TlsStream<HandshakeStream>,
+        registered: &Arc<Connection>,
+    ) -> hyper::Result<()> {
+        registered.touch();
         let activity = Arc::new(Activity::new(self.idle_timeouts()));
+        // Certificates are asked for only with a client CA, and verified during the handshake.
+        let authentication = match stream.get_ref().1.peer_certificates() {
+            Some([_, ..]) => Authentication::ClientCertificate,
+            _ => Authentication::None,
+        };
+        let sender = Arc::new(Sender { authentication, connection: Arc::clone(registered) });
         let stage = self.stage.clone();
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let io = TokioIo::new(stream);
         let service = service_fn(|request| {
             activity.request();
-            Arc::clone(self).respond(request, Arc::clone(&activity))
+            Arc::clone(self).respond(request, Arc::clone(&sender), Arc::clone(&activity))
         });
         if is_http2 {
             let connection = self.http2.serve_connection(io, service);
-            drive(connection, http2::Connection::graceful_shutdown, &activity, stage).await
+            drive(connection, http2::Connection::graceful_shutdown, &activity, registered, stage).await
         } else {
             let connection = self.http1.serve_connection(io, service);
-            drive(connection, http1::Connection::graceful_shutdown, &activity, stage).await
+            drive(connection, http1::Connection::graceful_shutdown, &activity, registered, stage).await
         }
     }
 
@@ -170,11 +180,12 @@ impl HttpsService {
     async fn respond(
         self: Arc<Self>,
         request: Request<Incoming>,
+        sender: Arc<Sender>,
         connection: Arc<Activity>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let _in_flight = self.metrics.request();
         let version = request.version();
-        let mut response = self.reviews.respond(request).await;
+        let mut response = self.reviews.respond(request, &sender).await;
         if self.stage.has_reached(Stage::Draining) {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
@@ -193,13 +204,14 @@ fn http1(limits: &Limits) -> http1::Builder {
     builder
 }
 
-fn http2(tasks: TaskTracker) -> http2::Builder<TrackedExecutor> {
+fn http2(limits: &Limits, tasks: TaskTracker) -> http2::Builder<TrackedExecutor> {
     let mut builder = http2::Builder::new(TrackedExecutor(tasks));
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
-        .max_concurrent_streams(STREAMS);
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.streams);
     builder
 }
 

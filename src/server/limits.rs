@@ -3,19 +3,25 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::Semaphore;
 
 /// The limits of the HTTPS port. The defaults are based on the behavior of the API server and of Go's HTTP client.
 ///
-/// Together they bound the memory that clients can make the server use: a buffer of `header_bytes` per connection, up
-/// to twice `buffered_bytes` for bodies, and one frame per HTTP/2 request. They do not keep other clients from using
-/// up the connections: that requires a network policy.
+/// Together they bound the memory that clients can make the server use: `connections` times the state of a TLS
+/// connection and a buffer of `header_bytes`, and `buffered_bytes` for requests and answers. Places and bytes are shared
+/// by peer address: see `connection_table`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The maximum number of open connections. Further ones wait in the kernel's queue. Default 1024: over HTTP/1.1
-    /// the API server uses one connection per call and keeps 25 idle ones, and 1024 calls are about 50 ms of work for
-    /// two cores.
+    /// The maximum number of open connections. A further one takes the place of another, or is closed. Default 1024: over
+    /// HTTP/1.1 the API server uses one connection per call and keeps 25 idle ones, and it runs at most 600 requests at
+    /// once by default.
     pub connections: usize,
+    /// The time after which a connection that waits for its client can lose its place to one of a peer that has no fewer
+    /// connections. Default 1s: a client that is about to send something has sent it by then, so a burst of one API
+    /// server does not evict its own handshakes.
+    pub settled: Duration,
+    /// The maximum number of concurrent requests on one HTTP/2 connection. Default 16: the API server calls Services over
+    /// HTTP/1.1, so HTTP/2 is for others.
+    pub streams: u32,
     /// The time limit of a TLS handshake. Default 10s, after which Go's client gives up, too.
     pub handshake: Duration,
     /// The time limit from the start of a connection to its first complete request head. Default 120s, and at least
@@ -29,19 +35,39 @@ pub struct Limits {
     /// The time limit of a request body. Default 10s, the API server's default webhook timeout. The API server sends
     /// the body at once.
     pub body: Duration,
+    /// The time that every body may take before its rate counts. Default 2s, which is more than one lost packet costs.
+    pub body_start: Duration,
+    /// The minimum rate of a body in bytes per second, after `body_start`. Default 1 MiB: a slower body holds its bytes
+    /// longer than it is worth, and the largest one arrives within `body` at this rate.
+    pub body_rate: usize,
+    /// The time for which a client may leave an answer unread. Default 10s, after which the API server gives up, too.
+    pub unread: Duration,
     /// The maximum size of a request body in bytes. Default 8 MiB: a review contains an object and its old version, up
     /// to 3 MiB each. The rest of a rejected body is discarded up to twice this size, so that its sender can read the
     /// response.
     pub body_bytes: usize,
-    /// The maximum size of all request bodies together in bytes, counted as they arrive. Default 64 MiB: eight of the
-    /// largest reviews, or 3,800 ordinary ones of 17 KB.
+    /// The maximum size of all requests and unread answers together in bytes. Bodies count as they arrive, each request
+    /// counts [`Limits::REQUEST_BYTES`] more, and an answer counts until it is written. Default 64 MiB: eight of the
+    /// largest reviews, or 3,000 ordinary ones of 17 KB. A pod with 256 MiB has room for it and for the connections.
     pub buffered_bytes: usize,
-    /// The maximum number of reviews in flight, from the head of the request to the response. Default 1024, like
-    /// `connections`. It matters for HTTP/2, where one connection carries up to 256 requests.
-    pub reviews: usize,
-    /// The maximum size of a request head in bytes, and the size of a connection's read buffer. Default 64 KiB, at
-    /// least 8 KiB. The API server's heads have less than 1 KB.
+    /// The maximum size of a body in bytes that is judged beside others. Default 64 KiB, four times an ordinary review:
+    /// it is decoded within a millisecond. A larger one, and every other call that the handler takes for heavy, is
+    /// judged by threads of its own.
+    pub light_bytes: usize,
+    /// The number of heavy calls that are judged at the same time. Default 1, so that they never take more than one core,
+    /// nor the memory of more than one large object.
+    pub heavy: usize,
+    /// The maximum number of heavy calls of one peer that wait. Default 8: each takes at most some 100 ms, so that they
+    /// are answered within a second. Peers take turns.
+    pub heavy_waiting: usize,
+    /// The maximum size of a request head in bytes, and the size of a connection's read buffer. Default 16 KiB, at
+    /// least 8 KiB. The API server's heads have less than 1 KB, or some KB with a token.
     pub header_bytes: usize,
+    /// The number of records and log lines a second that reviews of one peer without a client certificate may cause.
+    /// Default 100: about 200 KB. Further ones are counted.
+    pub records_per_second: u32,
+    /// The number of such records at once after a pause. Default 1000, the edits of a large rollout.
+    pub records_at_once: u32,
     /// The time for which a stopping server still serves. Default 10s: a pod that is no longer ready may be called for
     /// that long.
     pub drain: Duration,
@@ -54,14 +80,23 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            settled: Duration::from_secs(1),
+            streams: 16,
             handshake: Duration::from_secs(10),
             first_request: Duration::from_secs(120),
             idle: Duration::from_secs(120),
             body: Duration::from_secs(10),
+            body_start: Duration::from_secs(2),
+            body_rate: 1 << 20,
+            unread: Duration::from_secs(10),
             body_bytes: 8 << 20,
             buffered_bytes: 64 << 20,
-            reviews: 1024,
-            header_bytes: 64 << 10,
+            light_bytes: 64 << 10,
+            heavy: 1,
+            heavy_waiting: 8,
+            header_bytes: 16 << 10,
+            records_per_second: 100,
+            records_at_once: 1000,
             drain: Duration::from_secs(10),
             grace: Duration::from_secs(5),
         }
@@ -99,21 +134,39 @@ pub enum LimitsError {
     },
 }
 
+/// The sizes of the kernel's buffers of a connection, in bytes. Linux doubles them. An answer fits into the first one;
+/// the second one is filled and emptied about ten times for the largest body.
+pub(super) const SEND_BUFFER: u32 = 64 << 10;
+pub(super) const RECEIVE_BUFFER: u32 = 256 << 10;
+
+/// The number of connections that the kernel queues until they are accepted, which takes microseconds each.
+pub(super) const BACKLOG: u32 = 4096;
+
 /// hyper panics on a smaller buffer.
 const LEAST_HEADER_BYTES: usize = 8192;
 
+/// The largest limit, so that sums do not overflow.
+const MOST: usize = usize::MAX >> 3;
+
 impl Limits {
+    /// The bytes that each request counts in addition to its body: the state of an HTTP/2 stream and of its task.
+    pub const REQUEST_BYTES: usize = 4 << 10;
+
     pub(super) fn check(&self) -> Result<(), LimitsError> {
-        within("connections", self.connections, 1, Semaphore::MAX_PERMITS)?;
-        within("reviews", self.reviews, 1, Semaphore::MAX_PERMITS)?;
-        within("body_bytes", self.body_bytes, 1, usize::MAX)?;
+        within("connections", self.connections, 1, MOST)?;
+        within("heavy", self.heavy, 1, MOST)?;
+        within("heavy_waiting", self.heavy_waiting, 1, MOST)?;
+        within("body_bytes", self.body_bytes, 1, MOST)?;
+        within("body_rate", self.body_rate, 1, MOST)?;
         // A body that exceeds all budgets would get `503` and be retried forever.
-        within("buffered_bytes", self.buffered_bytes, self.body_bytes, Semaphore::MAX_PERMITS)?;
-        within("header_bytes", self.header_bytes, LEAST_HEADER_BYTES, usize::MAX)?;
+        let least = self.body_bytes.saturating_add(Self::REQUEST_BYTES);
+        within("buffered_bytes", self.buffered_bytes, least, MOST)?;
+        within("header_bytes", self.header_bytes, LEAST_HEADER_BYTES, MOST)?;
         not_zero("handshake", self.handshake)?;
         not_zero("first_request", self.first_request)?;
         not_zero("idle", self.idle)?;
-        not_zero("body", self.body)
+        not_zero("body", self.body)?;
+        not_zero("unread", self.unread)
     }
 }
 

@@ -15,6 +15,8 @@ use super::rejection::Rejection;
 pub struct ServerMetrics {
     connections: Counter,
     connections_open: Gauge,
+    connections_evicted: Family<EvictionLabels, Counter>,
+    connections_refused: Counter,
     handshakes_failed: Family<HandshakeLabels, Counter>,
     requests_in_flight: Gauge,
     requests_refused: Family<RejectionLabels, Counter>,
@@ -58,6 +60,37 @@ impl EncodeLabelValue for HandshakeFailure {
     }
 }
 
+/// The reason why a connection was closed although its client did not close it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Eviction {
+    /// A connection of a peer with fewer ones needed its place.
+    Places,
+    /// Its peer held the most bytes when they were used up.
+    Bytes,
+    /// Its client did not read an answer.
+    Unread,
+}
+
+impl Eviction {
+    const ALL: [Self; 3] = [Self::Places, Self::Bytes, Self::Unread];
+}
+
+impl EncodeLabelValue for Eviction {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let label = match self {
+            Self::Places => "places",
+            Self::Bytes => "bytes",
+            Self::Unread => "unread",
+        };
+        label.encode(encoder)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EvictionLabels {
+    reason: Eviction,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HandshakeLabels {
     reason: HandshakeFailure,
@@ -73,6 +106,8 @@ impl Default for ServerMetrics {
         let metrics = Self {
             connections: Counter::default(),
             connections_open: Gauge::default(),
+            connections_evicted: Family::default(),
+            connections_refused: Counter::default(),
             handshakes_failed: Family::default(),
             requests_in_flight: Gauge::default(),
             requests_refused: Family::default(),
@@ -88,6 +123,16 @@ impl ServerMetrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register("connections", "HTTPS connections accepted", self.connections.clone());
         registry.register("connections_open", "HTTPS connections open now", self.connections_open.clone());
+        registry.register(
+            "connections_evicted",
+            "HTTPS connections closed for the sake of others, by reason; places and bytes: its peer address had the most of them; unread: the client did not read an answer",
+            self.connections_evicted.clone(),
+        );
+        registry.register(
+            "connections_refused",
+            "HTTPS connections closed at once: all places were taken and no peer address had more than this one",
+            self.connections_refused.clone(),
+        );
         registry.register(
             "tls_handshakes_failed",
             "Failed TLS handshakes by reason; alert: the client ended the handshake, most often because it rejected the server's certificate; caller: the server rejected the client's certificate",
@@ -111,6 +156,14 @@ impl ServerMetrics {
         Held::new(&self.connections_open)
     }
 
+    pub(super) fn connection_evicted(&self, reason: Eviction) {
+        self.connections_evicted.get_or_create(&EvictionLabels { reason }).inc();
+    }
+
+    pub(super) fn connection_refused(&self) {
+        self.connections_refused.inc();
+    }
+
     pub(super) fn request(&self) -> Held<'_> {
         Held::new(&self.requests_in_flight)
     }
@@ -129,6 +182,9 @@ impl ServerMetrics {
 
     /// Creates every series before its first event, because a series that appears with it shows no increase.
     fn start_at_zero(&self) {
+        for reason in Eviction::ALL {
+            drop(self.connections_evicted.get_or_create(&EvictionLabels { reason }));
+        }
         for reason in HandshakeFailure::ALL {
             drop(self.handshakes_failed.get_or_create(&HandshakeLabels { reason }));
         }

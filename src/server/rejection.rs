@@ -15,9 +15,9 @@ use crate::change::Phase;
 /// The reason why the server rejected a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Rejection {
-    /// The maximum number of reviews is in flight.
+    /// Too many heavy reviews of this peer wait.
     Busy,
-    /// The bodies of all requests together exceed their limit.
+    /// All requests and unread answers together exceed their limit, and no peer holds more than this one.
     Memory,
     /// The body is larger than the limit.
     BodyTooLarge,
@@ -103,12 +103,15 @@ impl Rejection {
 
     fn text(self, limits: &Limits) -> String {
         match self {
-            Self::Busy => "too many reviews are in flight; retry after 1s".to_owned(),
-            Self::Memory => "too many bytes of request bodies are in flight; retry after 1s".to_owned(),
+            Self::Busy => "too many large reviews wait; retry after 1s".to_owned(),
+            Self::Memory => "too many bytes of requests and answers are in flight; retry after 1s".to_owned(),
             Self::BodyTooLarge => {
                 format!("the request body is larger than the limit of {} bytes", limits.body_bytes)
             }
-            Self::BodyTooSlow => format!("the request body did not arrive within {:?}", limits.body),
+            Self::BodyTooSlow => format!(
+                "the request body did not arrive within {:?} or at {} bytes a second",
+                limits.body, limits.body_rate
+            ),
             Self::BodyBroken => "the request body ended early".to_owned(),
             Self::MediaType => "the content type must be `application/json`".to_owned(),
             Self::NotFound => format!(

@@ -9,12 +9,13 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, Version};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::task::spawn_blocking;
 use tracing::{debug, error};
 
 use super::body::{Payload, discard};
-use super::handler::{Call, Handler, Reply};
+use super::connection_table::{Charge, Connection};
+use super::handler::{Authentication, Call, Caller, Handled, Handler, Reply};
+use super::heavy::HeavyQueue;
 use super::limits::Limits;
 use super::metrics::ServerMetrics;
 use super::rejection::Rejection;
@@ -23,50 +24,103 @@ use crate::change::Phase;
 /// The service of reviews, which decides which requests reach the handler.
 pub(super) struct Reviews {
     handler: Arc<dyn Handler>,
-    /// One permit per review in flight.
-    slots: Semaphore,
-    /// One permit per byte of a request body.
-    memory: Semaphore,
+    heavy: Arc<HeavyQueue>,
     limits: Limits,
     metrics: ServerMetrics,
 }
 
+/// The sender of a request.
+#[derive(Debug, Clone)]
+pub(super) struct Sender {
+    pub(super) authentication: Authentication,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Sender {
+    fn caller(&self) -> Caller<'_> {
+        Caller { authentication: self.authentication, connection: &self.connection }
+    }
+}
+
 impl Reviews {
     pub(super) fn new(handler: Arc<dyn Handler>, limits: Limits, metrics: ServerMetrics) -> Self {
-        let (slots, memory) = (Semaphore::new(limits.reviews), Semaphore::new(limits.buffered_bytes));
-        Self { handler, slots, memory, limits, metrics }
+        let heavy = HeavyQueue::new(limits.heavy, limits.heavy_waiting);
+        Self { handler, heavy, limits, metrics }
     }
 
     /// Answers one request.
-    pub(super) async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(super) async fn respond(&self, request: Request<Incoming>, sender: &Sender) -> Response<Full<Bytes>> {
+        sender.connection.touch();
         let (head, mut body) = request.into_parts();
         let (version, endpoint) = (head.version, endpoint(&head));
         // The head is dropped, so that a slow body takes no other memory.
         drop(head);
-        // The slot is held until the response, so that a rejected body is discarded inside it. The body of a request
-        // without a slot is discarded, too: HTTP/1.1 has one request per connection, and connections are limited.
-        let slot = self.slots.try_acquire();
-        let outcome = match endpoint {
-            Ok(_) if slot.is_err() => Err(Rejection::Busy),
-            Ok(phase) => self.review(phase, &mut body).await,
-            Err(rejection) => Err(rejection),
+        // Every request is charged, also one whose body is discarded: it takes memory until it is answered.
+        let charge = sender.connection.charge(Limits::REQUEST_BYTES).ok_or(Rejection::Memory);
+        let outcome = match (endpoint, charge) {
+            (Ok(phase), Ok(charge)) => self.review(phase, &mut body, charge, sender).await,
+            (Err(rejection), Ok(charge)) => {
+                let response = self.reject(rejection, version, body).await;
+                drop(charge);
+                return response;
+            }
+            (_, Err(rejection)) => Err(rejection),
         };
         match outcome {
-            Ok(reply) => reply.into_response(),
+            Ok(response) => response,
             Err(rejection) => self.reject(rejection, version, body).await,
         }
     }
 
-    async fn review(&self, phase: Phase, body: &mut Incoming) -> Result<Reply, Rejection> {
-        let read = Payload::read(body, self.limits.body_bytes, &self.memory);
-        let payload = timeout(self.limits.body, read).await.map_err(|_| Rejection::BodyTooSlow)??;
-        let call = Call { phase, body: &payload.bytes };
-        // Unwind safety: the handler answers each call separately, and no state of a failed call is kept here.
-        catch_unwind(AssertUnwindSafe(|| self.handler.handle(call))).map_err(|panic| {
-            self.metrics.panicked();
-            error!(path = phase.path(), panic = panic_message(panic.as_ref()), "handler panicked");
-            Rejection::Panic
-        })
+    async fn review(
+        &self,
+        phase: Phase,
+        body: &mut Incoming,
+        charge: Charge,
+        sender: &Sender,
+    ) -> Result<Response<Full<Bytes>>, Rejection> {
+        let payload = Payload::read(body, &self.limits, charge).await?;
+        let _answering = sender.connection.answer();
+        let is_large = payload.bytes.len() > self.limits.light_bytes;
+        let handled = if is_large { Handled::Heavy } else { self.judge(phase, &payload, sender)? };
+        let (reply, charge) = match handled {
+            Handled::Reply(reply) => {
+                let Payload { bytes, charge } = payload;
+                drop(bytes);
+                (reply, charge)
+            }
+            Handled::Heavy => self.judge_heavy(phase, payload, sender).await?,
+        };
+        reply.into_charged_response(charge).ok_or(Rejection::Memory)
+    }
+
+    fn judge(&self, phase: Phase, payload: &Payload, sender: &Sender) -> Result<Handled, Rejection> {
+        let call = Call { phase, body: &payload.bytes, caller: sender.caller() };
+        caught(phase, || self.handler.handle(call)).ok_or_else(|| self.panicked())
+    }
+
+    /// Judges a heavy call on a thread of its own, when its turn comes.
+    async fn judge_heavy(
+        &self,
+        phase: Phase,
+        payload: Payload,
+        sender: &Sender,
+    ) -> Result<(Reply, Charge), Rejection> {
+        let turn = self.heavy.turn(sender.connection.peer()).await.ok_or(Rejection::Busy)?;
+        let (handler, sender) = (Arc::clone(&self.handler), sender.clone());
+        let judged = spawn_blocking(move || {
+            // The turn ends with the work, also if nobody waits for it any longer.
+            let _turn = turn;
+            let Payload { bytes, charge } = payload;
+            let call = Call { phase, body: &bytes, caller: sender.caller() };
+            caught(phase, || handler.handle_heavy(call)).map(|reply| (reply, charge))
+        });
+        judged.await.ok().flatten().ok_or_else(|| self.panicked())
+    }
+
+    fn panicked(&self) -> Rejection {
+        self.metrics.panicked();
+        Rejection::Panic
     }
 
     async fn reject(
@@ -79,12 +133,21 @@ impl Reviews {
         debug!(reason = ?rejection, "rejected request");
         // HTTP/2 ends one request without ending the connection, so there is nothing to discard.
         if version < Version::HTTP_2 && rejection.leaves_body() {
-            let most = self.limits.body_bytes.saturating_mul(2);
-            // The response is sent whether or not the body is complete.
-            let _ = timeout(self.limits.body, discard(&mut body, most)).await;
+            discard(&mut body, &self.limits).await;
         }
         rejection.into_response(&self.limits)
     }
+}
+
+/// Calls the handler; `None` if it panics.
+fn caught<T>(phase: Phase, handle: impl FnOnce() -> T) -> Option<T> {
+    // Unwind safety: the handler answers each call separately, and no state of a failed call is kept here.
+    let outcome = catch_unwind(AssertUnwindSafe(handle));
+    outcome
+        .map_err(|panic| {
+            error!(path = phase.path(), panic = panic_message(panic.as_ref()), "handler panicked");
+        })
+        .ok()
 }
 
 /// Returns the phase of the endpoint, if an endpoint accepts the request.

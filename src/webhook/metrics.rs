@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::topology_labels::{TopologyLabel, TopologyLabels};
 use crate::admission::{Decision, Review};
 use crate::change::Phase;
+use crate::server::Authentication;
 use crate::verdict::Verdict;
 
 /// The rule and the reason of a review without findings and edits.
@@ -25,11 +26,12 @@ const BUCKETS: [f64; 14] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3
 #[derive(Debug, Clone)]
 pub struct ReviewMetrics {
     reviews: Family<ReviewLabels, Counter>,
-    /// The series of `reviews` without findings and edits, by webhook and dry run. They count most reviews.
-    silent: [[Counter; 2]; 2],
+    /// The series of `reviews` without findings and edits, by webhook, authentication and dry run. They count most reviews.
+    silent: [[[Counter; 2]; 2]; 2],
     topologies: TopologyLabels,
     findings: Family<FindingLabels, Counter>,
     unanswered: Family<UnansweredLabels, Counter>,
+    not_recorded: Counter,
     seconds: Family<WebhookLabels, Histogram, fn() -> Histogram>,
     // The series are looked up once, which saves each review a lock and a hash.
     mutate_seconds: Histogram,
@@ -73,6 +75,7 @@ struct WebhookLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReviewLabels {
     webhook: &'static str,
+    authentication: &'static str,
     verdict: &'static str,
     rule: &'static str,
     reason: &'static str,
@@ -80,16 +83,18 @@ struct ReviewLabels {
 }
 
 impl ReviewLabels {
-    fn of(phase: Phase, dry_run: bool, verdict: &Verdict) -> Self {
+    fn of(phase: Phase, caller: Authentication, dry_run: bool, verdict: &Verdict) -> Self {
         let headline = verdict.headline();
         let (rule, reason) =
             headline.map_or((NONE, NONE), |headline| (headline.rule.id(), headline.reason.code()));
-        Self { webhook: phase.word(), verdict: verdict.word(), rule, reason, dry_run }
+        let (webhook, authentication) = (phase.word(), caller.word());
+        Self { webhook, authentication, verdict: verdict.word(), rule, reason, dry_run }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FindingLabels {
+    authentication: &'static str,
     topology: TopologyLabel,
     rule: &'static str,
     reason: &'static str,
@@ -107,8 +112,8 @@ impl Default for ReviewMetrics {
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let time = |phase: Phase| seconds.get_or_create_owned(&WebhookLabels { webhook: phase.word() });
         let reviews = Family::<ReviewLabels, Counter>::default();
-        let silent = |phase, dry_run| {
-            reviews.get_or_create_owned(&ReviewLabels::of(phase, dry_run, &Verdict::default()))
+        let silent = |phase, caller, dry_run| {
+            reviews.get_or_create_owned(&ReviewLabels::of(phase, caller, dry_run, &Verdict::default()))
         };
         let unanswered = Family::<UnansweredLabels, Counter>::default();
         // Series are created before their first event, because a series that appears with it shows no increase.
@@ -116,11 +121,14 @@ impl Default for ReviewMetrics {
             drop(unanswered.get_or_create(&UnansweredLabels { reason }));
         }
         Self {
-            silent: Phase::ALL.map(|phase| [false, true].map(|dry| silent(phase, dry))),
+            silent: Phase::ALL.map(|phase| {
+                Authentication::ALL.map(|caller| [false, true].map(|dry| silent(phase, caller, dry)))
+            }),
             reviews,
             topologies: TopologyLabels::default(),
             findings: Family::default(),
             unanswered,
+            not_recorded: Counter::default(),
             mutate_seconds: time(Phase::Mutate),
             validate_seconds: time(Phase::Validate),
             seconds,
@@ -142,6 +150,11 @@ impl ReviewMetrics {
             "Reviews without a verdict, by reason",
             self.unanswered.clone(),
         );
+        registry.register(
+            "reviews_not_recorded",
+            "Reviews of callers without a client certificate that were not recorded and not logged, because their address exceeded the rate of records",
+            self.not_recorded.clone(),
+        );
         registry.register_with_unit(
             "review_duration",
             "Time from the complete request body to the response",
@@ -151,25 +164,27 @@ impl ReviewMetrics {
     }
 
     /// Counts a review that has a response.
-    pub(super) fn reviewed(&self, phase: Phase, review: &Review<'_>) {
+    pub(super) fn reviewed(&self, phase: Phase, caller: Authentication, review: &Review<'_>) {
         let dry_run = review.request.dry_run;
         match &review.decision {
             Decision::Judged { verdict, .. } if verdict.headline().is_none() => {
-                self.silent(phase, dry_run).inc();
+                self.silent(phase, caller, dry_run).inc();
             }
-            Decision::Judged { verdict, .. } => self.judged(phase, dry_run, verdict),
+            Decision::Judged { verdict, .. } => self.judged(phase, caller, dry_run, verdict),
             Decision::Undecodable(_) => {
-                let webhook = phase.word();
-                let labels = ReviewLabels { webhook, verdict: "deny", rule: NONE, reason: NONE, dry_run };
+                let (webhook, authentication) = (phase.word(), caller.word());
+                let (verdict, rule, reason) = ("deny", NONE, NONE);
+                let labels = ReviewLabels { webhook, authentication, verdict, rule, reason, dry_run };
                 self.reviews.get_or_create(&labels).inc();
             }
         }
     }
 
-    fn judged(&self, phase: Phase, dry_run: bool, verdict: &Verdict) {
-        self.reviews.get_or_create(&ReviewLabels::of(phase, dry_run, verdict)).inc();
+    fn judged(&self, phase: Phase, caller: Authentication, dry_run: bool, verdict: &Verdict) {
+        self.reviews.get_or_create(&ReviewLabels::of(phase, caller, dry_run, verdict)).inc();
         for finding in &verdict.findings {
             let labels = FindingLabels {
+                authentication: caller.word(),
                 topology: self.topologies.label(&finding.topology),
                 rule: finding.rule.id(),
                 reason: finding.reason.code(),
@@ -179,14 +194,22 @@ impl ReviewMetrics {
         }
     }
 
-    const fn silent(&self, phase: Phase, dry_run: bool) -> &Counter {
-        let [[mutate, mutate_dry], [validate, validate_dry]] = &self.silent;
-        match (phase, dry_run) {
-            (Phase::Mutate, false) => mutate,
-            (Phase::Mutate, true) => mutate_dry,
-            (Phase::Validate, false) => validate,
-            (Phase::Validate, true) => validate_dry,
-        }
+    const fn silent(&self, phase: Phase, caller: Authentication, dry_run: bool) -> &Counter {
+        let [mutate, validate] = &self.silent;
+        let [with_certificate, without] = match phase {
+            Phase::Mutate => mutate,
+            Phase::Validate => validate,
+        };
+        let [stored, dry] = match caller {
+            Authentication::ClientCertificate => with_certificate,
+            Authentication::None => without,
+        };
+        if dry_run { dry } else { stored }
+    }
+
+    /// Counts a review that was not recorded, because its caller exceeded its rate.
+    pub(super) fn not_recorded(&self) {
+        self.not_recorded.inc();
     }
 
     /// Counts a review without a verdict.

@@ -10,8 +10,11 @@ use crate::admission::{Decision, DecodeError, Review};
 use crate::audit::bounded::{message, name, piece};
 use crate::audit::{self, DecisionLog, Record};
 use crate::change::Phase;
+use crate::server::Caller;
 use crate::snapshot::Snapshot;
 use crate::verdict::{Finding, Verdict};
+
+use super::metrics::ReviewMetrics;
 
 /// The decision log, and which reviews are recorded.
 #[derive(Debug)]
@@ -25,35 +28,55 @@ pub struct Decisions {
 /// A review that has a response.
 pub(super) struct ReviewEvent<'r> {
     pub(super) phase: Phase,
+    pub(super) caller: Caller<'r>,
     pub(super) review: &'r Review<'r>,
     pub(super) snapshot: &'r Snapshot,
     /// The time at which the request's body was complete.
     pub(super) start: Instant,
+    pub(super) metrics: &'r ReviewMetrics,
 }
 
 impl ReviewEvent<'_> {
     /// Logs and records the review.
     ///
     /// With a decision log, the operators' log reports denials only, because the decision log has the edits and
-    /// warnings.
+    /// warnings. A caller without a client certificate may be anyone, so what it can make Lockstep write is limited in
+    /// its rate; the metrics count what was not written.
     pub(super) fn record(&self, decisions: Option<&Decisions>) {
         let (verdict, patch) = match &self.review.decision {
             Decision::Judged { verdict, patch } => (verdict, patch.as_ref()),
             Decision::Undecodable(error) => return self.record_undecodable(error, decisions),
         };
-        if decisions.is_none() || verdict.is_denied() {
+        let is_logged = verdict.headline().is_some() && (decisions.is_none() || verdict.is_denied());
+        let recording = decisions.filter(|decisions| decisions.also_allowed || verdict.headline().is_some());
+        if !is_logged && recording.is_none() || !self.may_write() {
+            return;
+        }
+        if is_logged {
             self.log(verdict);
         }
-        if let Some(decisions) = decisions
-            && (decisions.also_allowed || verdict.headline().is_some())
-        {
+        if let Some(decisions) = recording {
             let now = Timestamp::now();
             decisions.log.record(now, &self.to_record(verdict, patch, now));
         }
     }
 
+    fn may_write(&self) -> bool {
+        let may_write = self.caller.take_record();
+        if !may_write {
+            self.metrics.not_recorded();
+        }
+        may_write
+    }
+
     fn record_undecodable(&self, error: &DecodeError, decisions: Option<&Decisions>) {
-        tracing::warn!(error = %error, "denied a review that cannot be decoded");
+        if !self.may_write() {
+            return;
+        }
+        tracing::warn!(
+            error = message(&error.to_string()).as_ref(),
+            "denied a review that cannot be decoded"
+        );
         if let Some(decisions) = decisions {
             let error = error.to_string();
             let record =
@@ -70,6 +93,7 @@ impl ReviewEvent<'_> {
         let witness = finding.and_then(|finding| finding.witness.as_ref()).map(ToString::to_string);
         tracing::info!(
             verdict = verdict.word(),
+            authentication = self.caller.authentication().word(),
             webhook = phase.word(),
             uid = name(&request.uid).as_ref(),
             user = name(&request.user).as_ref(),
@@ -118,6 +142,7 @@ impl ReviewEvent<'_> {
         let groups = &request.groups;
         Record {
             webhook: self.phase.word().into(),
+            authentication: self.caller.authentication().word().into(),
             uid: name(&request.uid),
             user: name(&request.user),
             groups: groups.names.iter().take(Record::GROUPS).map(|group| name(group)).collect(),

@@ -8,4 +8,5 @@ mod limits;
 mod mutual_tls;
 mod protocols;
 mod reload;
+mod sharing;
 mod test_server;

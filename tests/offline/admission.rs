@@ -84,8 +84,9 @@ fn audit_annotations_are_bounded_and_escaped() {
         inventory.topologies.insert(name.as_str().into(), topology);
         let mut hostile = recorded(POD);
         let request = &mut hostile["request"];
-        for field in ["name", "uid"] {
-            request[field] = name.as_str().into();
+        // The longest that is accepted; longer ones are rejected.
+        for (field, most) in [("name", 253), ("uid", 128)] {
+            request[field] = name[..name.floor_char_boundary(most)].into();
         }
         request["userInfo"] = json!({"username": name, "groups": [name]});
         let metadata = &mut request["object"]["metadata"];

@@ -18,7 +18,7 @@ mod tests;
 mod values;
 mod witness;
 
-pub use cover::{TooComplex, uncovered};
+pub use cover::{TooComplex, Work, uncovered, uncovered_within};
 pub(crate) use parse::first_duplicate;
 pub use parse::{LabelSelector, Problem, Requirement, SelectorError, parse_list};
 pub use selector::Selector;

@@ -1,6 +1,6 @@
 //! The relation of announcing nodes to the gateway nodes.
 
-use crate::labels::{Selector, TooComplex, Witness, uncovered};
+use crate::labels::{Selector, TooComplex, Witness, Work, uncovered_within};
 use crate::snapshot::Nodes;
 
 /// The relation of two sets of nodes, with witnesses.
@@ -32,12 +32,16 @@ impl Relation {
     ///
     /// # Errors
     /// [`TooComplex`] if the comparison exceeds the work limit.
-    pub(crate) fn exact(announcing: &[Selector], placement: &Selector) -> Result<Self, TooComplex> {
+    pub(crate) fn exact(
+        announcing: &[Selector],
+        placement: &Selector,
+        work: &mut Work,
+    ) -> Result<Self, TooComplex> {
         let wider = first_outside(announcing, placement);
         if let Some(relation) = without_overlap(announcing, placement, &wider) {
             return Ok(relation);
         }
-        let narrower = match uncovered(placement, announcing) {
+        let narrower = match uncovered_within(placement, announcing, work) {
             Ok(rest) => rest.and_then(|rest| rest.witness()),
             // The advertisement is certainly wider, which is enough to deny it.
             Err(TooComplex) if wider.is_some() => None,
@@ -59,9 +63,21 @@ impl Relation {
     }
 
     /// Compares by `LiveNodes`: no current announcing node may be outside the placement.
-    pub(crate) fn live(announcing: &[Selector], placement: &Selector, nodes: &Nodes) -> Self {
+    ///
+    /// # Errors
+    /// [`TooComplex`] if the comparison exceeds the work limit.
+    pub(crate) fn live(
+        announcing: &[Selector],
+        placement: &Selector,
+        nodes: &Nodes,
+        work: &mut Work,
+    ) -> Result<Self, TooComplex> {
+        work.spend(nodes.examined(placement))?;
         if nodes.selected(placement).next().is_none() {
-            return Self::NoGatewayNode;
+            return Ok(Self::NoGatewayNode);
+        }
+        for selector in announcing {
+            work.spend(nodes.examined(selector))?;
         }
         let outside = announcing.iter().enumerate().find_map(|(position, selector)| {
             let (_, labels) = nodes.selected(selector).find(|(_, labels)| !placement.matches(labels))?;
@@ -70,10 +86,13 @@ impl Relation {
         });
         let announces = |labels| announcing.iter().any(|selector| selector.matches(labels));
         let overlaps = || nodes.selected(placement).any(|(_, labels)| announces(labels));
-        match outside {
-            Some(outside) if !overlaps() => Self::Disjoint(outside),
-            outside => Self::of(outside, None),
-        }
+        Ok(match outside {
+            Some(outside) => {
+                work.spend(nodes.examined(placement).saturating_mul(announcing.len()))?;
+                if overlaps() { Self::of(Some(outside), None) } else { Self::Disjoint(outside) }
+            }
+            None => Self::of(None, None),
+        })
     }
 
     fn of(wider: Option<Outside>, narrower: Option<Witness>) -> Self {

@@ -27,6 +27,37 @@ pub fn judge(change: &Change, phase: Phase, snapshot: &Snapshot) -> Verdict {
     }
 }
 
+/// The number of comparisons from which a judgement is heavy. They take some 30 ns each.
+const HEAVY: usize = 10_000;
+
+/// Whether judging `change` may take more than a fraction of a millisecond, so that it must not delay other reviews.
+///
+/// It multiplies what the rules of MetalLB's kinds compare, and looks at none of it.
+#[must_use]
+pub fn is_heavy(change: &Change, snapshot: &Snapshot) -> bool {
+    let own = match &change.object {
+        Object::Pod(_) | Object::DaemonSet(_) | Object::Service(_) => return false,
+        Object::L2Advertisement(new) => {
+            let spec = &new.spec;
+            [spec.node_selectors.len(), spec.service_selectors.len(), spec.pool_selectors.len()]
+        }
+        Object::BgpAdvertisement(new) => {
+            let spec = &new.spec;
+            [spec.node_selectors.len(), spec.service_selectors.len(), spec.pool_selectors.len()]
+        }
+        Object::IpAddressPool(_) | Object::AddressPool(_) => [0; 3],
+    };
+    let own = own.into_iter().fold(1, usize::saturating_add);
+    let comparisons = snapshot.announced_from(&change.namespace).fold(0, |sum: usize, topology| {
+        let others = topology.pools.iter().map(|pool| pool.advertisements.len());
+        let selectors = others.fold(own, usize::saturating_add);
+        let compared = [topology.services.len(), topology.pools.len(), snapshot.nodes().len()];
+        let compared = compared.into_iter().fold(1, usize::saturating_add);
+        sum.saturating_add(selectors.saturating_mul(compared))
+    });
+    comparisons > HEAVY
+}
+
 /// Judges `change` in mutating admission: edits of the object, and findings that no edit can fix.
 #[must_use]
 pub fn mutate(change: &Change, snapshot: &Snapshot) -> Verdict {

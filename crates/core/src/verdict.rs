@@ -223,6 +223,17 @@ pub struct Finding {
     pub witness: Option<Witness>,
     /// The names of some current nodes that the finding applies to. The witness covers future nodes, too.
     pub nodes: Vec<String>,
+    /// The end of the message that names current nodes; empty if it names none. Who is not known to be the API server does
+    /// not learn them.
+    pub today: String,
+}
+
+impl Finding {
+    /// The message without its end that names current nodes.
+    #[must_use]
+    pub fn message_without_nodes(&self) -> &str {
+        self.message.strip_suffix(self.today.as_str()).unwrap_or(&self.message)
+    }
 }
 
 /// An edit: one field that a rule sets.

@@ -1,8 +1,11 @@
 //! The admin port: probes and metrics.
 
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
 use tokio::net::TcpStream;
 
-use super::client::Client;
+use super::client::{Client, connect_from};
 use super::test_server::{TestServer, limits};
 
 #[tokio::test]
@@ -10,6 +13,20 @@ async fn livez_answers_ok() {
     let server = TestServer::start(limits()).await;
     let answer = server.get_admin("/livez").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stranger_with_idle_connections_does_not_delay_a_probe() {
+    let server = TestServer::start(limits()).await;
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(connect_from(Ipv4Addr::new(127, 0, 0, 2), server.admin).await.unwrap());
+    }
+    let started = Instant::now();
+    assert_eq!(server.get_admin("/livez").await.status, 200);
+    // Without sharing, the probe waited until an idle connection timed out, after 10s.
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     server.stop().await;
 }
 

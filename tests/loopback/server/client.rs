@@ -1,7 +1,7 @@
 //! An HTTP/1.1 client written by hand, so that it can also send invalid or slow requests.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -55,6 +55,24 @@ pub(super) async fn handshake(address: SocketAddr, config: ClientConfig) -> io::
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     })
     .await
+}
+
+/// Opens a TCP connection from another address of the loopback network.
+pub(super) async fn connect_from(peer: Ipv4Addr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from((peer, 0)))?;
+    soon(socket.connect(address)).await
+}
+
+/// Opens a TLS connection from another address of the loopback network.
+pub(super) async fn handshake_from(
+    peer: Ipv4Addr,
+    address: SocketAddr,
+    config: ClientConfig,
+) -> io::Result<TlsStream<TcpStream>> {
+    let stream = connect_from(peer, address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
 }
 
 /// One connection.

@@ -149,20 +149,23 @@ async fn a_client_that_reads_no_responses_is_disconnected() {
 }
 
 #[tokio::test]
-async fn a_connection_over_the_limit_waits_until_one_closes() {
-    let server = TestServer::start(Limits { connections: 1, ..limits() }).await;
+async fn a_connection_over_the_limit_is_closed_unless_another_one_of_its_peer_has_waited() {
+    let server =
+        TestServer::start(Limits { connections: 1, settled: Duration::from_secs(3600), ..limits() }).await;
     let mut first = server.connect().await;
     first.post("/mutate", "x").await.unwrap();
-    let (address, trust) = (server.address, server.trust.clone());
-    let second =
-        tokio::spawn(
-            async move { Client::connect(address, &trust).await.unwrap().post("/mutate", "y").await },
-        );
-    // The connection is in the kernel's queue now, or will be. In neither case is it served.
-    tokio::time::sleep(SHORT).await;
-    assert!(!second.is_finished());
-    assert!(server.metrics().contains("connections_total 1"));
+    assert!(server.try_connect().await.is_err());
+    server.has_metric("connections_refused_total 1").await;
+    assert_eq!(first.post("/mutate", "y").await.unwrap().body, "/mutate y");
     drop(first);
-    assert_eq!(soon(second).await.unwrap().unwrap().body, "/mutate y");
+    server.has_metric("connections_open 0").await;
+    assert_eq!(server.post("/mutate", "z").await.body, "/mutate z");
+    server.stop().await;
+
+    let server = TestServer::start(Limits { connections: 1, settled: Duration::ZERO, ..limits() }).await;
+    let mut first = server.connect().await;
+    assert_eq!(server.post("/mutate", "x").await.status, 200);
+    first.end().await;
+    server.has_metric("connections_evicted_total{reason=\"places\"} 1").await;
     server.stop().await;
 }

@@ -35,21 +35,6 @@ async fn a_rejected_body_is_discarded_up_to_the_limit_and_no_further() {
 }
 
 #[tokio::test]
-async fn a_rejected_body_is_discarded_inside_its_slot() {
-    let limits = Limits { reviews: 1, body: Duration::from_secs(3600), ..limits() };
-    let server = TestServer::start(limits).await;
-    let mut slow = server.connect().await;
-    let whole = request("/nowhere", "never");
-    slow.send(whole.trim_end_matches("never")).await.unwrap();
-    server.has_metric("requests_refused_total{reason=\"not_found\"} 1").await;
-    assert_eq!(server.post("/mutate", "x").await.status, 503);
-    slow.send("never").await.unwrap();
-    assert_eq!(slow.answer().await.unwrap().status, 404);
-    assert_eq!(server.post("/mutate", "x").await.status, 200);
-    server.stop().await;
-}
-
-#[tokio::test]
 async fn a_rejected_body_that_never_arrives_delays_the_response_by_its_deadline_only() {
     let server = TestServer::start(Limits { body: Duration::from_millis(100), ..limits() }).await;
     let mut client = server.connect().await;
@@ -96,7 +81,10 @@ async fn a_body_slower_than_its_deadline_is_rejected() {
     let whole = request("/mutate", "never comes");
     client.send(whole.strip_suffix("comes").unwrap()).await.unwrap();
     let answer = client.answer().await.unwrap();
-    assert_eq!((answer.status, answer.body.as_str()), (408, "the request body did not arrive within 100ms"));
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (408, "the request body did not arrive within 100ms or at 1048576 bytes a second")
+    );
     assert!(answer.closes());
     client.end().await;
     server.stop().await;
@@ -115,59 +103,29 @@ async fn a_body_that_ends_early_does_not_reach_the_handler() {
 }
 
 #[tokio::test]
-async fn request_bodies_share_one_limit() {
-    let server = TestServer::start(Limits { body_bytes: 1000, buffered_bytes: 1500, ..limits() }).await;
-    let (mut slow, mut other) = (server.connect().await, server.connect().await);
-    let body = "x".repeat(1000);
-    let whole = request("/mutate", &body);
-    slow.send(whole.split_at(whole.len() - 1).0).await.unwrap();
-    server.has_metric("requests_in_flight 1").await;
-
-    // The server may not have read the first body yet.
-    let refused = loop {
-        let answer = other.post("/mutate", &body).await.unwrap();
-        if answer.status == 503 {
-            break answer;
-        }
-    };
-    assert_eq!(refused.body, "too many bytes of request bodies are in flight; retry after 1s");
-    assert_eq!((refused.header("retry-after"), refused.closes()), (Some("1"), true));
-    server.has_metric("requests_refused_total{reason=\"memory\"} 1").await;
-
-    slow.send("x").await.unwrap();
-    assert_eq!(slow.answer().await.unwrap().body, format!("/mutate {body}"));
-    assert_eq!(server.post("/mutate", &body).await.status, 200);
-    server.stop().await;
-}
-
-#[tokio::test]
 async fn an_announced_body_counts_only_as_it_arrives() {
-    let server = TestServer::start(Limits { body_bytes: 1000, buffered_bytes: 1000, ..limits() }).await;
+    let buffered_bytes = 1000 + 2 * Limits::REQUEST_BYTES;
+    let server = TestServer::start(Limits { body_bytes: 1000, buffered_bytes, ..limits() }).await;
     let mut silent = server.connect().await;
     let body = "x".repeat(1000);
     let whole = request("/mutate", &body);
     silent.send(whole.split_at(whole.len() - 1000).0).await.unwrap();
     server.has_metric("requests_in_flight 1").await;
-    assert_eq!(server.post("/mutate", &"y".repeat(1000)).await.status, 200);
+    assert_eq!(server.post("/mutate", &"y".repeat(900)).await.status, 200);
     silent.send(&body).await.unwrap();
     assert_eq!(silent.answer().await.unwrap().status, 200);
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_review_over_the_limit_is_rejected_with_retry_after() {
-    let server = TestServer::start(Limits { reviews: 1, ..limits() }).await;
-    let mut first = server.connect().await;
-    let waiting = tokio::spawn(async move { first.post("/mutate", "wait").await.unwrap() });
-    server.handler.entered().await;
-
-    let shed = server.post("/mutate", "x").await;
-    assert_eq!((shed.status, shed.header("retry-after"), shed.closes()), (503, Some("1"), true));
-    assert_eq!(shed.body, "too many reviews are in flight; retry after 1s");
-    server.has_metric("requests_refused_total{reason=\"busy\"} 1").await;
-
-    server.handler.release();
-    assert_eq!(waiting.await.unwrap().body, "waited");
-    assert_eq!(server.post("/mutate", "x").await.status, 200);
+#[tokio::test]
+async fn a_body_that_trickles_is_rejected() {
+    let limits =
+        Limits { body_start: Duration::from_millis(100), body: Duration::from_secs(3600), ..limits() };
+    let server = TestServer::start(limits).await;
+    let mut client = server.connect().await;
+    let whole = request("/mutate", &"x".repeat(MIB));
+    client.send(&whole[..whole.len() - MIB + 1]).await.unwrap();
+    assert_eq!(client.answer().await.unwrap().status, 408);
+    client.end().await;
     server.stop().await;
 }

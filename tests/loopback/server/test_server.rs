@@ -1,12 +1,12 @@
 //! A running server with a handler that tests control by the body of a call.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lockstep::server::{
-    Admin, Call, Handler, Limits, Reply, RunError, Server, ServerMetrics, Shutdown, StatusCode,
+    Admin, Call, Handled, Handler, Limits, Reply, RunError, Server, ServerMetrics, Shutdown, StatusCode,
 };
 use lockstep::tls::{Ephemeral, server_config};
 use prometheus_client::registry::Registry;
@@ -19,9 +19,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, block_in_place};
 use tokio_rustls::client::TlsStream;
 
-use super::client::{Answer, Client, Trust, soon};
+use super::client::{Answer, Client, Trust, handshake_from, soon};
 
-/// Waits, panics, or returns an error if the body says so; echoes any other body.
+/// Waits, panics, or returns an error if the body says so; echoes any other body. A body that begins with `heavy` is a
+/// heavy call.
 #[derive(Debug)]
 pub(super) struct TestHandler {
     entered: Semaphore,
@@ -41,14 +42,18 @@ impl TestHandler {
 }
 
 impl Handler for TestHandler {
-    fn handle(&self, call: Call<'_>) -> Reply {
+    fn handle(&self, call: Call<'_>) -> Handled {
+        if call.body.starts_with(b"heavy") { Handled::Heavy } else { Handled::Reply(self.handle_heavy(call)) }
+    }
+
+    fn handle_heavy(&self, call: Call<'_>) -> Reply {
         match call.body {
-            b"wait" => {
+            b"wait" | b"heavy wait" => {
                 self.entered.add_permits(1);
                 block_in_place(|| Handle::current().block_on(soon(self.leave.acquire()))).unwrap().forget();
                 Reply::json(b"waited".to_vec())
             }
-            b"panic" => panic!("as requested"),
+            b"panic" | b"heavy panic" => panic!("as requested"),
             b"unavailable" => Reply::unavailable("as requested"),
             b"teapot" => Reply::text(StatusCode::IM_A_TEAPOT, "short and stout"),
             body => Reply::json([call.phase.path().as_bytes(), b" ", body].concat()),
@@ -96,6 +101,7 @@ impl TestServer {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let admin = Admin {
             listen,
+            metrics_listen: None,
             ready: Box::new(move || ready.borrow().clone()),
             metrics: Box::new(move || expose(&exposed)),
         };
@@ -114,6 +120,12 @@ impl TestServer {
 
     pub(super) async fn try_connect(&self) -> io::Result<Client<TlsStream<TcpStream>>> {
         Client::connect(self.address, &self.trust).await
+    }
+
+    /// Opens a connection from another address of the loopback network, as another peer.
+    pub(super) async fn connect_from(&self, peer: Ipv4Addr) -> Client<TlsStream<TcpStream>> {
+        let config = self.trust.config("http/1.1", rustls::ALL_VERSIONS);
+        Client::over(handshake_from(peer, self.address, config).await.unwrap())
     }
 
     /// Sends one call over a new connection.

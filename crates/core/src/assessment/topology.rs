@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::election::{AddressPool, MetalLb, Origin};
 use crate::escape::excerpt;
-use crate::labels::{Selector, TooComplex, uncovered};
+use crate::labels::{Selector, TooComplex, Work, uncovered};
 use crate::node_relation::{Outside, Relation};
 use crate::snapshot::{ObjectKey, ResolvedTopology, Source, in_namespace};
 use crate::topology::Match;
@@ -253,9 +253,9 @@ impl<'i> State<'i> {
         let nodes = self.snapshot.nodes();
         let selectors: Vec<Selector> = announcing.iter().flat_map(|ad| ad.nodes).cloned().collect();
         let relation = match topology.spec.announcements.relation {
-            Match::Exact => Relation::exact(&selectors, placement),
+            Match::Exact => Relation::exact(&selectors, placement, &mut Work::default()),
             Match::Contained => Ok(Relation::contained(&selectors, placement)),
-            Match::LiveNodes => Ok(Relation::live(&selectors, placement, nodes)),
+            Match::LiveNodes => Relation::live(&selectors, placement, nodes, &mut Work::default()),
         };
         let owner_of = |outside: &Outside| {
             let mut owners = announcing.iter().flat_map(|ad| ad.nodes.iter().map(move |_| ad));

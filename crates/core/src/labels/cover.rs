@@ -4,9 +4,10 @@ use smol_str::SmolStr;
 
 use super::{Selector, Values};
 
-/// The maximum number of elementary set steps of one decision. Coverage is NP-hard in general, so without a limit a
-/// hostile list of selectors could keep a core busy. At the limit, a decision takes tens of milliseconds; selectors
-/// that people write take less than a thousand steps.
+/// The maximum number of steps of one judgement. Coverage is NP-hard in general, and several selectors are compared with
+/// every node or Service, so without a limit a hostile list of selectors could keep a core busy. A step compares one
+/// element of a set, or matches one label set with one selector. At the limit, a judgement takes tens of milliseconds;
+/// selectors that people write take less than a thousand steps.
 const WORK_LIMIT: usize = 1_000_000;
 
 /// The error of a decision that would exceed the work limit.
@@ -24,17 +25,28 @@ pub fn uncovered<'a>(
     space: &Selector,
     cover: impl IntoIterator<Item = &'a Selector>,
 ) -> Result<Option<Selector>, TooComplex> {
+    uncovered_within(space, cover, &mut Work::default())
+}
+
+/// Decides as [`uncovered`], within the work that is left.
+///
+/// # Errors
+/// [`TooComplex`] if the decision needs more than that.
+pub fn uncovered_within<'a>(
+    space: &Selector,
+    cover: impl IntoIterator<Item = &'a Selector>,
+    work: &mut Work,
+) -> Result<Option<Selector>, TooComplex> {
     if space.is_empty() {
         return Ok(None);
     }
-    let mut work = Work(WORK_LIMIT);
     // An explicit stack, because recursion over a long list would overflow the thread's stack.
-    let mut open = vec![Piece::new(space.clone(), cover, &mut work)?];
+    let mut open = vec![Piece::new(space.clone(), cover, work)?];
     while let Some(piece) = open.pop() {
-        let Some(nearest) = piece.nearest(&mut work)? else {
+        let Some(nearest) = piece.nearest(work)? else {
             return Ok(Some(piece.part));
         };
-        piece.without(nearest, &mut open, &mut work)?;
+        piece.without(nearest, &mut open, work)?;
     }
     Ok(None)
 }
@@ -53,7 +65,7 @@ impl<'a> Piece<'a> {
     ) -> Result<Self, TooComplex> {
         let mut overlapping = Vec::new();
         for selector in cover {
-            work.spend(selector.size())?;
+            work.compare(selector)?;
             if selector.overlaps(&part) {
                 overlapping.push(selector);
             }
@@ -64,7 +76,7 @@ impl<'a> Piece<'a> {
     /// The selector that leaves the fewest keys to split on: one that covers the whole piece, if any does.
     fn nearest(&self, work: &mut Work) -> Result<Option<&'a Selector>, TooComplex> {
         for selector in &self.cover {
-            work.spend(selector.size())?;
+            work.compare(selector)?;
         }
         Ok(self.cover.iter().copied().min_by_key(|selector| splits(&self.part, selector).count()))
     }
@@ -75,7 +87,7 @@ impl<'a> Piece<'a> {
         let keys: Vec<(SmolStr, Values)> =
             splits(&rest, taken).map(|(key, values)| (key.clone(), values.clone())).collect();
         for (key, values) in keys {
-            work.spend(rest.size())?;
+            work.compare(&rest)?;
             let held = rest.get(&key).cloned().unwrap_or_else(Values::anything);
             let outside = rest.with(&key, held.intersect(&values.complement()));
             let others = self.cover.iter().copied().filter(|other| !std::ptr::eq(*other, taken));
@@ -94,11 +106,27 @@ fn splits<'s>(part: &Selector, selector: &'s Selector) -> impl Iterator<Item = (
     })
 }
 
-struct Work(usize);
+/// The work that is left of one judgement.
+#[derive(Debug)]
+pub struct Work(usize);
+
+impl Default for Work {
+    fn default() -> Self {
+        Self(WORK_LIMIT)
+    }
+}
 
 impl Work {
-    fn spend(&mut self, steps: usize) -> Result<(), TooComplex> {
+    /// Takes a number of steps, each of which matches one label set with one selector.
+    ///
+    /// # Errors
+    /// [`TooComplex`] if they are not left.
+    pub fn spend(&mut self, steps: usize) -> Result<(), TooComplex> {
         self.0 = self.0.checked_sub(steps).ok_or(TooComplex)?;
         Ok(())
+    }
+
+    fn compare(&mut self, selector: &Selector) -> Result<(), TooComplex> {
+        self.spend(selector.size())
     }
 }

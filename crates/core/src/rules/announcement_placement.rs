@@ -12,7 +12,7 @@ mod union;
 
 use super::Change;
 use super::builder::VerdictBuilder;
-use crate::labels::TooComplex;
+use crate::labels::{TooComplex, Work};
 use crate::node_relation::Relation;
 use crate::objects::{AdvertisementSpec, BgpAdvertisement, L2Advertisement, Object};
 use crate::snapshot::{Advertisement, Attachment, ObjectKey, Pool, ResolvedTopology, Snapshot};
@@ -53,8 +53,12 @@ pub(super) fn check(
         verdict.warn_only();
     }
     let judged = Judged { change, spec: &new.spec, parsed: &parsed, before: before.as_ref(), snapshot };
+    // All comparisons share one limit, so that many topologies do not multiply it.
+    let mut work = Work::default();
     for topology in topologies {
-        judged.against(topology, verdict);
+        if judged.against(topology, verdict, &mut work).is_err() {
+            verdict.deny(topology, RULE, Reason::TooComplex, messages::too_complex(topology));
+        }
     }
     judged.warn_of_unknown_pools(strictest, verdict);
 }
@@ -92,16 +96,19 @@ pub(super) fn check_bgp(
     if before.as_ref().is_some_and(|before| before.is_same_as(&parsed)) {
         return;
     }
+    let mut work = Work::default();
     let judged = Judged { change, spec: &spec, parsed: &parsed, before: before.as_ref(), snapshot };
     for topology in topologies {
-        let pool = topology.pools.iter().find(|pool| is_announced(&parsed, topology, pool));
-        let Some(pool) = pool else { continue };
-        match judged.compare(topology) {
-            Ok(Relation::Differs { wider: wider @ Some(_), .. }) => {
+        let compared = Announced::by(&parsed, topology, &mut work).and_then(|announced| {
+            let pool = topology.pools.iter().find(|pool| announced.includes(pool));
+            pool.map(|pool| Ok((pool, judged.compare(topology, &mut work)?))).transpose()
+        });
+        match compared {
+            Ok(Some((pool, Relation::Differs { wider: wider @ Some(_), .. }))) => {
                 let relation = Relation::Differs { wider, narrower: None };
                 judged.report_relation(topology, pool, &relation, verdict);
             }
-            Ok(Relation::Disjoint(outside)) => {
+            Ok(Some((pool, Relation::Disjoint(outside)))) => {
                 judged.report_relation(topology, pool, &Relation::Disjoint(outside), verdict);
             }
             Ok(_) => {}
@@ -122,33 +129,33 @@ struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    fn against(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
-        let pools: Vec<&Pool> =
-            topology.pools.iter().filter(|pool| is_announced(self.parsed, topology, pool)).collect();
-        if let Some(pool) = pools.first() {
+    fn against(
+        &self,
+        topology: &ResolvedTopology,
+        verdict: &mut VerdictBuilder,
+        work: &mut Work,
+    ) -> Result<(), TooComplex> {
+        let now = Announced::by(self.parsed, topology, work)?;
+        if let Some(pool) = topology.pools.iter().find(|pool| now.includes(pool)) {
             if self.parsed.limits_interfaces() {
                 verdict.warn(topology, RULE, Reason::Interfaces, messages::interfaces(pool));
             }
-            match self.compare(topology) {
-                Ok(relation) => self.report_relation(topology, pool, &relation, verdict),
-                Err(TooComplex) => {
-                    return verdict.deny(topology, RULE, Reason::TooComplex, messages::too_complex(topology));
-                }
-            }
+            let relation = self.compare(topology, work)?;
+            self.report_relation(topology, pool, &relation, verdict);
         }
-        self.check_coverage(topology, verdict);
+        self.check_coverage(topology, &now, verdict, work)?;
         self.warn_of_undecided_pools(topology, verdict);
+        Ok(())
     }
 
     /// Returns the relation of the announcing nodes to the gateway nodes: of all possible nodes, or of the current
     /// ones.
-    fn compare(&self, topology: &ResolvedTopology) -> Result<Relation, TooComplex> {
+    fn compare(&self, topology: &ResolvedTopology, work: &mut Work) -> Result<Relation, TooComplex> {
+        let (announcing, placement) = (self.parsed.nodes(), &topology.placement);
         match topology.spec.announcements.relation {
-            Match::Exact => Relation::exact(self.parsed.nodes(), &topology.placement),
-            Match::Contained => Ok(Relation::contained(self.parsed.nodes(), &topology.placement)),
-            Match::LiveNodes => {
-                Ok(Relation::live(self.parsed.nodes(), &topology.placement, self.snapshot.nodes()))
-            }
+            Match::Exact => Relation::exact(announcing, placement, work),
+            Match::Contained => Ok(Relation::contained(announcing, placement)),
+            Match::LiveNodes => Relation::live(announcing, placement, self.snapshot.nodes(), work),
         }
     }
 
@@ -192,20 +199,25 @@ impl Judged<'_> {
     ///
     /// `Exact` already requires all gateway nodes of each advertisement. So with `Exact` it judges only pools that
     /// this advertisement no longer announces, and only warns, because the pool may be about to be deleted.
-    fn check_coverage(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
+    fn check_coverage(
+        &self,
+        topology: &ResolvedTopology,
+        announced: &Announced<'_>,
+        verdict: &mut VerdictBuilder,
+        work: &mut Work,
+    ) -> Result<(), TooComplex> {
         let relation = topology.spec.announcements.relation;
         let key = ObjectKey { namespace: self.change.namespace.clone(), name: self.change.name.clone() };
+        let before = self.before.map(|before| Announced::by(before, topology, work)).transpose()?;
         for pool in &topology.pools {
-            let is_left = !is_announced(self.parsed, topology, pool);
-            let was_announced = self.before.is_some_and(|before| is_announced(before, topology, pool));
+            let is_left = !announced.includes(pool);
+            let was_announced = before.as_ref().is_some_and(|before| before.includes(pool));
             if is_left && !was_announced || !is_left && relation == Match::Exact {
                 continue;
             }
-            let gap = |own| union::gap(topology, pool, &key, own, self.snapshot);
-            let (Ok(now), Ok(then)) = (gap(Some(self.parsed)), gap(self.before)) else {
-                return verdict.deny(topology, RULE, Reason::TooComplex, messages::too_complex(topology));
-            };
-            let Some(now) = now else { continue };
+            let mut gap = |own| union::gap(topology, pool, &key, own, self.snapshot, work);
+            let Some(now) = gap(Some(self.parsed))? else { continue };
+            let then = gap(self.before)?;
             let is_lost = self.before.is_some() && then.is_none();
             let denies = match relation {
                 Match::Exact => false,
@@ -219,6 +231,7 @@ impl Judged<'_> {
                 verdict.warn(topology, RULE, Reason::Narrower, details);
             }
         }
+        Ok(())
     }
 
     /// Warns of gateway pools with unknown labels, for which it is unknown whether this advertisement announces them.
@@ -251,8 +264,25 @@ impl Judged<'_> {
     }
 }
 
-/// Whether the advertisement announces the gateway's Services from this pool.
-fn is_announced(advertisement: &Advertisement, topology: &ResolvedTopology, pool: &Pool) -> bool {
-    advertisement.announces(&pool.name, pool.labels.as_ref()) == Attachment::Yes
-        && topology.services.iter().any(|labels| advertisement.applies_to(labels))
+/// The pools from which an advertisement announces Services of a gateway.
+struct Announced<'a> {
+    advertisement: &'a Advertisement,
+    has_services: bool,
+}
+
+impl<'a> Announced<'a> {
+    fn by(
+        advertisement: &'a Advertisement,
+        topology: &ResolvedTopology,
+        work: &mut Work,
+    ) -> Result<Self, TooComplex> {
+        let questions = topology.services.len().saturating_add(topology.pools.len());
+        work.spend(questions.saturating_mul(advertisement.service_and_pool_selectors()))?;
+        let has_services = topology.services.iter().any(|labels| advertisement.applies_to(labels));
+        Ok(Self { advertisement, has_services })
+    }
+
+    fn includes(&self, pool: &Pool) -> bool {
+        self.has_services && self.advertisement.announces(&pool.name, pool.labels.as_ref()) == Attachment::Yes
+    }
 }

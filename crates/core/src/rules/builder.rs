@@ -24,6 +24,8 @@ pub(super) struct Details {
     pub(super) help: String,
     pub(super) witness: Option<Witness>,
     pub(super) nodes: Vec<String>,
+    /// The end of the message that names current nodes.
+    pub(super) today: String,
 }
 
 impl VerdictBuilder {
@@ -68,7 +70,7 @@ impl VerdictBuilder {
         severity: Severity,
         details: Details,
     ) {
-        let Details { field, message, help, witness, nodes } = details;
+        let Details { field, message, help, witness, nodes, today } = details;
         let topology = Arc::clone(&topology.name);
         self.verdict.findings.push(Finding {
             rule,
@@ -80,6 +82,7 @@ impl VerdictBuilder {
             help,
             witness,
             nodes,
+            today,
         });
     }
 

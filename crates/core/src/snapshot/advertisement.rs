@@ -111,6 +111,11 @@ impl Advertisement {
         }
     }
 
+    /// The number of selectors that a question about a Service or a pool examines at most.
+    pub(crate) fn service_and_pool_selectors(&self) -> usize {
+        self.service_selectors.len().saturating_add(self.pool_selectors.len()).saturating_add(1)
+    }
+
     /// Whether the advertisement applies to Services with these labels.
     #[must_use]
     pub fn applies_to(&self, service: &Labels) -> bool {

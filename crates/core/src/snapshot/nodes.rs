@@ -57,6 +57,11 @@ impl Nodes {
         self.all.get(position).map(|(name, labels)| (name.as_str(), labels.as_ref()))
     }
 
+    /// Returns the number of nodes that a search for those that `selector` selects examines.
+    pub(crate) fn examined(&self, selector: &Selector) -> usize {
+        self.shortest(selector).map_or(self.all.len(), |lists| lists.iter().map(|list| list.len()).sum())
+    }
+
     /// Returns every node that `selector` selects.
     pub fn selected<'n>(&'n self, selector: &'n Selector) -> impl Iterator<Item = (&'n str, &'n Labels)> {
         self.selected_positions(selector).filter_map(|position| self.at(position))
@@ -95,12 +100,15 @@ impl Nodes {
 
     /// Returns the shortest list of nodes that have one of the values that `selector` requires of an indexed key.
     fn holders(&self, selector: &Selector) -> Option<impl Iterator<Item = usize> + use<'_>> {
+        Some(self.shortest(selector)?.into_iter().flatten().copied())
+    }
+
+    fn shortest(&self, selector: &Selector) -> Option<Vec<&Vec<usize>>> {
         let lists = selector.keys().filter_map(|(key, values)| {
             let holders = self.by_label.get(key)?;
             let lists: Vec<_> = values.finite()?.iter().filter_map(|value| holders.get(value)).collect();
             Some(lists)
         });
-        let shortest = lists.min_by_key(|lists| lists.iter().map(|list| list.len()).sum::<usize>())?;
-        Some(shortest.into_iter().flatten().copied())
+        lists.min_by_key(|lists| lists.iter().map(|list| list.len()).sum::<usize>())
     }
 }

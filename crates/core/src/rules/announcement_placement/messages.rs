@@ -24,42 +24,41 @@ pub(super) struct Subject<'a> {
 impl Subject<'_> {
     pub(super) fn wider(&self, outside: &Outside) -> Details {
         let nodes = self.announcing_outsiders(outside);
+        let today = today("would announce", &nodes);
         let message = format!(
-            "a node {} would announce pool `{}`, but topology `{}` keeps the gateway on nodes labelled {}{}",
+            "a node {} would announce pool `{}`, but topology `{}` keeps the gateway on nodes labelled {}{today}",
             outside.witness,
             self.pool.name,
             self.topology.name,
-            placement(self.topology),
-            today("would announce", &nodes)
+            placement(self.topology)
         );
-        self.details(self.selector_field(outside), message, &outside.witness, nodes)
+        self.details(self.selector_field(outside), message, &outside.witness, nodes, today)
     }
 
     pub(super) fn narrower(&self, witness: &Witness) -> Details {
         let silent = |labels: &_| !self.advertisement.announces_from(labels);
         let nodes = self.nodes.examples(NAMED_NODES + 1, &self.topology.placement, silent);
+        let today = today("would not announce", &nodes);
         let message = format!(
             "a node {witness} may run the gateway of topology `{}`, but would not announce pool `{}`: \
-             a gateway pod there would get no traffic{}",
-            self.topology.name,
-            self.pool.name,
-            today("would not announce", &nodes)
+             a gateway pod there would get no traffic{today}",
+            self.topology.name, self.pool.name
         );
-        self.details(node_selectors(), message, witness, nodes)
+        self.details(node_selectors(), message, witness, nodes, today)
     }
 
     pub(super) fn disjoint(&self, outside: &Outside) -> Details {
         let nodes = self.announcing_outsiders(outside);
+        let today = today("would announce", &nodes);
         let message = format!(
             "pool `{}` would be announced only from nodes that may not run the gateway, such as a node {}, so its \
-             addresses would fall silent: topology `{}` keeps the gateway on nodes labelled {}{}",
+             addresses would fall silent: topology `{}` keeps the gateway on nodes labelled {}{today}",
             self.pool.name,
             outside.witness,
             self.topology.name,
-            placement(self.topology),
-            today("would announce", &nodes)
+            placement(self.topology)
         );
-        self.details(self.selector_field(outside), message, &outside.witness, nodes)
+        self.details(self.selector_field(outside), message, &outside.witness, nodes, today)
     }
 
     pub(super) fn selects_nothing(&self) -> Details {
@@ -83,10 +82,11 @@ impl Subject<'_> {
         message: String,
         witness: &Witness,
         mut nodes: Vec<String>,
+        today: String,
     ) -> Details {
         nodes.truncate(NAMED_NODES);
         let help = remedy::propose(&self.spec.node_selectors, self.topology);
-        Details { field, message, help, witness: Some(witness.clone()), nodes }
+        Details { field, message, help, witness: Some(witness.clone()), nodes, today }
     }
 
     /// The field of the selector that selects the node; the field of the list if it is empty and selects every node.
