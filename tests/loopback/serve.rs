@@ -6,3 +6,4 @@ mod life;
 mod log;
 mod log_level;
 mod startup;
+mod strangers;

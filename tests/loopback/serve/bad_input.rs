@@ -127,7 +127,8 @@ async fn an_unreadable_review_with_a_uid_is_denied_with_the_reason() {
         assert!(message.contains(sentence), "{denial}");
         assert_still_serves(&serve, &mut connection, &answer).await;
     }
-    let denied = "lockstep_reviews_total{webhook=\"validate\",verdict=\"deny\",rule=\"none\"";
+    let denied =
+        "lockstep_reviews_total{webhook=\"validate\",authentication=\"none\",verdict=\"deny\",rule=\"none\"";
     assert_eq!(metric(&serve.admin, denied).await, 6);
     assert_eq!(metric(&serve.admin, "lockstep_reviews_unanswered_total").await, 0);
     assert_eq!(metric(&serve.admin, "lockstep_handler_panics_total").await, 0);

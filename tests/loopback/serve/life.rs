@@ -38,8 +38,8 @@ async fn probes_and_metrics_are_served_over_plain_http() {
     assert!(body.ends_with("\n# EOF\n"), "{body}");
     for line in [
         &*format!("lockstep_build_info{{version=\"{}\"}} 1\n", env!("CARGO_PKG_VERSION")),
-        "lockstep_reviews_total{webhook=\"mutate\",verdict=\"edit\",rule=\"gateway-placement\",reason=\"PLACED\",dry_run=\"false\"} 1\n",
-        "lockstep_reviews_total{webhook=\"validate\",verdict=\"deny\",rule=\"gateway-placement\",reason=\"NOT_PLACED\",dry_run=\"false\"} 1\n",
+        "lockstep_reviews_total{webhook=\"mutate\",authentication=\"none\",verdict=\"edit\",rule=\"gateway-placement\",reason=\"PLACED\",dry_run=\"false\"} 1\n",
+        "lockstep_reviews_total{webhook=\"validate\",authentication=\"none\",verdict=\"deny\",rule=\"gateway-placement\",reason=\"NOT_PLACED\",dry_run=\"false\"} 1\n",
         "lockstep_review_duration_seconds_count{webhook=\"mutate\"} 1\n",
         "lockstep_handler_panics_total 0\n",
         "lockstep_connections_total 1\n",
