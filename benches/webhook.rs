@@ -5,7 +5,8 @@
 //! API server sends them, each with the recorded review of a gateway pod.
 //!
 //! The benchmark prints medians, medians of the ratios within a round (the speed of a machine varies from minute to
-//! minute), the cost of the decision log, memory and start-up time. `--smoke` runs everything briefly.
+//! minute), the cost of the decision log, memory and start-up time. `--smoke` runs everything briefly, `--state` only the reviews during
+//! changes of a large cluster.
 
 #![allow(dead_code, unreachable_pub, reason = "every program uses its own part of what is shared")]
 
@@ -48,8 +49,12 @@ fn main() -> ExitCode {
     } else {
         Effort { rounds: 8, round: Duration::from_secs(3), starts: 9 }
     };
+    let only_state = arguments.iter().any(|argument| argument == "--state");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
+        if only_state {
+            return while_assessing(effort).await;
+        }
         throughput(effort).await;
         while_assessing(effort).await;
         starts(effort).await;
@@ -169,33 +174,36 @@ fn print_cost_of_decision_log(loads: &[Vec<Load>]) {
     }
 }
 
-/// Prints what reviews cost while topologies are assessed, against the same state at rest: with one request in flight, which
-/// leaves the machine time for both, and with many, which do not.
+/// Prints what reviews cost while the state of a large cluster changes, and while it is assessed, too, against the same state at
+/// rest: with one request in flight, which leaves the machine time for both, and with many, which do not.
 async fn while_assessing(effort: Effort) {
+    const STATES: [(&str, fn() -> Server); 3] = [
+        ("at rest", Server::still),
+        ("10 new snapshots a second", Server::changing),
+        ("the same, assessed", Server::assessing),
+    ];
     let (path, body, marker) = PATCHED;
     for in_flight in [1, IN_FLIGHT] {
-        let mut loads = [Vec::new(), Vec::new()];
+        let mut loads = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..effort.rounds {
-            for (start, loads) in [Server::still, Server::changing].into_iter().zip(&mut loads) {
+            for ((_, start), loads) in STATES.into_iter().zip(&mut loads) {
                 let mut server = start();
                 let address = server.ready().await;
                 loads.push(load::run(&server, &address, path, body(), marker, in_flight, effort.round).await);
             }
         }
-        let [still, changing] = &loads;
-        let (at_rest, assessing, ratio) =
-            (Load::median(still), Load::median(changing), Ratio::median(changing, still));
-        println!(
-            "10,000 nodes, 500 topologies, {in_flight} in flight, one node relabelled 10 times a second against none: \
-             p50 {:.2} ms against {:.2} ms ({:.2}x), p99 {:.2} ms against {:.2} ms ({:.2}x), rate {:.2}x",
-            assessing.p50 * 1e3,
-            at_rest.p50 * 1e3,
-            ratio.p50,
-            assessing.p99 * 1e3,
-            at_rest.p99 * 1e3,
-            ratio.p99,
-            ratio.rate
-        );
+        println!("10,000 nodes, 500 topologies, {in_flight} in flight, against the state at rest:");
+        for ((name, _), loads_of) in STATES.iter().zip(&loads) {
+            let (load, ratio) = (Load::median(loads_of), Ratio::median(loads_of, &loads[0]));
+            println!(
+                "{name:<28} p50 {:.2} ms {:.2}x, p99 {:.2} ms {:.2}x, rate {:.2}x",
+                load.p50 * 1e3,
+                ratio.p50,
+                load.p99 * 1e3,
+                ratio.p99,
+                ratio.rate
+            );
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use lockstep::admission::{Body, review};
@@ -18,6 +19,7 @@ use lockstep::server::{Admin, Call, Handled, Handler, Limits, Reply, Server, Ser
 use lockstep::snapshot::{Inventory, Snapshot};
 use lockstep::tls::{Ephemeral, server_config};
 use lockstep::webhook::{Decisions, NodeNames, ReviewMetrics, Webhook};
+use rustix::process::nice;
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -36,9 +38,11 @@ pub const RECORDING: &str = "--recording-webhook";
 /// The argument that makes this program the product's webhook with the state of a large cluster.
 pub const LARGE: &str = "--large-webhook";
 
-/// The argument that relabels a node of the large cluster ten times a second, as often as snapshots are published. Each time a
-/// snapshot is built and the topologies that the node concerns are assessed again, as in `lockstep serve`.
+/// The argument that relabels a node of the large cluster ten times a second, as often as snapshots are published.
 pub const CHANGING: &str = "--changing-state";
+
+/// The argument that has the topologies assessed again that each relabelled node concerns, as in `lockstep serve`.
+pub const ASSESSING: &str = "--assessing";
 
 /// The shortest pause between two snapshots of `lockstep serve`.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -93,7 +97,7 @@ pub fn asked_for(arguments: &[String]) -> Option<Arc<dyn Handler>> {
         return Some(Arc::new(Noop));
     }
     if place(LARGE).is_some() {
-        return Some(Arc::new(large(place(CHANGING).is_some())));
+        return Some(Arc::new(large(place(CHANGING).is_some(), place(ASSESSING).is_some())));
     }
     let facts = Snapshot::new(&Inventory::default().or_built_in());
     if place(ENGINE).is_some() {
@@ -123,27 +127,37 @@ fn recording(facts: Snapshot, log: &str) -> Webhook {
 }
 
 /// Returns the webhook with the state of a large cluster, and its built-in topology, to which the measured review belongs.
-fn large(is_changing: bool) -> Webhook {
+fn large(is_changing: bool, is_assessing: bool) -> Webhook {
     let mut inventory = cluster::inventory(cluster::LARGE);
     inventory.topologies.extend(Inventory::default().or_built_in().topologies);
+    let mut inventory = Arc::new(inventory);
     let (publish, facts) = watch::channel(Some(Arc::new(Snapshot::new(&inventory))));
+    let (states, assess) = sync_channel::<(Arc<Inventory>, Arc<Snapshot>, Changes)>(0);
     std::thread::spawn(move || {
-        let mut current = CurrentAssessments::default();
-        let version = MetalLbVersion::default();
-        current.update(&inventory, &Snapshot::new(&inventory), version, &Changes::everything());
+        // The assessor does the same.
+        nice(10).expect("a lower priority");
+        let (mut current, version) = (CurrentAssessments::default(), MetalLbVersion::default());
+        for (inventory, snapshot, changes) in assess {
+            assert!(!current.update(&inventory, &snapshot, version, &changes).is_empty(), "no assessment");
+        }
+    });
+    std::thread::spawn(move || {
         let name = inventory.nodes.keys().next().expect("there are nodes").clone();
-        let mut other = Arc::new(Labels::new());
+        let (mut other, mut changes) = (Arc::new(Labels::new()), Changes::everything());
         if !is_changing {
             return;
         }
         loop {
-            let before = inventory.nodes.insert(name.clone(), Arc::clone(&other)).expect("the node exists");
-            let mut changes = Changes::default();
+            let before = Arc::make_mut(&mut inventory).nodes.insert(name.clone(), Arc::clone(&other));
+            let before = before.expect("the node exists");
             changes.add_node(&name, Some(&before), Some(&other));
             other = before;
             let snapshot = Arc::new(Snapshot::new(&inventory));
             publish.send_replace(Some(Arc::clone(&snapshot)));
-            assert!(!current.update(&inventory, &snapshot, version, &changes).is_empty(), "no assessment");
+            let changes = std::mem::take(&mut changes);
+            if is_assessing {
+                states.send((Arc::clone(&inventory), snapshot, changes)).expect("the other thread runs");
+            }
             std::thread::sleep(PAUSE);
         }
     });

@@ -59,9 +59,15 @@ impl Server {
         Self::hosted(super::hosted::LARGE)
     }
 
-    /// Starts the product's webhook with the state of a large cluster that changes and is assessed again.
+    /// Starts the product's webhook with the state of a large cluster that changes.
     pub fn changing() -> Self {
         Self::start(this_program().args([super::hosted::LARGE, super::hosted::CHANGING]))
+    }
+
+    /// Starts the product's webhook with the state of a large cluster that changes and is assessed.
+    pub fn assessing() -> Self {
+        use super::hosted::{ASSESSING, CHANGING, LARGE};
+        Self::start(this_program().args([LARGE, CHANGING, ASSESSING]))
     }
 
     fn hosted(argument: &str) -> Self {

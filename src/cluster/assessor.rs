@@ -4,10 +4,12 @@
 //! while it works are merged into one, so that it is never more than one assessment behind, and reviews never wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::Client;
+use rustix::process::nice;
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -112,52 +114,86 @@ async fn keep_current(
     waiting: Arc<Waiting>,
     publish: watch::Sender<Option<Arc<Assessments>>>,
 ) -> Error {
+    let kinds = Arc::new(Mutex::new(BTreeSet::new()));
+    // One signal suffices: the thread takes everything that waits.
+    let (signal, signals) = sync_channel(1);
+    let mut worker = Worker {
+        waiting: Arc::clone(&waiting),
+        kinds: Arc::clone(&kinds),
+        current: CurrentAssessments::default(),
+        metrics,
+        publish,
+    };
+    let mut thread = spawn_blocking(move || {
+        lower_priority();
+        while signals.recv().is_ok() {
+            worker.assess();
+        }
+    });
     let mut kinds_due = interval(KINDS_EVERY);
     kinds_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut kinds = Arc::new(BTreeSet::new());
-    let mut current = CurrentAssessments::default();
     loop {
         tokio::select! {
             // The kinds come first, because MetalLB's version may follow from them.
             biased;
+            Err(error) = &mut thread => return Error::Broken(error),
             _ = kinds_due.tick() => {
                 if let Ok(Ok(Some(served))) = timeout(KINDS_WITHIN, metallb_kinds(&client)).await {
-                    kinds = Arc::new(served);
-                    *waiting.kinds.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&kinds);
+                    *kinds.lock().unwrap_or_else(PoisonError::into_inner) = served;
                 }
             }
-            () = waiting.arrived.notified() => {}
+            () = waiting.arrived.notified() => {
+                let _ = signal.try_send(());
+            }
         }
-        let Some(state) = waiting.take() else { continue };
+    }
+}
+
+/// Lowers the priority of this thread, so that reviews do not wait for it on a busy machine. It still gets a tenth of a core.
+fn lower_priority() {
+    if let Err(error) = nice(10) {
+        debug!(%error, "assessments have the priority of reviews");
+    }
+}
+
+/// What the assessor's thread works with.
+struct Worker {
+    waiting: Arc<Waiting>,
+    /// The kinds of MetalLB that the cluster serves.
+    kinds: Arc<Mutex<BTreeSet<String>>>,
+    current: CurrentAssessments,
+    metrics: WatchMetrics,
+    publish: watch::Sender<Option<Arc<Assessments>>>,
+}
+
+impl Worker {
+    /// Assesses what the changes of the states that wait concern, and publishes the assessments.
+    fn assess(&mut self) {
+        let Some(state) = self.waiting.take() else { return };
         let Some((inventory, snapshot, changes)) = state else {
-            current = CurrentAssessments::default();
-            publish.send_replace(None);
-            continue;
+            self.current = CurrentAssessments::default();
+            self.publish.send_replace(None);
+            return;
         };
-        let served = Arc::clone(&kinds);
-        let assess = move || {
-            let start = Instant::now();
-            let version = AssumedVersion::detect(&inventory, |kind| served.contains(kind)).version;
-            let assessed = current.update(&inventory, &snapshot, version, &changes);
-            let of = |topology: &ResolvedTopology| {
-                let held = current.topologies().get(&topology.name)?;
-                Some((Arc::clone(&topology.name), (topology.generation, Arc::clone(held))))
-            };
-            let topologies = snapshot.topologies().iter().filter_map(of).collect();
-            let assessments = Arc::new(Assessments { topologies });
-            (current, assessments, assessed.len(), start.elapsed())
+        let start = Instant::now();
+        let version = {
+            let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+            AssumedVersion::detect(&inventory, |kind| kinds.contains(kind)).version
         };
-        let (kept, assessments, assessed, cost) = match spawn_blocking(assess).await {
-            Ok(done) => done,
-            Err(error) => return Error::Broken(error),
+        let assessed = self.current.update(&inventory, &snapshot, version, &changes);
+        let of = |topology: &ResolvedTopology| {
+            let held = self.current.topologies().get(&topology.name)?;
+            Some((Arc::clone(&topology.name), (topology.generation, Arc::clone(held))))
         };
-        current = kept;
-        metrics.count_assessment(cost);
-        debug!(?cost, assessed, "assessed topologies");
-        publish.send_if_modified(|held| {
+        let assessments =
+            Arc::new(Assessments { topologies: snapshot.topologies().iter().filter_map(of).collect() });
+        let cost = start.elapsed();
+        self.metrics.count_assessment(cost);
+        debug!(?cost, assessed = assessed.len(), "assessed topologies");
+        self.publish.send_if_modified(|held| {
             let names =
                 |assessments: &Assessments| assessments.topologies.keys().cloned().collect::<Vec<_>>();
-            let is_same = assessed == 0 && held.as_deref().map(names) == Some(names(&assessments));
+            let is_same = assessed.is_empty() && held.as_deref().map(names) == Some(names(&assessments));
             *held = Some(assessments);
             !is_same
         });
