@@ -177,23 +177,20 @@ fn print_cost_of_decision_log(loads: &[Vec<Load>]) {
 /// Prints what reviews cost while the state of a large cluster changes, and while it is assessed, too, against the same state at
 /// rest: with one request in flight, which leaves the machine time for both, and with many, which do not.
 async fn while_assessing(effort: Effort) {
-    const STATES: [(&str, fn() -> Server); 3] = [
-        ("at rest", Server::still),
-        ("10 new snapshots a second", Server::changing),
-        ("the same, assessed", Server::assessing),
-    ];
+    const NAMES: [&str; 3] = ["at rest", "10 new snapshots a second", "the same, assessed"];
+    const STARTS: [fn() -> Server; 3] = [Server::still, Server::changing, Server::assessing];
     let (path, body, marker) = PATCHED;
     for in_flight in [1, IN_FLIGHT] {
         let mut loads = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..effort.rounds {
-            for ((_, start), loads) in STATES.into_iter().zip(&mut loads) {
+            for (start, loads) in STARTS.into_iter().zip(&mut loads) {
                 let mut server = start();
                 let address = server.ready().await;
                 loads.push(load::run(&server, &address, path, body(), marker, in_flight, effort.round).await);
             }
         }
         println!("10,000 nodes, 500 topologies, {in_flight} in flight, against the state at rest:");
-        for ((name, _), loads_of) in STATES.iter().zip(&loads) {
+        for (name, loads_of) in NAMES.into_iter().zip(&loads) {
             let (load, ratio) = (Load::median(loads_of), Ratio::median(loads_of, &loads[0]));
             println!(
                 "{name:<28} p50 {:.2} ms {:.2}x, p99 {:.2} ms {:.2}x, rate {:.2}x",
