@@ -71,6 +71,16 @@ chart-docs:
 image:
     image/build.sh
 
+# All attacks at once on the release build in a control group of 256 MiB: no review of the API server over 1s, no failed probe. Needs root.
+attack SECONDS="600":
+    cargo build --locked --release
+    LOCKSTEP_PROGRAM=$PWD/target/release/lockstep cargo test --locked --features full-tests --test attack -- --seconds {{SECONDS}}
+
+# The load of one API server and a kubelet without attacks; prints the slope of memory and descriptors. Needs root.
+soak SECONDS="3600":
+    cargo build --locked --release
+    LOCKSTEP_PROGRAM=$PWD/target/release/lockstep cargo test --locked --features full-tests --test attack -- --soak --seconds {{SECONDS}}
+
 # Instruction counts of the engine, and the webhook against a no-op webhook.
 bench:
     cargo bench --locked

@@ -16,8 +16,8 @@ pub struct Limits {
     /// once by default.
     pub connections: usize,
     /// The time after which a connection that waits for its client can lose its place to one of a peer that has no fewer
-    /// connections. Default 1s: a client that is about to send something has sent it by then, so a burst of one API
-    /// server does not evict its own handshakes.
+    /// connections. Default 10s: a burst of one API server does not evict its own handshakes, and a stranger who holds
+    /// every place cannot make the server do more than a hundred handshakes a second.
     pub settled: Duration,
     /// The maximum number of concurrent requests on one HTTP/2 connection. Default 16: the API server calls Services over
     /// HTTP/1.1, so HTTP/2 is for others.
@@ -80,7 +80,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
-            settled: Duration::from_secs(1),
+            settled: Duration::from_secs(10),
             streams: 16,
             handshake: Duration::from_secs(10),
             first_request: Duration::from_secs(120),

@@ -44,6 +44,6 @@ pub fn root() -> &'static Path {
 /// If Cargo did not start this process.
 #[must_use]
 pub fn program() -> PathBuf {
-    let path = std::env::var_os("CARGO_BIN_EXE_lockstep");
+    let path = std::env::var_os("LOCKSTEP_PROGRAM").or_else(|| std::env::var_os("CARGO_BIN_EXE_lockstep"));
     path.expect("run the tests with `cargo test`, which sets the path of the program").into()
 }

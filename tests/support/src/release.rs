@@ -103,7 +103,9 @@ pub fn arguments(deployment: &Value) -> Vec<String> {
         .iter()
         .map(|flag| flag.split_once('=').map_or((*flag, None), |(flag, value)| (flag, Some(value))));
     flags
-        .filter(|(flag, _)| !["--listen", "--admin-listen", "--log-format"].contains(flag))
+        .filter(|(flag, _)| {
+            !["--listen", "--admin-listen", "--metrics-listen", "--node-names", "--log-format"].contains(flag)
+        })
         .flat_map(|(flag, value)| std::iter::once(flag).chain(value).map(str::to_owned))
         .collect()
 }

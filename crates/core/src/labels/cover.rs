@@ -6,9 +6,12 @@ use super::{Selector, Values};
 
 /// The maximum number of steps of one judgement. Coverage is NP-hard in general, and several selectors are compared with
 /// every node or Service, so without a limit a hostile list of selectors could keep a core busy. A step compares one
-/// element of a set, or matches one label set with one selector. At the limit, a judgement takes tens of milliseconds;
+/// element of a set, which counts as several, or matches one label set with one selector. At the limit, a judgement takes tens of milliseconds;
 /// selectors that people write take less than a thousand steps.
 const WORK_LIMIT: usize = 1_000_000;
+
+/// The steps that one element of a set counts in a comparison of sets, which takes longer than a match.
+const SET_STEPS: usize = 4;
 
 /// The error of a decision that would exceed the work limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,9 +86,12 @@ impl<'a> Piece<'a> {
 
     /// Pushes the parts of this piece that `taken` does not select, as disjoint boxes: one for each key to split on.
     fn without(self, taken: &'a Selector, open: &mut Vec<Self>, work: &mut Work) -> Result<(), TooComplex> {
-        let mut rest = self.part;
         let keys: Vec<(SmolStr, Values)> =
-            splits(&rest, taken).map(|(key, values)| (key.clone(), values.clone())).collect();
+            splits(&self.part, taken).map(|(key, values)| (key.clone(), values.clone())).collect();
+        if let [(key, _)] = keys.as_slice() {
+            return self.without_all_on(key, open, work);
+        }
+        let mut rest = self.part;
         for (key, values) in keys {
             work.compare(&rest)?;
             let held = rest.get(&key).cloned().unwrap_or_else(Values::anything);
@@ -93,6 +99,25 @@ impl<'a> Piece<'a> {
             let others = self.cover.iter().copied().filter(|other| !std::ptr::eq(*other, taken));
             open.push(Piece::new(outside, others, work)?);
             rest = rest.with(&key, held.intersect(&values));
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Piece<'a> {
+    /// Pushes the part of this piece that no selector takes away which splits it on `key` alone. Lists of host names are
+    /// such selectors: one by one, they would take time quadratic in their number.
+    fn without_all_on(self, key: &SmolStr, open: &mut Vec<Self>, work: &mut Work) -> Result<(), TooComplex> {
+        let Self { part, cover } = self;
+        let only_on_key = |selector: &&'a Selector| {
+            let mut keys = splits(&part, selector);
+            keys.next().is_some_and(|(first, _)| first == key) && keys.next().is_none()
+        };
+        let (taken, others): (Vec<_>, Vec<_>) = cover.into_iter().partition(only_on_key);
+        let held = part.get(key).cloned().unwrap_or_else(Values::anything);
+        let outside = held.without_all(taken.iter().filter_map(|selector| selector.get(key)));
+        if !outside.is_empty() {
+            open.push(Piece::new(part.with(key, outside), others, work)?);
         }
         Ok(())
     }
@@ -127,6 +152,6 @@ impl Work {
     }
 
     fn compare(&mut self, selector: &Selector) -> Result<(), TooComplex> {
-        self.spend(selector.size())
+        self.spend(selector.size().saturating_mul(SET_STEPS))
     }
 }

@@ -62,6 +62,23 @@ impl Values {
         Self { absent: self.absent && other.absent, all_but, listed }
     }
 
+    /// Returns what is in `self` and in none of the others.
+    pub(super) fn without_all<'v>(mut self, others: impl Iterator<Item = &'v Self>) -> Self {
+        for other in others {
+            if other.all_but {
+                self = self.intersect(&other.complement());
+                continue;
+            }
+            self.absent &= !other.absent;
+            if self.all_but {
+                self.listed.extend(other.listed.iter().cloned());
+            } else {
+                other.listed.iter().for_each(|value| drop(self.listed.take(value)));
+            }
+        }
+        self
+    }
+
     /// Whether the set is empty, because requirements contradict each other.
     #[must_use]
     pub fn is_empty(&self) -> bool {
