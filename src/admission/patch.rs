@@ -115,7 +115,7 @@ fn parents(object: &Object) -> Value {
             Some(spec) => json!({"spec": {"template": pod_parents(&spec.template)}}),
             None => json!({}),
         },
-        Object::Service(service) => match &service.spec {
+        Object::Service(service, _) => match &service.spec {
             Some(_) => json!({"spec": {}}),
             None => json!({}),
         },

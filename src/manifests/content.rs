@@ -134,7 +134,7 @@ impl Candidate {
                 let labels = template.map(|metadata| metadata.labels.clone()).unwrap_or_default();
                 inventory.pods.insert(pod_key(&self.kind, key), labels);
             }
-            Object::Service(service) => {
+            Object::Service(service, _) => {
                 inventory.services.insert(key, service.clone());
             }
             Object::L2Advertisement(advertisement) => {

@@ -28,7 +28,7 @@ pub use int_or_percent::{IntOrPercent, Rounding};
 pub use kind::{Kind, Resource};
 pub use l2_status::ServiceL2Status;
 pub use load_balancer::{Ingress, LoadBalancer};
-pub use metadata::Metadata;
+pub use metadata::{Annotations, Metadata};
 pub use node_state::{NodeState, Taint};
 pub use pod::{
     Affinity, DaemonSet, DaemonSetSpec, NodeAffinity, NodeSelector, NodeSelectorRequirement,
@@ -57,8 +57,8 @@ pub enum Object {
     Pod(Pod),
     /// A `DaemonSet`.
     DaemonSet(DaemonSet),
-    /// A Service.
-    Service(Service),
+    /// A Service, and what its addresses depend on.
+    Service(Service, Box<LoadBalancer>),
     /// An `L2Advertisement`.
     L2Advertisement(L2Advertisement),
     /// A `BGPAdvertisement`.
@@ -76,7 +76,7 @@ impl Object {
         match self {
             Self::Pod(_) => Kind::Pod,
             Self::DaemonSet(_) => Kind::DaemonSet,
-            Self::Service(_) => Kind::Service,
+            Self::Service(..) => Kind::Service,
             Self::L2Advertisement(_) => Kind::L2Advertisement,
             Self::BgpAdvertisement(_) => Kind::BgpAdvertisement,
             Self::IpAddressPool(_) => Kind::IpAddressPool,
@@ -90,7 +90,7 @@ impl Object {
         match self {
             Self::Pod(pod) => &pod.metadata,
             Self::DaemonSet(daemon_set) => &daemon_set.metadata,
-            Self::Service(service) => &service.metadata,
+            Self::Service(service, _) => &service.metadata,
             Self::L2Advertisement(advertisement) => &advertisement.metadata,
             Self::BgpAdvertisement(advertisement) => &advertisement.metadata,
             Self::IpAddressPool(pool) => &pool.metadata,
@@ -103,7 +103,7 @@ impl Object {
         match self {
             Self::Pod(pod) => &mut pod.metadata,
             Self::DaemonSet(daemon_set) => &mut daemon_set.metadata,
-            Self::Service(service) => &mut service.metadata,
+            Self::Service(service, _) => &mut service.metadata,
             Self::L2Advertisement(advertisement) => &mut advertisement.metadata,
             Self::BgpAdvertisement(advertisement) => &mut advertisement.metadata,
             Self::IpAddressPool(pool) => &mut pool.metadata,

@@ -32,11 +32,15 @@ const HEAVY: usize = 10_000;
 
 /// Whether judging `change` may take more than a fraction of a millisecond, so that it must not delay other reviews.
 ///
-/// It multiplies what the rules of MetalLB's kinds compare, and looks at none of it.
+/// It multiplies what the rules of MetalLB's kinds compare, and looks at none of it. A large state that is assessed is heavy,
+/// too.
 #[must_use]
 pub fn is_heavy(change: &Change, snapshot: &Snapshot) -> bool {
+    if address_preservation::is_heavy(change, snapshot) {
+        return true;
+    }
     let own = match &change.object {
-        Object::Pod(_) | Object::DaemonSet(_) | Object::Service(_) => return false,
+        Object::Pod(_) | Object::DaemonSet(_) | Object::Service(..) => return false,
         Object::L2Advertisement(new) => {
             let spec = &new.spec;
             [spec.node_selectors.len(), spec.service_selectors.len(), spec.pool_selectors.len()]
@@ -68,8 +72,8 @@ pub fn mutate(change: &Change, snapshot: &Snapshot) -> Verdict {
             Object::DaemonSet(daemon_set) => {
                 gateway_placement::place_template(change, daemon_set, snapshot, &mut verdict);
             }
-            Object::Service(service) => {
-                external_traffic_policy::make_local(change, service, snapshot, &mut verdict);
+            Object::Service(service, balancer) => {
+                external_traffic_policy::make_local(change, service, balancer, snapshot, &mut verdict);
             }
             Object::L2Advertisement(_)
             | Object::BgpAdvertisement(_)
@@ -86,12 +90,15 @@ pub fn validate(change: &Change, snapshot: &Snapshot) -> Verdict {
     let mut verdict = VerdictBuilder::default();
     if change.stores() {
         match &change.object {
-            Object::Pod(pod) => gateway_placement::check_pod(change, pod, snapshot, &mut verdict),
+            Object::Pod(pod) => {
+                gateway_placement::check_pod(change, pod, snapshot, &mut verdict);
+                external_traffic_policy::check_pod(change, pod, snapshot, &mut verdict);
+            }
             Object::DaemonSet(daemon_set) => {
                 gateway_placement::check_template(change, daemon_set, snapshot, &mut verdict);
             }
-            Object::Service(service) => {
-                external_traffic_policy::check(change, service, snapshot, &mut verdict);
+            Object::Service(service, balancer) => {
+                external_traffic_policy::check(change, service, balancer, snapshot, &mut verdict);
             }
             Object::L2Advertisement(new) => {
                 announcement_placement::check(change, new, snapshot, &mut verdict);
@@ -103,7 +110,7 @@ pub fn validate(change: &Change, snapshot: &Snapshot) -> Verdict {
         }
     }
     // What is denied for its own sake is not assessed, too.
-    if change.object.kind().is_metallb() && !verdict.denies() {
+    if !verdict.denies() {
         address_preservation::check(change, snapshot, &mut verdict);
     }
     verdict.into_verdict()

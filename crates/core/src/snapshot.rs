@@ -29,6 +29,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::change::Change;
 use crate::labels::{Labels, Selector};
+use crate::objects::Object;
 
 /// A snapshot of the cluster. It is immutable, and a clone shares its indexes.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +74,12 @@ impl Snapshot {
     /// Builds a snapshot with its indexes.
     #[must_use]
     pub fn new(inventory: &Inventory) -> Self {
+        Self::of_topologies(inventory, |_| true)
+    }
+
+    /// Builds a snapshot of some topologies only, by their names.
+    #[must_use]
+    pub(crate) fn of_topologies(inventory: &Inventory, is_wanted: impl Fn(&str) -> bool) -> Self {
         // An invalid advertisement announces nothing: MetalLB keeps its last valid configuration.
         let advertisements: BTreeMap<_, _> = inventory
             .advertisements
@@ -83,6 +90,7 @@ impl Snapshot {
         let topologies: Vec<ResolvedTopology> = inventory
             .topologies
             .iter()
+            .filter(|(name, _)| is_wanted(name.as_str()))
             .map(|(name, declared)| ResolvedTopology::new(name, declared, inventory, &by_pool))
             .collect();
         let placements = topologies.iter().map(|topology| &topology.placement);
@@ -191,12 +199,22 @@ impl Snapshot {
     /// verdict.
     #[must_use]
     pub fn know(&self, change: &Change) -> bool {
-        let is_unknown = || {
-            self.index.lacks_metallb
-                || self.state.is_none() && self.announced_from(&change.namespace).next().is_some()
+        let lacks_state = match &change.object {
+            // Whether it shares its address, and where its endpoints lead, only the state shows.
+            Object::Service(service, balancer) => {
+                let shares = balancer.annotation("allow-shared-ip", false).is_some();
+                let is_by_hand = service.spec.as_ref().is_some_and(|spec| spec.selector.is_empty());
+                (shares || is_by_hand)
+                    && self.state.is_none()
+                    && self.gateways_in(&change.namespace).next().is_some()
+            }
+            object if object.kind().is_metallb() => {
+                self.index.lacks_metallb
+                    || self.state.is_none() && self.announced_from(&change.namespace).next().is_some()
+            }
+            _ => false,
         };
-        let lacks_kind = change.object.kind().is_metallb() && is_unknown();
-        !lacks_kind && !self.index.unknown.contains(&change.namespace)
+        !lacks_state && !self.index.unknown.contains(&change.namespace)
     }
 }
 

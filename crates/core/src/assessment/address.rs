@@ -18,10 +18,15 @@ use super::{AddressAssessment, Cause, CauseCode, Outcome, ServiceAssessment, Sta
 pub(super) type Entry<'i> = (&'i ObjectKey, &'i Service);
 
 impl<'i> State<'i> {
-    /// The Services of type `LoadBalancer` behind a topology's gateway that MetalLB serves.
+    /// The Services of type `LoadBalancer` behind a topology's gateway that MetalLB serves; one without a selector if it has an
+    /// endpoint there.
     pub(super) fn services_of(&self, topology: &'i ResolvedTopology) -> impl Iterator<Item = Entry<'i>> {
-        in_namespace(&self.inventory.services, &topology.spec.gateway.namespace).filter(|(_, service)| {
-            service.spec.as_ref().is_some_and(|spec| topology.is_behind(spec) && topology.is_announced(spec))
+        in_namespace(&self.inventory.services, &topology.spec.gateway.namespace).filter(|(key, service)| {
+            service.spec.as_ref().is_some_and(|spec| {
+                topology.is_announced(spec)
+                    && (topology.is_behind(spec)
+                        || spec.selector.is_empty() && self.inventory.has_gateway_endpoint(topology, key))
+            })
         })
     }
 

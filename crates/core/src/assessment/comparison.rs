@@ -12,7 +12,7 @@ impl Outcome {
         self.rank() > other.rank()
     }
 
-    const fn rank(&self) -> u8 {
+    pub(crate) const fn rank(&self) -> u8 {
         match self {
             Self::Preserved => 0,
             Self::Fragile(_) => 1,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer};
 
-use super::{AddressPool, BgpAdvertisement, DaemonSet, IpAddressPool, L2Advertisement, Object, Pod, Service};
+use super::service::WholeService;
+use super::{AddressPool, BgpAdvertisement, DaemonSet, IpAddressPool, L2Advertisement, Object, Pod};
 use crate::operation::{Operation, Phase};
 
 /// A kind that rules judge.
@@ -144,7 +145,10 @@ impl<'de> DeserializeSeed<'de> for Kind {
         Ok(match self {
             Self::Pod => Option::<Pod>::deserialize(deserializer)?.map(Object::Pod),
             Self::DaemonSet => Option::<DaemonSet>::deserialize(deserializer)?.map(Object::DaemonSet),
-            Self::Service => Option::<Service>::deserialize(deserializer)?.map(Object::Service),
+            Self::Service => Option::<WholeService>::deserialize(deserializer)?.map(|whole| {
+                let (service, balancer) = whole.split();
+                Object::Service(service, Box::new(balancer))
+            }),
             Self::L2Advertisement => {
                 Option::<L2Advertisement>::deserialize(deserializer)?.map(Object::L2Advertisement)
             }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use smol_str::SmolStr;
 
+use super::metadata::is_metallbs;
 use crate::labels::Labels;
 use crate::labels::nulls::{self, or_default};
 
@@ -73,22 +74,22 @@ struct Metadata {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Spec {
+pub(super) struct Spec {
     #[serde(rename = "loadBalancerIP", deserialize_with = "or_default")]
-    load_balancer_ip: String,
+    pub(super) load_balancer_ip: String,
     #[serde(rename = "clusterIPs", deserialize_with = "or_default")]
-    cluster_ips: Vec<String>,
+    pub(super) cluster_ips: Vec<String>,
     #[serde(deserialize_with = "or_default")]
-    ip_families: Vec<String>,
+    pub(super) ip_families: Vec<String>,
     #[serde(deserialize_with = "or_default")]
-    ip_family_policy: String,
+    pub(super) ip_family_policy: String,
     #[serde(deserialize_with = "or_default")]
-    health_check_node_port: i64,
+    pub(super) health_check_node_port: i64,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Status {
+pub(super) struct Status {
     #[serde(deserialize_with = "or_default")]
     load_balancer: Balancer,
 }
@@ -102,18 +103,22 @@ struct Balancer {
 
 impl From<Whole> for LoadBalancer {
     fn from(whole: Whole) -> Self {
-        let is_ours =
-            |key: &SmolStr| key.starts_with("metallb.io/") || key.starts_with("metallb.universe.tf/");
         let mut annotations = whole.metadata.annotations;
-        annotations.retain(|key, _| is_ours(key));
+        annotations.retain(|key, _| is_metallbs(key));
+        Self::new(annotations, whole.spec, whole.status)
+    }
+}
+
+impl LoadBalancer {
+    pub(super) fn new(annotations: Labels, spec: Spec, status: Status) -> Self {
         let Spec { load_balancer_ip, cluster_ips, ip_families, ip_family_policy, health_check_node_port } =
-            whole.spec;
+            spec;
         Self {
             annotations,
             requested_address: load_balancer_ip,
             families: if cluster_ips.is_empty() { ip_families } else { cluster_ips },
             prefers_dual_stack: ip_family_policy == "PreferDualStack",
-            ingress: whole.status.load_balancer.ingress,
+            ingress: status.load_balancer.ingress,
             health_check_node_port: u16::try_from(health_check_node_port).ok().filter(|port| *port != 0),
         }
     }

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::Metadata;
+use super::load_balancer::{Spec, Status};
+use super::{LoadBalancer, Metadata};
 use crate::labels::Labels;
 use crate::labels::nulls::{self, or_default};
 
@@ -36,4 +37,69 @@ pub struct ServiceSpec {
     /// Addresses that are routed to the cluster without a load balancer.
     #[serde(rename = "externalIPs", deserialize_with = "or_default")]
     pub external_ips: Vec<String>,
+}
+
+/// A Service with what its addresses depend on, decoded in one pass.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WholeService {
+    #[serde(deserialize_with = "or_default")]
+    metadata: Metadata,
+    spec: Option<WholeSpec>,
+    #[serde(deserialize_with = "or_default")]
+    status: Status,
+}
+
+/// The fields of [`ServiceSpec`] and of a [`LoadBalancer`]'s spec. `#[serde(flatten)]` would buffer every field.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WholeSpec {
+    #[serde(rename = "type", deserialize_with = "or_default")]
+    kind: String,
+    #[serde(deserialize_with = "nulls::strings")]
+    selector: Labels,
+    #[serde(deserialize_with = "or_default")]
+    external_traffic_policy: String,
+    #[serde(deserialize_with = "or_default")]
+    load_balancer_class: String,
+    #[serde(rename = "externalIPs", deserialize_with = "or_default")]
+    external_ips: Vec<String>,
+    #[serde(rename = "loadBalancerIP", deserialize_with = "or_default")]
+    load_balancer_ip: String,
+    #[serde(rename = "clusterIPs", deserialize_with = "or_default")]
+    cluster_ips: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    ip_families: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    ip_family_policy: String,
+    #[serde(deserialize_with = "or_default")]
+    health_check_node_port: i64,
+}
+
+impl WholeService {
+    /// The Service, and what its addresses depend on.
+    pub(super) fn split(self) -> (Service, LoadBalancer) {
+        let Self { mut metadata, spec, status } = self;
+        let annotations = std::mem::take(&mut metadata.annotations.metallb);
+        let Some(spec) = spec else {
+            let balancer = LoadBalancer::new(annotations, Spec::default(), status);
+            return (Service { metadata, spec: None }, balancer);
+        };
+        let WholeSpec {
+            kind,
+            selector,
+            external_traffic_policy,
+            load_balancer_class,
+            external_ips,
+            load_balancer_ip,
+            cluster_ips,
+            ip_families,
+            ip_family_policy,
+            health_check_node_port,
+        } = spec;
+        let allocation =
+            Spec { load_balancer_ip, cluster_ips, ip_families, ip_family_policy, health_check_node_port };
+        let spec = ServiceSpec { kind, selector, external_traffic_policy, load_balancer_class, external_ips };
+        (Service { metadata, spec: Some(spec) }, LoadBalancer::new(annotations, allocation, status))
+    }
 }

@@ -20,17 +20,20 @@ use crate::assessment::{
 use crate::change::Operation;
 use crate::election::{AssumedVersion, MetalLbVersion};
 use crate::objects::Object;
-use crate::snapshot::{Advertisement, Attachment, Inventory, ResolvedTopology, Snapshot, in_namespace};
+use crate::snapshot::{
+    Advertisement, Attachment, Inventory, ObjectKey, ResolvedTopology, Snapshot, in_namespace,
+};
 use crate::topology::ValidationAction;
 use crate::verdict::{Reason, Rule};
 use around::around;
 
 const RULE: Rule = Rule::AddressPreservation;
 
-/// Denies a change of MetalLB's configuration after which an address of a gateway would be lost or silent.
+/// Denies a change of MetalLB's configuration, or of a gateway's Service, after which an address of the gateway would be lost
+/// or silent.
 pub(super) fn check(change: &Change, snapshot: &Snapshot, verdict: &mut VerdictBuilder) {
     let Some(state) = snapshot.state() else { return };
-    let topologies: Vec<&ResolvedTopology> = snapshot.announced_from(&change.namespace).collect();
+    let topologies = concerned(change, snapshot);
     if topologies.is_empty() || changes_nothing(change) {
         return;
     }
@@ -50,6 +53,34 @@ pub(super) fn check(change: &Change, snapshot: &Snapshot, verdict: &mut VerdictB
     }
 }
 
+/// The number of nodes and Services from which assessing the state takes more than a fraction of a millisecond.
+const LARGE: usize = 500;
+
+/// Whether the change is judged by a large state.
+pub(super) fn is_heavy(change: &Change, snapshot: &Snapshot) -> bool {
+    let is_large =
+        |inventory: &Inventory| inventory.nodes.len().saturating_add(inventory.load_balancers.len()) > LARGE;
+    snapshot.state().is_some_and(|state| is_large(&state.inventory))
+        && !changes_nothing(change)
+        && !concerned(change, snapshot).is_empty()
+}
+
+/// The topologies whose assessment may differ after the change. Nearly all changes of pods and Services concern none.
+fn concerned<'s>(change: &Change, snapshot: &'s Snapshot) -> Vec<&'s ResolvedTopology> {
+    if change.object.kind().is_metallb() {
+        return snapshot.announced_from(&change.namespace).collect();
+    }
+    let is_served = |topology: &ResolvedTopology, object: &Object| match object {
+        Object::Service(service, _) => {
+            service.spec.as_ref().is_some_and(|spec| topology.is_behind(spec) && topology.is_announced(spec))
+        }
+        _ => false,
+    };
+    let gateways = snapshot.gateways_in(&change.namespace);
+    let objects = || change.old.iter().chain([&change.object]);
+    gateways.filter(|topology| objects().any(|object| is_served(topology, object))).collect()
+}
+
 /// Whether an update leaves everything as it is that MetalLB reads.
 fn changes_nothing(change: &Change) -> bool {
     match (&change.object, &change.old) {
@@ -59,6 +90,12 @@ fn changes_nothing(change: &Change) -> bool {
             new.spec == old.spec && new.metadata.labels == old.metadata.labels
         }
         (Object::AddressPool(new), Some(Object::AddressPool(old))) => new.spec == old.spec,
+        (Object::Service(new, asks), Some(Object::Service(old, asked))) => {
+            new.metadata.labels == old.metadata.labels
+                && new.spec == old.spec
+                && asks.annotations == asked.annotations
+                && asks.requested_address == asked.requested_address
+        }
         _ => false,
     }
 }
@@ -68,7 +105,8 @@ fn assess(
     version: MetalLbVersion,
     topologies: &[&ResolvedTopology],
 ) -> Vec<Option<TopologyAssessment>> {
-    let snapshot = Snapshot::new(inventory);
+    let is_concerned = |name: &str| topologies.iter().any(|topology| *topology.name == *name);
+    let snapshot = Snapshot::of_topologies(inventory, is_concerned);
     let assessor = Assessor::new(inventory, &snapshot, version);
     topologies.iter().map(|topology| assessor.topology(&topology.name, None)).collect()
 }
@@ -125,8 +163,14 @@ impl<'a> Comparison<'a> {
             let known = self.before.services.iter().find(|known| known.key == service.key);
             let Some(known) = known else { continue };
             for address in &service.addresses {
-                let before = known.addresses.iter().find(|before| before.address == address.address);
+                // A Service that loses its address, or gets another one, is compared with what it had.
+                let same = known.addresses.iter().find(|before| before.address == address.address);
+                let best = || known.addresses.iter().min_by_key(|before| before.outcome.rank());
+                let before = same.or_else(best);
                 let Some(cause) = address.outcome.cause() else { continue };
+                if self.is_judged_otherwise(&service.key, cause) {
+                    continue;
+                }
                 let Some((reason, denies)) =
                     before.and_then(|before| self.compare(&before.outcome, &address.outcome))
                 else {
@@ -138,14 +182,30 @@ impl<'a> Comparison<'a> {
         losses
     }
 
+    /// Whether `external-traffic-policy` judges the outcome: the policy of the changed Service itself, and a shared address that
+    /// a change to `Local` costs.
+    fn is_judged_otherwise(&self, service: &ObjectKey, cause: &Cause) -> bool {
+        let policy = |object: &Object| match object {
+            Object::Service(service, _) => {
+                service.spec.as_ref().map(|spec| spec.external_traffic_policy == "Local")
+            }
+            _ => None,
+        };
+        let turns_local = policy(&self.change.object) == Some(true)
+            && self.change.old.as_ref().and_then(policy) == Some(false);
+        matches!(self.change.object, Object::Service(..))
+            && *service == self.change.key()
+            && (cause.code == CauseCode::NotLocal || turns_local && cause.code == CauseCode::NoAddress)
+    }
+
     /// The reason of a finding and whether it denies; `None` for an outcome that is no worse.
     fn compare(&self, before: &Outcome, after: &Outcome) -> Option<(Reason, bool)> {
         // An input of `check` rarely has every kind, and its report of the topology says so.
         let is_creation = self.change.operation == Operation::Create;
         if let (Outcome::Unknown(_), Outcome::Unknown(_)) = (before, after) {
-            let judged_otherwise =
-                matches!(self.change.object, Object::L2Advertisement(_)) && self.change.stores();
-            return (!is_creation && !judged_otherwise).then_some((Reason::Unknown, false));
+            // Other rules judge these by themselves.
+            let is_judged = matches!(self.change.object, Object::L2Advertisement(_) | Object::Service(..));
+            return (!(is_creation || is_judged && self.change.stores())).then_some((Reason::Unknown, false));
         }
         if !after.is_worse_than(before) {
             return None;
@@ -189,7 +249,12 @@ impl<'a> Comparison<'a> {
                 CauseCode::OtherPool => Reason::OtherPool,
                 _ => continue,
             };
-            if self.before.findings.iter().all(|before| before.code != finding.code) {
+            // Each Service has its own finding on its pool.
+            let is_same = |before: &&Cause| {
+                before.code == finding.code
+                    && (finding.code != CauseCode::OtherPool || before.message == finding.message)
+            };
+            if !self.before.findings.iter().any(|before| is_same(&before)) {
                 let details = messages::misaligned(self.change, self.topology, finding);
                 self.add(reason, true, details, verdict);
             }

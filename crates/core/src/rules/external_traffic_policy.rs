@@ -5,76 +5,114 @@
 //! (Kubernetes 1.36, pkg/registry/core/service/strategy.go `dropTypeDependentFields`). So the type after the change
 //! decides.
 
+mod shared_address;
+
 use super::Change;
 use super::builder::{Details, VerdictBuilder};
 use crate::escape::excerpt;
 use crate::field::FieldPath;
-use crate::objects::{Object, Service, ServiceSpec};
+use crate::objects::{LoadBalancer, Object, Pod, Service, ServiceSpec};
 use crate::snapshot::{ResolvedTopology, Snapshot};
-use crate::topology::ServiceType;
 use crate::verdict::{Reason, Rule};
 
 const RULE: Rule = Rule::ExternalTrafficPolicy;
 const LOCAL: &str = "Local";
 
-/// Sets the policy of a gateway Service to `Local`.
+/// Sets the policy of a gateway Service to `Local`, unless MetalLB would take an address away from it then.
 pub(super) fn make_local(
     change: &Change,
     service: &Service,
+    balancer: &LoadBalancer,
     snapshot: &Snapshot,
     verdict: &mut VerdictBuilder,
 ) {
-    let Some((topology, _)) =
+    let Some((topology, spec)) =
         violated(change, service, snapshot).filter(|(topology, _)| topology.enforces(RULE))
     else {
         return;
     };
+    if let Some(sharer) = shared_address::kept_from_local(change, service, balancer, snapshot) {
+        return verdict.warn(topology, RULE, Reason::SharedAddress, shared_address::kept(&sharer));
+    }
+    if service.metadata.is_terminating && is_unchanged(change, spec) {
+        return;
+    }
     verdict.set(topology, RULE, Reason::MadeLocal, field(), LOCAL.into());
     verdict.warn(topology, RULE, Reason::MadeLocal, local_details(topology));
 }
 
-/// Denies a gateway Service with another policy.
-pub(super) fn check(change: &Change, service: &Service, snapshot: &Snapshot, verdict: &mut VerdictBuilder) {
+/// Denies a gateway Service with another policy, and a change to `Local` that costs a shared address.
+pub(super) fn check(
+    change: &Change,
+    service: &Service,
+    balancer: &LoadBalancer,
+    snapshot: &Snapshot,
+    verdict: &mut VerdictBuilder,
+) {
     let Some((topology, spec)) = violated(change, service, snapshot) else {
-        return;
+        return shared_address::check(change, service, balancer, snapshot, verdict);
     };
-    if is_unchanged(change, spec) {
+    if service.metadata.is_terminating && is_unchanged(change, spec) {
+        return;
+    }
+    let is_kept = || shared_address::kept_from_local(change, service, balancer, snapshot).is_some();
+    if is_unchanged(change, spec) || is_kept() {
         verdict.warn_only();
     }
     verdict.deny(topology, RULE, Reason::NotLocal, details(topology, spec));
 }
 
+/// Denies a pod that would put the gateway behind a Service that is not `Local`: a new pod, or one with new labels.
+pub(super) fn check_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict: &mut VerdictBuilder) {
+    let labels = &pod.metadata.labels;
+    if matches!(&change.old, Some(Object::Pod(old)) if old.metadata.labels == *labels) {
+        return;
+    }
+    for topology in snapshot.claims(&change.namespace, labels) {
+        if let Some(service) = topology.exposing(labels) {
+            verdict.deny(topology, RULE, Reason::NotLocal, exposing_details(topology, service));
+        }
+    }
+}
+
 /// Returns the topology and the spec, if the policy should be `Local` and is not.
 ///
 /// If several topologies claim the Service, all require the same policy, so the strictest one determines the severity.
+/// A Service that is being deleted still serves until its finalizers are gone.
 fn violated<'a>(
     change: &Change,
     service: &'a Service,
     snapshot: &'a Snapshot,
 ) -> Option<(&'a ResolvedTopology, &'a ServiceSpec)> {
-    if service.metadata.is_terminating {
-        return None;
-    }
     let spec = service.spec.as_ref().filter(|spec| spec.external_traffic_policy != LOCAL)?;
-    let governing = snapshot.gateways_in(&change.namespace).filter(|topology| is_governed(topology, spec));
-    Some((governing.max_by_key(|topology| topology.severity(RULE))?, spec))
+    Some((governing(change, spec, snapshot)?, spec))
 }
 
-/// Whether the topology requires a policy of this Service.
-fn is_governed(topology: &ResolvedTopology, spec: &ServiceSpec) -> bool {
-    let types = &topology.spec.service.types;
-    let is_external = match spec.kind.as_str() {
-        "LoadBalancer" => types.contains(&ServiceType::LoadBalancer) && topology.is_announced(spec),
-        "NodePort" => types.contains(&ServiceType::NodePort),
-        "" | "ClusterIP" => types.contains(&ServiceType::ClusterIP) && !spec.external_ips.is_empty(),
-        _ => false,
-    };
-    is_external && topology.is_behind(spec)
+/// The strictest topology that requires a policy of this Service.
+fn governing<'a>(
+    change: &Change,
+    spec: &ServiceSpec,
+    snapshot: &'a Snapshot,
+) -> Option<&'a ResolvedTopology> {
+    let governing = snapshot
+        .gateways_in(&change.namespace)
+        .filter(|topology| topology.requires_local(spec) && leads_to(topology, change, spec, snapshot));
+    governing.max_by_key(|topology| topology.severity(RULE))
+}
+
+/// Whether the Service leads to the gateway's pods. Without a selector, the endpoints of a removed one stay: the Service still
+/// leads where it led.
+fn leads_to(topology: &ResolvedTopology, change: &Change, spec: &ServiceSpec, snapshot: &Snapshot) -> bool {
+    topology.is_behind(spec)
+        || spec.selector.is_empty()
+            && snapshot
+                .state()
+                .is_some_and(|state| state.inventory.has_gateway_endpoint(topology, &change.key()))
 }
 
 /// Whether an update changes nothing that the rule judges.
 fn is_unchanged(change: &Change, spec: &ServiceSpec) -> bool {
-    matches!(&change.old, Some(Object::Service(old)) if old.spec.as_ref() == Some(spec))
+    matches!(&change.old, Some(Object::Service(old, _)) if old.spec.as_ref() == Some(spec))
 }
 
 fn field() -> FieldPath {
@@ -94,6 +132,20 @@ fn details(topology: &ResolvedTopology, spec: &ServiceSpec) -> Details {
             topology.name
         ),
         help: "set `spec.externalTrafficPolicy: Local`".to_owned(),
+        ..Details::default()
+    }
+}
+
+fn exposing_details(topology: &ResolvedTopology, service: &str) -> Details {
+    let service = excerpt(service);
+    Details {
+        field: FieldPath::fields(["metadata", "labels"]),
+        message: format!(
+            "the pod's labels put the gateway of topology `{}` behind Service `{service}`, whose externalTrafficPolicy is not \
+             `Local`: kube-proxy would replace the client's source IP",
+            topology.name
+        ),
+        help: format!("set `spec.externalTrafficPolicy: Local` in Service `{service}` first"),
         ..Details::default()
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn place_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict
     let Some(topology) = claiming(change, pod, snapshot, verdict) else {
         return;
     };
-    if pod.metadata.is_mirror {
+    if pod.metadata.annotations.is_mirror {
         return verdict.warn(topology, RULE, Reason::MirrorPod, messages::mirror_pod(topology));
     }
     let at = PodAt { pod, root: FieldPath::default(), is_template: false };
@@ -41,16 +41,13 @@ pub(super) fn place_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict
 /// Denies a gateway pod without the placement: a new pod, or one that new labels make a gateway pod.
 pub(super) fn check_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict: &mut VerdictBuilder) {
     let was_claimed_by = |topology: &ResolvedTopology| matches!(&change.old, Some(Object::Pod(old)) if topology.claims(&old.metadata.labels));
-    if pod.metadata.is_terminating {
-        verdict.warn_only();
-    }
     let at = PodAt { pod, root: FieldPath::default(), is_template: false };
     match change.operation {
         Operation::Create => {
             let Some(topology) = claiming(change, pod, snapshot, verdict) else {
                 return;
             };
-            if pod.metadata.is_mirror {
+            if pod.metadata.annotations.is_mirror {
                 return;
             }
             at.check_placed(topology, verdict);
@@ -60,7 +57,7 @@ pub(super) fn check_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict
             let joined = snapshot
                 .claims(&change.namespace, &pod.metadata.labels)
                 .filter(|topology| !was_claimed_by(topology));
-            for topology in joined.filter(|_| !pod.metadata.is_mirror) {
+            for topology in joined.filter(|_| !pod.metadata.annotations.is_mirror) {
                 at.check_placed(topology, verdict);
             }
         }

@@ -352,3 +352,26 @@ fn messages_that_depend_on_todays_nodes() {
         ],
     );
 }
+
+#[test]
+fn a_new_gateway_pod_behind_a_service_that_is_not_local_is_denied() {
+    let mut inventory = Inventory::default().or_built_in();
+    let service = json!({"spec": {"type": "LoadBalancer", "selector": {"canary": "yes"}}});
+    let key = ObjectKey { namespace: "istio-system".to_owned(), name: "strange".to_owned() };
+    inventory.services.insert(key, serde_json::from_value(service).unwrap());
+    let snapshot = Snapshot::new(&inventory);
+    let pod = |canary: &str| {
+        let labels = json!({"app": "istio-ingressgateway", "istio": "ingressgateway", "canary": canary});
+        let placed = json!({"nodeSelector": {"loadbalancerIPs.metallb.io": "arp"}});
+        creation(Kind::Pod, &json!({"metadata": {"labels": labels}, "spec": placed}))
+    };
+    assert_texts(
+        &validate(&pod("yes"), &snapshot),
+        &[
+            "deny NOT_LOCAL metadata.labels: the pod's labels put the gateway of topology `istio-ingressgateway` behind \
+           Service `strange`, whose externalTrafficPolicy is not `Local`: kube-proxy would replace the client's source IP; \
+           set `spec.externalTrafficPolicy: Local` in Service `strange` first",
+        ],
+    );
+    assert_texts(&validate(&pod("no"), &snapshot), &[]);
+}

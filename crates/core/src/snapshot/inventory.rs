@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{MetalLbSettings, Source, Speaker};
+use super::{MetalLbSettings, ResolvedTopology, Source, Speaker};
 use crate::labels::Labels;
 use crate::objects::{
     AddressPoolSpec, AdvertisementSpec, BgpAdvertisementSpec, DisruptionBudget, EndpointSlice,
@@ -153,6 +153,18 @@ impl Inventory {
             self.workloads.entry(kind).or_default().extend(workloads);
         }
         self.disruption_budgets.extend(disruption_budgets);
+    }
+
+    /// Whether an endpoint of the Service is a pod of the topology's gateway. For Services without a selector: their endpoints
+    /// are managed by hand, or are what is left of a selector that was removed.
+    #[must_use]
+    pub fn has_gateway_endpoint(&self, topology: &ResolvedTopology, service: &ObjectKey) -> bool {
+        let slices = in_namespace(&self.endpoint_slices, &service.namespace);
+        let own = slices.filter(|(_, slice)| slice.service() == Some(service.name.as_str()));
+        own.flat_map(|(_, slice)| &slice.endpoints).any(|endpoint| {
+            let pod = ObjectKey { namespace: service.namespace.clone(), name: endpoint.pod.to_string() };
+            self.pods.get(&pod).is_some_and(|labels| topology.claims(labels))
+        })
     }
 
     /// Adds the built-in topology if there is no topology. This is for manifests: in a cluster without a topology,

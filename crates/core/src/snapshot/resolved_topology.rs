@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Advertisement, Attachment, Declared, Inventory, ObjectKey, in_namespace};
 use crate::labels::{Labels, Selector, carries};
 use crate::objects::ServiceSpec;
-use crate::topology::{Enforcement, GatewayTopologySpec};
+use crate::topology::{Enforcement, GatewayTopologySpec, ServiceType};
 use crate::verdict::{Rule, Severity};
 
 /// A topology with its objects in the cluster.
@@ -27,6 +27,9 @@ pub struct ResolvedTopology {
     pub services: BTreeSet<Labels>,
     /// The distinct label sets of live gateway pods.
     pods: BTreeSet<Labels>,
+    /// The Services of the namespace that would have to be `Local` if they selected a gateway pod, and are not: the name
+    /// and the selector of each.
+    exposed: Vec<(String, Labels)>,
 }
 
 /// One address pool of a topology.
@@ -59,6 +62,7 @@ impl ResolvedTopology {
             pools: pools.collect(),
             services: BTreeSet::new(),
             pods: BTreeSet::new(),
+            exposed: Vec::new(),
             spec,
         };
         topology.pods = in_namespace(&inventory.pods, &topology.spec.gateway.namespace)
@@ -75,6 +79,16 @@ impl ResolvedTopology {
                     .is_some_and(|spec| topology.is_behind(spec) && topology.is_announced(spec))
             })
             .map(|service| service.metadata.labels.clone())
+            .collect();
+        topology.exposed = in_namespace(&inventory.services, &topology.spec.gateway.namespace)
+            .filter_map(|(key, service)| Some((key, service.spec.as_ref()?)))
+            .filter(|(_, spec)| {
+                spec.external_traffic_policy != "Local"
+                    && !spec.selector.is_empty()
+                    && topology.requires_local(spec)
+                    && !topology.is_behind(spec)
+            })
+            .map(|(key, spec)| (key.name.clone(), spec.selector.clone()))
             .collect();
         if topology.services.is_empty() {
             topology.services.insert(topology.spec.gateway.pod_labels.clone());
@@ -102,6 +116,24 @@ impl ResolvedTopology {
             && (carries(gateway, selector)
                 || carries(selector, gateway)
                 || self.pods.iter().any(|labels| carries(labels, selector)))
+    }
+
+    /// Whether a Service of this type must have `externalTrafficPolicy: Local`, if it is behind the gateway.
+    #[must_use]
+    pub fn requires_local(&self, service: &ServiceSpec) -> bool {
+        let types = &self.spec.service.types;
+        match service.kind.as_str() {
+            "LoadBalancer" => types.contains(&ServiceType::LoadBalancer) && self.is_announced(service),
+            "NodePort" => types.contains(&ServiceType::NodePort),
+            "" | "ClusterIP" => types.contains(&ServiceType::ClusterIP) && !service.external_ips.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// The name of a Service that selects a pod with these labels, does not lead to the gateway yet, and would have to be
+    /// `Local`.
+    pub(crate) fn exposing(&self, pod: &Labels) -> Option<&str> {
+        self.exposed.iter().find(|(_, selector)| carries(pod, selector)).map(|(name, _)| name.as_str())
     }
 
     /// Whether MetalLB assigns addresses to the Service: it serves Services of type `LoadBalancer` with its own class

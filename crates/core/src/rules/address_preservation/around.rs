@@ -1,10 +1,11 @@
-//! The state before and after a change of MetalLB's configuration.
+//! The state before and after a change.
 
 use std::borrow::Cow;
 
 use crate::change::{Change, Operation};
 use crate::objects::Object;
 use crate::snapshot::{Inventory, ObjectKey};
+use crate::what_if::WhatIf;
 
 /// The states before and after the change. The request knows the object better than the inventory, which follows by
 /// watches and may be behind, or ahead: `check` judges creations in a state that has the object already.
@@ -21,6 +22,11 @@ pub(super) fn around<'i>(
         Operation::Update => change.old.as_ref(),
         Operation::Delete | Operation::Connect => Some(&change.object),
     };
+    if let Object::Service(..) = change.object {
+        let before = with_service(inventory, &key, stored);
+        let after = applied(&before, &key, change);
+        return (before, Cow::Owned(after));
+    }
     let next = change.stores().then_some(&change.object);
     (with(inventory, &key, stored, &change.object), with(inventory, &key, next, &change.object))
 }
@@ -44,7 +50,7 @@ fn with<'i>(
         (None, Object::BgpAdvertisement(_)) => !inventory.bgp_advertisements.contains_key(key),
         (None, Object::IpAddressPool(_)) => !inventory.pools.contains_key(key),
         (None, Object::AddressPool(_)) => !inventory.legacy_pools.contains_key(key),
-        (_, Object::Pod(_) | Object::DaemonSet(_) | Object::Service(_)) | (Some(_), _) => true,
+        (_, Object::Pod(_) | Object::DaemonSet(_) | Object::Service(..)) | (Some(_), _) => true,
     };
     if is_same {
         return Cow::Borrowed(inventory);
@@ -72,8 +78,63 @@ fn with<'i>(
                 changed.pool_specs.remove(key);
             }
             Object::AddressPool(_) => drop(changed.legacy_pools.remove(key)),
-            Object::Pod(_) | Object::DaemonSet(_) | Object::Service(_) => {}
+            Object::Pod(_) | Object::DaemonSet(_) | Object::Service(..) => {}
         },
     }
     Cow::Owned(changed)
+}
+
+/// The inventory with this Service under the key, or with none.
+fn with_service<'i>(
+    inventory: &'i Inventory,
+    key: &ObjectKey,
+    stored: Option<&Object>,
+) -> Cow<'i, Inventory> {
+    match stored {
+        Some(Object::Service(service, balancer)) => {
+            let is_same = inventory.services.get(key).is_some_and(|held| {
+                held.spec == service.spec && held.metadata.labels == service.metadata.labels
+            });
+            if is_same && inventory.load_balancers.get(key) == Some(balancer) {
+                return Cow::Borrowed(inventory);
+            }
+            let mut changed = inventory.clone();
+            changed.services.insert(key.clone(), service.clone());
+            changed.load_balancers.insert(key.clone(), balancer.as_ref().clone());
+            Cow::Owned(changed)
+        }
+        _ if inventory.services.contains_key(key) => {
+            let mut changed = inventory.clone();
+            changed.services.remove(key);
+            changed.load_balancers.remove(key);
+            Cow::Owned(changed)
+        }
+        _ => Cow::Borrowed(inventory),
+    }
+}
+
+/// The state after a Service is stored, once MetalLB's controller has given the addresses that it asks for, or has taken away
+/// one that it no longer shares.
+fn applied(before: &Inventory, key: &ObjectKey, change: &Change) -> Inventory {
+    let mut after = before.clone();
+    let Object::Service(service, balancer) = &change.object else { return after };
+    let mut balancer = balancer.as_ref().clone();
+    let asks_anew = matches!(&change.old, Some(Object::Service(_, old))
+        if old.annotations != balancer.annotations || old.requested_address != balancer.requested_address);
+    if asks_anew {
+        // The status still has the addresses that were asked for before.
+        balancer.ingress.clear();
+    }
+    let mut objects = Inventory::default();
+    objects.services.insert(key.clone(), service.clone());
+    objects.load_balancers.insert(key.clone(), balancer.clone());
+    match before.clone().what_if(&WhatIf::Apply(Box::new(objects))) {
+        Ok(applied) => applied,
+        // Pods were not read: the endpoints stay.
+        Err(_) => {
+            after.services.insert(key.clone(), service.clone());
+            after.load_balancers.insert(key.clone(), balancer);
+            after
+        }
+    }
 }

@@ -76,6 +76,14 @@ fn field(change: &Change) -> FieldPath {
             &["metadata", "labels"]
         }
         (Object::IpAddressPool(_) | Object::AddressPool(_), _) => &["spec", "addresses"],
+        (Object::Service(new, _), Some(Object::Service(old, _)))
+            if new.metadata.labels != old.metadata.labels =>
+        {
+            &["metadata", "labels"]
+        }
+        (Object::Service(_, new), Some(Object::Service(_, old))) if new.annotations != old.annotations => {
+            &["metadata", "annotations"]
+        }
         _ => &["spec"],
     };
     FieldPath::fields(path.iter().copied())
