@@ -45,6 +45,7 @@ mod topology_overlap;
 pub mod topology_status;
 mod wake;
 mod watch_loop;
+mod webhook_calls;
 mod webhook_configurations;
 
 pub use assessment_metrics::AssessmentMetrics;
@@ -54,6 +55,7 @@ pub use kinds::WatchedKind;
 pub use metrics::WatchMetrics;
 pub use report::{ReportInputs, reconcile_reports};
 pub use status::{StatusInputs, reconcile_status};
+pub use webhook_calls::webhook_calls;
 pub use webhook_configurations::{
     Observed, ObservedConfiguration, WebhookConfigurations, watch_webhook_configurations,
 };

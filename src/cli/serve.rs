@@ -193,10 +193,16 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let reported = inputs.clone().filter(|_| reports);
     let reports = reported.map(|(configurations, assessments)| ReportInputs { assessments, configurations });
     let reports = reports::keep(cluster.clone(), reports);
-    let status = inputs.map(|(configurations, assessments)| StatusInputs {
+    let client = cluster.as_ref().map(|(client, _)| client.clone());
+    let (calls, calling) = client
+        .zip(inputs.as_ref().map(|(configurations, _)| configurations.clone()))
+        .map(|(client, configurations)| cluster::webhook_calls(client, configurations))
+        .unzip();
+    let status = inputs.zip(calls).map(|((configurations, assessments), calls)| StatusInputs {
         assessments,
         configurations,
         trust_anchors: tls.trust_anchors(),
+        calls,
     });
     let status = status::keep(cluster, status);
     let webhook_metrics = ReviewMetrics::default();
@@ -213,6 +219,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
         never = tls.run() => match never {},
         never = status => match never {},
         never = reports => match never {},
+        never = keep_calling(calling) => match never {},
         failure = until_ended(configuration_watch) => Err(failure),
         failure = until_ended(assessing) => Err(failure),
     }
@@ -222,6 +229,16 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
 async fn until_ended(task: Option<impl Future<Output = cluster::Error>>) -> Failure {
     match task {
         Some(task) => task.await.into(),
+        None => pending().await,
+    }
+}
+
+/// Keeps the results of calls current; without them, waits forever.
+async fn keep_calling(
+    calling: Option<impl Future<Output = std::convert::Infallible>>,
+) -> std::convert::Infallible {
+    match calling {
+        Some(calling) => calling.await,
         None => pending().await,
     }
 }

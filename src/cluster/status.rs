@@ -17,6 +17,7 @@ mod wanted;
 mod write;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use kube::core::DynamicObject;
 use kube::{Api, Client};
@@ -34,7 +35,7 @@ use super::wake::{next_value, until};
 use super::watch_loop::{WATCH_SECONDS, WatchLoop};
 use super::webhook_configurations::{ObservedConfiguration, WebhookConfigurations};
 use super::{Error, WatchMetrics};
-use crate::coverage::{Configuration, Configurations};
+use crate::coverage::{CallTarget, Calls, Configuration, Configurations};
 use events::Events;
 use verdicts::{StoredTopology, verdicts};
 use write::{Due, Writer};
@@ -52,6 +53,9 @@ pub struct StatusInputs {
     /// The certificates in PEM that a client must trust to call this replica, such as the CA of the serving
     /// certificate. `None` if they are unknown, so that any `caBundle` passes.
     pub trust_anchors: watch::Receiver<Option<String>>,
+    /// Whether calls of the webhooks arrive, from [`webhook_calls`](super::webhook_calls()). What calls a Service is
+    /// judged once its target was tried.
+    pub calls: watch::Receiver<Arc<Calls>>,
 }
 
 /// Keeps the status of all topologies current, until `shutdown`.
@@ -87,6 +91,7 @@ pub async fn reconcile_status(
         assessments: LastAssessments::new(inputs.assessments),
         configurations: inputs.configurations,
         trust_anchors: inputs.trust_anchors,
+        calls: inputs.calls,
     };
     let mut watch = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(watch.run()));
     tokio::select! {
@@ -105,6 +110,7 @@ struct Reconciler {
     assessments: LastAssessments,
     configurations: watch::Receiver<WebhookConfigurations>,
     trust_anchors: watch::Receiver<Option<String>>,
+    calls: watch::Receiver<Arc<Calls>>,
 }
 
 impl Reconciler {
@@ -116,6 +122,7 @@ impl Reconciler {
                 _ = self.updates.recv_many(&mut updates, WAITING_UPDATES) => {}
                 () = next_value(&mut self.configurations) => {}
                 () = next_value(&mut self.trust_anchors) => {}
+                () = next_value(&mut self.calls) => {}
                 () = self.assessments.next() => {}
                 () = until(wake) => {}
             }
@@ -132,15 +139,20 @@ impl Reconciler {
         let topologies = self.topologies.known()?;
         let trust_anchors = self.trust_anchors.borrow().clone();
         let watched = self.configurations.borrow().clone();
+        let calls = Arc::clone(&self.calls.borrow());
         let configurations = |mutating, validating| Configurations {
             name: watched.name.as_str(),
             mutating,
             validating,
             trust_anchors: trust_anchors.as_deref(),
+            calls: &calls,
         };
         let known =
             |observed: Option<_>| observed.map(|observed: &ObservedConfiguration| &observed.configuration);
         let live = configurations(known(watched.mutating.known()?), known(watched.validating.known()?));
+        if !were_tried(live) {
+            return None;
+        }
         let due = self.writer.due(&verdicts(topologies, live, &state), Instant::now());
         let becomes_unknown = state.becomes_unknown();
         match due {
@@ -160,9 +172,19 @@ impl Reconciler {
             Err(error) => return self.writer.fail_to_read(&error),
         };
         let live = configurations(mutating.as_ref(), validating.as_ref());
+        if !were_tried(live) {
+            // The watches receive these configurations, too, and then their targets are tried.
+            return None;
+        }
         let wake = self.writer.write_due(&verdicts(topologies, live, &state)).await;
         [wake, becomes_unknown].into_iter().flatten().min()
     }
+}
+
+/// Whether the calls of every webhook were tried.
+fn were_tried(live: Configurations<'_>) -> bool {
+    let webhooks = [live.mutating, live.validating].into_iter().flatten().flat_map(|it| &it.webhooks);
+    webhooks.filter_map(CallTarget::of).all(|target| live.calls.contains_key(&target))
 }
 
 /// Reads the current webhook configuration; `None` if it does not exist.

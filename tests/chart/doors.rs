@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -22,15 +23,13 @@ use lockstep_test_support::wait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::process;
-
 /// The longest time until a condition must show what admission has not refused.
 const REPORTED_WITHIN: Duration = Duration::from_secs(5);
 
 const TOPOLOGY: &str = "/apis/lockstep.dev/v1alpha1/gatewaytopologies/istio-ingressgateway";
 
 /// The kinds of the doors: their plural, the root of their path, and their namespace.
-const KINDS: [(&str, &str, Option<&str>); 14] = [
+const KINDS: [(&str, &str, Option<&str>); 16] = [
     ("services", "/api/v1", Some("istio-system")),
     ("pods", "/api/v1", Some("istio-system")),
     ("nodes", "/api/v1", None),
@@ -42,6 +41,8 @@ const KINDS: [(&str, &str, Option<&str>); 14] = [
     ("bgpadvertisements", "/apis/metallb.io/v1beta1", Some("metallb-system")),
     ("ipaddresspools", "/apis/metallb.io/v1beta1", Some("metallb-system")),
     ("metallb-system/pods", "/api/v1", Some("metallb-system")),
+    ("lockstep-system/services", "/api/v1", Some("lockstep-system")),
+    ("lockstep-system/endpointslices", "/apis/discovery.k8s.io/v1", Some("lockstep-system")),
     ("gatewaytopologies", "/apis/lockstep.dev/v1alpha1", None),
     ("mutatingwebhookconfigurations", "/apis/admissionregistration.k8s.io/v1", None),
     ("validatingwebhookconfigurations", "/apis/admissionregistration.k8s.io/v1", None),
@@ -109,6 +110,8 @@ struct Outcome {
     reported: BTreeMap<String, String>,
     /// The code of a finding in the status of the topology.
     finding: Option<String>,
+    /// The time in seconds within which a report must be there, if it is not 5.
+    within: Option<u64>,
     /// Whether the replica writes every `caBundle` back.
     repaired: bool,
 }
@@ -144,7 +147,10 @@ fn path(target: &str) -> String {
         let rest = target.strip_prefix(plural)?;
         (rest.is_empty() || rest.starts_with('/')).then(|| {
             let namespace = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
-            format!("{root}{namespace}/{}{rest}", plural.trim_start_matches("metallb-system/"))
+            format!(
+                "{root}{namespace}/{}{rest}",
+                plural.rsplit_once('/').map_or(*plural, |(_, plural)| plural)
+            )
         })
     });
     found.unwrap_or_else(|| panic!("`{target}` is of no known kind"))
@@ -156,6 +162,7 @@ fn placed(object: &Value) -> Value {
     let version = object["apiVersion"].as_str().unwrap();
     let namespace = match object["kind"].as_str().unwrap() {
         "Node" | "GatewayTopology" => return object,
+        _ if !object["metadata"]["namespace"].is_null() => return object,
         _ if version.starts_with("metallb.io/") => "metallb-system",
         _ => "istio-system",
     };
@@ -172,6 +179,8 @@ struct House {
     /// The webhook configurations as the chart and the replica have made them.
     configurations: Vec<(String, Value)>,
     topology: Value,
+    /// The Service of the webhooks, and its endpoints.
+    own: [Value; 2],
     settled: usize,
 }
 
@@ -179,22 +188,29 @@ impl House {
     async fn start() -> Self {
         let options = Options::default()
             .api_server_arg("--authorization-mode=Node")
-            .api_server_arg("--enable-admission-plugins=NodeRestriction");
+            .api_server_arg("--enable-admission-plugins=NodeRestriction")
+            // No kube-proxy runs here: the API server calls the endpoints of the webhook's Service itself.
+            .api_server_arg("--enable-aggregator-routing=true");
         let cluster = Cluster::start(options).await;
         let admin = cluster.client().await;
         cluster.control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
         for name in ["istio-system", "metallb-system"] {
             api::create(&admin, &objects::namespace(name)).await;
         }
-        cluster.install(process::VALUES);
+        cluster.install(&[]);
         entitle_alice(&admin).await;
         let account = Account::of(&cluster).await;
         let deployment = read(&admin, "/apis/apps/v1/namespaces/lockstep-system/deployments/lockstep").await;
         let arguments = arguments(&deployment);
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let listen = format!("{}:0", own_address());
+        let more = ["--listen", listen.as_str()];
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(more).collect();
         let serve = Serve::start_with_stdout(&arguments, Some(&account.kubeconfig()), Stdio::null()).await;
         wait::until_ready(&serve.admin).await;
-        process::redirect(&admin, &serve.webhook).await;
+        let endpoints = endpoints_of(&serve);
+        api::create(&admin, &endpoints).await;
+        until_certified(&admin).await;
+        let service = bare(&read(&admin, &path("lockstep-system/services/lockstep")).await);
         let mut configurations = Vec::new();
         for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
             let path = path(&format!("{plural}/lockstep"));
@@ -211,6 +227,7 @@ impl House {
             _account: account,
             configurations,
             topology,
+            own: [service, endpoints],
             settled: 0,
         };
         house.reset(&[]).await;
@@ -289,12 +306,7 @@ impl House {
 
     /// Brings the state of `base.yaml` back, after these steps.
     async fn reset(&mut self, before: &[Step]) {
-        self.empty("gatewaytopologies").await;
-        for (plural, ..) in KINDS {
-            if !plural.ends_with("webhookconfigurations") {
-                self.empty(plural).await;
-            }
-        }
+        // Webhooks that cannot be called would refuse the rest.
         for (path, wanted) in &self.configurations {
             let (collection, _) = path.rsplit_once('/').unwrap();
             let created = call(&self.admin, Method::POST, collection, "application/json", wanted).await;
@@ -303,6 +315,17 @@ impl House {
                 let kind = "application/json-patch+json";
                 let answer = call(&self.admin, Method::PATCH, path, kind, &patch).await;
                 assert!(answer.status.is_success(), "{}", answer.body);
+            }
+        }
+        for object in &self.own {
+            let object = placed(object);
+            api::delete(&self.admin, &object).await;
+            api::create(&self.admin, &object).await;
+        }
+        self.empty("gatewaytopologies").await;
+        for (plural, ..) in KINDS {
+            if !plural.ends_with("webhookconfigurations") && !plural.starts_with("lockstep-system/") {
+                self.empty(plural).await;
             }
         }
         state::put(&self.admin, &state::stored_objects(&folder().join("base.yaml"))).await;
@@ -373,6 +396,7 @@ impl House {
             }
             Wanted::Result(outcome) => outcome,
         };
+        let limit = outcome.within.map_or(REPORTED_WITHIN, Duration::from_secs);
         if outcome.refused.is_some() {
             return Err("it was accepted".to_owned());
         }
@@ -405,7 +429,7 @@ impl House {
             };
         }
         if outcome.repaired {
-            let repaired = self.within(async || {
+            let repaired = self.within(limit, async || {
                 for (path, _) in &self.configurations {
                     let stored = read(&self.admin, path).await;
                     let mut webhooks = stored["webhooks"].as_array().unwrap().iter();
@@ -418,7 +442,7 @@ impl House {
             return repaired.await.map(|time| format!("repaired after {time:?}"));
         }
         if let Some(code) = &outcome.finding {
-            let found = self.within(async || {
+            let found = self.within(limit, async || {
                 let topology = read(&self.admin, TOPOLOGY).await;
                 let findings = topology["status"]["findings"].as_array().map_or(&[][..], Vec::as_slice);
                 let is_so = findings.iter().any(|finding| finding["reason"] == **code);
@@ -427,7 +451,7 @@ impl House {
             return found.await.map(|time| format!("reported after {time:?}"));
         }
         assert!(!outcome.reported.is_empty(), "nothing is wanted");
-        let reported = self.within(async || {
+        let reported = self.within(limit, async || {
             let topology = read(&self.admin, TOPOLOGY).await;
             let is_so = outcome.reported.iter().all(|(kind, status)| condition(&topology, kind) == status);
             if is_so { Ok(()) } else { Err(format!("conditions: {}", conditions(&topology))) }
@@ -436,12 +460,16 @@ impl House {
     }
 
     /// Asks until the answer is as wanted, for the time in which it must be. Returns how long it took.
-    async fn within(&self, ask: impl AsyncFn() -> Result<(), String>) -> Result<Duration, String> {
+    async fn within(
+        &self,
+        limit: Duration,
+        ask: impl AsyncFn() -> Result<(), String>,
+    ) -> Result<Duration, String> {
         let started = Instant::now();
         loop {
             match ask().await {
                 Ok(()) => return Ok(started.elapsed()),
-                Err(last) if started.elapsed() > REPORTED_WITHIN => return Err(last),
+                Err(last) if started.elapsed() > limit => return Err(last),
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
@@ -479,6 +507,9 @@ fn bare(object: &Value) -> Value {
     let mut bare = object.clone();
     let metadata = &object["metadata"];
     bare["metadata"] = json!({"name": metadata["name"], "labels": metadata["labels"], "annotations": metadata["annotations"]});
+    if !metadata["namespace"].is_null() {
+        bare["metadata"]["namespace"] = metadata["namespace"].clone();
+    }
     bare.as_object_mut().unwrap().remove("status");
     bare
 }
@@ -511,6 +542,36 @@ async fn entitle_alice(admin: &Client) {
             "subjects": [{"apiGroup": group, "kind": "User", "name": "alice"}],
         });
         api::create(admin, &binding).await;
+    }
+}
+
+/// An address of this machine that an EndpointSlice may have. No packet is sent to find it.
+fn own_address() -> IpAddr {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("198.51.100.1:9").expect("this machine has a network interface with a route");
+    socket.local_addr().unwrap().ip()
+}
+
+/// The endpoints of the webhook's Service: the replica. No controller writes them here.
+fn endpoints_of(serve: &Serve) -> Value {
+    let address: SocketAddr = serve.webhook.parse().unwrap();
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": "lockstep", "namespace": "lockstep-system", "labels": {"kubernetes.io/service-name": "lockstep"}},
+        "endpoints": [{"addresses": [address.ip()], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": address.port(), "protocol": "TCP"}],
+    })
+}
+
+/// Waits until the replica has written the CA into every webhook.
+async fn until_certified(admin: &Client) {
+    for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
+        let path = path(&format!("{plural}/lockstep"));
+        let is_certified = wait::until_so(async || {
+            let stored = read(admin, &path).await;
+            stored["webhooks"].as_array().unwrap().iter().all(|it| it["clientConfig"]["caBundle"].is_string())
+        });
+        assert!(is_certified.await, "a webhook gets no `caBundle`");
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use axum::http::{Method, StatusCode};
 use kube::Client;
-use lockstep::coverage::{Configuration, Configurations, judge};
+use lockstep::coverage::{Calls, Configuration, Configurations, judge};
 use lockstep::objects::{Kind, Object};
 use lockstep::rules::{self, Change, Phase};
 use lockstep::snapshot::{Declared, Inventory, ObjectKey, Snapshot};
@@ -301,7 +301,11 @@ fn a_topology_is_guarded_if_the_values_name_it_or_its_namespace_or_if_all_object
     let verdict = |spec: &GatewayTopologySpec, values: &[&str]| {
         let [mutating, validating] = rendered(values);
         let (mutating, validating) = (Some(&mutating), Some(&validating));
-        judge(spec, Configurations { name: "lockstep", mutating, validating, trust_anchors: None })
+        let calls = Calls::new();
+        judge(
+            spec,
+            Configurations { name: "lockstep", mutating, validating, trust_anchors: None, calls: &calls },
+        )
     };
     let release = format!("topologies={}", topologies());
     let in_values = ["--set-json", release.as_str()];

@@ -22,11 +22,11 @@ use lockstep_test_support::service_account::{Account, Grant, USER, granted, qual
 use lockstep_test_support::wait;
 
 /// The API server of this test calls a loopback address, so the certificates must be valid for it.
-pub const VALUES: &[&str] = &["--set", "extraArgs={--tls-name=127.0.0.1,--tls-name=localhost}"];
+const VALUES: &[&str] = &["--set", "extraArgs={--tls-name=127.0.0.1,--tls-name=localhost}"];
 
 /// Points the webhook configurations at the process, which has no Service. Their rules and the CA that the process has
 /// written stay. Returns the CA.
-pub async fn redirect(client: &Client, address: &str) -> String {
+async fn redirect(client: &Client, address: &str) -> String {
     let mut bundle = String::new();
     for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
         let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/lockstep");

@@ -17,7 +17,7 @@ use lockstep_test_support::wait;
 
 /// All rights: namespace, resource, name and verbs. `gateway` and `metallb` stand for all namespaces, unless the
 /// values ask for roles in the namespaces.
-const RIGHTS: [(&str, &str, &str, &[&str]); 23] = [
+const RIGHTS: [(&str, &str, &str, &[&str]); 25] = [
     ("", "nodes", "", READ),
     ("", "namespaces", "", READ),
     ("", "gatewaytopologies.lockstep.dev", "", READ),
@@ -36,6 +36,8 @@ const RIGHTS: [(&str, &str, &str, &[&str]); 23] = [
     ),
     ("", "clusterreports.openreports.io", "", &["create", "delete", "list", "patch", "watch"]),
     ("", "clusterpolicyreports.wgpolicyk8s.io", "", &["create", "delete", "list", "patch", "watch"]),
+    ("lockstep-system", "services", "", &["list"]),
+    ("lockstep-system", "endpointslices.discovery.k8s.io", "", &["list"]),
     ("lockstep-system", "secrets", "lockstep-ca", &["get", "list", "patch", "watch"]),
     ("istio-system", "pods", "", READ),
     ("istio-system", "services", "", READ),

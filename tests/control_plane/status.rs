@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -46,7 +47,9 @@ impl Replica {
             cluster::watch_webhook_configurations(client.clone(), "lockstep".to_owned(), metrics.clone());
         // Nothing is assessed here: the other conditions have tests of their own.
         let (_, assessments) = watch::channel(None);
-        let inputs = StatusInputs { assessments, configurations, trust_anchors: receiver };
+        // Its webhooks are called by URLs.
+        let (_, calls) = watch::channel(Arc::default());
+        let inputs = StatusInputs { assessments, configurations, trust_anchors: receiver, calls };
         let reconciler = cluster::reconcile_status(client, inputs, metrics, shutdown.clone());
         let task = tokio::spawn(async move {
             tokio::select! {

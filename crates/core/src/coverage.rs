@@ -6,6 +6,7 @@
 //! Invariant: the verdict depends only on the input, so all replicas write the same condition.
 
 mod ca_bundle;
+mod call;
 mod configuration;
 mod gap;
 mod match_condition;
@@ -15,6 +16,7 @@ mod selectors;
 mod tests;
 mod webhooks;
 
+pub use call::{CallFault, CallTarget, Calls};
 pub use configuration::{
     Configuration, MatchCondition, RuleWithOperations, ServiceReference, Webhook, WebhookClientConfig,
 };
@@ -40,6 +42,8 @@ pub struct Configurations<'c> {
     pub validating: Option<&'c Configuration>,
     /// The CA certificates in PEM that the API server must trust to call this replica; `None` if they are unknown.
     pub trust_anchors: Option<&'c str>,
+    /// The calls that were tried. A target that is not among them is not judged.
+    pub calls: &'c Calls,
 }
 
 impl<'c> Configurations<'c> {
@@ -75,6 +79,16 @@ impl Guarded {
         self.reason == GuardedReason::Covered
     }
 
+    /// The status of the condition. A reason that only says what is not known makes it `Unknown`.
+    #[must_use]
+    pub const fn status(&self) -> &'static str {
+        match self.reason {
+            GuardedReason::Covered => "True",
+            GuardedReason::Unread => "Unknown",
+            _ => "False",
+        }
+    }
+
     fn with_gaps(gaps: &[Gap], topology: &GatewayTopologySpec, configuration: &str) -> Self {
         let Some(reason) = gaps.iter().map(Gap::reason).min() else {
             return Self { reason: GuardedReason::Covered, message: covered(topology) };
@@ -90,7 +104,7 @@ pub fn judge(topology: &GatewayTopologySpec, live: Configurations<'_>) -> Guarde
     let mut gaps: Vec<Gap> = Vec::new();
     for phase in Phase::ALL {
         let found = match live.of(phase) {
-            Some(configuration) => webhooks::gaps(needs(topology, phase), configuration, live.trust_anchors),
+            Some(configuration) => webhooks::gaps(needs(topology, phase), configuration, live),
             None => vec![Gap::NoConfiguration(phase)],
         };
         gaps.extend(found);

@@ -39,8 +39,8 @@ pub(super) fn wanted_status(verdict: &Verdict<'_>, now: Timestamp) -> GatewayTop
             last_transition_time: before.map_or(Time(now), |stored| stored.last_transition_time.clone()),
         }
     };
-    let guarded_word = if guarded.is_guarded() { "True" } else { "False" };
-    let mut conditions = vec![condition(GUARDED, guarded_word, guarded.reason.as_str(), &guarded.message)];
+    let mut conditions =
+        vec![condition(GUARDED, guarded.status(), guarded.reason.as_str(), &guarded.message)];
     let judged = |found: &assessment::Condition| {
         condition(found.kind, found.word(), found.reason, cut(&found.message, MAX_MESSAGE))
     };

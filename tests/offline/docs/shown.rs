@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use lockstep::coverage::{Configuration, Configurations, judge};
+use lockstep::coverage::{Calls, Configuration, Configurations, judge};
 use lockstep::topology::{BUILT_IN, GatewayTopology, GatewayTopologySpec};
 use lockstep::verdict::Rule;
 use serde_json::Value;
@@ -63,11 +63,13 @@ fn the_status_in_the_readme_is_the_status_with_the_chart_installed() {
     };
     let mutating = configuration("MutatingWebhookConfiguration", "Fail");
     let validating = configuration("ValidatingWebhookConfiguration", "Ignore");
+    let calls = Calls::new();
     let live = Configurations {
         name: "lockstep",
         mutating: Some(&mutating),
         validating: Some(&validating),
         trust_anchors: None,
+        calls: &calls,
     };
     let guarded = judge(&GatewayTopologySpec::default(), live);
     let line = format!("{BUILT_IN}: Guarded is False: {}: {}\n", guarded.reason.as_str(), guarded.message);

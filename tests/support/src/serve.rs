@@ -47,15 +47,7 @@ impl Serve {
         let ca = folder.path().join("ca.pem");
         let mut command = Command::new(crate::program());
         command
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--admin-listen",
-                "127.0.0.1:0",
-                "--log-format",
-                "json",
-            ])
+            .args(["serve", "--admin-listen", "127.0.0.1:0", "--log-format", "json"])
             .args(arguments)
             // Findings are compared as a whole, although these callers have no certificate.
             .env("LOCKSTEP_NODE_NAMES", "always")
@@ -63,6 +55,9 @@ impl Serve {
             .stdout(stdout)
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         if !arguments.contains(&"--tls-cert") && !arguments.contains(&"--tls-secret") {
             command.arg("--write-ca").arg(&ca);
         }

@@ -70,11 +70,23 @@ pub struct WebhookClientConfig {
 }
 
 /// The Service through which a webhook is called.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ServiceReference {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// The port, 443 by default.
+    pub port: i64,
     /// The path of the URL; `None` means `/`.
     pub path: Option<String>,
+}
+
+impl Default for ServiceReference {
+    fn default() -> Self {
+        Self { namespace: String::new(), name: String::new(), port: 443, path: None }
+    }
 }
 
 /// The requests that a webhook is called for. In every list, `*` matches everything.

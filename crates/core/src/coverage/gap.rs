@@ -1,5 +1,6 @@
 //! Coverage gaps, each with a code for programs and a sentence for people.
 
+use super::call::{CallFault, CallTarget};
 use crate::change::{Operation, Phase};
 use crate::escape::excerpt;
 use crate::objects::Resource;
@@ -19,22 +20,28 @@ pub enum GuardedReason {
     NoCaBundle,
     /// Every call fails, because the API server trusts another CA.
     OtherCaBundle,
+    /// Every call fails, because the webhook's Service does not lead to a replica.
+    Unreachable,
     /// Every call fails, because Lockstep does not answer calls of this form.
     CallsFail,
+    /// Whether calls arrive is not known.
+    Unread,
     /// The API server sends every request that the topology depends on, and rejects it if the call fails.
     Covered,
 }
 
 impl GuardedReason {
     /// Every reason, the gravest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Unusable,
         Self::NoConfiguration,
         Self::NotCovered,
         Self::FailsOpen,
         Self::NoCaBundle,
         Self::OtherCaBundle,
+        Self::Unreachable,
         Self::CallsFail,
+        Self::Unread,
         Self::Covered,
     ];
 
@@ -48,7 +55,9 @@ impl GuardedReason {
             Self::FailsOpen => "FailsOpen",
             Self::NoCaBundle => "NoCaBundle",
             Self::OtherCaBundle => "OtherCaBundle",
+            Self::Unreachable => "Unreachable",
             Self::CallsFail => "CallsFail",
+            Self::Unread => "Unread",
             Self::Covered => "Covered",
         }
     }
@@ -78,6 +87,7 @@ pub(super) enum Flaw {
     FailsOpen(String),
     NoCaBundle,
     OtherCaBundle,
+    Call(CallTarget, CallFault),
     ReviewVersions,
     SideEffects(String),
 }
@@ -138,6 +148,8 @@ impl Flaw {
             Self::FailsOpen(_) => GuardedReason::FailsOpen,
             Self::NoCaBundle => GuardedReason::NoCaBundle,
             Self::OtherCaBundle => GuardedReason::OtherCaBundle,
+            Self::Call(_, CallFault::Unread(_)) => GuardedReason::Unread,
+            Self::Call(..) => GuardedReason::Unreachable,
             Self::ReviewVersions | Self::SideEffects(_) => GuardedReason::CallsFail,
         }
     }
@@ -184,6 +196,7 @@ impl Flaw {
                 "has a `caBundle` without the CA of the serving certificate, so calls fail: add the CA"
                     .to_owned()
             }
+            Self::Call(target, fault) => fault.predicate(target),
             Self::ReviewVersions => {
                 "does not list `v1` in `admissionReviewVersions`, so every call fails: set it to `[v1]`"
                     .to_owned()

@@ -56,7 +56,8 @@ fn verdict_for(topology: &GatewayTopologySpec, live: &Value, trust_anchors: Opti
     let read = |side: &str| -> Option<Configuration> { serde_json::from_value(live[side].clone()).unwrap() };
     let (mutating, validating) = (read("mutating"), read("validating"));
     let (mutating, validating) = (mutating.as_ref(), validating.as_ref());
-    judge(topology, Configurations { name: "lockstep", mutating, validating, trust_anchors })
+    let calls = Calls::new();
+    judge(topology, Configurations { name: "lockstep", mutating, validating, trust_anchors, calls: &calls })
 }
 
 fn verdict(live: &Value) -> Guarded {
@@ -383,4 +384,36 @@ fn an_invalid_topology_is_not_guarded() {
     let guarded = Guarded::unusable("spec: it is missing");
     assert!(!guarded.is_guarded());
     assert_eq!(guarded.message, "the topology is invalid and ignored: spec: it is missing");
+}
+
+#[test]
+fn calls_that_do_not_arrive_are_a_gap_and_what_was_not_read_makes_the_condition_unknown() {
+    let service =
+        json!({"namespace": "lockstep-system", "name": "lockstep", "path": "/validate", "port": 8443});
+    let live = with_field("clientConfig/service", service);
+    let configuration: Configuration = serde_json::from_value(live["validating"].clone()).unwrap();
+    let mutating: Configuration = serde_json::from_value(live["mutating"].clone()).unwrap();
+    let target = CallTarget::of(&configuration.webhooks[0]).unwrap();
+    assert_eq!((target.port, target.server_name().as_str()), (8443, "lockstep.lockstep-system.svc"));
+    for (fault, reason, status, words) in [
+        (None, GuardedReason::Covered, "True", "is sent to Lockstep"),
+        (Some(CallFault::NoService), GuardedReason::Unreachable, "False", "which does not exist"),
+        (Some(CallFault::NoPort), GuardedReason::Unreachable, "False", "calls port 8443 of Service"),
+        (Some(CallFault::NoEndpoint), GuardedReason::Unreachable, "False", "has no ready endpoint"),
+        (Some(CallFault::NotConnected("refused".into())), GuardedReason::Unreachable, "False", "(refused)"),
+        (Some(CallFault::Certificate("expired".into())), GuardedReason::Unreachable, "False", "(expired)"),
+        (Some(CallFault::Unread("no right".into())), GuardedReason::Unread, "Unknown", "(no right)"),
+    ] {
+        let calls = Calls::from([(target.clone(), fault)]);
+        let live = Configurations {
+            name: "lockstep",
+            mutating: Some(&mutating),
+            validating: Some(&configuration),
+            trust_anchors: None,
+            calls: &calls,
+        };
+        let guarded = judge(&GatewayTopologySpec::default(), live);
+        assert_eq!((guarded.reason, guarded.status()), (reason, status), "{}", guarded.message);
+        assert!(guarded.message.contains(words), "{}", guarded.message);
+    }
 }

@@ -1,6 +1,8 @@
 //! The comparison of a topology's needs with the webhooks of one configuration.
 
+use super::Configurations;
 use super::ca_bundle::trusts;
+use super::call::CallTarget;
 use super::configuration::{Configuration, RuleWithOperations, Webhook};
 use super::gap::{Flaw, Gap};
 use super::match_condition::{Treatment, treatment};
@@ -14,13 +16,13 @@ use crate::objects::Resource;
 pub(super) fn gaps<'t>(
     needs: impl Iterator<Item = Need<'t>>,
     configuration: &Configuration,
-    trust_anchors: Option<&str>,
+    live: Configurations<'_>,
 ) -> Vec<Gap> {
     let mut gaps = Vec::new();
     for need in needs {
         let mut uncalled = Vec::new();
         for operation in need.operations {
-            match nearest(&need, *operation, configuration, trust_anchors) {
+            match nearest(&need, *operation, configuration, live) {
                 Some((webhook, flaws)) => {
                     for flaw in flaws {
                         note(
@@ -54,10 +56,10 @@ fn nearest<'c>(
     need: &Need<'_>,
     operation: Operation,
     configuration: &'c Configuration,
-    trust_anchors: Option<&str>,
+    live: Configurations<'_>,
 ) -> Option<(&'c Webhook, Vec<Flaw>)> {
     let called = configuration.webhooks.iter().filter_map(|webhook| {
-        let flaws = flaws(webhook, need, operation, trust_anchors)?;
+        let flaws = flaws(webhook, need, operation, live)?;
         Some((webhook, flaws))
     });
     let is_elsewhere = |flaws: &[Flaw]| flaws.iter().any(|flaw| matches!(flaw, Flaw::Namespace { .. }));
@@ -69,7 +71,7 @@ fn flaws(
     webhook: &Webhook,
     need: &Need<'_>,
     operation: Operation,
-    trust_anchors: Option<&str>,
+    live: Configurations<'_>,
 ) -> Option<Vec<Flaw>> {
     let mut rules = webhook.rules.iter().filter(|rule| is_for(rule, need.resource, operation)).peekable();
     rules.peek()?;
@@ -91,7 +93,11 @@ fn flaws(
         },
         (webhook.failure_policy != "Fail").then(|| Flaw::FailsOpen(webhook.failure_policy.clone())),
         bundle.is_empty().then_some(Flaw::NoCaBundle),
-        (!bundle.is_empty() && !trusts(bundle, trust_anchors)).then_some(Flaw::OtherCaBundle),
+        (!bundle.is_empty() && !trusts(bundle, live.trust_anchors)).then_some(Flaw::OtherCaBundle),
+        CallTarget::of(webhook).and_then(|target| {
+            let fault = live.calls.get(&target)?.clone()?;
+            Some(Flaw::Call(target, fault))
+        }),
         (!holds(&webhook.admission_review_versions, "v1")).then_some(Flaw::ReviewVersions),
         (!is_without_effects).then(|| Flaw::SideEffects(webhook.side_effects.clone())),
     ];
