@@ -30,7 +30,12 @@ advisories:
 test:
     cargo test --locked --no-fail-fast
 
-# The tests that also need Go, Chromium and Node.js, or root with iproute2, nftables and haproxy: control_plane, chart, browser, packets.
+# Mutated manifests through every output format of `check`: ten million, which take hours. Another SEED gives other inputs.
+fuzz-check COUNT="10000000" SEED="0":
+    LOCKSTEP_MUTATIONS={{COUNT}} LOCKSTEP_SEED={{SEED}} cargo test --locked --release --test offline -- --nocapture no_mutated
+
+# The tests that also need Go, Chromium and Node.js, zsh and fish, or root with iproute2, nftables and haproxy: control_plane, chart,
+# browser, shells, packets.
 full-test *PROGRAMS:
     tests/full.sh {{PROGRAMS}}
 
@@ -87,6 +92,7 @@ bench:
 
 # The benchmarks, just long enough to see that they work.
 bench-smoke:
+    cargo bench --locked --bench check -- --smoke
     cargo bench --locked --bench engine -- --smoke
     cargo bench --locked --bench state -- --smoke
     cargo bench --locked --bench webhook -- --smoke

@@ -18,6 +18,7 @@ mod explain;
 mod man;
 mod output;
 mod page;
+mod progress;
 mod reason;
 mod render;
 mod serve;
@@ -152,7 +153,16 @@ impl From<Exit> for ExitCode {
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let mut command = command(arguments.first().map(OsString::as_os_str));
+    let called = arguments.first().map(OsString::as_os_str);
+    match completions::complete(called, &arguments) {
+        Ok(false) => {}
+        Ok(true) => return Exit::Fine.into(),
+        Err(error) => {
+            let _ = error.print();
+            return Exit::Unusable.into();
+        }
+    }
+    let mut command = command(called);
     let parsed =
         command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
@@ -188,21 +198,22 @@ impl Cli {
     }
 }
 
-/// Runs `check` on a text as standard input, and returns the exit code: for tests that check millions of inputs.
+/// Runs `check` on a text as standard input in every output format, and returns the exit code: for tests that check millions
+/// of inputs.
 ///
 /// # Panics
-/// Never: that is what such tests find out. Arguments that are invalid return 2.
+/// Never: that is what such tests find out.
 #[doc(hidden)]
 #[must_use]
-pub fn check_text(arguments: &[&str], stdin: &[u8]) -> u8 {
-    let all = ["lockstep", "check"].iter().chain(arguments);
-    let Ok(Cli { command: Command::Check(args), .. }) = Cli::try_parse_from(all) else {
-        return Exit::Unusable.code();
-    };
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut stdin = stdin;
-    let mut streams = Streams { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut stderr };
-    check::run(args, &mut streams, false).map_or(Exit::Unusable.code(), Exit::code)
+pub fn check_in_every_format(stdin: &[u8]) -> u8 {
+    check::run_every_format(stdin).map_or(Exit::Unusable.code(), Exit::code)
+}
+
+/// Runs `check` on a file or folder, drops the output, and returns the exit code: for benchmarks.
+#[doc(hidden)]
+#[must_use]
+pub fn check_path(path: &Path) -> u8 {
+    check::run_on_path(path).map_or(Exit::Unusable.code(), Exit::code)
 }
 
 /// Runs a command on the streams of the process.

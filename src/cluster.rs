@@ -66,13 +66,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::client::ClientBuilder;
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tower::BoxError;
+use tower::util::MapErrLayer;
 
+use crate::error::chain;
 use crate::snapshot::Snapshot;
 use debounce::Debounce;
 use publication::Publisher;
@@ -155,14 +159,43 @@ pub async fn connect_to(kubeconfig: Option<&Path>, context: Option<&str>) -> Res
     };
     client(config.map_err(|error| match error {
         KubeconfigError::LoadContext(name) => Error::NoContext(name),
-        error => Error::Kubeconfig(error.to_string()),
+        error => match kubeconfig {
+            Some(path) if !matches!(error, KubeconfigError::ReadConfig(..)) => {
+                Error::Kubeconfig(format!("`{}`: {}", path.display(), kubeconfig_words(&error)))
+            }
+            _ => Error::Kubeconfig(kubeconfig_words(&error)),
+        },
     })?)
 }
 
 fn client(mut config: Config) -> Result<Client, Error> {
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
-    Client::try_from(config).map_err(|error| Error::Client(failure::words(&error)))
+    let address = config.cluster_url.to_string();
+    let named = MapErrLayer::new(move |source: BoxError| {
+        BoxError::from(Unanswered { address: address.clone(), source })
+    });
+    let builder = ClientBuilder::try_from(config).map_err(|error| Error::Client(failure::words(&error)))?;
+    Ok(builder.with_layer(&named).build())
+}
+
+/// A request that the API server did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server at `{address}` does not answer")]
+struct Unanswered {
+    address: String,
+    source: BoxError,
+}
+
+/// The error of a kubeconfig, with the path that kube's text has in quotes within quotes.
+fn kubeconfig_words(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(cause, path) => {
+            format!("`{}` cannot be read: {}", path.display(), chain(cause))
+        }
+        // The excerpt that follows is of several lines.
+        error => error.to_string().lines().next().unwrap_or_default().to_owned(),
+    }
 }
 
 /// The error without a pod, and with a missing or invalid kubeconfig. kube's text contains both; its source is the
@@ -171,7 +204,7 @@ fn unconfigured(error: &InferConfigError) -> Error {
     let Some(error) = error.source().and_then(|source| source.downcast_ref::<KubeconfigError>()) else {
         return Error::NoCluster(error.to_string());
     };
-    let words = error.to_string();
+    let words = kubeconfig_words(error);
     match error {
         KubeconfigError::FindPath => Error::NoCluster(words),
         KubeconfigError::ReadConfig(cause, _) if cause.kind() == ErrorKind::NotFound => {

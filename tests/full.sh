@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The tests that need more than Rust: `tests/full.sh [control_plane] [chart] [browser] [packets]`, all four by default.
+# The tests that need more than Rust: `tests/full.sh [control_plane] [chart] [browser] [shells] [packets]`, all five by default.
 # What is missing on this machine is said first, and nothing is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -gt 0 ] || set -- control_plane chart browser packets
+[ $# -gt 0 ] || set -- control_plane chart browser shells packets
 
 missing=() programs=()
 needs() { command -v "$1" >/dev/null || missing+=("$2"); }
@@ -17,6 +17,11 @@ for program in "$@"; do
         needs chromium Chromium
         needs node "Node.js 18"
         needs npm npm
+    fi
+    if [ "$program" = shells ]; then
+        needs bash bash
+        needs zsh zsh
+        needs fish fish
     fi
     if [ "$program" = packets ]; then
         [ "$(id -u)" = 0 ] || missing+=(root)

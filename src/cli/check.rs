@@ -7,17 +7,20 @@ mod stated;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use clap_complete::ArgValueCandidates;
 
 use self::input::{Held, Input, Judged, Reading, parse_again};
 use self::remark::{Remark, RemarkCode, RemarkLevel};
 use super::Exit;
 use super::check_report::{CheckReport, JudgedObject, ReportedTopology};
 use super::cluster_args::ClusterArgs;
+use super::completions;
 use super::output::{Streams, print};
+use super::progress::Progress;
 use super::render::{self, Options};
 use crate::admission::{self, Body};
 use crate::assessment::{Assessor, TopologyAssessment};
@@ -25,7 +28,7 @@ use crate::change::Operation;
 use crate::cluster::state::{self, ClusterState, Unread};
 use crate::election::AssumedVersion;
 use crate::field::FieldPath;
-use crate::manifests::{Candidate, Document, ManifestError, Problem, STDIN, Selection};
+use crate::manifests::{Candidate, Content, Document, ManifestError, Problem, STDIN, Selection};
 use crate::reach::{self, Miss};
 use crate::rules;
 use crate::snapshot::{KnownState, Snapshot};
@@ -71,6 +74,9 @@ pub(super) struct CheckArgs {
     /// Accepted as with kubectl: directories are always read at any depth
     #[arg(short = 'R', long)]
     recursive: bool,
+    /// Accepted as with kubectl: every namespace is always read
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
     /// Leave out the files and directories that this glob matches, as in `.gitignore`
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
@@ -78,7 +84,7 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     gitignore: bool,
     /// Set the namespace of objects that name none
-    #[arg(short, long, default_value = "default")]
+    #[arg(short, long, default_value = "default", add = ArgValueCandidates::new(completions::namespaces))]
     namespace: String,
     /// Reject objects that the webhook would change, so that the manifests are exactly what runs
     #[arg(long)]
@@ -128,6 +134,7 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
         cluster_root,
         // There is nothing to turn on.
         recursive: _,
+        all_namespaces: _,
         exclude,
         gitignore,
         namespace,
@@ -157,16 +164,12 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
     let run =
         Check { facts, live, namespace, selection, requires_match: require_match, allows_empty: allow_empty };
     let files: Vec<PathBuf> = files.into_iter().chain(filename).collect();
-    let report = run.check_all(&files, &cluster_root, streams.stdin);
-    let options = Options { is_strict: strict, is_quiet: quiet, has_color };
-    let text = match format {
-        CheckFormat::Human => render::human(&report, options),
-        CheckFormat::Json => render::json(&report)?,
-        CheckFormat::Sarif => render::sarif(&report, options)?,
-        CheckFormat::Junit => render::junit(&report, options),
-        CheckFormat::Github => render::github(&report, options),
-        CheckFormat::Markdown => render::markdown(&report, options),
-    };
+    let mut progress = Progress::new(streams.stderr, io::stderr().is_terminal());
+    let report = run.check_all(&files, &cluster_root, streams.stdin, &mut progress);
+    progress.clear();
+    let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    let options = Options { is_strict: strict, is_quiet: quiet, has_color, width };
+    let text = format.render(&report, options)?;
     if format != CheckFormat::Human {
         // Problems go to standard error, too, for people who pass the verdicts to a program.
         for problem in &report.problems {
@@ -178,6 +181,45 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
     Ok(report.exit(strict))
 }
 
+impl CheckFormat {
+    fn render(self, report: &CheckReport, options: Options) -> serde_json::Result<String> {
+        Ok(match self {
+            Self::Human => render::human(report, options),
+            Self::Json => render::json(report)?,
+            Self::Sarif => render::sarif(report, options)?,
+            Self::Junit => render::junit(report, options),
+            Self::Github => render::github(report, options),
+            Self::Markdown => render::markdown(report, options),
+        })
+    }
+}
+
+/// Checks a text and renders the report in every format, as [`run`] does in one.
+///
+/// # Errors
+/// If a format cannot be written.
+pub(super) fn run_every_format(mut text: &[u8]) -> io::Result<Exit> {
+    let report =
+        Check::default().check_all(&["-".into()], &[], &mut text, &mut Progress::new(&mut io::sink(), false));
+    for format in CheckFormat::value_variants() {
+        let options = Options { has_color: *format == CheckFormat::Human, ..Options::default() };
+        format.render(&report, options)?;
+    }
+    Ok(report.exit(false))
+}
+
+/// Checks a file or folder and renders the report for people.
+///
+/// # Errors
+/// If the report cannot be written.
+pub(super) fn run_on_path(path: &Path) -> io::Result<Exit> {
+    let mut sink = io::sink();
+    let mut progress = Progress::new(&mut sink, false);
+    let report = Check::default().check_all(&[path.to_owned()], &[], &mut io::empty(), &mut progress);
+    CheckFormat::Human.render(&report, Options::default())?;
+    Ok(report.exit(false))
+}
+
 /// Reads the cluster, if that is asked for. The inner error is a sentence for people.
 fn read_cluster(
     is_wanted: bool,
@@ -187,19 +229,14 @@ fn read_cluster(
     if !(is_wanted || connection.is_given()) {
         return Ok(Ok(None));
     }
-    let has_progress = io::stderr().is_terminal();
-    if has_progress {
-        print(stderr, b"reading the cluster ...\r")?;
-    }
+    let mut progress = Progress::new(stderr, io::stderr().is_terminal());
+    progress.show_now("reading the cluster");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let read = runtime.block_on(async {
         let client = connection.connect().await.map_err(|error| error.to_string())?;
         state::read(client, None, &[]).await.map_err(|error| error.to_string())
     });
-    if has_progress {
-        // Clears the line.
-        print(stderr, b"\r\x1b[K")?;
-    }
+    progress.clear();
     Ok(read.map(Some))
 }
 
@@ -213,11 +250,30 @@ struct Check {
     allows_empty: bool,
 }
 
+impl Default for Check {
+    fn default() -> Self {
+        Self {
+            facts: Vec::new(),
+            live: None,
+            namespace: "default".to_owned(),
+            selection: Selection::default(),
+            requires_match: false,
+            allows_empty: false,
+        }
+    }
+}
+
 impl Check {
     /// Checks each cluster by itself: each of `roots`, and the rest of the files.
-    fn check_all(&self, files: &[PathBuf], roots: &[PathBuf], stdin: &mut dyn Read) -> CheckReport {
+    fn check_all(
+        &self,
+        files: &[PathBuf],
+        roots: &[PathBuf],
+        stdin: &mut dyn Read,
+        progress: &mut Progress<'_>,
+    ) -> CheckReport {
         if roots.is_empty() {
-            return self.check(files, &self.selection, None, stdin);
+            return self.check(files, &self.selection, None, stdin, progress);
         }
         // Every cluster has the facts, and standard input may be among them.
         let mut text = Vec::new();
@@ -229,11 +285,11 @@ impl Check {
         for root in roots {
             let name = root.display().to_string();
             let files = std::slice::from_ref(root);
-            report.absorb(self.check(files, &self.selection, Some(&name), &mut text.as_slice()));
+            report.absorb(self.check(files, &self.selection, Some(&name), &mut text.as_slice(), progress));
         }
         if !files.is_empty() {
             let selection = Selection { left_to_others: roots.to_vec(), ..self.selection.clone() };
-            report.absorb(self.check(files, &selection, None, &mut text.as_slice()));
+            report.absorb(self.check(files, &selection, None, &mut text.as_slice(), progress));
         }
         report
     }
@@ -245,6 +301,7 @@ impl Check {
         selection: &Selection,
         cluster: Option<&str>,
         stdin: &mut dyn Read,
+        progress: &mut Progress<'_>,
     ) -> CheckReport {
         let mut input = Input::default();
         if let Some(live) = &self.live {
@@ -254,8 +311,8 @@ impl Check {
         let namespace = &self.namespace;
         let reading = |is_facts| Reading { namespace, is_facts };
         let every_file = Selection::default();
-        input.read(&self.facts, &every_file, stdin, reading(true));
-        input.read(files, selection, stdin, reading(false));
+        input.read(&self.facts, &every_file, stdin, reading(true), progress);
+        input.read(files, selection, stdin, reading(false), progress);
         input.finish(namespace);
         let mut report = CheckReport::default();
         if input.objects == 0 && input.problems.is_empty() && !self.allows_empty {
@@ -282,7 +339,8 @@ impl Check {
         // A state in which nothing is wrong is no worse than any other, and the state without each object costs an assessment.
         let is_flawless = states.iter().all(TopologyAssessment::is_flawless);
         for (state, reach) in states.into_iter().zip(reach::reach(&inventory, &snapshot)) {
-            let is_needed = self.requires_match || !is_built_in || held.iter().any(Held::is_of_a_gateway);
+            let is_needed =
+                self.requires_match || !is_built_in || held.iter().any(|held| held.is_of_a_gateway);
             if reach.is_empty() && is_needed {
                 let remark = self.no_match(&reach.topology, is_built_in);
                 let place = stated.place("lockstep.dev", "GatewayTopology", "", &reach.topology);
@@ -304,7 +362,8 @@ impl Check {
             metallb_kinds: Arc::new(kinds.unwrap_or_default()),
         };
         let whole = snapshot.clone().with_state(Some(state));
-        judge_all(&held, if is_flawless { &snapshot } else { &whole }, &whole, &mut report);
+        let snapshots = (if is_flawless { &snapshot } else { &whole }, &whole);
+        judge_all(&held, namespace, snapshots, &mut report, progress);
         for miss in reach::misses(&inventory, &snapshot) {
             let group = if miss.kind == "GatewayTopology" { "lockstep.dev" } else { group_of(&miss.kind) };
             let Miss { kind, object, .. } = &miss;
@@ -363,51 +422,36 @@ fn group_of(kind: &str) -> &'static str {
 }
 
 /// Judges every object, in the order of the input: manifests by `snapshot`, recorded requests by `whole`, which also has the state.
-fn judge_all(held: &[Held], snapshot: &Snapshot, whole: &Snapshot, report: &mut CheckReport) {
-    let mut judged: Vec<Option<JudgedObject>> = Vec::with_capacity(held.len());
-    let mut again = Vec::new();
-    for (position, held) in held.iter().enumerate() {
-        let allowed = match &held.what {
-            Judged::Candidate(candidate) if is_allowed(candidate, snapshot) => {
-                let title = [&candidate.kind, &candidate.namespace, &candidate.name].map(Clone::clone);
-                Some(JudgedObject::allowed(&held.source, held.start, title))
-            }
-            Judged::Candidate(_) | Judged::Review => None,
-        };
-        if allowed.is_none() {
-            again.push(position);
-        }
-        judged.push(allowed);
-    }
-    // Only what is reported needs its value and places.
-    let wanted: Vec<&Held> = again.iter().filter_map(|position| held.get(*position)).collect();
-    let mut done = Vec::new();
-    parse_again(&wanted, &mut |index, document| {
-        let Some(held) = wanted.get(index) else { return };
+fn judge_all(
+    held: &[Held],
+    namespace: &str,
+    (snapshot, whole): (&Snapshot, &Snapshot),
+    report: &mut CheckReport,
+    progress: &mut Progress<'_>,
+) {
+    let (mut done, all) = (0_usize, held.len());
+    report.judged.reserve(all);
+    parse_again(held, &mut |held, document| {
+        progress.show(|| format!("judging: {done} of {all} objects"));
+        done = done.saturating_add(1);
         let root = FieldPath::default();
-        done.push((
-            index,
-            match &held.what {
-                Judged::Candidate(candidate) => judge(document, candidate, &candidate.path, snapshot),
-                Judged::Review => judge_recorded(document, whole, &root),
+        let result = match &held.what {
+            Judged::Pruned(candidate) => judge(document, candidate, &candidate.path, snapshot),
+            Judged::Review => judge_recorded(document, whole, &root),
+            Judged::Object => match Content::of(&document.value, namespace) {
+                Ok(Some(Content::Candidate(candidate))) => {
+                    judge(document, &candidate, &candidate.path, snapshot)
+                }
+                // It was a candidate when it was read for the first time.
+                Ok(_) => return,
+                Err(error) => Err(document.problem(error)),
             },
-        ));
-    });
-    for (index, result) in done {
-        let slot = again.get(index).and_then(|position| judged.get_mut(*position));
-        match (result, slot) {
-            (Ok(object), Some(slot)) => *slot = Some(object),
-            (Ok(_), None) => {}
-            (Err(problem), _) => report.problems.push(problem),
+        };
+        match result {
+            Ok(object) => report.judged.push(object),
+            Err(problem) => report.problems.push(problem),
         }
-    }
-    report.judged = judged.into_iter().flatten().collect();
-}
-
-/// Whether neither phase finds or changes anything.
-fn is_allowed(candidate: &Candidate, snapshot: &Snapshot) -> bool {
-    rules::mutate(&candidate.change, snapshot) == Verdict::default()
-        && rules::validate(&candidate.change, snapshot) == Verdict::default()
+    });
 }
 
 /// Judges a candidate. `shown` is the root of the field paths in messages.

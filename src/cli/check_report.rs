@@ -1,5 +1,6 @@
 //! The report of `check`: the data of every output format.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Exit;
@@ -91,9 +92,8 @@ impl CheckReport {
         self.topologies.extend(topologies);
         self.judged.extend(judged);
         // Facts are read once for each cluster.
-        self.problems.extend(
-            problems.into_iter().filter(|problem| !self.problems.contains(problem)).collect::<Vec<_>>(),
-        );
+        let known: HashSet<String> = self.problems.iter().map(Problem::to_string).collect();
+        self.problems.extend(problems.into_iter().filter(|problem| !known.contains(&problem.to_string())));
         self.remarks
             .extend(remarks.into_iter().filter(|remark| !self.remarks.contains(remark)).collect::<Vec<_>>());
     }
@@ -111,24 +111,6 @@ impl CheckReport {
 }
 
 impl JudgedObject {
-    /// An object without findings and edits.
-    pub(super) fn allowed(
-        source: &Arc<Source>,
-        start: LineColumn,
-        [kind, namespace, name]: [String; 3],
-    ) -> Self {
-        Self {
-            source: Arc::clone(source),
-            start,
-            kind,
-            namespace,
-            name,
-            word: "allow",
-            findings: Vec::new(),
-            edits: Vec::new(),
-        }
-    }
-
     /// Locates a finding or an edit. `path` is the judged object's path in its document, `shown` the root of the field
     /// paths in messages.
     pub(super) fn new(

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap_complete::ArgValueCandidates;
 use kube::Client;
 
+use super::completions;
 use crate::cluster;
 
 /// The cluster that a command reads, with the reader's own rights.
@@ -13,7 +15,7 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "PATH")]
     kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig; by default its current one
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(completions::contexts))]
     context: Option<String>,
 }
 

@@ -1,15 +1,36 @@
-//! `lockstep completions`: completion scripts for shells.
+//! `lockstep completions`: completion scripts for shells, and the answers to the scripts' questions.
+//!
+//! A script asks this program for what may follow, so that it also completes what no script can know: the contexts of the
+//! kubeconfig and the namespaces of the cluster.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
+use std::time::Duration;
 
-use clap::CommandFactory;
-use clap_complete::Shell;
+use clap::ValueEnum;
+use clap_complete::CompletionCandidate;
+use clap_complete::env::{Bash, CompleteEnv, Elvish, EnvCompleter, Fish, Powershell, Zsh};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::ListParams;
+use kube::config::Kubeconfig;
 
-use super::{Cli, Exit, print};
+use super::cluster_args::ClusterArgs;
+use super::{Exit, command, print};
+
+/// The variable with which a script asks; its value is the shell.
+const VARIABLE: &str = "LOCKSTEP_COMPLETE";
+
+/// The time that a cluster has to name its namespaces. Whoever presses Tab waits for it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Print the completion script for a shell
 ///
-/// For bash: `lockstep completions bash > /etc/bash_completion.d/lockstep`.
+/// The script completes commands, flags, formats, codes and files, the contexts of the kubeconfig, and the namespaces of its
+/// current context, which it asks the cluster for.
+///
+/// For bash: `lockstep completions bash > /etc/bash_completion.d/lockstep`. For zsh: `source <(lockstep completions zsh)` in
+/// `~/.zshrc`. For fish: `lockstep completions fish > ~/.config/fish/completions/lockstep.fish`. Write it again after an upgrade.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct CompletionsArgs {
     /// Print the script for this shell
@@ -17,28 +38,86 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the completions.
+/// A shell that has completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+impl Shell {
+    fn completer(self) -> &'static dyn EnvCompleter {
+        match self {
+            Self::Bash => &Bash,
+            Self::Elvish => &Elvish,
+            Self::Fish => &Fish,
+            Self::Powershell => &Powershell,
+            Self::Zsh => &Zsh,
+        }
+    }
+}
+
+/// Prints the script.
+///
+/// # Errors
+/// If standard output cannot be written.
 pub(super) fn run(args: &CompletionsArgs, stdout: &mut dyn Write) -> io::Result<Exit> {
     let CompletionsArgs { shell } = args;
-    // The script is generated in memory, because the generator panics if it cannot write.
+    const NAME: &str = "lockstep";
     let mut text = Vec::new();
-    clap_complete::generate(*shell, &mut Cli::command(), "lockstep", &mut text);
+    shell.completer().write_registration(VARIABLE, NAME, NAME, NAME, &mut text)?;
     print(stdout, &text)?;
     Ok(Exit::Fine)
 }
 
+/// Answers a script, if one asks. Returns whether one did.
+///
+/// # Errors
+/// [`clap::Error`], if the script is that of an unknown shell.
+pub(super) fn complete(called: Option<&OsStr>, arguments: &[OsString]) -> clap::error::Result<bool> {
+    if arguments.is_empty() {
+        return Ok(false);
+    }
+    let directory = std::env::current_dir().ok();
+    CompleteEnv::with_factory(|| command(called))
+        .var(VARIABLE)
+        .try_complete(arguments.iter().cloned(), directory.as_deref())
+}
+
+/// The contexts of the kubeconfig; none if it cannot be read.
+pub(super) fn contexts() -> Vec<CompletionCandidate> {
+    let contexts = Kubeconfig::read().map(|config| config.contexts).unwrap_or_default();
+    contexts.into_iter().map(|context| CompletionCandidate::new(context.name)).collect()
+}
+
+/// The namespaces of the current context's cluster; none if it cannot be read in time.
+pub(super) fn namespaces() -> Vec<CompletionCandidate> {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Vec::new();
+    };
+    let listed = async {
+        let client = ClusterArgs::default().connect().await.ok()?;
+        let list = Api::<Namespace>::all(client).list_metadata(&ListParams::default()).await.ok()?;
+        Some(list.items.into_iter().filter_map(|namespace| namespace.metadata.name).collect::<Vec<_>>())
+    };
+    let names = runtime.block_on(async { tokio::time::timeout(PATIENCE, listed).await.ok().flatten() });
+    names.unwrap_or_default().into_iter().map(CompletionCandidate::new).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::ValueEnum;
-
     use super::*;
 
     #[test]
-    fn every_shell_gets_a_script() {
+    fn every_shell_gets_a_script_that_asks_this_program() {
         for shell in Shell::value_variants() {
             let mut text = Vec::new();
             run(&CompletionsArgs { shell: *shell }, &mut text).unwrap();
-            assert!(String::from_utf8(text).unwrap().contains("check"), "{shell}");
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.contains(VARIABLE) && text.contains("lockstep"), "{shell:?}: {text}");
         }
     }
 }

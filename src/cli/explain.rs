@@ -13,9 +13,11 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use clap_complete::ArgValueCandidates;
 use maud::Markup;
 
 use super::cluster_args::ClusterArgs;
+use super::completions;
 use super::output::{Streams, json_document, print};
 use super::{Exit, render};
 use crate::assessment::{Assessment, NodeScope, Outcome, ServiceAssessment, TopologyAssessment};
@@ -66,7 +68,7 @@ pub(super) struct ExplainArgs {
     filename: Vec<PathBuf>,
     /// The namespace of objects in files that name none, by default `default`; from a cluster also that of a Service which
     /// TARGET names without one, by default any
-    #[arg(short, long)]
+    #[arg(short, long, add = ArgValueCandidates::new(completions::namespaces))]
     namespace: Option<String>,
     #[command(flatten)]
     cluster: ClusterArgs,

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, ErrorKind, Write};
 use serde::Serialize;
 
 use super::Exit;
+use crate::error::without_number;
 
 /// The streams that a command reads and writes.
 pub(super) struct Streams<'s> {
@@ -54,7 +55,11 @@ pub(super) fn finish(done: io::Result<Exit>, stderr: &mut dyn Write) -> Exit {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Fine,
         Err(error) => {
             // If standard error cannot be written either, there is no way to report it.
-            let _ = writeln!(stderr, "lockstep: standard output cannot be written: {error}");
+            let _ = writeln!(
+                stderr,
+                "lockstep: standard output cannot be written: {}",
+                without_number(&error.to_string())
+            );
             Exit::Unusable
         }
     }

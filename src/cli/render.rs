@@ -6,7 +6,9 @@ mod human;
 mod json;
 mod junit;
 mod markdown;
+mod repository;
 mod sarif;
+mod wrap;
 
 pub(super) use github::github;
 pub(super) use human::human;
@@ -29,6 +31,8 @@ pub(super) struct Options {
     pub(super) is_quiet: bool,
     /// Whether text for people has colours.
     pub(super) has_color: bool,
+    /// The width of the terminal in columns, at which text for people wraps; `None` in files and pipes.
+    pub(super) width: Option<usize>,
 }
 
 /// Returns a sentence such as `` `spec.nodeSelector[a]` would be set to `b` ``.

@@ -154,6 +154,11 @@ impl Positions {
         Self { key: Some(key), ..self }
     }
 
+    /// The same place, where the text of the value itself is elsewhere.
+    pub(super) fn moved_to(self, value: Span) -> Self {
+        Self { value, ..self }
+    }
+
     /// The text of the value itself.
     #[must_use]
     pub fn value(&self) -> Span {
@@ -187,6 +192,12 @@ impl Positions {
             Some(Below::List(items)) => items,
             _ => Vec::new(),
         }
+    }
+
+    /// The last item of a list.
+    pub(super) fn into_item(self) -> Option<Self> {
+        let Below::List(mut items) = self.below else { return None };
+        items.pop()
     }
 
     fn get(&self, token: &str) -> Option<&Self> {

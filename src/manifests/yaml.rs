@@ -3,19 +3,22 @@
 //! serde-saphyr reports the place of every node while it decodes the node, so that values and places cannot disagree: not
 //! for anchors, not for merge keys, and not for keys that are not strings.
 
+mod block;
+mod json;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::mpsc::{self, SyncSender};
-use std::thread;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Options, Spanned};
 
-use super::{Document, ManifestError, Positions, Problem, Source, Span, list};
+use super::list;
+use super::{Document, ManifestError, Positions, Problem, Source, Span};
 
 /// The number of nodes that the aliases of a source may add to those that its text spells out. Real manifests add a few
 /// dozen, and this many are still read in milliseconds.
@@ -25,54 +28,24 @@ const MAX_DEPTH: usize = 128;
 /// The longest key, in characters. YAML's own limit of 1024 would reject valid JSON.
 const MAX_KEY: usize = 1 << 16;
 
-/// The number of documents that are decoded before the first of them is used.
-const AHEAD: usize = 64;
-
 /// The stack of the decoder in bytes: room for [`MAX_DEPTH`] levels of up to 64 KiB each without optimisations.
 const STACK: usize = 16 << 20;
 
 /// Hands out every object of a source, lists unfolded, and returns its problems. A document that cannot be read is a
-/// problem, and the others are read.
-///
-/// The decoder recurses and the caller may be a worker thread with a small stack, so it runs on a thread of its own. It is
-/// a few documents ahead of the caller at most.
+/// problem, and the others are read. Each object is handed out before the next one is read, those of a list included.
 pub(super) fn parse(source: &Arc<Source>, each: &mut dyn FnMut(Document)) -> Vec<Problem> {
-    thread::scope(|scope| {
-        let (send, documents) = mpsc::sync_channel(AHEAD);
-        let parser =
-            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || read(source, &send));
-        match parser {
-            Ok(parser) => {
-                documents.iter().for_each(each);
-                parser.join().unwrap_or_else(|panic| resume_unwind(panic))
-            }
-            Err(error) => {
-                vec![Problem::of_file(source.name(), ManifestError::Unreadable(error.to_string()))]
-            }
-        }
-    })
-}
-
-fn read(source: &Arc<Source>, send: &SyncSender<Document>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut spare = ALIAS_NODES;
     let json = json_values(source.text());
     let is_json = json.is_some();
     for span in json.unwrap_or_else(|| yaml_documents(source.text())) {
-        let roots =
-            if is_json { json_value(source, span, &mut spare) } else { yaml(source, span, &mut spare) };
-        match roots {
-            Ok(roots) => {
-                for (value, positions) in
-                    roots.into_iter().flat_map(|(value, positions)| list::unfold(value, positions))
-                {
-                    let document = Document { source: Arc::clone(source), value, positions };
-                    if send.send(document).is_err() {
-                        // The caller panics.
-                        return problems;
-                    }
-                }
-            }
+        let read = if is_json {
+            json_value(source, span, &mut spare, each)
+        } else {
+            yaml_document(source, span, &mut spare, each)
+        };
+        match read {
+            Ok(()) => {}
             Err(problem) if problem.error == ManifestError::Template => {
                 return vec![hiding(problem, source.text())];
             }
@@ -84,6 +57,16 @@ fn read(source: &Arc<Source>, send: &SyncSender<Document>) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Hands out the objects of a root, and returns their number.
+fn hand_out(source: &Arc<Source>, root: (Value, Positions), each: &mut dyn FnMut(Document)) -> usize {
+    let objects = list::unfold(root.0, root.1);
+    let count = objects.len();
+    for (value, positions) in objects {
+        each(Document { source: Arc::clone(source), value, positions });
+    }
+    count
 }
 
 /// The problem of a text. If a topology may be in the text, verdicts must not follow another one.
@@ -149,20 +132,90 @@ fn json_value(
     source: &Arc<Source>,
     span: Span,
     spare: &mut usize,
-) -> Result<Vec<(Value, Positions)>, Problem> {
-    match yaml(source, span, spare) {
-        Ok(roots) if roots.len() == 1 => Ok(roots),
+    each: &mut dyn FnMut(Document),
+) -> Result<(), Problem> {
+    let text = source.slice(span);
+    if let Some(list) = json::list(text, span.start) {
+        for item in &list.items {
+            let root = match json::read(source.slice(*item), item.start) {
+                Some(root) => root,
+                None => general_json(source, *item, spare)?,
+            };
+            hand_out(source, list.typed(root), each);
+        }
+        return Ok(());
+    }
+    let root = match json::read(text, span.start) {
+        Some(root) => root,
+        None => general_json(source, span, spare)?,
+    };
+    hand_out(source, root, each);
+    Ok(())
+}
+
+fn general_json(source: &Arc<Source>, span: Span, spare: &mut usize) -> Result<(Value, Positions), Problem> {
+    let roots = yaml(source, span, spare);
+    if let Ok([_]) = roots.as_deref() {
+        return roots.map(|mut roots| roots.pop().unwrap_or_default());
+    }
+    match roots {
         Ok(_) | Err(Problem { error: ManifestError::Syntax(_), .. }) => {
             let value = serde_json::from_str(source.slice(span))
                 .map_err(|error| Problem::at(source, span, ManifestError::Syntax(error.to_string())))?;
-            Ok(vec![(value, Positions::scalar(span))])
+            Ok((value, Positions::scalar(span)))
         }
         Err(problem) => Err(problem),
     }
 }
 
+/// Reads every object of a YAML document.
+fn yaml_document(
+    source: &Arc<Source>,
+    span: Span,
+    spare: &mut usize,
+    each: &mut dyn FnMut(Document),
+) -> Result<(), Problem> {
+    let text = source.slice(span);
+    let mut done = 0_usize;
+    if let Some(list) = block::list(text, span.start) {
+        let mut items = list.items.iter().map(|item| {
+            let only = |mut roots: Vec<_>| roots.pop().filter(|_| roots.is_empty());
+            block::read(source.slice(*item), item.start)
+                .or_else(|| only(yaml(source, *item, spare).ok()?))
+                .and_then(list::only_item)
+        });
+        if items.by_ref().try_for_each(|root| {
+            done = done.saturating_add(hand_out(source, list.typed(root?), each));
+            Some(())
+        }) == Some(())
+        {
+            return Ok(());
+        }
+    } else if let Some(root) = block::read(text, span.start) {
+        hand_out(source, root, each);
+        return Ok(());
+    }
+    // An item that cannot be read alone is most likely an error, whose place the whole list tells.
+    let roots = yaml(source, span, spare)?;
+    let objects = roots.into_iter().flat_map(|(value, positions)| list::unfold(value, positions));
+    for (value, positions) in objects.skip(done) {
+        each(Document { source: Arc::clone(source), value, positions });
+    }
+    Ok(())
+}
+
 /// Reads every non-empty YAML document of a range. `spare` is how many nodes aliases may still add.
+///
+/// The decoder recurses, and the caller may be a thread with a small stack.
 fn yaml(source: &Arc<Source>, span: Span, spare: &mut usize) -> Result<Vec<(Value, Positions)>, Problem> {
+    stacker::grow(STACK, || yaml_roots(source, span, spare))
+}
+
+fn yaml_roots(
+    source: &Arc<Source>,
+    span: Span,
+    spare: &mut usize,
+) -> Result<Vec<(Value, Positions)>, Problem> {
     let text = source.slice(span);
     let roots: Vec<Spanned<Tree>> =
         serde_saphyr::from_multiple_with_options(text, options(text.len(), *spare))

@@ -6,6 +6,7 @@
 mod audit;
 mod cases;
 mod certificates;
+mod check;
 mod cluster;
 mod conditions;
 mod dashboard;

@@ -194,7 +194,7 @@ fn the_answer_of_kube_proxy_on_each_node_is_shown_beside_the_endpoint_slices() {
         format!(
             "n4: 127.0.0.4:{port} answered 200, but not as kube-proxy does: another program may listen there"
         ),
-        format!("n5: no answer from 127.0.0.5:{port}: Connection refused (os error 111): {not_there}"),
+        format!("n5: no answer from 127.0.0.5:{port}: Connection refused: {not_there}"),
         "n6: no `InternalIP` of the Service's family is known in the node's `status.addresses`".to_owned(),
         format!(
             "n7: 127.0.0.7:{port} answered for Service `istio-system/another`: the Service's `healthCheckNodePort` may \

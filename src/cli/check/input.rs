@@ -1,7 +1,7 @@
 //! The input of `check`: read once, into what a snapshot is made of and what rules judge.
 //!
-//! Values and places of a large input are many times larger than what is kept of them, so each object is decoded and dropped.
-//! The few objects with a finding are parsed once more, for their places.
+//! Values, places and decoded objects are many times larger than the text. Of each object, only the facts that it states are
+//! kept: it is dropped, and read again to be judged, once every fact is known.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,10 +14,11 @@ use serde_json::Value;
 use super::pruning::Schemas;
 use super::remark::{Remark, RemarkCode, RemarkLevel};
 use super::stated::Stated;
+use crate::cli::progress::Progress;
 use crate::field::FieldPath;
 use crate::manifests::{
-    self, Candidate, Content, Document, LineColumn, ManifestError, Problem, Renderer, Selection, Source,
-    Span, add_assessed, load_selected, not_judged, unused_fields,
+    self, Candidate, Content, Document, ManifestError, Problem, Renderer, Selection, Source, Span,
+    add_assessed, load_selected, not_judged, unused_fields,
 };
 use crate::objects::Object;
 use crate::snapshot::Inventory;
@@ -45,26 +46,18 @@ pub(super) struct Held {
     pub(super) source: Arc<Source>,
     /// The number of objects of the source before it.
     pub(super) ordinal: usize,
-    pub(super) start: LineColumn,
-    pub(super) what: Judged,
-}
-
-impl Held {
     /// Whether the object belongs to a gateway, unless no topology is meant for it. A pool by itself does not.
-    pub(super) fn is_of_a_gateway(&self) -> bool {
-        match &self.what {
-            Judged::Candidate(candidate) => {
-                !matches!(candidate.change.object, Object::IpAddressPool(_) | Object::AddressPool(_))
-            }
-            Judged::Review => true,
-        }
-    }
+    pub(super) is_of_a_gateway: bool,
+    pub(super) what: Judged,
 }
 
 /// An object by how it is judged.
 #[derive(Debug)]
 pub(super) enum Judged {
-    Candidate(Box<Candidate>),
+    /// An object that is decoded again when it is judged.
+    Object,
+    /// An object that is judged otherwise than it is written.
+    Pruned(Box<Candidate>),
     /// A recorded request. The webhook's own codec reads it again.
     Review,
 }
@@ -97,9 +90,13 @@ impl Input {
         selection: &Selection,
         stdin: &mut dyn Read,
         reading: Reading<'_>,
+        progress: &mut Progress<'_>,
     ) {
+        let mut count = 0_usize;
         let mut current: Option<(Arc<Source>, usize)> = None;
         let (problems, left_out) = load_selected(paths, selection, stdin, &mut |document| {
+            progress.show(|| format!("reading: {count} objects, {}", document.source.name()));
+            count = count.saturating_add(1);
             let ordinal = match &mut current {
                 Some((source, ordinal)) if Arc::ptr_eq(source, &document.source) => {
                     *ordinal = ordinal.saturating_add(1);
@@ -135,7 +132,7 @@ impl Input {
             return;
         }
         self.schemas.add(value);
-        let content = match Content::read(document, reading.namespace) {
+        let mut content = match Content::read(document, reading.namespace) {
             Ok(content) => content,
             Err(problem) => {
                 self.problems.push(undecoded(document, problem));
@@ -156,10 +153,20 @@ impl Input {
             }
             return;
         }
+        let is_inner = content.as_ref().is_some_and(is_inner_service);
+        if let Some(Content::Candidate(candidate)) = &mut content
+            && let Object::Service(service, _) = &mut candidate.change.object
+            && is_inner
+        {
+            // A selector of Services applies to those with an address only.
+            service.metadata.labels.clear();
+        }
         if let Some(content) = &content {
             content.add_to(&mut self.inventory);
         }
-        match add_assessed(&mut self.inventory, value, reading.namespace) {
+        let mut dropped = Inventory::default();
+        let assessed = if is_inner { &mut dropped } else { &mut self.inventory };
+        match add_assessed(assessed, value, reading.namespace) {
             Ok(added) => {
                 if content.is_some() || !added.is_empty() {
                     self.stated.add(document, reading.namespace, reading.is_facts);
@@ -172,13 +179,18 @@ impl Input {
             return;
         }
         self.remark(document, content.as_ref());
+        let is_of_a_gateway = !matches!(
+            &content,
+            Some(Content::Candidate(candidate))
+                if matches!(candidate.change.object, Object::IpAddressPool(_) | Object::AddressPool(_))
+        );
         let what = match content {
-            Some(Content::Candidate(candidate)) => Judged::Candidate(candidate),
+            Some(Content::Candidate(_)) => Judged::Object,
             Some(Content::Review) => Judged::Review,
             Some(Content::Topology { .. } | Content::Node { .. }) | None => return,
         };
         let source = Arc::clone(&document.source);
-        self.held.push(Held { source, ordinal, start: document.start(), what });
+        self.held.push(Held { source, ordinal, is_of_a_gateway, what });
     }
 
     fn add_tool(&mut self, document: &Document, renderer: Renderer) {
@@ -261,7 +273,7 @@ impl Input {
                 if let Content::Candidate(candidate) = content
                     && let Some(held) = self.held.iter_mut().find(is_same)
                 {
-                    held.what = Judged::Candidate(candidate);
+                    held.what = Judged::Pruned(candidate);
                 }
             }
             let _ = add_assessed(&mut self.inventory, &stored, namespace);
@@ -290,6 +302,13 @@ impl Input {
     }
 }
 
+/// Whether the object is a Service that has no address outside the cluster. Most Services are, and only their selectors are facts.
+fn is_inner_service(content: &Content) -> bool {
+    let Content::Candidate(candidate) = content else { return false };
+    let Object::Service(service, _) = &candidate.change.object else { return false };
+    service.spec.as_ref().is_none_or(|spec| spec.kind != "LoadBalancer")
+}
+
 /// The problem of a document that cannot be decoded.
 fn undecoded(document: &Document, problem: Problem) -> Problem {
     let hides = document.value.get("kind").and_then(Value::as_str) == Some("GatewayTopology");
@@ -301,18 +320,15 @@ fn undecoded(document: &Document, problem: Problem) -> Problem {
 }
 
 /// Parses the sources of some objects once more, and hands out these objects. `wanted` is sorted by source and ordinal.
-pub(super) fn parse_again(wanted: &[&Held], each: &mut dyn FnMut(usize, &Document)) {
-    let mut at = 0_usize;
-    while let Some(first) = wanted.get(at) {
-        let (mut ordinal, mut next) = (0_usize, at);
-        let is_of_source = |held: &&Held| Arc::ptr_eq(&held.source, &first.source);
+pub(super) fn parse_again(wanted: &[Held], each: &mut dyn FnMut(&Held, &Document)) {
+    for of_source in wanted.chunk_by(|one, other| Arc::ptr_eq(&one.source, &other.source)) {
+        let (mut ordinal, mut next) = (0_usize, of_source.iter().peekable());
+        let Some(first) = next.peek() else { continue };
         manifests::parse(&first.source, &mut |document| {
-            if wanted.get(next).is_some_and(|held| is_of_source(held) && held.ordinal == ordinal) {
-                each(next, &document);
-                next = next.saturating_add(1);
+            if let Some(held) = next.next_if(|held| held.ordinal == ordinal) {
+                each(held, &document);
             }
             ordinal = ordinal.saturating_add(1);
         });
-        at = at.saturating_add(wanted.iter().skip(at).take_while(|held| is_of_source(held)).count());
     }
 }

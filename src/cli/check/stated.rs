@@ -91,16 +91,18 @@ impl Stated {
     /// What is wrong with objects that stand twice. Objects of the same two folders are reported together.
     pub(super) fn reports(&mut self) -> (Vec<Problem>, Vec<Remark>) {
         let (mut problems, mut remarks) = (Vec::new(), Vec::new());
-        let mut groups: Vec<(String, Vec<Twice>)> = Vec::new();
+        let mut groups: Vec<Vec<Twice>> = Vec::new();
+        let mut index: HashMap<String, usize> = HashMap::new();
         for twice in std::mem::take(&mut self.twice) {
             let roots = roots(twice.first.0.name(), twice.second.0.name());
             let group = format!("{roots:?} {} {}", twice.is_topology, twice.is_same);
-            match groups.iter_mut().find(|(known, _)| *known == group) {
-                Some((_, all)) => all.push(twice),
-                None => groups.push((group, vec![twice])),
+            let position = *index.entry(group).or_insert(groups.len());
+            match groups.get_mut(position) {
+                Some(all) => all.push(twice),
+                None => groups.push(vec![twice]),
             }
         }
-        for (_, all) in groups {
+        for all in groups {
             let Some(one) = all.first() else { continue };
             let place = |(source, mark): &(Arc<Source>, Span)| {
                 format!("{}:{}", source.name(), source.line_column(mark.start).line)

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::assessment::{Assessment, NodeAssessment, ServiceAssessment};
+use crate::error::without_number;
 use crate::snapshot::ObjectKey;
 
 /// The time that a node may take for its whole answer.
@@ -146,7 +147,8 @@ impl Question {
                 TIMEOUT.as_secs()
             )),
             Ok(Err(error)) => NodeProbe::failed(format!(
-                "no answer from {address}: {error}: kube-proxy may not run there, or not know the Service"
+                "no answer from {address}: {}: kube-proxy may not run there, or not know the Service",
+                without_number(&error.to_string())
             )),
             Ok(Ok((status, body))) => self.read(address, status, &body),
         }

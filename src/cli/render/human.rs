@@ -6,6 +6,7 @@ use annotate_snippets::renderer::{AnsiColor, Style};
 use annotate_snippets::{Group, Level, Message, Origin, Renderer};
 
 use super::excerpt::{excerpt, field_excerpt};
+use super::wrap::wrap;
 use super::{Options, edit_sentence, printable};
 use crate::assessment::CauseCode;
 use crate::cli::check::remark::{Remark, RemarkLevel};
@@ -137,7 +138,11 @@ impl Page {
     }
 
     fn render(&mut self, group: Group<'_>) {
-        self.text.push_str(&self.renderer.render(&[group]));
+        let text = self.renderer.render(&[group]);
+        match self.options.width {
+            Some(width) => self.text.push_str(&wrap(&text, width)),
+            None => self.text.push_str(&text),
+        }
         self.text.push_str("\n\n");
     }
 

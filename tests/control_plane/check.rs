@@ -1,0 +1,62 @@
+//! `lockstep check --cluster` and completions on a real API server: what is read of it, with the reader's rights.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use lockstep_test_support::api::create;
+use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
+use lockstep_test_support::objects;
+use lockstep_test_support::state::put;
+use serde_json::{Value, json};
+
+use super::states::start;
+
+fn lockstep(control_plane: &ControlPlane, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    command.args(arguments).env("KUBECONFIG", control_plane.kubeconfig_path());
+    command
+}
+
+fn check(control_plane: &ControlPlane, arguments: &[&str], object: &Value) -> (Option<i32>, Value) {
+    let mut command = lockstep(control_plane, &["check", "-o", "json", "-"]);
+    let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(object.to_string().as_bytes()).unwrap();
+    let Output { status, stdout, .. } = child.wait_with_output().unwrap();
+    (status.code(), serde_json::from_slice(&stdout).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn manifests_are_judged_by_the_topologies_and_pools_of_the_cluster() {
+    let (control_plane, client) = start(Some(MetalLb::V0_16_2)).await;
+    let spec = json!({"placement": {"nodeSelector": {"zone": "edge"}}});
+    create(&client, &objects::topology("edge", &spec)).await;
+    let pool = json!({
+        "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+        "metadata": {"name": "default-pool", "namespace": "metallb-system"}, "spec": {"addresses": ["192.0.2.0/28"]},
+    });
+    put(&client, &[pool, objects::node("a", &json!({"zone": "edge"}))]).await;
+    let of_built_in = objects::right_advertisement("l2");
+    let mut of_cluster = objects::right_advertisement("l2");
+    of_cluster["spec"]["nodeSelectors"] = json!([{"matchLabels": {"zone": "edge"}}]);
+    for (arguments, allowed, denied, topology) in [
+        (&[][..], &of_built_in, &of_cluster, "istio-ingressgateway"),
+        (&["--cluster"], &of_cluster, &of_built_in, "edge"),
+    ] {
+        let (code, report) = check(&control_plane, arguments, allowed);
+        assert_eq!((code, &report["topologies"][0]["name"]), (Some(0), &json!(topology)), "{report}");
+        let (code, report) = check(&control_plane, arguments, denied);
+        assert_eq!((code, &report["objects"][0]["verdict"]), (Some(1), &json!("deny")), "{report}");
+        // The objects of the cluster are not judged.
+        assert_eq!(report["summary"]["judged"], 1, "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_namespaces_of_the_cluster_are_completed() {
+    let (control_plane, _) = start(None).await;
+    for command in [["check", "-n"], ["explain", "--namespace"]] {
+        let line = ["--", "lockstep", command[0], command[1], "istio"];
+        let output = lockstep(&control_plane, &line).env("LOCKSTEP_COMPLETE", "fish").output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "istio-system\n", "{command:?}");
+    }
+}
