@@ -396,6 +396,18 @@ pub const REASONS: &[ReasonText] = &[
         mend: "Set `admissionReviewVersions: [v1]` and `sideEffects: None`.",
     },
     ReasonText {
+        code: "Unreachable",
+        meaning: "The API server's calls do not reach the webhook that a webhook configuration names.",
+        why: "With the failure policy `Fail`, the API server refuses every request that it should send to Lockstep.",
+        mend: "Correct the Service, its port or `caBundle` in the webhook configuration, or start replicas, as the message says.",
+    },
+    ReasonText {
+        code: "Unread",
+        meaning: "Whether the API server's calls reach the webhook is not known, because an object could not be read.",
+        why: "A webhook that cannot be called makes the API server refuse requests.",
+        mend: "Give Lockstep the right that the message names.",
+    },
+    ReasonText {
         code: "Covered",
         meaning: "The API server sends every request that the topology depends on.",
         why: "Nothing is stored unchecked.",
