@@ -343,7 +343,14 @@ impl<'a> AdmissionRequest<'a> {
             let Some(object) = self.old_object.decode(kind, "oldObject")? else {
                 return Err(DecodeError::NoOldObject);
             };
+            // `kubectl delete --all` deletes a collection: the API server sends each object without its name.
+            let own = object.metadata().name.clone();
+            within("oldObject.metadata.name", &own, NAME_LIMIT)?;
+            let name = if name.is_empty() { own.as_str() } else { name };
             request.change = Some(Change::delete(namespace, name, object, &request.user));
+            if request.name.is_empty() {
+                request.name = own.into();
+            }
             return Ok(request);
         }
         let Some(object) = self.object.decode(kind, "object")? else {

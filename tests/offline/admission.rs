@@ -188,6 +188,19 @@ fn an_object_without_a_name_is_reported_by_its_generate_name() {
     }
 }
 
+/// The API server sends the deletions of a collection (`kubectl delete --all`) without names.
+#[test]
+fn an_object_of_a_deleted_collection_is_judged_by_the_name_of_the_old_object() {
+    let pool = r#""uid":"u","resource":{"group":"metallb.io","version":"v1beta1","resource":"ipaddresspools"},
+        "namespace":"metallb-system","operation":"DELETE","oldObject":{"metadata":{"name":"default-pool"},"spec":{}}"#;
+    for named in ["", r#","name":"default-pool""#] {
+        let review = in_order(&format!("{pool}{named}"));
+        let body = Body::new(review.as_bytes());
+        let request = decode(&body).unwrap();
+        assert_eq!((&*request.name, request.change.unwrap().name.as_str()), ("default-pool", "default-pool"));
+    }
+}
+
 #[test]
 fn objects_that_no_rule_judges_are_allowed_unchanged() {
     let with = |change: &dyn Fn(&mut Value)| {
