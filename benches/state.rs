@@ -1,7 +1,7 @@
 //! The assessment of a large cluster: 10,000 nodes, 1,000 pools, 1,000 advertisements, 500 topologies and 2,000 Services.
 //!
 //! Printed are the time of a full assessment on one core, the time to explain one topology with its nodes once the state
-//! is loaded, the time that one relabelled node costs, all as medians, and the resident memory. `--smoke` measures a small cluster once.
+//! is loaded, the time of a review that is judged by the state, the time that one relabelled node costs, all as medians, and the resident memory. `--smoke` measures a small cluster once.
 
 #![allow(unreachable_pub, reason = "every program uses its own part of what is shared")]
 
@@ -14,10 +14,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lockstep::admission::{self, Body};
 use lockstep::assessment::{Assessment, Assessor, Changes, CurrentAssessments, NodeScope};
+use lockstep::change::Phase;
 use lockstep::election::MetalLbVersion;
 use lockstep::labels::Labels;
-use lockstep::snapshot::{Inventory, Snapshot};
+use lockstep::snapshot::{Inventory, KnownState, Snapshot};
+use serde_json::json;
 
 use cluster::{LARGE, inventory, topology_name};
 
@@ -56,6 +59,8 @@ fn main() -> ExitCode {
     };
     println!("one topology explained, after loading: {:.2} ms", milliseconds(one));
 
+    println!("a pool's range moved, judged by the state: {:.1} ms", milliseconds(judged(&inventory, rounds)));
+
     drop(snapshot);
     let (snapshot, event) = relabel(inventory, rounds, version);
     println!("one node relabelled, snapshot for reviews: {:.2} ms", milliseconds(snapshot));
@@ -66,6 +71,30 @@ fn main() -> ExitCode {
         None => println!("resident: this system does not report it"),
     }
     ExitCode::SUCCESS
+}
+
+/// Returns the median time of a review that is judged by the state before and after it: a pool's range is moved away from
+/// the addresses of a topology.
+fn judged(inventory: &Inventory, rounds: usize) -> Duration {
+    let state = KnownState { inventory: Arc::new(inventory.clone()), ..KnownState::default() };
+    let snapshot = Snapshot::new(inventory).with_state(Some(state));
+    let pool = |range: &str| {
+        json!({"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+            "metadata": {"name": "pool-0001", "namespace": "metallb-system"}, "spec": {"addresses": [range]}})
+    };
+    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "u", "operation": "UPDATE", "namespace": "metallb-system", "name": "pool-0001",
+        "kind": {"group": "metallb.io", "version": "v1beta1", "kind": "IPAddressPool"},
+        "resource": {"group": "metallb.io", "version": "v1beta1", "resource": "ipaddresspools"},
+        "object": pool("10.250.0.0/24"), "oldObject": pool("10.0.1.0/24")}});
+    let body = review.to_string().into_bytes();
+    median(rounds, || {
+        let body = Body::new(&body);
+        let reviewed = admission::review(&body, Phase::Validate, &snapshot);
+        let response = reviewed.expect("a review").response;
+        let is_denied = String::from_utf8_lossy(&response).contains("SILENT");
+        assert!(is_denied, "{}", String::from_utf8_lossy(&response));
+    })
 }
 
 /// Relabels one gateway node again and again. Returns the median times of the snapshot for reviews, and of the assessments
