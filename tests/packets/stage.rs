@@ -114,7 +114,7 @@ impl Stage {
         }
         // MetalLB rejects a configuration that takes the pool of an address away.
         self.delete(&api::path_of(&second_pool())).await;
-        self.label_pool(None).await;
+        self.label_pool(None).await.unwrap();
         for node in NODES {
             self.cordon(node, false).await;
         }
@@ -163,15 +163,17 @@ impl Stage {
         self.cluster.patch(&format!("/api/v1/nodes/{}", node.name), &spec).await;
     }
 
-    /// Sets the pool's label `tier`, or takes it away.
-    pub async fn label_pool(&self, tier: Option<&str>) {
+    /// Sets the pool's label `tier`, or takes it away. If Lockstep refuses it, this is its reason.
+    pub async fn label_pool(&self, tier: Option<&str>) -> Result<Value, String> {
         let labels = json!({"metadata": {"labels": {"tier": tier}}});
-        self.cluster.patch(&api::path_of(&pool()), &labels).await;
+        let path = api::path_of(&pool());
+        said(call(&self.cluster.client, Method::PATCH, &path, "application/merge-patch+json", &labels).await)
     }
 
-    /// Takes every advertisement away.
-    pub async fn clear_advertisements(&self) {
-        self.clear(L2_ADVERTISEMENTS).await;
+    /// Takes an advertisement away. If Lockstep refuses it, this is its reason.
+    pub async fn remove(&self, advertisement: &Value) -> Result<Value, String> {
+        let path = api::path_of(advertisement);
+        said(call(&self.cluster.client, Method::DELETE, &path, "application/json", &Value::Null).await)
     }
 
     /// Waits until a Service has the addresses that are expected.
