@@ -40,7 +40,7 @@ pub type AssessmentsReceiver = watch::Receiver<Option<Arc<Assessments>>>;
 /// A state and what has changed since the last one; `None` while the state is not known.
 type State = Option<(Arc<Inventory>, Arc<Snapshot>, Changes)>;
 
-/// The states that were not assessed yet, merged into one.
+/// The states that were not assessed yet, merged into one, and the kinds that assessments and reviews detect MetalLB's version by.
 #[derive(Debug, Default)]
 struct Waiting {
     merged: Mutex<Merged>,
@@ -75,16 +75,18 @@ impl StateSender {
         drop(merged);
         self.0.arrived.notify_one();
     }
-}
 
-impl StateSender {
     /// The plurals of MetalLB's kinds that the cluster serves; empty until they were read.
     pub(super) fn metallb_kinds(&self) -> Arc<BTreeSet<String>> {
-        Arc::clone(&self.0.kinds.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.kinds()
     }
 }
 
 impl Waiting {
+    fn kinds(&self) -> Arc<BTreeSet<String>> {
+        Arc::clone(&self.kinds.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Takes the newest state, with everything that has changed since the last one that was taken; `None` if there is none.
     fn take(&self) -> Option<State> {
         let mut merged = self.merged.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,16 +116,10 @@ async fn keep_current(
     waiting: Arc<Waiting>,
     publish: watch::Sender<Option<Arc<Assessments>>>,
 ) -> Error {
-    let kinds = Arc::new(Mutex::new(BTreeSet::new()));
     // One signal suffices: the thread takes everything that waits.
     let (signal, signals) = sync_channel(1);
-    let mut worker = Worker {
-        waiting: Arc::clone(&waiting),
-        kinds: Arc::clone(&kinds),
-        current: CurrentAssessments::default(),
-        metrics,
-        publish,
-    };
+    let mut worker =
+        Worker { waiting: Arc::clone(&waiting), current: CurrentAssessments::default(), metrics, publish };
     let mut thread = spawn_blocking(move || {
         lower_priority();
         while signals.recv().is_ok() {
@@ -139,7 +135,7 @@ async fn keep_current(
             Err(error) = &mut thread => return Error::Broken(error),
             _ = kinds_due.tick() => {
                 if let Ok(Ok(Some(served))) = timeout(KINDS_WITHIN, metallb_kinds(&client)).await {
-                    *kinds.lock().unwrap_or_else(PoisonError::into_inner) = served;
+                    *waiting.kinds.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
                 }
             }
             () = waiting.arrived.notified() => {
@@ -156,11 +152,9 @@ fn lower_priority() {
     }
 }
 
-/// What the assessor's thread works with.
+/// The state of the assessor's thread.
 struct Worker {
     waiting: Arc<Waiting>,
-    /// The kinds of MetalLB that the cluster serves.
-    kinds: Arc<Mutex<BTreeSet<String>>>,
     current: CurrentAssessments,
     metrics: WatchMetrics,
     publish: watch::Sender<Option<Arc<Assessments>>>,
@@ -176,10 +170,8 @@ impl Worker {
             return;
         };
         let start = Instant::now();
-        let version = {
-            let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-            AssumedVersion::detect(&inventory, |kind| kinds.contains(kind)).version
-        };
+        let kinds = self.waiting.kinds();
+        let version = AssumedVersion::detect(&inventory, |kind| kinds.contains(kind)).version;
         let assessed = self.current.update(&inventory, &snapshot, version, &changes);
         let of = |topology: &ResolvedTopology| {
             let held = self.current.topologies().get(&topology.name)?;

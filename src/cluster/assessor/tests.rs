@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use axum::http::Response;
+use kube::client::Body;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
+use tower::service_fn;
 
 use super::super::decode::ReceivedObject;
 use super::super::kinds::Target;
@@ -217,4 +220,27 @@ fn states_that_were_not_assessed_are_merged_and_no_change_is_lost() {
     let mut expected = both;
     expected.merge(Changes::everything());
     assert_eq!(changes(), expected);
+}
+
+/// Reviews detect MetalLB's version by the same kinds as assessments.
+#[tokio::test]
+async fn the_kinds_that_the_cluster_serves_reach_reviews() {
+    let kinds = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "metallb.io/v1beta1", "resources": [
+        {"name": "addresspools", "singularName": "", "namespaced": true, "kind": "AddressPool", "verbs": ["list"]},
+    ]});
+    let service = service_fn(move |_: axum::http::Request<Body>| {
+        let response = Response::new(Body::from(kinds.to_string().into_bytes()));
+        async move { Ok::<_, kube::Error>(response) }
+    });
+    let (sender, _assessments, keeping) = assessor(Client::new(service, "default"), WatchMetrics::default());
+    let read = async {
+        while sender.metallb_kinds().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        error = keeping => panic!("{error}"),
+        read = timeout(KINDS_WITHIN, read) => read.unwrap(),
+    }
+    assert_eq!(*sender.metallb_kinds(), BTreeSet::from(["addresspools".to_owned()]));
 }
