@@ -62,7 +62,7 @@ impl Webhook {
         let names_nodes =
             self.node_names == NodeNames::Always || authentication == Authentication::ClientCertificate;
         let terms = Terms { names_nodes, answers_heavy };
-        Some(match admission::review_under(terms, &Body::new(call.body), call.phase, &snapshot) {
+        match admission::review_under(terms, &Body::new(call.body), call.phase, &snapshot) {
             Ok(review) => {
                 self.metrics.reviewed(call.phase, authentication, &review);
                 ReviewEvent {
@@ -74,17 +74,16 @@ impl Webhook {
                     metrics: &self.metrics,
                 }
                 .record(self.decisions.as_ref());
-                Reply::json(review.response)
+                Some(Reply::json(review.response))
             }
-            Err(ReviewError::Heavy) => return None,
             Err(error) => self.unanswered(&error, &call.caller),
-        })
+        }
     }
 
     /// The reply without a verdict: the API server retries a 503, and applies its failure policy if the retries fail,
-    /// too.
-    fn unanswered(&self, error: &ReviewError<'_>, caller: &Caller<'_>) -> Reply {
-        match error {
+    /// too. `None` for a heavy review, which is answered later.
+    fn unanswered(&self, error: &ReviewError<'_>, caller: &Caller<'_>) -> Option<Reply> {
+        Some(match error {
             ReviewError::Malformed(error) => {
                 self.metrics.unanswered(Unanswered::Malformed);
                 Reply::text(StatusCode::BAD_REQUEST, message(&error.to_string()))
@@ -107,9 +106,8 @@ impl Webhook {
                 self.metrics.unanswered(Unanswered::Unprovable);
                 Reply::unavailable(error.to_string())
             }
-            // The terms of a heavy call exclude nothing.
-            ReviewError::Heavy => Reply::unavailable(error.to_string()),
-        }
+            ReviewError::Heavy => return None,
+        })
     }
 }
 
@@ -129,6 +127,7 @@ impl Handler for Webhook {
         let start = Instant::now();
         let reply = self.answer(&call, true, start);
         self.metrics.observe_duration(call.phase, start.elapsed());
+        // The terms exclude nothing, so there is one.
         reply.unwrap_or_else(|| Reply::unavailable("the review is heavy"))
     }
 }

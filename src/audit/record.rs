@@ -19,7 +19,7 @@ const MESSAGE_LIMIT: usize = 2048;
 pub struct Record<'a> {
     /// The webhook that was called: `mutate` or `validate`.
     pub webhook: Cow<'a, str>,
-    /// How the caller of the webhook was authenticated: `client_certificate` for the API server's certificate, `none` for a
+    /// The authentication of the caller of the webhook: `client_certificate` for the API server's certificate, `none` for a
     /// caller that may be anyone on the network. Records of versions before 0.2 have no such field.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub authentication: Cow<'a, str>,

@@ -219,26 +219,16 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
         never = tls.run() => match never {},
         never = status => match never {},
         never = reports => match never {},
-        never = keep_calling(calling) => match never {},
-        failure = until_ended(configuration_watch) => Err(failure),
-        failure = until_ended(assessing) => Err(failure),
+        never = until_ended(calling) => match never {},
+        failure = until_ended(configuration_watch) => Err(failure.into()),
+        failure = until_ended(assessing) => Err(failure.into()),
     }
 }
 
 /// Waits for the end of a task, which only a bug can cause; without a task, waits forever.
-async fn until_ended(task: Option<impl Future<Output = cluster::Error>>) -> Failure {
+async fn until_ended<T>(task: Option<impl Future<Output = T>>) -> T {
     match task {
-        Some(task) => task.await.into(),
-        None => pending().await,
-    }
-}
-
-/// Keeps the results of calls current; without them, waits forever.
-async fn keep_calling(
-    calling: Option<impl Future<Output = std::convert::Infallible>>,
-) -> std::convert::Infallible {
-    match calling {
-        Some(calling) => calling.await,
+        Some(task) => task.await,
         None => pending().await,
     }
 }

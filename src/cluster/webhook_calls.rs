@@ -33,6 +33,7 @@ use super::wake::{next_value, until};
 use super::webhook_configurations::WebhookConfigurations;
 use crate::coverage::{CallFault, CallTarget, Calls};
 use crate::error::chain;
+use crate::labels::is_dns_label;
 
 /// The time between two checks of a target that is reached.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -189,7 +190,7 @@ async fn fault(client: &Client, target: &CallTarget) -> Option<CallFault> {
 /// The addresses of the ready endpoints behind the port of the Service.
 async fn endpoints(client: &Client, target: &CallTarget) -> Result<Vec<SocketAddr>, CallFault> {
     // Webhook configurations may name what can be no name. In a path or a selector it would mean something else.
-    if ![&target.namespace, &target.name].into_iter().all(|name| is_name(name)) {
+    if ![&target.namespace, &target.name].into_iter().all(|name| is_dns_label(name)) {
         return Err(CallFault::NoService);
     }
     let unread = |error: kube::Error| CallFault::Unread(words(&error));
@@ -220,11 +221,6 @@ async fn endpoints(client: &Client, target: &CallTarget) -> Result<Vec<SocketAdd
         found.extend(addresses.map(|address| SocketAddr::new(address, port)));
     }
     if found.is_empty() { Err(CallFault::NoEndpoint) } else { Ok(found) }
-}
-
-fn is_name(name: &str) -> bool {
-    let is_part = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
-    !name.is_empty() && name.len() <= 63 && name.bytes().all(is_part)
 }
 
 /// The TLS settings of a client that trusts the bundle.
@@ -392,9 +388,9 @@ mod tests {
 
     #[test]
     fn what_can_be_no_name_is_not_asked_for() {
-        assert!(is_name("lockstep-system"));
+        assert!(is_dns_label("lockstep-system"));
         for name in ["", "a/b", "a,b=c", "..", "A", "a%2f"] {
-            assert!(!is_name(name), "{name}");
+            assert!(!is_dns_label(name), "{name}");
         }
     }
 }

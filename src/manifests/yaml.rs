@@ -137,23 +137,19 @@ fn json_value(
     let text = source.slice(span);
     if let Some(list) = json::list(text, span.start) {
         for item in &list.items {
-            let root = match json::read(source.slice(*item), item.start) {
-                Some(root) => root,
-                None => general_json(source, *item, spare)?,
-            };
-            hand_out(source, list.typed(root), each);
+            hand_out(source, list.typed(json_root(source, *item, spare)?), each);
         }
         return Ok(());
     }
-    let root = match json::read(text, span.start) {
-        Some(root) => root,
-        None => general_json(source, span, spare)?,
-    };
-    hand_out(source, root, each);
+    hand_out(source, json_root(source, span, spare)?, each);
     Ok(())
 }
 
-fn general_json(source: &Arc<Source>, span: Span, spare: &mut usize) -> Result<(Value, Positions), Problem> {
+/// A JSON value with its places, from the general parser if need be.
+fn json_root(source: &Arc<Source>, span: Span, spare: &mut usize) -> Result<(Value, Positions), Problem> {
+    if let Some(root) = json::read(source.slice(span), span.start) {
+        return Ok(root);
+    }
     let roots = yaml(source, span, spare);
     if let Ok([_]) = roots.as_deref() {
         return roots.map(|mut roots| roots.pop().unwrap_or_default());

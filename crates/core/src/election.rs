@@ -18,7 +18,7 @@ mod version;
 
 pub use address::{AddressRange, Family, RangeError, parse_address};
 pub use allocation::{AllocationError, Origin};
-pub(crate) use allocation::{may_share, sharing_key};
+pub(crate) use allocation::{disagreeing_sharer, may_share, sharing_key};
 pub use configuration::{
     AddressPool, BgpAdvertisement, Configuration, Layer2Advertisement, Rejection, Reservation,
 };
@@ -36,7 +36,7 @@ use sha2::{Digest, Sha256};
 
 use crate::escape::excerpt;
 use crate::labels::{Labels, Selector};
-use crate::objects::{Endpoint, EndpointSlice, LoadBalancer, Service, Taint};
+use crate::objects::{Endpoint, EndpointSlice, LoadBalancer, Service, ServiceSpec, Taint};
 use crate::snapshot::{Advertisement, Inventory, MetalLbSettings, Nodes, ObjectKey};
 
 /// One installation of MetalLB: its version, its configuration, and the nodes that its speakers run on.
@@ -640,7 +640,7 @@ impl<'i> BalancedService<'i> {
     /// Whether `externalTrafficPolicy` is `Local`.
     #[must_use]
     pub fn is_local(self) -> bool {
-        self.service.spec.as_ref().is_some_and(|spec| spec.external_traffic_policy == "Local")
+        self.service.spec.as_ref().is_some_and(ServiceSpec::is_local)
     }
 
     /// Whether the Service may share its address. Speakers check only whether either annotation is present.

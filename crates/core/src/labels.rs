@@ -22,7 +22,7 @@ pub use cover::{TooComplex, Work, uncovered, uncovered_within};
 pub(crate) use parse::first_duplicate;
 pub use parse::{LabelSelector, Problem, Requirement, SelectorError, parse_list};
 pub use selector::Selector;
-pub use syntax::{SyntaxError, check_key, check_value};
+pub use syntax::{SyntaxError, check_key, check_value, is_dns_label};
 pub use values::Values;
 pub use witness::Witness;
 

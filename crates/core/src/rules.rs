@@ -32,8 +32,8 @@ const HEAVY: usize = 10_000;
 
 /// Whether judging `change` may take more than a fraction of a millisecond, so that it must not delay other reviews.
 ///
-/// It multiplies what the rules of MetalLB's kinds compare, and looks at none of it. A large state that is assessed is heavy,
-/// too.
+/// The numbers that the rules of MetalLB's kinds compare are multiplied, and nothing is compared. A large state that is
+/// assessed is heavy, too.
 #[must_use]
 pub fn is_heavy(change: &Change, snapshot: &Snapshot) -> bool {
     if address_preservation::is_heavy(change, snapshot) {

@@ -89,7 +89,7 @@ impl Changes {
     }
 }
 
-/// What changes concern in a state: what is the same for every topology is looked up once.
+/// The changes in a state, with what is the same for every topology, so that it is looked up once.
 pub(super) struct Concern<'s> {
     state: &'s State<'s>,
     changes: &'s Changes,

@@ -2,7 +2,7 @@
 
 /// The values of each key, in the order in which they were given.
 ///
-/// It is built again for every changed node: a map of lists would allocate thousands of times in a large cluster.
+/// The index is built again for every changed node: a map of lists would allocate thousands of times in a large cluster.
 #[derive(Debug)]
 pub(super) struct Groups<K, V> {
     keys: Vec<K>,

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::configuration::{ServiceReference, Webhook};
 use crate::escape::excerpt;
 
-/// What a call of a webhook depends on outside its configuration: the port of a Service, and a certificate behind it that the
-/// `caBundle` verifies.
+/// The target of a webhook's calls: the port of a Service, and a certificate behind it that the `caBundle` verifies.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallTarget {
     /// The namespace of the Service.

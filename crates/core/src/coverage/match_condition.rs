@@ -27,7 +27,7 @@ struct Scope {
     gateways: Vec<BTreeMap<String, String>>,
 }
 
-/// How a webhook's conditions treat the objects of a topology.
+/// The treatment of a topology's objects by a webhook's conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Treatment {
     /// Every object that may be of its gateway is sent.
@@ -38,7 +38,7 @@ pub(super) enum Treatment {
     Foreign,
 }
 
-/// How the conditions, all of which must hold for a call, treat the objects of `topology`.
+/// The treatment of the objects of `topology` by conditions, all of which must hold for a call.
 pub(super) fn treatment(conditions: &[MatchCondition], topology: &GatewayTopologySpec) -> Treatment {
     let mut treatment = Treatment::Sent;
     for condition in conditions {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::{AddressPool, BalancedService, Family, MetalLb, Reservation, parse_address};
 use crate::labels::Labels;
 use crate::objects::{LoadBalancer, Service};
+use crate::snapshot::{Inventory, ObjectKey};
 
 /// The source of a Service's addresses, as pools by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,6 +203,23 @@ pub(crate) fn may_share(one: Sharer<'_>, other: Sharer<'_>, old_only: bool) -> b
     key(one).is_some() && key(one) == key(other) && backends(one.0) == backends(other.0)
 }
 
+/// A Service other than `key` that has one of the addresses of `one`, and would not share it.
+pub(crate) fn disagreeing_sharer<'i>(
+    inventory: &'i Inventory,
+    key: &ObjectKey,
+    one: Sharer<'_>,
+) -> Option<&'i ObjectKey> {
+    let has_address_of_one = |other: &LoadBalancer| {
+        other.ingress.iter().any(|entry| !entry.ip.is_empty() && one.1.ingress.contains(entry))
+    };
+    let mut others =
+        inventory.load_balancers.iter().filter(|(other, held)| *other != key && has_address_of_one(held));
+    let disagrees = |other, held| {
+        inventory.services.get(other).is_some_and(|service| !may_share(one, (service, held), false))
+    };
+    others.find(|(other, held)| disagrees(*other, *held)).map(|(other, _)| other)
+}
+
 /// The key of the annotation `allow-shared-ip`; `None` if the Service has none, or an empty one.
 pub(crate) fn sharing_key(balancer: &LoadBalancer, old_only: bool) -> Option<&str> {
     balancer.annotation("allow-shared-ip", old_only).filter(|key| !key.is_empty())
@@ -213,9 +231,7 @@ pub(crate) type Sharer<'i> = (&'i Service, &'i LoadBalancer);
 /// The selector with `Local`; with `Cluster`, Services share whatever they select.
 fn backends(service: &Service) -> Option<&Labels> {
     let spec = service.spec.as_ref()?;
-    (spec.external_traffic_policy == "Local")
-        .then_some(&spec.selector)
-        .filter(|selector| !selector.is_empty())
+    spec.is_local().then_some(&spec.selector).filter(|selector| !selector.is_empty())
 }
 
 /// Whether a pool is reserved for a Service (`isPoolCompatibleWithService`, `pinnedPoolsForService`).

@@ -66,11 +66,18 @@ fn is_name(name: &str) -> bool {
 }
 
 fn is_subdomain(name: &str) -> bool {
-    name.len() <= PREFIX_LIMIT
-        && name.split('.').all(|label| {
-            label.bytes().all(|byte| is_lower_alphanumeric(byte) || byte == b'-')
-                && ends_are(label, is_lower_alphanumeric)
-        })
+    name.len() <= PREFIX_LIMIT && name.split('.').all(is_part_of_subdomain)
+}
+
+/// Whether the name is a DNS label (RFC 1123), as those of namespaces and Services are.
+#[must_use]
+pub fn is_dns_label(name: &str) -> bool {
+    name.len() <= NAME_LIMIT && is_part_of_subdomain(name)
+}
+
+fn is_part_of_subdomain(part: &str) -> bool {
+    part.bytes().all(|byte| is_lower_alphanumeric(byte) || byte == b'-')
+        && ends_are(part, is_lower_alphanumeric)
 }
 
 fn is_lower_alphanumeric(byte: u8) -> bool {

@@ -39,6 +39,14 @@ pub struct ServiceSpec {
     pub external_ips: Vec<String>,
 }
 
+impl ServiceSpec {
+    /// Whether `externalTrafficPolicy` is `Local`.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.external_traffic_policy == "Local"
+    }
+}
+
 /// A Service with what its addresses depend on, decoded in one pass.
 #[derive(Default, Deserialize)]
 #[serde(default)]

@@ -9,8 +9,6 @@
 
 mod around;
 mod messages;
-#[cfg(test)]
-mod tests;
 
 use super::Change;
 use super::builder::{Details, VerdictBuilder};
@@ -19,7 +17,7 @@ use crate::assessment::{
 };
 use crate::change::Operation;
 use crate::election::{AssumedVersion, MetalLbVersion};
-use crate::objects::Object;
+use crate::objects::{Object, ServiceSpec};
 use crate::snapshot::{
     Advertisement, Attachment, Inventory, ObjectKey, ResolvedTopology, Snapshot, in_namespace,
 };
@@ -185,14 +183,12 @@ impl<'a> Comparison<'a> {
     /// Whether `external-traffic-policy` judges the outcome: the policy of the changed Service itself, and a shared address that
     /// a change to `Local` costs.
     fn is_judged_otherwise(&self, service: &ObjectKey, cause: &Cause) -> bool {
-        let policy = |object: &Object| match object {
-            Object::Service(service, _) => {
-                service.spec.as_ref().map(|spec| spec.external_traffic_policy == "Local")
-            }
+        let is_local = |object: &Object| match object {
+            Object::Service(service, _) => service.spec.as_ref().map(ServiceSpec::is_local),
             _ => None,
         };
-        let turns_local = policy(&self.change.object) == Some(true)
-            && self.change.old.as_ref().and_then(policy) == Some(false);
+        let turns_local = is_local(&self.change.object) == Some(true)
+            && self.change.old.as_ref().and_then(is_local) == Some(false);
         matches!(self.change.object, Object::Service(..))
             && *service == self.change.key()
             && (cause.code == CauseCode::NotLocal || turns_local && cause.code == CauseCode::NoAddress)
@@ -260,6 +256,7 @@ impl<'a> Comparison<'a> {
             }
         }
     }
+
     /// Whether the labels of the changed pool attach an advertisement that did not announce it before.
     fn attaches_advertisement(&self) -> bool {
         let Object::IpAddressPool(pool) = &self.change.object else { return false };

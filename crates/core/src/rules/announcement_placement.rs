@@ -207,7 +207,7 @@ impl Judged<'_> {
         work: &mut Work,
     ) -> Result<(), TooComplex> {
         let relation = topology.spec.announcements.relation;
-        let key = ObjectKey { namespace: self.change.namespace.clone(), name: self.change.name.clone() };
+        let key = self.change.key();
         let before = self.before.map(|before| Announced::by(before, topology, work)).transpose()?;
         for pool in &topology.pools {
             let is_left = !announced.includes(pool);

@@ -84,7 +84,7 @@ fn violated<'a>(
     service: &'a Service,
     snapshot: &'a Snapshot,
 ) -> Option<(&'a ResolvedTopology, &'a ServiceSpec)> {
-    let spec = service.spec.as_ref().filter(|spec| spec.external_traffic_policy != LOCAL)?;
+    let spec = service.spec.as_ref().filter(|spec| !spec.is_local())?;
     Some((governing(change, spec, snapshot)?, spec))
 }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::GatewayTopologySpec;
 use crate::field::FieldPath;
-use crate::labels::{Labels, check_key, check_value, first_duplicate};
+use crate::labels::{Labels, check_key, check_value, first_duplicate, is_dns_label};
 use crate::verdict::Rule;
 
 /// The maximum number of entries of a list or map in a topology. It bounds the cost of the CRD's CEL rules.
@@ -79,11 +79,11 @@ fn check_labels(labels: &Labels, field: impl Fn() -> FieldPath) -> Result<(), To
 }
 
 fn check_namespace(name: &str, field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {
-    // A namespace is a DNS label (RFC 1123): a label value of lower-case letters, digits and dashes.
-    let fits = !name.is_empty()
-        && check_value(name).is_ok()
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if fits { Ok(()) } else { Err(wrong(field(), &format!("`{name}` is not the name of a namespace"))) }
+    if is_dns_label(name) {
+        Ok(())
+    } else {
+        Err(wrong(field(), &format!("`{name}` is not the name of a namespace")))
+    }
 }
 
 fn check_list<T: Ord>(list: &[T], field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {

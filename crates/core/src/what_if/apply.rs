@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::WhatIfError;
-use crate::election::{may_share, parse_address};
+use crate::election::{disagreeing_sharer, parse_address};
 use crate::labels::{Labels, carries};
 use crate::objects::{Ingress, LoadBalancer, Service};
 use crate::snapshot::{Inventory, ObjectKey, Source};
@@ -53,14 +53,8 @@ impl Inventory {
     /// The applied Services with an address that another Service has and does not share with them.
     fn conflicts<'o>(&self, objects: &'o Self) -> BTreeSet<&'o ObjectKey> {
         let conflicts = |key: &ObjectKey| {
-            let sharer = |key: &ObjectKey| Some((self.services.get(key)?, self.load_balancers.get(key)?));
-            let Some(one) = sharer(key) else { return false };
-            let has_one_of_its_own = |other: &LoadBalancer| {
-                other.ingress.iter().any(|entry| !entry.ip.is_empty() && one.1.ingress.contains(entry))
-            };
-            let mut others =
-                self.load_balancers.iter().filter(|(other, held)| *other != key && has_one_of_its_own(held));
-            others.any(|(other, _)| sharer(other).is_some_and(|other| !may_share(one, other, false)))
+            let one = self.services.get(key).zip(self.load_balancers.get(key));
+            one.is_some_and(|one| disagreeing_sharer(self, key, one).is_some())
         };
         objects.load_balancers.keys().filter(|key| conflicts(key)).collect()
     }

@@ -116,8 +116,7 @@ fn with_service<'i>(
 /// The state after a Service is stored, once MetalLB's controller has given the addresses that it asks for, or has taken away
 /// one that it no longer shares.
 fn applied(before: &Inventory, key: &ObjectKey, change: &Change) -> Inventory {
-    let mut after = before.clone();
-    let Object::Service(service, balancer) = &change.object else { return after };
+    let Object::Service(service, balancer) = &change.object else { return before.clone() };
     let mut balancer = balancer.as_ref().clone();
     let asks_anew = matches!(&change.old, Some(Object::Service(_, old))
         if old.annotations != balancer.annotations || old.requested_address != balancer.requested_address);
@@ -132,6 +131,7 @@ fn applied(before: &Inventory, key: &ObjectKey, change: &Change) -> Inventory {
         Ok(applied) => applied,
         // Pods were not read: the endpoints stay.
         Err(_) => {
+            let mut after = before.clone();
             after.services.insert(key.clone(), service.clone());
             after.load_balancers.insert(key.clone(), balancer);
             after

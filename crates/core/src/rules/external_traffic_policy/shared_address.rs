@@ -6,15 +6,15 @@
 
 use super::{LOCAL, RULE, field, governing};
 use crate::change::Change;
-use crate::election::{may_share, sharing_key};
+use crate::election::{disagreeing_sharer, sharing_key};
 use crate::escape::excerpt;
-use crate::objects::{LoadBalancer, Object, Service};
+use crate::objects::{LoadBalancer, Object, Service, ServiceSpec};
 use crate::rules::builder::{Details, VerdictBuilder};
 use crate::snapshot::{ObjectKey, Snapshot};
 use crate::topology::ValidationAction;
 use crate::verdict::Reason;
 
-/// What keeps a Service from being made `Local`.
+/// The other Service for which a Service is not made `Local`.
 pub(super) enum Sharer {
     /// Another Service has the address, and would disagree.
     Known(ObjectKey),
@@ -70,9 +70,7 @@ pub(super) fn check(
 /// Whether the stored Service is `Local`; `None` for a new one, which has no address yet.
 fn was_local(change: &Change) -> Option<bool> {
     match &change.old {
-        Some(Object::Service(old, _)) => {
-            Some(old.spec.as_ref().is_some_and(|spec| spec.external_traffic_policy == LOCAL))
-        }
+        Some(Object::Service(old, _)) => Some(old.spec.as_ref().is_some_and(ServiceSpec::is_local)),
         _ => None,
     }
 }
@@ -93,16 +91,7 @@ fn disagreeing(
     if let Some(spec) = &mut local.spec {
         LOCAL.clone_into(&mut spec.external_traffic_policy);
     }
-    let own = change.key();
-    let mut others = inventory.load_balancers.iter().filter(|(key, other)| {
-        **key != own
-            && other.ingress.iter().any(|entry| !entry.ip.is_empty() && balancer.ingress.contains(entry))
-    });
-    let (key, _) = others.find(|(key, other)| {
-        let other_service = inventory.services.get(*key);
-        other_service.is_some_and(|held| !may_share((&local, balancer), (held, other), false))
-    })?;
-    Some(key.clone())
+    disagreeing_sharer(inventory, &change.key(), (&local, balancer)).cloned()
 }
 
 /// The warning on a Service that admission leaves as it is.
