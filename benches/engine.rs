@@ -14,7 +14,7 @@ use lockstep::admission::{Body, Decision, review};
 use lockstep::change::Phase;
 use lockstep::labels::Labels;
 use lockstep::objects::Service;
-use lockstep::snapshot::{Inventory, ObjectKey, Snapshot};
+use lockstep::snapshot::{Inventory, KnownState, ObjectKey, Snapshot};
 use serde_json::json;
 
 /// A review in one of the two worlds.
@@ -115,7 +115,9 @@ fn facts(world: World) -> Snapshot {
         ..Inventory::default()
     };
     // The recorded review is in the namespaces of the built-in topology.
-    Snapshot::new(&inventory.or_built_in())
+    let inventory = inventory.or_built_in();
+    let snapshot = Snapshot::new(&inventory);
+    snapshot.with_state(Some(KnownState { inventory: Arc::new(inventory), ..KnownState::default() }))
 }
 
 impl Subject {
@@ -145,8 +147,9 @@ impl Subject {
 fn nanoseconds(index: usize, rounds: usize) -> u64 {
     let program = std::env::current_exe().expect("a path");
     let output = Command::new(program).args(["--time", &index.to_string(), &rounds.to_string()]).output();
-    let text = output.expect("a process").stdout;
-    String::from_utf8_lossy(&text).trim().parse().expect("a number")
+    let output = output.expect("a process");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
 }
 
 /// Returns the instructions per review: the difference between many reviews and few, so that start-up cancels out.
