@@ -49,9 +49,14 @@ Examples:
     helm template istio-ingressgateway istio/gateway -n istio-system |
       lockstep check -n istio-system -
 
-  Check a directory against the nodes and pools of a cluster:
-    kubectl get gwt,nodes,ipaddresspools,l2advertisements -A -o yaml > all.yaml
-    lockstep check --facts all.yaml manifests/
+  Check a directory against the topologies, nodes and pools of a cluster:
+    lockstep check --cluster manifests/
+
+  Check it against the same facts in files, away from the cluster:
+    kubectl get gwt,ns,nodes,svc,pods,endpointslices,deploy,sts,ds,pdb -A \\
+      -o yaml > state.yaml
+    kubectl get ipaddresspools,l2advertisements,bgpadvertisements -A -o yaml |
+      lockstep check --facts state.yaml --facts - manifests/
 
   Install the GatewayTopology CRD:
     lockstep crd | kubectl apply -f -
@@ -60,9 +65,10 @@ Examples:
     lockstep explain
 
   Explain the same from manifests, away from the cluster:
-    kubectl get gwt,nodes,svc,pods,endpointslices -A -o yaml > all.yaml
+    kubectl get gwt,ns,nodes,svc,pods,endpointslices,deploy,sts,ds,pdb -A \\
+      -o yaml > state.yaml
     kubectl get ipaddresspools,l2advertisements,bgpadvertisements -A -o yaml |
-      lockstep explain -f all.yaml -f -
+      lockstep explain -f state.yaml -f -
 
   Predict what becomes of each address if a node fails:
     lockstep explain --fail-node worker-03
@@ -198,15 +204,46 @@ impl Cli {
     }
 }
 
-/// Runs `check` on a text as standard input in every output format, and returns the exit code: for tests that check millions
-/// of inputs.
+/// Flags of `check` that change its output, for [`check_in_every_format`].
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TextOptions {
+    /// As with `--strict`.
+    pub is_strict: bool,
+    /// As with `--quiet`.
+    pub is_quiet: bool,
+    /// As with `--color always`.
+    pub has_color: bool,
+    /// The width of the terminal in columns.
+    pub width: Option<usize>,
+}
+
+/// What `check` makes of a text.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct CheckedText {
+    /// The exit code.
+    pub exit: u8,
+    /// The number of objects that were judged.
+    pub judged: usize,
+    /// The name of each output format, and the output.
+    pub outputs: Vec<(String, String)>,
+}
+
+/// Runs `check` on a text as standard input in every output format: for tests that check millions of inputs.
 ///
 /// # Panics
 /// Never: that is what such tests find out.
 #[doc(hidden)]
 #[must_use]
-pub fn check_in_every_format(stdin: &[u8]) -> u8 {
-    check::run_every_format(stdin).map_or(Exit::Unusable.code(), Exit::code)
+pub fn check_in_every_format(stdin: &[u8], options: TextOptions) -> CheckedText {
+    let TextOptions { is_strict, is_quiet, has_color, width } = options;
+    let options = render::Options { is_strict, is_quiet, has_color, width };
+    check::run_every_format(stdin, options).unwrap_or_else(|_| CheckedText {
+        exit: Exit::Unusable.code(),
+        judged: 0,
+        outputs: Vec::new(),
+    })
 }
 
 /// Runs `check` on a file or folder, drops the output, and returns the exit code: for benchmarks.

@@ -15,13 +15,13 @@ use clap_complete::ArgValueCandidates;
 
 use self::input::{Held, Input, Judged, Reading, parse_again};
 use self::remark::{Remark, RemarkCode, RemarkLevel};
-use super::Exit;
 use super::check_report::{CheckReport, JudgedObject, ReportedTopology};
 use super::cluster_args::ClusterArgs;
 use super::completions;
 use super::output::{Streams, print};
 use super::progress::Progress;
 use super::render::{self, Options};
+use super::{CheckedText, Exit};
 use crate::admission::{self, Body};
 use crate::assessment::{Assessor, TopologyAssessment};
 use crate::change::Operation;
@@ -198,14 +198,16 @@ impl CheckFormat {
 ///
 /// # Errors
 /// If a format cannot be written.
-pub(super) fn run_every_format(mut text: &[u8]) -> io::Result<Exit> {
+pub(super) fn run_every_format(mut text: &[u8], options: Options) -> io::Result<CheckedText> {
     let report =
         Check::default().check_all(&["-".into()], &[], &mut text, &mut Progress::new(&mut io::sink(), false));
+    let mut outputs = Vec::new();
     for format in CheckFormat::value_variants() {
-        let options = Options { has_color: *format == CheckFormat::Human, ..Options::default() };
-        format.render(&report, options)?;
+        let name = format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        outputs.push((name, format.render(&report, options)?));
     }
-    Ok(report.exit(false))
+    let exit = report.exit(options.is_strict).code();
+    Ok(CheckedText { exit, judged: report.judged.len(), outputs })
 }
 
 /// Checks a file or folder and renders the report for people.

@@ -204,7 +204,7 @@ fn yaml_document(
 ///
 /// The decoder recurses, and the caller may be a thread with a small stack.
 fn yaml(source: &Arc<Source>, span: Span, spare: &mut usize) -> Result<Vec<(Value, Positions)>, Problem> {
-    stacker::grow(STACK, || yaml_roots(source, span, spare))
+    stacker::maybe_grow(STACK, STACK, || yaml_roots(source, span, spare))
 }
 
 fn yaml_roots(

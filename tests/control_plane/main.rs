@@ -13,6 +13,7 @@ mod dashboard;
 mod explain;
 mod faults;
 mod metrics;
+mod recipes;
 mod replicas;
 mod reports;
 mod rotation;

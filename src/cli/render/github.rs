@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Options, edit_sentence, with_help};
+use super::{Options, edit_sentence, printable, with_help};
 use crate::cli::check::remark::RemarkLevel;
 use crate::cli::check_report::CheckReport;
 use crate::manifests::{LineColumn, STDIN};
@@ -65,7 +65,7 @@ impl Page {
         }
         properties.push(format!("title={}", property(title)));
         // Writing to a string never fails.
-        let _ = writeln!(self.text, "::{command} {}::{}", properties.join(","), data(text));
+        let _ = writeln!(self.text, "::{command} {}::{}", properties.join(","), data(&printable(text)));
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+use lockstep_core::escape::is_unsafe;
+
 use super::{Options, edit_sentence, with_help};
 use crate::cli::check::remark::{Remark, RemarkLevel};
 use crate::cli::check_report::{CheckReport, JudgedObject};
@@ -180,7 +182,7 @@ fn remarks(judged: &JudgedObject, options: Options) -> (Vec<Failure>, Vec<String
     (failures, remarks)
 }
 
-/// Escapes text for XML 1.0, and removes the characters that XML forbids even as references.
+/// Escapes text for XML 1.0. Characters that XML forbids even as references, and those that nobody sees, are shown as in messages.
 fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -192,7 +194,9 @@ fn xml(text: &str) -> String {
             '\'' => escaped.push_str("&apos;"),
             // In an attribute, a parser would replace these by spaces.
             '\n' | '\t' => escaped.push_str(&format!("&#{};", u32::from(character))),
-            character if character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}') => {}
+            character if is_unsafe(character) || matches!(character, '\u{fffe}' | '\u{ffff}') => {
+                escaped.extend(character.escape_default());
+            }
             character => escaped.push(character),
         }
     }
@@ -206,6 +210,6 @@ mod tests {
     #[test]
     fn text_is_escaped_for_xml() {
         assert_eq!(xml("<a b=\"c\">&'\n"), "&lt;a b=&quot;c&quot;&gt;&amp;&apos;&#10;");
-        assert_eq!(xml("a\u{1b}\u{0}b\u{ffff}é😀"), "abé😀");
+        assert_eq!(xml("a\u{1b}\u{0}\u{202e}b\u{ffff}é😀"), "a\\u{1b}\\u{0}\\u{202e}b\\u{ffff}é😀");
     }
 }

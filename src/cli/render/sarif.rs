@@ -1,5 +1,7 @@
 //! SARIF 2.1.0 (OASIS), which code scanners display at the lines of a pull request.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::repository::Repository;
@@ -12,12 +14,23 @@ use crate::manifests::{Problem, STDIN, Source, Span};
 use crate::reasons::{ReasonText, reason_text};
 use crate::verdict::{Reason, Rule, Severity};
 
+/// The largest number of results that GitHub code scanning accepts in a run (docs.github.com, "SARIF support for code scanning").
+const MAX_RESULTS: usize = 25_000;
+
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 /// Renders the report.
 pub(in crate::cli) fn sarif(report: &CheckReport, options: Options) -> serde_json::Result<String> {
     let repository = &Repository::current();
+    let mut results: Vec<Value> = report
+        .judged
+        .iter()
+        .flat_map(|judged| results(judged, options, repository))
+        .chain(report.remarks.iter().filter_map(|found| remark(found, repository)))
+        .collect();
+    let left_out = leave_out(&mut results, MAX_RESULTS);
+    let rules = add_indexes(&mut results);
     let log = json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -26,7 +39,7 @@ pub(in crate::cli) fn sarif(report: &CheckReport, options: Options) -> serde_jso
                 "name": env!("CARGO_PKG_NAME"),
                 "version": env!("CARGO_PKG_VERSION"),
                 "informationUri": env!("CARGO_PKG_REPOSITORY"),
-                "rules": codes().map(rule).collect::<Vec<_>>(),
+                "rules": rules.into_iter().map(rule).collect::<Vec<_>>(),
             }},
             "columnKind": "unicodeCodePoints",
             "invocations": [{
@@ -36,14 +49,10 @@ pub(in crate::cli) fn sarif(report: &CheckReport, options: Options) -> serde_jso
                     .iter()
                     .map(|problem| notification(problem, repository))
                     .chain(report.remarks.iter().filter_map(|remark| remark_without_place(remark, repository)))
+                    .chain(left_out)
                     .collect::<Vec<_>>(),
             }],
-            "results": report
-                .judged
-                .iter()
-                .flat_map(|judged| results(judged, options, repository))
-                .chain(report.remarks.iter().filter_map(|found| remark(found, repository)))
-                .collect::<Vec<_>>(),
+            "results": results,
         }],
     });
     json_document(&log)
@@ -54,8 +63,34 @@ fn codes() -> impl Iterator<Item = &'static str> {
     Reason::ALL.map(Reason::code).into_iter().chain(RemarkCode::ALL.map(RemarkCode::code))
 }
 
-fn rule_index(code: &str) -> Option<usize> {
-    codes().position(|known| known == code)
+/// Keeps this many results, the gravest ones, and returns a notification about the others.
+fn leave_out(results: &mut Vec<Value>, limit: usize) -> Option<Value> {
+    let more = results.len().checked_sub(limit).filter(|more| *more > 0)?;
+    let level = |result: &Value| match result.get("level").and_then(Value::as_str) {
+        Some("error") => 0,
+        Some("warning") => 1,
+        _ => 2,
+    };
+    results.sort_by_key(level);
+    results.truncate(limit);
+    let text = format!(
+        "{more} more results were left out, because code scanners accept {limit}: `lockstep check -o json` writes all of them"
+    );
+    Some(json!({"level": "warning", "message": {"text": text}}))
+}
+
+/// Sets the index of each result's rule, and returns the codes of the rules that results refer to, in their order.
+fn add_indexes(results: &mut [Value]) -> Vec<&'static str> {
+    let used: BTreeSet<String> =
+        results.iter().filter_map(|result| Some(result.get("ruleId")?.as_str()?.to_owned())).collect();
+    let rules: Vec<&str> = codes().filter(|code| used.contains(*code)).collect();
+    for result in results {
+        let index = result.get("ruleId").and_then(|id| rules.iter().position(|code| id == code));
+        if let Value::Object(result) = result {
+            result.insert("ruleIndex".to_owned(), json!(index));
+        }
+    }
+    rules
 }
 
 /// Returns the rule of a code: SARIF calls that a rule which this program calls a reason.
@@ -63,7 +98,6 @@ fn rule(code: &'static str) -> Value {
     let Some(ReasonText { meaning, why, mend, .. }) = reason_text(code) else { return json!({"id": code}) };
     json!({
         "id": code,
-        "name": code,
         "shortDescription": {"text": meaning},
         "fullDescription": {"text": format!("{meaning} {why}")},
         "help": {
@@ -80,7 +114,6 @@ fn remark(remark: &Remark, repository: &Repository) -> Option<Value> {
     let code = remark.code.code();
     Some(json!({
         "ruleId": code,
-        "ruleIndex": rule_index(code),
         "level": remark.level.word(),
         "message": {"text": with_help(&remark.message, &remark.help)},
         "locations": [{"physicalLocation": remark_place(remark, repository)?}],
@@ -90,7 +123,9 @@ fn remark(remark: &Remark, repository: &Repository) -> Option<Value> {
 fn remark_place(remark: &Remark, repository: &Repository) -> Option<Value> {
     match (&remark.at, &remark.file) {
         (Some((source, span)), _) => Some(physical(source, *span, repository)),
-        (None, Some(file)) => Some(json!({"artifactLocation": {"uri": uri(file, repository)}})),
+        (None, Some(file)) => {
+            Some(json!({"artifactLocation": {"uri": uri(file, repository)}, "region": first_line()}))
+        }
         (None, None) => None,
     }
 }
@@ -146,7 +181,6 @@ fn result(
 ) -> Value {
     json!({
         "ruleId": reason.code(),
-        "ruleIndex": rule_index(reason.code()),
         "level": level,
         "message": {"text": text},
         "locations": [{
@@ -160,7 +194,7 @@ fn result(
 fn notification(problem: &Problem, repository: &Repository) -> Value {
     let place = match &problem.at {
         Some((source, span)) => physical(source, *span, repository),
-        None => json!({"artifactLocation": {"uri": uri(&problem.file, repository)}}),
+        None => json!({"artifactLocation": {"uri": uri(&problem.file, repository)}, "region": first_line()}),
     };
     json!({
         "level": "error",
@@ -172,7 +206,8 @@ fn notification(problem: &Problem, repository: &Repository) -> Value {
 fn physical(source: &Source, span: Span, repository: &Repository) -> Value {
     if let Some(template) = template(source, span).and_then(|named| repository.template(named)) {
         // The lines of the template are others than those of the rendered text.
-        return json!({"artifactLocation": {"uri": uri(&template, &Repository::default())}, "region": {"startLine": 1}});
+        let uri = uri(&template, &Repository::default());
+        return json!({"artifactLocation": {"uri": uri}, "region": first_line()});
     }
     let start = source.line_column(span.start);
     let end = source.line_column(span.end.max(span.start));
@@ -185,6 +220,11 @@ fn physical(source: &Source, span: Span, repository: &Repository) -> Value {
             "endColumn": end.column,
         },
     })
+}
+
+/// The region of what is about a file or folder as a whole: code scanners require one.
+fn first_line() -> Value {
+    json!({"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 1})
 }
 
 /// The template that `helm template` names above an object of standard input: `# Source: CHART/templates/FILE`.
@@ -229,6 +269,24 @@ mod tests {
         assert_eq!(uri("./a b/ü:1.yaml", &none), "a%20b/%C3%BC%3A1.yaml");
         assert_eq!(uri("/tmp/a.yaml", &none), "file:///tmp/a.yaml");
         assert_eq!(uri(STDIN, &none), "stdin");
+    }
+
+    #[test]
+    fn rules_are_those_of_the_results() {
+        let mut results = [json!({"ruleId": "NOT_JUDGED"}), json!({"ruleId": "WIDER"})];
+        assert_eq!(add_indexes(&mut results), ["WIDER", "NOT_JUDGED"]);
+        assert_eq!(results.map(|result| result["ruleIndex"].as_u64()), [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn more_results_than_scanners_accept_are_left_out_with_a_notification() {
+        let result = |level: &str| json!({"level": level});
+        let mut results = vec![result("note"), result("error"), result("warning"), result("error")];
+        assert_eq!(leave_out(&mut results, 4), None);
+        let notification = leave_out(&mut results, 3).unwrap();
+        assert_eq!(results, [result("error"), result("error"), result("warning")]);
+        let text = notification["message"]["text"].as_str().unwrap();
+        assert!(text.starts_with("1 more results were left out"), "{text}");
     }
 
     #[test]

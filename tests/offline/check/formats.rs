@@ -58,8 +58,8 @@ fn names_with_control_characters_and_markup_are_escaped_in_every_format() {
     let (_, report) = as_json(&["-"], &object.to_string());
     assert_eq!(report["objects"][0]["name"], name);
     let junit = run_with(&["check", "--format", "junit", "-"], &object.to_string());
-    assert!(junit.out.contains("]0;title&lt;&amp;&quot;&apos;"), "{}", junit.out);
-    assert!(!junit.out.contains('\u{1b}') && !junit.out.contains('\u{7}'));
+    assert!(junit.out.contains("\\u{1b}]0;title\\u{7}&lt;&amp;&quot;&apos;\\u{202e}"), "{}", junit.out);
+    assert!(is_safe(&junit.out), "{:?}", junit.out);
 }
 
 #[test]

@@ -32,7 +32,10 @@ mod ready;
 mod report_kinds;
 mod server;
 
-pub use assets::{Assets, Machinery, assets, browser_driver, helm, machinery, openmetrics, promtool};
+pub use assets::{
+    Assets, Machinery, assets, browser_driver, helm, kubectl, machinery, openmetrics, promtool,
+    sarif_validator,
+};
 pub use audit::AuditLevel;
 pub use concurrency::Turn;
 pub use error::{Error, Result};

@@ -1,5 +1,6 @@
 //! Finds or builds the programs of a control plane.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::cache::{Pin, announce, variable};
@@ -123,6 +124,18 @@ fn metallb(program: &str) -> Result<PathBuf> {
     })
 }
 
+/// kubectl of the default release, from the cache; it is built if it is missing.
+///
+/// # Errors
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] if the build fails.
+pub fn kubectl() -> Result<PathBuf> {
+    let pin = Pin::read("kubectl", "k8s.io/kubernetes")?;
+    pin.cached("kubectl", |output| {
+        announce(format_args!("building kubectl {}, once; about 1 minute on 2 cores", pin.version()));
+        go::build(&pin, "k8s.io/kubernetes/cmd/kubectl", &version_flags(pin.version()), output)
+    })
+}
+
 /// Helm, from the cache; it is built if it is missing. `$KUBEBUILDER_ASSETS` never has it.
 ///
 /// # Errors
@@ -175,6 +188,24 @@ pub fn browser_driver() -> Result<PathBuf> {
         announce("installing playwright-core and axe-core, once; seconds");
         node::install(pin.source(), output)
     })
+}
+
+/// Microsoft's validator of SARIF, a program for Linux on amd64, from the cache; its npm package is installed if it is missing.
+///
+/// # Errors
+/// [`Error::Unavailable`] without npm, [`Error::Failed`] if the package cannot be installed.
+pub fn sarif_validator() -> Result<PathBuf> {
+    let pin = Pin::read_node("sarif")?;
+    let package = pin.cached("validator", |output| {
+        announce("installing sarif-multitool, once; half a minute");
+        node::install(pin.source(), output)
+    })?;
+    let program = package.join("node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool");
+    // The package would set this by a script of its own, and none runs.
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).map_err(|error| {
+        Error::failed(format_args!("cannot make `{}` executable: {error}", program.display()))
+    })?;
+    Ok(program)
 }
 
 /// Without these flags, Kubernetes reports the version v0.0.0-master, which breaks clients.
