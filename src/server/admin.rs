@@ -31,6 +31,8 @@ pub(super) const SHARES: Shares = Shares {
     bytes: usize::MAX >> 3,
     settled: Duration::from_secs(1),
     unread: Duration::from_secs(10),
+    // The port has no handshakes.
+    signatures: 1,
     records: (1, 1),
 };
 

@@ -4,7 +4,7 @@
 //! place of one of the peer with the most connections: of the one that has waited longest for its client. When the
 //! bytes are used up, the peer that holds the most loses the connection that holds the most. Who holds the most itself
 //! is refused. So a peer can only take from peers that have more than itself, and a single address can never keep the
-//! API server out, whatever it sends.
+//! API server out, whatever it sends. Handshakes of one peer take turns, so that those of others wait for few of them.
 //!
 //! A connection that was evicted counts no longer, although its task may take a moment to end.
 
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SemaphorePermit};
 
 use super::limits::Limits;
 use super::metrics::{Eviction, ServerMetrics};
@@ -46,6 +46,8 @@ pub(super) struct Shares {
     pub(super) settled: Duration,
     /// The time for which a client may leave an answer unread.
     pub(super) unread: Duration,
+    /// The handshakes that are signed at the same time, for each peer.
+    pub(super) signatures: usize,
     /// The records of unauthenticated callers a second and at once, for each peer.
     pub(super) records: (u32, u32),
 }
@@ -57,6 +59,7 @@ impl From<&Limits> for Shares {
             bytes: limits.buffered_bytes,
             settled: limits.settled,
             unread: limits.unread,
+            signatures: limits.signatures,
             records: (limits.records_per_second, limits.records_at_once),
         }
     }
@@ -153,7 +156,8 @@ impl ConnectionTable {
             open.peers.retain(|_, peer| peer.connections.load(Ordering::Relaxed) > 0);
         }
         let (per_second, at_once) = self.shares.records;
-        let new = || Arc::new(Peer::new(address, RateLimit::new(per_second, at_once)));
+        let signatures = self.shares.signatures;
+        let new = || Arc::new(Peer::new(address, RateLimit::new(per_second, at_once), signatures));
         Arc::clone(open.peers.entry(address).or_insert_with(new))
     }
 
@@ -271,6 +275,13 @@ impl Connection {
         self.peer.address
     }
 
+    /// Waits for the turn to sign a handshake; the connections of one peer take turns. Without this, a thousand
+    /// handshakes of a stranger would be signed before the one of the API server.
+    pub(super) async fn turn_to_sign(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.peer.signatures.acquire().await.ok()
+    }
+
     fn held(&self) -> usize {
         self.bytes.load(Ordering::Relaxed) & !EVICTED
     }
@@ -382,7 +393,7 @@ mod tests {
 
     /// Returns a table that started a second ago.
     fn table(places: usize, bytes: usize, settled: Duration) -> Arc<ConnectionTable> {
-        let shares = Shares { places, bytes, settled, unread: Duration::ZERO, records: (10, 10) };
+        let shares = Shares { places, bytes, settled, unread: Duration::ZERO, signatures: 1, records: (10, 10) };
         let mut table = ConnectionTable::new(shares, None);
         let start = &mut Arc::get_mut(&mut table).unwrap().start;
         *start = start.checked_sub(Duration::from_secs(1)).unwrap();

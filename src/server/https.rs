@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, copy, sink};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -80,7 +80,7 @@ impl HttpsService {
         let mut stage = self.stage.clone();
         let handshake = tokio::select! {
             biased;
-            handshake = self.handshake(stream) => handshake,
+            handshake = self.handshake(stream, registration.connection()) => handshake,
             () = registration.connection().evicted() => return,
             () = stage.reached(Stage::Closing) => return,
         };
@@ -96,15 +96,15 @@ impl HttpsService {
         }
     }
 
-    async fn handshake(&self, stream: TcpStream) -> io::Result<TlsStream<HandshakeStream>> {
-        // The configuration is read for each connection, so that a reload reaches every new connection and no open
-        // one.
-        let config = Arc::clone(&self.tls.borrow());
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        connection: &Connection,
+    ) -> io::Result<TlsStream<HandshakeStream>> {
         let stream = BufWriter::with_capacity(ALERT_BYTES, stream);
-        let accept = TlsAcceptor::from(config).accept(stream).into_fallible();
-        let (error, stream) = match timeout(self.limits.handshake, accept).await {
+        let (error, stream) = match timeout(self.limits.handshake, self.negotiate(stream, connection)).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err((error, stream))) => (error, Some(stream)),
+            Ok(Err((error, stream))) => (error, stream),
             Err(_elapsed) => (io::ErrorKind::TimedOut.into(), None),
         };
         let failure = classify(&error);
@@ -115,6 +115,29 @@ impl HttpsService {
             self.explain(stream).await;
         }
         Err(error)
+    }
+
+    /// Negotiates TLS. The stream is returned with the error, so that the client can still be told the reason.
+    async fn negotiate(
+        &self,
+        stream: HandshakeStream,
+        connection: &Connection,
+    ) -> Result<TlsStream<HandshakeStream>, (io::Error, Option<HandshakeStream>)> {
+        let mut hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+        let started = match (&mut hello).await {
+            Ok(started) => started,
+            Err(error) => return Err((error, hello.take_io())),
+        };
+        let accept = {
+            // The signature takes most of the time of a handshake. It is made here, at once, not while the client is
+            // waited for.
+            let _turn = connection.turn_to_sign().await;
+            // The configuration is read for each connection, so that a reload reaches every new connection and no open
+            // one.
+            let config = Arc::clone(&self.tls.borrow());
+            started.into_stream(config)
+        };
+        accept.into_fallible().await.map_err(|(error, stream)| (error, Some(stream)))
     }
 
     /// Sends the alert with the reason why the handshake failed, and closes the connection so that the client reads

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 /// The limits of the HTTPS port. The defaults are based on the behavior of the API server and of Go's HTTP client.
 ///
@@ -22,6 +23,9 @@ pub struct Limits {
     /// The maximum number of concurrent requests on one HTTP/2 connection. Default 16: the API server calls Services over
     /// HTTP/1.1, so HTTP/2 is for others.
     pub streams: u32,
+    /// The number of handshakes of one peer that are signed at the same time. Default 2: a signature takes some tenths of a
+    /// millisecond, and a stranger with a thousand connections delays others by two of them.
+    pub signatures: usize,
     /// The time limit of a TLS handshake. Default 10s, after which Go's client gives up, too.
     pub handshake: Duration,
     /// The time limit from the start of a connection to its first complete request head. Default 120s, and at least
@@ -82,6 +86,7 @@ impl Default for Limits {
             connections: 1024,
             settled: Duration::from_secs(10),
             streams: 16,
+            signatures: 2,
             handshake: Duration::from_secs(10),
             first_request: Duration::from_secs(120),
             idle: Duration::from_secs(120),
@@ -155,6 +160,7 @@ impl Limits {
     pub(super) fn check(&self) -> Result<(), LimitsError> {
         within("connections", self.connections, 1, MOST)?;
         within("heavy", self.heavy, 1, MOST)?;
+        within("signatures", self.signatures, 1, Semaphore::MAX_PERMITS)?;
         within("heavy_waiting", self.heavy_waiting, 1, MOST)?;
         within("body_bytes", self.body_bytes, 1, MOST)?;
         within("body_rate", self.body_rate, 1, MOST)?;

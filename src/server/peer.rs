@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use tokio::sync::Semaphore;
+
 /// The address of a peer: an IPv4 address, or the first 64 bits of an IPv6 address, because one machine has all
 /// addresses of such a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,11 +29,13 @@ pub(super) struct Peer {
     /// The number of its open connections, changed under the lock of the connection table.
     pub(super) connections: AtomicUsize,
     pub(super) records: RateLimit,
+    /// The turns to sign a handshake.
+    pub(super) signatures: Semaphore,
 }
 
 impl Peer {
-    pub(super) fn new(address: PeerAddress, records: RateLimit) -> Self {
-        Self { address, connections: AtomicUsize::new(0), records }
+    pub(super) fn new(address: PeerAddress, records: RateLimit, signatures: usize) -> Self {
+        Self { address, connections: AtomicUsize::new(0), records, signatures: Semaphore::new(signatures) }
     }
 }
 
