@@ -13,6 +13,7 @@ case $(uname -m) in
     aarch64) platform=linux/arm64 ;;
     *) echo "there is no platform for $(uname -m); add it to image/build.sh" >&2; exit 1 ;;
 esac
+tunables=$(sed -n 's/^ENV \(GLIBC_TUNABLES=.*\)$/\1/p' Dockerfile)
 # The time of the commit, so that the same commit is the same image.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 
@@ -22,6 +23,8 @@ if [ "$("$crane" version 2>/dev/null)" != "$crane_version" ]; then
     GOWORK=off GOBIN=$work/tools CGO_ENABLED=0 go install -ldflags "-X github.com/google/go-containerregistry/cmd/crane/cmd.Version=$crane_version" \
         "github.com/google/go-containerregistry/cmd/crane@$crane_version"
 fi
+
+[ -n "$tunables" ] || fail "the Dockerfile sets no GLIBC_TUNABLES"
 
 binary=$(image/binary.sh)
 if readelf --program-headers "$binary" | grep -q INTERP; then
@@ -49,7 +52,7 @@ pack() {
         --directory "$work/root" --create --file "$work/layer.tar" lockstep
     "$crane" append --oci-empty-base --new_layer "$work/layer.tar" --new_tag "$image" >/dev/null 2>>"$log"
     "$crane" mutate "$image" --tag "$image" --set-platform "$platform" --entrypoint /lockstep --user 65532:65532 \
-        --exposed-ports 8443/tcp,8080/tcp \
+        --exposed-ports 8443/tcp,8080/tcp,8081/tcp --env "$tunables" \
         --label "org.opencontainers.image.title=lockstep" \
         --label "org.opencontainers.image.version=$version" \
         --label "org.opencontainers.image.licenses=Apache-2.0" \

@@ -393,7 +393,8 @@ mod tests {
 
     /// Returns a table that started a second ago.
     fn table(places: usize, bytes: usize, settled: Duration) -> Arc<ConnectionTable> {
-        let shares = Shares { places, bytes, settled, unread: Duration::ZERO, signatures: 1, records: (10, 10) };
+        let shares =
+            Shares { places, bytes, settled, unread: Duration::ZERO, signatures: 1, records: (10, 10) };
         let mut table = ConnectionTable::new(shares, None);
         let start = &mut Arc::get_mut(&mut table).unwrap().start;
         *start = start.checked_sub(Duration::from_secs(1)).unwrap();
@@ -462,6 +463,18 @@ mod tests {
         assert_eq!(table.held(), 5);
         drop(own);
         assert_eq!(table.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn handshakes_of_one_peer_take_turns_and_leave_those_of_others_alone() {
+        let table = table(4, 100, LONG);
+        let [first, second, other] = [1, 1, 2].map(|peer| table.register(from(peer)).unwrap());
+        let turn = first.0.turn_to_sign().await;
+        let mut waiting = std::pin::pin!(second.0.turn_to_sign());
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        assert!(other.0.turn_to_sign().await.is_some());
+        drop(turn);
+        assert!(waiting.await.is_some());
     }
 
     #[test]

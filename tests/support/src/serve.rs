@@ -10,6 +10,14 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
+/// The environment that the image sets for the program.
+fn environment_of_the_image() -> Vec<(String, String)> {
+    let dockerfile = crate::documents::text("Dockerfile");
+    let image = dockerfile.split("FROM scratch").nth(1).unwrap();
+    let variables = image.lines().filter_map(|line| line.strip_prefix("ENV ")?.split_once('='));
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
 /// A running server. It is killed when dropped.
 #[derive(Debug)]
 pub struct Serve {
@@ -49,6 +57,7 @@ impl Serve {
         command
             .args(["serve", "--admin-listen", "127.0.0.1:0", "--log-format", "json"])
             .args(arguments)
+            .envs(environment_of_the_image())
             // Findings are compared as a whole, although these callers have no certificate.
             .env("LOCKSTEP_NODE_NAMES", "always")
             .env("KUBECONFIG", kubeconfig.unwrap_or(Path::new("/nonexistent")))
