@@ -118,6 +118,8 @@ enum CheckFormat {
     Github,
     /// Markdown, for comments on pull requests
     Markdown,
+    /// One HTML file for a browser or a printer
+    Html,
 }
 
 /// Checks the manifests and prints the verdicts.
@@ -190,6 +192,7 @@ impl CheckFormat {
             Self::Junit => render::junit(report, options),
             Self::Github => render::github(report, options),
             Self::Markdown => render::markdown(report, options),
+            Self::Html => render::html(report, options),
         })
     }
 }

@@ -3,12 +3,15 @@
 //! maud escapes what HTML would read as markup. [`Page::document`] also escapes the characters that [`printable`] does
 //! anywhere else, so that a name from a cluster can neither leave its element nor change how the text around it reads.
 
+mod tone;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use ring::digest::{SHA256, digest};
 
 use super::render::printable;
+pub(super) use tone::Tone;
 
 /// The look of every page.
 const STYLE: &str = include_str!("page/style.css");
@@ -111,6 +114,15 @@ pub(super) fn sentence(text: &str) -> Markup {
 pub(super) fn to_copy(label: &str, text: &str) -> Markup {
     html! {
         pre class="copy" tabindex="0" role="group" aria-label=(label) { code { (text) } }
+    }
+}
+
+/// A text of several lines to copy, such as a manifest.
+pub(super) fn lines_to_copy(label: &str, text: &str) -> Markup {
+    html! {
+        pre class="copy lines" tabindex="0" role="group" aria-label=(label) {
+            @for line in text.lines() { code { (line) } }
+        }
     }
 }
 

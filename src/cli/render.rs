@@ -2,6 +2,7 @@
 
 mod excerpt;
 mod github;
+mod html;
 mod human;
 mod json;
 mod junit;
@@ -11,6 +12,7 @@ mod sarif;
 mod wrap;
 
 pub(super) use github::github;
+pub(super) use html::html;
 pub(super) use human::human;
 pub(super) use json::json;
 pub(super) use junit::junit;

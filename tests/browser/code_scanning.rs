@@ -41,7 +41,7 @@ fn sarif_passes_its_schema_and_the_rules_of_code_scanning() {
     let tree = folder.path().join("tree");
     fs::create_dir_all(tree.join("chart")).unwrap();
     fs::write(tree.join("chart/Chart.yaml"), "apiVersion: v2\nname: edge\nversion: 1.0.0\n").unwrap();
-    fs::write(tree.join("wrong.yaml"), "kind: Service（\n").unwrap();
+    fs::write(tree.join("wrong.yaml"), "kind: \"Service\"（\n").unwrap();
     let gateway = fs::read_to_string(root().join("examples/broken/gateway.yaml")).unwrap();
     let logs = [
         ("clusters", sarif(&["--cluster-root", "examples/broken", "--cluster-root", "examples/seed"], "")),

@@ -1,10 +1,11 @@
-//! The page of `lockstep explain -o html` and of `lockstep dashboard` in a real Chromium, with axe-core, and SARIF in the validator of
+//! The pages of `lockstep explain -o html`, `check -o html` and `dashboard` in a real Chromium, with axe-core, and SARIF in the validator of
 //! its schema and of GitHub's rules. It needs Chromium, Node.js with npm, and Go for the API server.
 //!
 //! What the pages look like is left in `target/browser`.
 
 #![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
 
+mod check_page;
 mod code_scanning;
 mod live_page;
 mod static_page;

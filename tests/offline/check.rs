@@ -3,6 +3,7 @@
 mod cases;
 mod examples;
 mod formats;
+mod html;
 mod input;
 mod mutations;
 mod process;

@@ -98,7 +98,7 @@ fn commands_flags_and_formats_are_completed() {
     assert_completes("lockstep explain --metallb 0.15", "0.15.2");
     for shell in ["bash", "fish"] {
         let formats = completed(shell, "lockstep check -o ");
-        assert_eq!(formats, ["human", "json", "sarif", "junit", "github", "markdown"], "{shell}");
+        assert_eq!(formats, ["human", "json", "sarif", "junit", "github", "markdown", "html"], "{shell}");
     }
 }
 

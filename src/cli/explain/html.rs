@@ -10,13 +10,13 @@ mod verdict;
 use k8s_openapi::jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::super::page::{self, Page, count, sentence};
+use super::super::page::{self, Page, Tone, count, sentence};
 use super::{Explained, Origin, service_name};
 use crate::assessment::{
     AddressAssessment, Assessment, Cause, Condition, Outcome, ServiceAssessment, TopologyAssessment,
 };
 use nodes::Rows;
-use verdict::{Tone, badge};
+use verdict::badge;
 
 /// The most Services with all that is known of them.
 const MAX_SERVICES: usize = 50;
@@ -222,7 +222,7 @@ impl<'a> Shown<'a> {
         let mut services: Vec<_> = topologies.flat_map(|topology| &topology.services).collect();
         if services.len() > MAX_SERVICES {
             services.sort_by_key(|service| {
-                let tones = service.addresses.iter().map(|address| Tone::of(&address.outcome));
+                let tones = service.addresses.iter().map(|address| verdict::tone(&address.outcome));
                 std::cmp::Reverse(tones.max())
             });
             services.truncate(MAX_SERVICES);
@@ -261,7 +261,8 @@ fn topology_section(
     }
 }
 
-fn condition_card(condition: &Condition) -> Markup {
+/// A condition in its tone, an item of a list.
+pub(in super::super) fn condition_card(condition: &Condition) -> Markup {
     let tone = match condition.status {
         Some(true) => Tone::Good,
         Some(false) => Tone::Bad,
@@ -352,7 +353,7 @@ fn service_card(
 fn address_section(address: &AddressAssessment, before: Option<Option<&AddressAssessment>>) -> Markup {
     let cause = address.outcome.cause();
     html! {
-        div class={ "address " (Tone::of(&address.outcome).class()) } {
+        div class={ "address " (verdict::tone(&address.outcome).class()) } {
             h4 {
                 @match before {
                     None => {}

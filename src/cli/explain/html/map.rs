@@ -6,8 +6,9 @@ use maud::{Markup, html};
 use super::super::super::page::count;
 use super::super::service_name;
 use super::nodes::role_in_short;
-use super::verdict::{Tone, badge};
+use super::verdict::{self, badge};
 use crate::assessment::{AddressAssessment, NodeAssessment, Outcome, ServiceAssessment};
+use crate::cli::page::Tone;
 
 /// The most nodes of a map.
 const MAX_NODES: usize = 6;
@@ -319,7 +320,7 @@ fn pods(node: &NodeAssessment) -> String {
 }
 
 const fn tone_class(outcome: &Outcome) -> &'static str {
-    match Tone::of(outcome) {
+    match verdict::tone(outcome) {
         Tone::Good => "tone good",
         Tone::Fragile => "tone fragile",
         Tone::Bad => "tone bad",

@@ -4,63 +4,27 @@ use maud::{Markup, html};
 
 use super::super::outcomes;
 use crate::assessment::{Assessment, Outcome, TopologyAssessment};
+use crate::cli::page::Tone;
 
-/// The weight of an outcome, from good to bad. A colour is never alone: a shape and a word are beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Tone {
-    Good,
-    Fragile,
-    Unknown,
-    Bad,
-}
-
-impl Tone {
-    pub(super) const fn of(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Preserved => Self::Good,
-            Outcome::Fragile(_) => Self::Fragile,
-            Outcome::Lost(_) | Outcome::Silent(_) => Self::Bad,
-            Outcome::Unknown(_) => Self::Unknown,
-        }
-    }
-
-    pub(super) const fn class(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Fragile => "fragile",
-            Self::Bad => "bad",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// A circle with a tick, a triangle, an octagon with a cross, or a diamond with a question mark.
-    pub(super) fn icon(self) -> Markup {
-        let (frame, sign) = match self {
-            Self::Good => ("M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1", "M5 8.2l2.1 2.1L11 6"),
-            Self::Fragile => ("M8 1.5L15 14H1z", "M8 6v4M8 12v.2"),
-            Self::Bad => ("M5 1h6l4 4v6l-4 4H5l-4-4V5z", "M5.5 5.5l5 5M10.5 5.5l-5 5"),
-            Self::Unknown => {
-                ("M8 .8L15.2 8 8 15.2.8 8z", "M6.3 6.4a1.8 1.8 0 1 1 2.5 1.7q-.8.4-.8 1.2M8 11.4v.1")
-            }
-        };
-        html! {
-            svg class="icon" viewBox="0 0 16 16" aria-hidden="true" { path d=(frame) {} path d=(sign) {} }
-        }
+/// The tone of an outcome.
+pub(super) const fn tone(outcome: &Outcome) -> Tone {
+    match outcome {
+        Outcome::Preserved => Tone::Good,
+        Outcome::Fragile(_) => Tone::Fragile,
+        Outcome::Lost(_) | Outcome::Silent(_) => Tone::Bad,
+        Outcome::Unknown(_) => Tone::Unknown,
     }
 }
 
 /// An outcome as its word in its colour.
 pub(super) fn badge(outcome: &Outcome) -> Markup {
-    let tone = Tone::of(outcome);
-    html! {
-        span class={ "badge " (tone.class()) } { (tone.icon()) " " (outcome.word().to_uppercase()) }
-    }
+    tone(outcome).badge(outcome.word())
 }
 
 /// The worst outcome of a topology; `None` without an address.
 pub(super) fn worst(topology: &TopologyAssessment) -> Option<&Outcome> {
     let addresses = topology.services.iter().flat_map(|service| &service.addresses);
-    addresses.map(|address| &address.outcome).max_by_key(|outcome| Tone::of(outcome))
+    addresses.map(|address| &address.outcome).max_by_key(|outcome| tone(outcome))
 }
 
 /// The verdict on everything that the page shows.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::numbers::Numbers;
 
 /// The longest manifest in bytes: of longer ones, whole lines up to here are used.
-const LONGEST: usize = 6 << 10;
+const LONGEST: usize = 4 << 10;
 
 /// What a mutation inserts at any place: what real files have where nobody expects it.
 const SNIPPETS: [&str; 26] = [
