@@ -15,6 +15,7 @@ mod crd;
 mod dashboard;
 mod duration;
 mod explain;
+mod generate;
 mod man;
 mod output;
 mod page;
@@ -76,6 +77,9 @@ Examples:
   Watch the same in a browser:
     lockstep dashboard
 
+  Propose a topology for each gateway of the cluster, and what it lacks:
+    lockstep generate
+
   Wait until the cluster's topologies are guarded:
     lockstep status --wait 60
 
@@ -110,6 +114,7 @@ enum Command {
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Dashboard(dashboard::DashboardArgs),
+    Generate(generate::GenerateArgs),
     Reason(reason::ReasonArgs),
     Status(status::StatusArgs),
     Audit(audit::AuditArgs),
@@ -192,6 +197,7 @@ impl Cli {
             Command::Check(args) => with_streams(|streams| check::run(args, streams, color.is_wanted())),
             Command::Explain(args) => with_streams(|streams| explain::run(&args, streams, color.is_wanted())),
             Command::Dashboard(args) => with_streams(|streams| dashboard::run(&args, streams)),
+            Command::Generate(args) => with_streams(|streams| generate::run(&args, streams)),
             Command::Status(args) => {
                 with_streams(|streams| status::run(&args, streams.stdout, streams.stderr))
             }

@@ -21,8 +21,8 @@
 )]
 
 pub use lockstep_core::{
-    assessment, change, coverage, election, field, labels, objects, reach, reasons, rules, snapshot,
-    topology, verdict, what_if,
+    assessment, change, coverage, election, field, labels, objects, proposal, reach, reasons, rules,
+    snapshot, topology, verdict, what_if,
 };
 
 pub mod admission;

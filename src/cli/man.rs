@@ -19,11 +19,12 @@ pub(super) struct ManArgs {
 }
 
 /// The commands with a page. Listed here, because clap needs the list while it builds the commands.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "serve",
     "check",
     "explain",
     "dashboard",
+    "generate",
     "reason",
     "status",
     "audit",

@@ -89,11 +89,22 @@ impl Page<'_> {
 /// The markup with unsafe characters escaped, and one line for each element that is a block. No text has `<`, so that
 /// what is replaced is markup.
 pub(super) fn lines(markup: &Markup) -> String {
-    let mut text = printable(&markup.0).into_owned();
-    for start in LINES {
-        text = text.replace(start, &format!("\n{start}"));
+    let text = printable(&markup.0);
+    let mut broken = String::with_capacity(text.len().saturating_add(text.len() / 8));
+    let (before, mut rest) = text.split_at(text.find('<').unwrap_or(text.len()));
+    broken.push_str(before);
+    while !rest.is_empty() {
+        if LINES.iter().any(|start| rest.starts_with(start)) {
+            broken.push('\n');
+        }
+        // The next element begins after this one's `<`.
+        let end =
+            rest.char_indices().skip(1).find(|(_, letter)| *letter == '<').map_or(rest.len(), |(at, _)| at);
+        let (element, after) = rest.split_at(end);
+        broken.push_str(element);
+        rest = after;
     }
-    text
+    broken
 }
 
 /// A sentence whose names are in backticks.

@@ -125,21 +125,27 @@ pub async fn read(
     also: &[&GatewayTopologySpec],
 ) -> Result<ClusterState, StateError> {
     let topologies = list(&client, &Listing::topologies()).await?;
-    let mut state = ClusterState::of_topologies(topologies, only)?;
-    let kinds = metallb_kinds(&client).await?;
-    let client = &client;
-    let read: Vec<(Listing, Listed)> = futures::stream::iter(state.listings(also))
-        .map(async |listing| {
-            let is_served = listing.is_served(kinds.as_ref());
-            let listed = if is_served { list(client, &listing).await? } else { Listed::NotServed };
-            Ok::<_, StateError>((listing, listed))
-        })
-        .buffered(LISTS_AT_ONCE)
-        .try_collect()
-        .await?;
-    state.take(read, &["list"]);
-    state.metallb_kinds = kinds.unwrap_or_default();
-    Ok(state)
+    let state = ClusterState::of_topologies(topologies, only)?;
+    let listings = state.listings(also);
+    state.with(&client, listings).await
+}
+
+/// Reads the state of every namespace, for gateways that no topology names.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_everywhere(client: Client) -> Result<ClusterState, StateError> {
+    let topologies = list(&client, &Listing::topologies()).await?;
+    let state = ClusterState::of_topologies(topologies, None)?;
+    // Speakers are pods, and all pods are listed.
+    let sources = Source::ALL.into_iter().filter(|source| *source != Source::Speakers);
+    let listings = sources.map(|source| Listing {
+        source: Some(source),
+        resource: source.resource(),
+        kind: kind_of(source).0,
+        namespace: None,
+    });
+    state.with(&client, listings.collect()).await
 }
 
 impl ClusterState {
@@ -159,6 +165,23 @@ impl ClusterState {
             declared.retain(|held, _| held == name);
         }
         Ok(state)
+    }
+
+    /// The state with what these lists have.
+    async fn with(mut self, client: &Client, listings: BTreeSet<Listing>) -> Result<Self, StateError> {
+        let kinds = metallb_kinds(client).await?;
+        let read: Vec<(Listing, Listed)> = futures::stream::iter(listings)
+            .map(async |listing| {
+                let is_served = listing.is_served(kinds.as_ref());
+                let listed = if is_served { list(client, &listing).await? } else { Listed::NotServed };
+                Ok::<_, StateError>((listing, listed))
+            })
+            .buffered(LISTS_AT_ONCE)
+            .try_collect()
+            .await?;
+        self.take(read, &["list"]);
+        self.metallb_kinds = kinds.unwrap_or_default();
+        Ok(self)
     }
 
     /// The lists that an assessment of the topologies, and of `also`, takes.

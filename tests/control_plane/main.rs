@@ -12,6 +12,7 @@ mod conditions;
 mod dashboard;
 mod explain;
 mod faults;
+mod generate;
 mod metrics;
 mod recipes;
 mod replicas;

@@ -7,7 +7,7 @@
 mod address;
 mod cause;
 mod changes;
-mod command;
+pub(crate) mod command;
 mod comparison;
 mod condition;
 mod current;

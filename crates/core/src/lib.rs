@@ -33,6 +33,7 @@ pub mod labels;
 mod node_relation;
 pub mod objects;
 pub mod operation;
+pub mod proposal;
 pub mod reach;
 pub mod reasons;
 pub mod rules;

@@ -173,7 +173,7 @@ fn unguarded_gateways(inventory: &Inventory, snapshot: &Snapshot, misses: &mut V
 }
 
 /// Whether a Service is most likely that of a gateway: by the words of its name and selector.
-fn looks_like_a_gateway(name: &str, selector: &Labels) -> bool {
+pub(crate) fn looks_like_a_gateway(name: &str, selector: &Labels) -> bool {
     const WORDS: [&str; 8] =
         ["gateway", "ingress", "istio", "traefik", "envoy", "contour", "kong", "haproxy"];
     let is_such = |text: &str| WORDS.iter().any(|word| text.to_ascii_lowercase().contains(word));

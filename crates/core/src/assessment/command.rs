@@ -25,58 +25,58 @@ fn kubectl(namespace: Option<&str>, words: &[&str]) -> String {
 }
 
 /// Sets labels of nodes.
-pub(super) fn label_nodes(nodes: &[&str], labels: &Labels) -> String {
+pub(crate) fn label_nodes(nodes: &[&str], labels: &Labels) -> String {
     let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let words = ["label", "node"].into_iter().chain(nodes.iter().copied()).chain(["--overwrite"]);
     kubectl(None, &words.chain(pairs.iter().map(String::as_str)).collect::<Vec<_>>())
 }
 
 /// Removes a label of nodes.
-pub(super) fn unlabel_nodes(nodes: &[&str], key: &str) -> String {
+pub(crate) fn unlabel_nodes(nodes: &[&str], key: &str) -> String {
     let key = format!("{key}-");
     let words = ["label", "node"].into_iter().chain(nodes.iter().copied()).chain([key.as_str()]);
     kubectl(None, &words.collect::<Vec<_>>())
 }
 
 /// Sets labels of a Service.
-pub(super) fn label_service(namespace: &str, name: &str, labels: &Labels) -> String {
+pub(crate) fn label_service(namespace: &str, name: &str, labels: &Labels) -> String {
     let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let words = ["label", "service", name, "--overwrite"].into_iter();
     kubectl(Some(namespace), &words.chain(pairs.iter().map(String::as_str)).collect::<Vec<_>>())
 }
 
 /// Removes annotations of a Service.
-pub(super) fn unannotate_service(namespace: &str, name: &str, keys: &[&str]) -> String {
+pub(crate) fn unannotate_service(namespace: &str, name: &str, keys: &[&str]) -> String {
     let keys: Vec<String> = keys.iter().map(|key| format!("{key}-")).collect();
     let words = ["annotate", "service", name].into_iter().chain(keys.iter().map(String::as_str));
     kubectl(Some(namespace), &words.collect::<Vec<_>>())
 }
 
 /// Changes fields of an object: null removes one.
-pub(super) fn patch(kind: &str, namespace: Option<&str>, name: &str, fields: &Value) -> String {
+pub(crate) fn patch(kind: &str, namespace: Option<&str>, name: &str, fields: &Value) -> String {
     let kind = kind.to_ascii_lowercase();
     kubectl(namespace, &["patch", &kind, name, "--type", "merge", "-p", &fields.to_string()])
 }
 
 /// Adds an item to a list of an object.
-pub(super) fn append(kind: &str, namespace: &str, name: &str, list: &str, item: &str) -> String {
+pub(crate) fn append(kind: &str, namespace: &str, name: &str, list: &str, item: &str) -> String {
     let operations = json!([{"op": "add", "path": format!("{list}/-"), "value": item}]).to_string();
     let kind = kind.to_ascii_lowercase();
     kubectl(Some(namespace), &["patch", &kind, name, "--type", "json", "-p", &operations])
 }
 
 /// Opens an object in an editor.
-pub(super) fn edit(kind: &str, namespace: &str, name: &str) -> String {
+pub(crate) fn edit(kind: &str, namespace: &str, name: &str) -> String {
     kubectl(Some(namespace), &["edit", &kind.to_ascii_lowercase(), name])
 }
 
 /// Creates an object. It fails if the object exists, while `kubectl apply` would replace it.
-pub(super) fn create(object: &Value) -> String {
+pub(crate) fn create(object: &Value) -> String {
     format!("printf '%s' {} | kubectl create -f -", word(&object.to_string()))
 }
 
 /// Returns a name that no object in the namespace has: `first`, or `first` with a number.
-pub(super) fn free_name<T>(objects: &BTreeMap<ObjectKey, T>, namespace: &str, first: &str) -> String {
+pub(crate) fn free_name<T>(objects: &BTreeMap<ObjectKey, T>, namespace: &str, first: &str) -> String {
     let is_free = |name: &String| {
         !objects.contains_key(&ObjectKey { namespace: namespace.to_owned(), name: name.clone() })
     };
@@ -85,20 +85,20 @@ pub(super) fn free_name<T>(objects: &BTreeMap<ObjectKey, T>, namespace: &str, fi
 }
 
 /// Sets the number of replicas of a workload.
-pub(super) fn scale(kind: &str, namespace: &str, name: &str, replicas: u32) -> String {
+pub(crate) fn scale(kind: &str, namespace: &str, name: &str, replicas: u32) -> String {
     let kind = kind.to_ascii_lowercase();
     kubectl(Some(namespace), &["scale", &kind, name, &format!("--replicas={replicas}")])
 }
 
 /// Creates a `PodDisruptionBudget` that lets one pod with these labels be evicted at a time.
-pub(super) fn create_disruption_budget(namespace: &str, name: &str, labels: &Labels) -> String {
+pub(crate) fn create_disruption_budget(namespace: &str, name: &str, labels: &Labels) -> String {
     let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let selector = format!("--selector={}", pairs.join(","));
     kubectl(Some(namespace), &["create", "poddisruptionbudget", name, &selector, "--max-unavailable=1"])
 }
 
 /// The `nodeSelectors` of an advertisement that announces from the nodes with these labels.
-pub(super) fn node_selectors(placement: &Labels) -> Value {
+pub(crate) fn node_selectors(placement: &Labels) -> Value {
     if placement.is_empty() { Value::Null } else { json!([{"matchLabels": placement}]) }
 }
 

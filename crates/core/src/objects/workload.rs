@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 
 use super::{IntOrPercent, Metadata, Rounding};
 use crate::labels::Labels;
-use crate::labels::nulls::or_default;
+use crate::labels::nulls::{or_default, strings};
 
 /// The node label that spreading constraints name to keep pods on different nodes.
 pub const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -60,6 +60,8 @@ pub struct Workload {
     pub kind: WorkloadKind,
     /// The labels of the pod template.
     pub template_labels: Labels,
+    /// The node selector of the pod template.
+    pub node_selector: Labels,
     /// `spec.replicas`; `None` in a manifest that leaves the number to an autoscaler. The API server stores 1 for a new object
     /// (`SetDefaults_Deployment`, pkg/apis/apps/v1/defaults.go), so that a stored one always has it.
     pub replicas: Option<u32>,
@@ -189,6 +191,8 @@ struct Template {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PodSpec {
+    #[serde(deserialize_with = "strings")]
+    node_selector: Labels,
     #[serde(deserialize_with = "or_default")]
     topology_spread_constraints: Vec<Term>,
     #[serde(deserialize_with = "or_default")]
@@ -230,7 +234,8 @@ impl From<Whole> for Workload {
     fn from(whole: Whole) -> Self {
         let Whole { kind, metadata, spec, status } = whole;
         let strategy = if kind == WorkloadKind::Deployment { spec.strategy } else { spec.update_strategy };
-        let PodSpec { topology_spread_constraints: constraints, affinity } = spec.template.spec;
+        let PodSpec { node_selector, topology_spread_constraints: constraints, affinity } =
+            spec.template.spec;
         let AntiAffinity { required, preferred } = affinity.pod_anti_affinity;
         let preferred = preferred.iter().map(|weighted| &weighted.pod_affinity_term);
         let mut terms = constraints.iter().chain(&required).chain(preferred);
@@ -255,6 +260,7 @@ impl From<Whole> for Workload {
             is_spread_over_nodes: terms.any(|term| term.topology_key == HOSTNAME),
             has_spread_constraints: !constraints.is_empty(),
             template_labels: spec.template.metadata.labels,
+            node_selector,
         }
     }
 }
@@ -275,7 +281,7 @@ mod tests {
         assert_eq!((bare.replicas, bare.unavailable_in_rollout(4)), (None, 1), "25% of 4");
         let nulls = json!({
             "replicas": null, "strategy": {"type": null, "rollingUpdate": null},
-            "template": {"metadata": null, "spec": {"affinity": null, "topologySpreadConstraints": null}},
+            "template": {"metadata": null, "spec": {"affinity": null, "topologySpreadConstraints": null, "nodeSelector": null}},
         });
         assert_eq!(workload("Deployment", &nulls), bare);
     }
