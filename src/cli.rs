@@ -174,6 +174,7 @@ pub fn run() -> ExitCode {
         }
     }
     let mut command = command(called);
+    let arguments = with_cluster_after_command(arguments.clone());
     let parsed =
         command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
@@ -279,6 +280,33 @@ impl Color {
     }
 }
 
+/// The arguments with the flags that name a cluster after the command's name, where it takes them: users of kubectl write
+/// `kubectl lockstep --context x status`, too.
+fn with_cluster_after_command(arguments: Vec<OsString>) -> Vec<OsString> {
+    const FLAGS: [&str; 3] = ["--context", "--kubeconfig", "--color"];
+    let mut rest = arguments.into_iter();
+    let mut ordered: Vec<OsString> = rest.next().into_iter().collect();
+    let mut flags = Vec::new();
+    while let Some(argument) = rest.next() {
+        let text = argument.to_str().unwrap_or_default();
+        let is_flag = FLAGS.contains(&text);
+        let is_with_value =
+            FLAGS.iter().any(|flag| text.strip_prefix(flag).is_some_and(|rest| rest.starts_with('=')));
+        if !is_flag && !is_with_value {
+            // The command, or what is no flag of a cluster: the rest stays as it is.
+            ordered.push(argument);
+            break;
+        }
+        flags.push(argument);
+        if is_flag {
+            flags.extend(rest.next());
+        }
+    }
+    ordered.extend(flags);
+    ordered.extend(rest);
+    ordered
+}
+
 /// The command, named as it was called: kubectl runs a plugin as `kubectl-lockstep`, and users type `kubectl lockstep`.
 fn command(called: Option<&OsStr>) -> clap::Command {
     let command = Cli::command();
@@ -296,6 +324,35 @@ mod tests {
     fn the_command_line_is_valid_and_examples_fit_a_terminal() {
         Cli::command().debug_assert();
         assert!(EXAMPLES.lines().all(|line| line.len() < 80));
+    }
+
+    #[test]
+    fn the_flags_of_a_cluster_may_stand_before_the_command() {
+        let ordered = |line: &str| {
+            let words = line.split(' ').map(OsString::from).collect();
+            let words: Vec<String> = with_cluster_after_command(words)
+                .into_iter()
+                .map(|word| word.into_string().unwrap_or_default())
+                .collect();
+            words.join(" ")
+        };
+        for (line, expected) in [
+            ("lockstep --context x status -o json", "lockstep status --context x -o json"),
+            ("lockstep --kubeconfig=a --context x explain", "lockstep explain --kubeconfig=a --context x"),
+            ("lockstep status --context x", "lockstep status --context x"),
+            ("lockstep --help", "lockstep --help"),
+            ("lockstep", "lockstep"),
+            ("lockstep --context", "lockstep --context"),
+        ] {
+            assert_eq!(ordered(line), expected);
+        }
+        let words = with_cluster_after_command(
+            "lockstep --context x status".split(' ').map(OsString::from).collect(),
+        );
+        assert!(matches!(Cli::try_parse_from(words).map(|cli| cli.command), Ok(Command::Status(_))));
+        let words =
+            with_cluster_after_command("lockstep --context x crd".split(' ').map(OsString::from).collect());
+        assert!(Cli::try_parse_from(words).is_err(), "the command reads no cluster");
     }
 
     #[test]

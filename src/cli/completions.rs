@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// current context, which it asks the cluster for.
 ///
 /// For bash: `lockstep completions bash > /etc/bash_completion.d/lockstep`. For zsh: `source <(lockstep completions zsh)` in
-/// `~/.zshrc`. For fish: `lockstep completions fish > ~/.config/fish/completions/lockstep.fish`. Write it again after an upgrade.
+/// `~/.zshrc`. For kubectl's own completion of the plugin: `lockstep completions kubectl > /usr/local/bin/kubectl_complete-lockstep`, made
+/// executable. For fish: `lockstep completions fish > ~/.config/fish/completions/lockstep.fish`. Write it again after an upgrade.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct CompletionsArgs {
     /// Print the script for this shell
@@ -44,18 +45,30 @@ enum Shell {
     Bash,
     Elvish,
     Fish,
+    /// The program that kubectl asks for completions of its plugin
+    Kubectl,
     Powershell,
     Zsh,
 }
 
+/// The program that kubectl runs as `kubectl_complete-lockstep`: a candidate a line with its description after a tab, and what to do if
+/// there is none (4: no files, because the candidates have them; cobra, completions.go).
+const KUBECTL: &str = "#!/bin/sh
+# Completes `kubectl lockstep`. Save as kubectl_complete-lockstep in the PATH, and make it executable.
+LOCKSTEP_COMPLETE=fish lockstep -- lockstep \"$@\"
+echo :4
+";
+
 impl Shell {
-    fn completer(self) -> &'static dyn EnvCompleter {
+    /// What writes the script; `None` for that of kubectl.
+    fn completer(self) -> Option<&'static dyn EnvCompleter> {
         match self {
-            Self::Bash => &Bash,
-            Self::Elvish => &Elvish,
-            Self::Fish => &Fish,
-            Self::Powershell => &Powershell,
-            Self::Zsh => &Zsh,
+            Self::Bash => Some(&Bash),
+            Self::Elvish => Some(&Elvish),
+            Self::Fish => Some(&Fish),
+            Self::Kubectl => None,
+            Self::Powershell => Some(&Powershell),
+            Self::Zsh => Some(&Zsh),
         }
     }
 }
@@ -68,7 +81,10 @@ pub(super) fn run(args: &CompletionsArgs, stdout: &mut dyn Write) -> io::Result<
     let CompletionsArgs { shell } = args;
     const NAME: &str = "lockstep";
     let mut text = Vec::new();
-    shell.completer().write_registration(VARIABLE, NAME, NAME, NAME, &mut text)?;
+    match shell.completer() {
+        Some(completer) => completer.write_registration(VARIABLE, NAME, NAME, NAME, &mut text)?,
+        None => text.extend_from_slice(KUBECTL.as_bytes()),
+    }
     print(stdout, &text)?;
     Ok(Exit::Fine)
 }

@@ -70,6 +70,9 @@ pub(super) struct ExplainArgs {
     /// TARGET names without one, by default any
     #[arg(short, long, add = ArgValueCandidates::new(completions::namespaces))]
     namespace: Option<String>,
+    /// Accepted as with kubectl: every gateway is explained, in whichever namespace it is
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
     /// The MetalLB version whose decision is replayed; by default that of the speaker pods' image, else

@@ -34,6 +34,9 @@ pub(super) struct StatusArgs {
     wait: Option<Duration>,
     #[command(flatten)]
     cluster: ClusterArgs,
+    /// Accepted as with kubectl: topologies belong to no namespace
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -75,7 +78,8 @@ impl ConditionName {
 
 /// Shows the cluster's topologies.
 pub(super) fn run(args: &StatusArgs, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<Exit> {
-    let StatusArgs { format, conditions, wait, cluster } = args;
+    // Every topology is shown.
+    let StatusArgs { format, conditions, wait, cluster, all_namespaces: _ } = args;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = match runtime.block_on(read(cluster, conditions, *wait)) {
         Ok(topologies) => Report::new(&topologies),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kube::Resource;
+use lockstep_core::escape::excerpt;
 use serde_json::Value;
 
 use super::decode::{DecodeError, decode, decode_seed};
@@ -358,13 +359,14 @@ fn kind_of(object: &Value) -> String {
 }
 
 fn unknown_kind(object: &Value) -> ObjectError {
-    let field = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
-    let text = format!(
-        "unknown kind `{}` `{}`: use `lockstep.dev/v1alpha1` `GatewayTopology`",
-        field("apiVersion"),
-        field("kind")
-    );
-    wrong(&FieldPath::fields(["apiVersion"]), text)
+    let field = |name| excerpt(object.get(name).and_then(Value::as_str).unwrap_or_default());
+    let (field, text) = if kind_of(object) == GatewayTopology::kind(&()) {
+        let text = format!("unknown `apiVersion` `{}` of kind GatewayTopology", field("apiVersion"));
+        ("apiVersion", format!("{text}: write `lockstep.dev/v1alpha1`"))
+    } else {
+        ("kind", format!("unknown kind `{}` of Lockstep: write `GatewayTopology`", field("kind")))
+    };
+    wrong(&FieldPath::fields([field]), text)
 }
 
 fn wrong(field: &FieldPath, text: String) -> ObjectError {

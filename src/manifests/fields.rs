@@ -227,7 +227,7 @@ fn check(value: &Value, shape: &Shape, path: &FieldPath, found: &mut Vec<UnusedF
             for (key, value) in fields {
                 match known.iter().find(|(name, _)| name == key) {
                     Some((name, shape)) => check(value, shape, &path.clone().field(name), found),
-                    None => found.push(unknown(path.clone().key(key), key, fields_of(shape))),
+                    None => found.push(unknown(unknown_path(path, key), key, fields_of(shape))),
                 }
             }
         }
@@ -251,6 +251,12 @@ fn check(value: &Value, shape: &Shape, path: &FieldPath, found: &mut Vec<UnusedF
         }
         _ => {}
     }
+}
+
+/// The path of a field that the schema does not have. A label in its place is shown as a key.
+fn unknown_path(path: &FieldPath, key: &str) -> FieldPath {
+    let is_name = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_name { path.clone().field_named(key) } else { path.clone().key(key) }
 }
 
 fn fields_of(shape: &Shape) -> impl Iterator<Item = &'static str> + use<> {
@@ -280,12 +286,25 @@ fn unknown(path: FieldPath, key: &str, known: impl Iterator<Item = &'static str>
     UnusedField { path, message, help }
 }
 
-/// A text with a character that nobody sees: it is another text than the one that is meant.
+/// A text with a character that nobody sees, or one that looks like a letter of a name and is another: it is another text than the
+/// one that is meant.
 fn invisible(text: &str, path: &FieldPath) -> Option<UnusedField> {
-    text.contains(is_hidden).then(|| UnusedField {
+    if text.contains(is_hidden) {
+        return Some(UnusedField {
+            path: path.clone(),
+            message: format!("`{}` has an invisible character", shown(text)),
+            help: "type it again without the character".to_owned(),
+        });
+    }
+    let other = text.chars().find(|character| !character.is_ascii())?;
+    Some(UnusedField {
         path: path.clone(),
-        message: format!("`{}` has an invisible character", shown(text)),
-        help: "type it again without the character".to_owned(),
+        message: format!(
+            "`{}` has the character `{other}` (U+{:04X}), which no name and no label may have",
+            lockstep_core::escape::excerpt(text),
+            u32::from(other)
+        ),
+        help: "type it again: the character may look like a letter, and is another one".to_owned(),
     })
 }
 
@@ -336,8 +355,8 @@ mod tests {
     #[test]
     fn a_field_that_does_nothing_is_named_with_the_right_one() {
         let cases = [
-            (json!({"nodeSelector": []}), "spec[nodeSelector]", "write `nodeSelectors`"),
-            (json!({"ipAddresspools": []}), "spec[ipAddresspools]", "write `ipAddressPools`"),
+            (json!({"nodeSelector": []}), "spec.nodeSelector", "write `nodeSelectors`"),
+            (json!({"ipAddresspools": []}), "spec.ipAddresspools", "write `ipAddressPools`"),
             (
                 json!({"nodeSelectors\u{200b}": []}),
                 "spec[nodeSelectors\u{200b}]",
@@ -350,17 +369,17 @@ mod tests {
             ),
             (
                 json!({"nodeSelectors": [{"matchlabels": {}}]}),
-                "spec.nodeSelectors[0][matchlabels]",
+                "spec.nodeSelectors[0].matchlabels",
                 "write `matchLabels`",
             ),
             (
                 json!({"nodeSelectors": [{"matchExpressions": [{"key": "a", "operator": "In", "value": ["b"]}]}]}),
-                "spec.nodeSelectors[0].matchExpressions[0][value]",
+                "spec.nodeSelectors[0].matchExpressions[0].value",
                 "write `values`",
             ),
             (
                 json!({"weight": 1}),
-                "spec[weight]",
+                "spec.weight",
                 "remove it, or write one of `ipAddressPools`, `ipAddressPoolSelectors`, `nodeSelectors`, \
                  `serviceSelectors`, `preferredNodeSelectors`, `interfaces`",
             ),
@@ -376,13 +395,18 @@ mod tests {
     fn invisible_characters_in_labels_and_names_are_shown() {
         let object = advertisement(&json!({
             "ipAddressPools": ["pool\u{a0}"],
-            "nodeSelectors": [{"matchLabels": {"edge": "tr\u{ad}ue", "a\u{feff}": "b"}}],
+            "nodeSelectors": [{"matchLabels": {"edge": "tr\u{ad}ue", "a\u{feff}": "b", "c": "\u{430}rp"}}],
         }));
         let messages: Vec<String> =
             unused_fields(&object, None).into_iter().map(|field| field.message).collect();
         let mut expected = ["`a\\u{feff}`", "`tr\\u{ad}ue`", "`pool\\u{a0}`"]
             .map(|text| format!("{text} has an invisible character"));
-        let mut found = messages;
+        let (other, mut found): (Vec<_>, Vec<_>) =
+            messages.into_iter().partition(|message| message.contains("U+"));
+        assert_eq!(
+            other,
+            ["`\u{430}rp` has the character `\u{430}` (U+0430), which no name and no label may have"]
+        );
         found.sort_unstable();
         expected.sort_unstable();
         assert_eq!(found, expected);
@@ -400,7 +424,7 @@ mod tests {
             "metadata": {"labels": {"a": "b"}}, "spec": {"nodeSelectors": {}, "containers": []},
         }}});
         let found = unused_fields(&deployment, Some(&template));
-        assert_eq!(found[0].path.to_string(), "spec.template.spec[nodeSelectors]");
+        assert_eq!(found[0].path.to_string(), "spec.template.spec.nodeSelectors");
         assert_eq!((found.len(), found[0].help.as_str()), (1, "write `nodeSelector`"));
     }
 }

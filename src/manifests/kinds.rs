@@ -49,6 +49,21 @@ const KUBERNETES: [(&str, &[&str]); 3] = [
     ("batch", &["CronJob", "Job"]),
 ];
 
+/// The kinds of [`KUBERNETES`] that are read.
+const READ: [&str; 11] = [
+    "CronJob",
+    "DaemonSet",
+    "Deployment",
+    "Job",
+    "Namespace",
+    "Node",
+    "Pod",
+    "ReplicaSet",
+    "ReplicationController",
+    "Service",
+    "StatefulSet",
+];
+
 /// Rejects an object whose kind or version is most likely misspelt: nobody would judge it.
 ///
 /// # Errors
@@ -62,7 +77,19 @@ pub(super) fn check(object: &Value) -> Result<(), ObjectError> {
     };
     let known = KUBERNETES.iter().find(|(known, _)| *known == group).map(|(_, kinds)| *kinds);
     if known.is_some_and(|kinds| kinds.contains(&kind)) {
-        return Ok(());
+        return match group {
+            "" if version != "v1" => wrong("apiVersion", unknown_version(api_version, kind, "v1")),
+            _ => Ok(()),
+        };
+    }
+    // A kind of another of these groups: no API server serves it here, and nobody would judge it. Other groups have kinds of the same
+    // names, such as Knative's Service.
+    if known.is_some() {
+        let home = KUBERNETES.iter().find(|(_, kinds)| READ.contains(&kind) && kinds.contains(&kind));
+        if let Some((home, _)) = home {
+            let right = if home.is_empty() { "v1".to_owned() } else { format!("{home}/v1") };
+            return wrong("apiVersion", unknown_version(api_version, kind, &right));
+        }
     }
     let is_metallb = group == "metallb.io" || nearest(group, &["metallb.io"]).is_some();
     let own_kind = METALLB.iter().find(|(known, _)| *known == kind);
@@ -115,7 +142,38 @@ pub(super) fn check(object: &Value) -> Result<(), ObjectError> {
     }
 }
 
-/// Why no rule judges an object of MetalLB's; `None` for an object that is judged, and for one that is not MetalLB's.
+fn unknown_version(api_version: &str, kind: &str, right: &str) -> String {
+    format!(
+        "unknown `apiVersion` `{}` of kind {kind}, so the object is not judged: write `{right}`",
+        shown(api_version)
+    )
+}
+
+/// Why an object that creates pods is not judged; `None` for any other object. It must be one of which no content is read.
+#[must_use]
+pub fn unread_template(object: &Value) -> Option<&'static str> {
+    let kind = object.get("kind").and_then(Value::as_str)?;
+    let is_definition = kind == "CustomResourceDefinition";
+    (!is_definition && object.get("spec").is_some_and(has_pod_template)).then_some(
+        "it creates pods from a template in a field that is not read: check the pods that it creates, as in \
+         `kubectl get pods -A -o yaml | lockstep check -`",
+    )
+}
+
+/// Whether a value has the template of a pod in it: a map whose spec has containers.
+fn has_pod_template(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => {
+            fields.get("spec").and_then(|spec| spec.get("containers")).is_some_and(Value::is_array)
+                || fields.values().any(has_pod_template)
+        }
+        Value::Array(items) => items.iter().any(has_pod_template),
+        _ => false,
+    }
+}
+
+/// Why no rule judges an object of MetalLB's, or one that a controller makes a gateway of; `None` for an object that is judged, and for
+/// any other.
 #[must_use]
 pub fn not_judged(object: &Value) -> Option<&'static str> {
     let field = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -126,6 +184,10 @@ pub fn not_judged(object: &Value) -> Option<&'static str> {
             "L2Advertisement" | "BGPAdvertisement" | "IPAddressPool" | "AddressPool" | "ServiceL2Status",
         ) => None,
         ("metallb.io", _) => Some("no rule judges it"),
+        ("gateway.networking.k8s.io", "Gateway") => Some(
+            "its controller creates the gateway's workload and Service, which are not in the object: check those, as in \
+             `kubectl get deploy,svc -A -o yaml | lockstep check -`",
+        ),
         ("", "ConfigMap")
             if api_version == "v1"
                 && field("/metadata/name") == "config"
@@ -186,6 +248,21 @@ mod tests {
                 "L2Advertisement",
                 "unknown `apiVersion` `v1beta1` of kind L2Advertisement, so the object is not judged: write \
                  `metallb.io/v1beta1`",
+            ),
+            (
+                "apps/v1",
+                "Service",
+                "unknown `apiVersion` `apps/v1` of kind Service, so the object is not judged: write `v1`",
+            ),
+            (
+                "v1",
+                "Deployment",
+                "unknown `apiVersion` `v1` of kind Deployment, so the object is not judged: write `apps/v1`",
+            ),
+            (
+                "v2",
+                "Service",
+                "unknown `apiVersion` `v2` of kind Service, so the object is not judged: write `v1`",
             ),
             ("apps/v1", "Deployement", "unknown kind `Deployement`: write `Deployment`"),
             ("apps/v1", "Daemonset", "unknown kind `Daemonset`: write `DaemonSet`"),

@@ -41,7 +41,8 @@ impl Renderer {
         Some(match (name, extension) {
             ("helmfile.yaml" | "helmfile.yml" | "helmfile.yaml.gotmpl", _) => Self::Helmfile,
             (_, "tf") => Self::Terraform,
-            (_, "jsonnet") => Self::Jsonnet,
+            (name, "json") if name.ends_with(".tf.json") => Self::Terraform,
+            (_, "jsonnet" | "libsonnet") => Self::Jsonnet,
             (_, "cue") => Self::Cue,
             _ => return None,
         })

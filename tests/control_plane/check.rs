@@ -1,10 +1,11 @@
 //! `lockstep check --cluster` and completions on a real API server: what is read of it, with the reader's rights.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 use lockstep_test_support::api::create;
-use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
+use lockstep_test_support::control_plane::{ControlPlane, MetalLb, kubectl};
 use lockstep_test_support::objects;
 use lockstep_test_support::state::put;
 use serde_json::{Value, json};
@@ -58,5 +59,48 @@ async fn the_namespaces_of_the_cluster_are_completed() {
         let line = ["--", "lockstep", command[0], command[1], "istio"];
         let output = lockstep(&control_plane, &line).env("LOCKSTEP_COMPLETE", "fish").output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "istio-system\n", "{command:?}");
+    }
+}
+
+#[test]
+fn kubectl_completes_the_plugin_and_passes_the_cluster_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let program = env!("CARGO_BIN_EXE_lockstep");
+    std::os::unix::fs::symlink(program, here.join("lockstep")).unwrap();
+    std::os::unix::fs::symlink(program, here.join("kubectl-lockstep")).unwrap();
+    let script = Command::new(program).args(["completions", "kubectl"]).output().unwrap().stdout;
+    let completer = here.join("kubectl_complete-lockstep");
+    std::fs::write(&completer, script).unwrap();
+    std::fs::set_permissions(&completer, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let kubeconfig = here.join("config");
+    std::fs::write(
+        &kubeconfig,
+        "apiVersion: v1\nkind: Config\ncontexts: [{name: west-2, context: {cluster: c, user: u}}]\n",
+    )
+    .unwrap();
+    let path = format!("{}:{}", here.display(), std::env::var("PATH").unwrap());
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(kubectl().unwrap());
+        let output =
+            command.args(arguments).env("PATH", &path).env("KUBECONFIG", &kubeconfig).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    for (line, candidate) in [
+        (&["__complete", "lockstep", "expl"][..], "explain\t"),
+        (&["__complete", "lockstep", "check", "-o", "mark"], "markdown\t"),
+        (&["__complete", "lockstep", "status", "--context", "we"], "west-2"),
+    ] {
+        let (_, out, _) = run(line);
+        assert!(out.starts_with(candidate) && out.ends_with(":4\n"), "{line:?}: {out}");
+    }
+    // The context is read, wherever it stands.
+    for line in
+        [["lockstep", "--context", "no-such", "status"], ["lockstep", "status", "--context", "no-such"]]
+    {
+        let (code, _, err) = run(&line);
+        assert_eq!(code, Some(2), "{err}");
+        assert!(err.contains("no-such"), "{err}");
     }
 }

@@ -105,7 +105,7 @@ fn commands_flags_and_formats_are_completed() {
 #[test]
 fn codes_and_contexts_are_completed() {
     assert_completes("lockstep reason NOT_SP", "NOT_SPREAD");
-    for command in ["status", "explain", "check", "dashboard"] {
+    for command in ["status", "explain", "check", "dashboard", "generate"] {
         assert_completes(&format!("lockstep {command} --context we"), "west-2");
     }
 }

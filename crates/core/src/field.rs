@@ -32,6 +32,13 @@ impl FieldPath {
         self
     }
 
+    /// Returns this path extended by a field that a user named.
+    #[must_use]
+    pub fn field_named(mut self, name: &str) -> Self {
+        self.0.push(Step::Field(Cow::Owned(name.to_owned())));
+        self
+    }
+
     /// Returns this path extended by the map entry `key`.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {

@@ -174,8 +174,22 @@ fn unguarded_gateways(inventory: &Inventory, snapshot: &Snapshot, misses: &mut V
 
 /// Whether a Service is most likely that of a gateway: by the words of its name and selector.
 pub(crate) fn looks_like_a_gateway(name: &str, selector: &Labels) -> bool {
-    const WORDS: [&str; 8] =
-        ["gateway", "ingress", "istio", "traefik", "envoy", "contour", "kong", "haproxy"];
+    const WORDS: [&str; 14] = [
+        "gateway",
+        "ingress",
+        "istio",
+        "traefik",
+        "envoy",
+        "contour",
+        "kong",
+        "haproxy",
+        "nginx",
+        "ambassador",
+        "emissary",
+        "gloo",
+        "apisix",
+        "skipper",
+    ];
     let is_such = |text: &str| WORDS.iter().any(|word| text.to_ascii_lowercase().contains(word));
     is_such(name) || selector.iter().any(|(key, value)| is_such(key) || is_such(value))
 }

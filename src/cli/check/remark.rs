@@ -174,9 +174,7 @@ impl Remark {
                 format!("render it: `flux build kustomization {name} --path {path} | lockstep check -`"),
             ),
             Renderer::HelmRelease => (
-                format!(
-                    "the chart of HelmRelease `{name}`{count} was not rendered: its values were not looked at"
-                ),
+                format!("the chart of `{name}`{count} was not rendered: its values were not looked at"),
                 "render it: `helm template NAME CHART --values VALUES | lockstep check -`".to_owned(),
             ),
             Renderer::ArgoApplication => (
@@ -212,6 +210,8 @@ impl Remark {
 /// A folder whose files a tool renders.
 fn not_rendered(renderer: Renderer, path: &str, files: usize) -> Remark {
     let number = |noun: &str| if files == 1 { format!("1 {noun}") } else { format!("{files} {noun}s") };
+    let were = if files == 1 { "was" } else { "were" };
+    let they_are = if files == 1 { "it is" } else { "they are" };
     let (what, help) = match renderer {
         Renderer::Helm { has_dependencies } => {
             let name = path.rsplit('/').find(|part| !part.is_empty() && *part != ".").unwrap_or("release");
@@ -219,7 +219,7 @@ fn not_rendered(renderer: Renderer, path: &str, files: usize) -> Remark {
                 if has_dependencies { format!("helm dependency build {path} && ") } else { String::new() };
             (
                 format!(
-                    "`{path}` is a Helm chart: its {} were not judged, because they are templates and values",
+                    "`{path}` is a Helm chart: its {} {were} not judged, because charts are templates and values",
                     number("file")
                 ),
                 format!("render it: `{before}helm template {name} {path} | lockstep check -`"),
@@ -227,24 +227,24 @@ fn not_rendered(renderer: Renderer, path: &str, files: usize) -> Remark {
         }
         Renderer::Kustomize => (
             format!(
-                "kustomize changes what `{path}` includes: {} of the input were not judged, because they are not what is applied",
+                "kustomize changes what `{path}` includes: {} of the input {were} not judged, because {they_are} not what is applied",
                 number("file")
             ),
             format!("render it: `kubectl kustomize {path} | lockstep check -`"),
         ),
         Renderer::Terraform => (
             format!(
-                "the {} in `{path}` were not read: objects that Terraform creates were not judged",
+                "the {} in `{path}` {were} not read: objects that Terraform creates were not judged",
                 number("Terraform file")
             ),
             "pass what it created: `kubectl get svc,deploy -A -o yaml | lockstep check -`".to_owned(),
         ),
         Renderer::Jsonnet => (
-            format!("the {} in `{path}` were not read", number("Jsonnet file")),
+            format!("the {} in `{path}` {were} not read", number("Jsonnet file")),
             "render them: `jsonnet FILE | lockstep check -`".to_owned(),
         ),
         Renderer::Cue => (
-            format!("the {} in `{path}` were not read", number("CUE file")),
+            format!("the {} in `{path}` {were} not read", number("CUE file")),
             "render them: `cue export --out yaml | lockstep check -`".to_owned(),
         ),
         Renderer::Helmfile => (

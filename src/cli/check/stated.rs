@@ -1,8 +1,8 @@
 //! Where the input states each object, so that one that stands twice is found.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -93,7 +93,9 @@ impl Stated {
         let (mut problems, mut remarks) = (Vec::new(), Vec::new());
         let mut groups: Vec<Vec<Twice>> = Vec::new();
         let mut index: HashMap<String, usize> = HashMap::new();
+        let mut clusters = Clusters::default();
         for twice in std::mem::take(&mut self.twice) {
+            clusters.add(&twice);
             let roots = roots(twice.first.0.name(), twice.second.0.name());
             let group = format!("{roots:?} {} {}", twice.is_topology, twice.is_same);
             let position = *index.entry(group).or_insert(groups.len());
@@ -109,15 +111,10 @@ impl Stated {
             };
             let more = match all.len() {
                 0 | 1 => String::new(),
+                2 => ", and so does 1 more object".to_owned(),
                 many => format!(", and so do {} more objects", many.saturating_sub(1)),
             };
-            let help = match roots(one.first.0.name(), one.second.0.name()) {
-                Some((first, second)) => format!(
-                    "if these are two clusters, check each by itself: `--cluster-root {first} --cluster-root {second}`; otherwise \
-                     remove one"
-                ),
-                None => "remove one of them".to_owned(),
-            };
+            let help = clusters.help(one);
             let (source, mark) = &one.second;
             if one.is_same {
                 let message = format!(
@@ -146,6 +143,39 @@ impl Stated {
             self.sources.push(Arc::clone(source));
         }
         self.sources.len().saturating_sub(1)
+    }
+}
+
+/// The folders that most likely are clusters of their own, by the folder that they are in.
+#[derive(Debug, Default)]
+struct Clusters(BTreeMap<PathBuf, BTreeSet<String>>);
+
+impl Clusters {
+    /// The most folders that a message names.
+    const SHOWN: usize = 8;
+
+    fn add(&mut self, twice: &Twice) {
+        if let Some((first, second)) = roots(twice.first.0.name(), twice.second.0.name())
+            && let Some(parent) = Path::new(&first).parent()
+        {
+            self.0.entry(parent.to_owned()).or_default().extend([first.clone(), second]);
+        }
+    }
+
+    /// What to do about an object that stands twice.
+    fn help(&self, twice: &Twice) -> String {
+        let of_one = roots(twice.first.0.name(), twice.second.0.name());
+        let Some(folders) = of_one.and_then(|(first, _)| self.0.get(Path::new(&first).parent()?)) else {
+            return "remove one of them".to_owned();
+        };
+        let number = if folders.len() == 2 { "two".to_owned() } else { folders.len().to_string() };
+        let flags: Vec<String> =
+            folders.iter().take(Self::SHOWN).map(|folder| format!("--cluster-root {folder}")).collect();
+        let more = if folders.len() > Self::SHOWN { ", ..." } else { "" };
+        format!(
+            "if these are {number} clusters, check each by itself: `{}`{more}; otherwise remove one",
+            flags.join(" ")
+        )
     }
 }
 

@@ -179,11 +179,11 @@ fn a_topology_that_cannot_be_used_is_reported_as_such() {
         (topology(""), "a.yaml:3:18: `spec` is missing: write `spec: {}`"),
         (
             "apiVersion: lockstep.dev/v1\nkind: GatewayTopology\n".to_owned(),
-            "a.yaml:1:13: unknown kind `lockstep.dev/v1` `GatewayTopology`",
+            "a.yaml:1:13: unknown `apiVersion` `lockstep.dev/v1` of kind GatewayTopology",
         ),
         (
             "apiVersion: lockstep.dev/v1alpha1\nkind: Topology\n".to_owned(),
-            "a.yaml:1:13: unknown kind `lockstep.dev/v1alpha1` `Topology`",
+            "a.yaml:2:7: unknown kind `Topology` of Lockstep",
         ),
     ];
     for (text, expected) in cases {

@@ -215,7 +215,7 @@ impl Cause {
     pub(super) fn unread(sources: &[Source]) -> Self {
         let kinds = join(sources.iter().map(|source| format!("`{source}`")));
         let mend = format!("grant `get`, `list` and `watch` on {kinds}, or add the objects to the input");
-        Self::new(CauseCode::Unread, format!("{kinds} could not be read"), mend)
+        Self::new(CauseCode::Unread, format!("{kinds} were not read"), mend)
     }
 
     pub(super) fn pending(namespace: &str) -> Self {

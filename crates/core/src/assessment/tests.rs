@@ -737,7 +737,7 @@ fn a_kind_that_was_not_read_is_unknown_and_named() {
     let (told, findings) = told(&without(&[Source::EndpointSlices, Source::Nodes], V0_16_2));
     assert_eq!(
         told,
-        "Unknown UNREAD: `endpointslices.discovery.k8s.io` and `nodes` could not be read; \
+        "Unknown UNREAD: `endpointslices.discovery.k8s.io` and `nodes` were not read; \
          grant `get`, `list` and `watch` on `endpointslices.discovery.k8s.io` and `nodes`, or add the objects to the input"
     );
     assert!(findings.is_empty(), "{findings:?}");
