@@ -1,6 +1,6 @@
 //! Proposals: the topology that fits each gateway of a state, and what is missing for it to hold.
 //!
-//! A Service is taken for that of a gateway by its words, as in [`reach`](crate::reach). The placement is what the advertisements of its
+//! A Service is taken for that of a gateway by its words, as in [`reach`]. The placement is what the advertisements of its
 //! pools select already, else the labels of the nodes that exactly the gateway's pods run on, else the built-in one.
 
 use std::collections::{BTreeMap, BTreeSet};
