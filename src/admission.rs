@@ -13,6 +13,7 @@ pub use request::{DecodeError, Groups, Request, decode};
 pub use unread::{Body, UNREAD};
 
 use json_patch::Patch;
+use k8s_openapi::jiff::Timestamp;
 
 use crate::change::Phase;
 use crate::rules;
@@ -51,6 +52,8 @@ pub struct Terms {
     pub names_nodes: bool,
     /// Whether a heavy review is answered, or returned as [`ReviewError::Heavy`].
     pub answers_heavy: bool,
+    /// The time of the review, from which exceptions with an end count.
+    pub time: Timestamp,
 }
 
 /// A review that has no response: the API server retries the call or applies its failure policy.
@@ -79,7 +82,8 @@ pub fn review<'b>(
     phase: Phase,
     snapshot: &Snapshot,
 ) -> Result<Review<'b>, ReviewError<'b>> {
-    review_under(Terms { names_nodes: true, answers_heavy: true }, body, phase, snapshot)
+    let terms = Terms { names_nodes: true, answers_heavy: true, time: Timestamp::now() };
+    review_under(terms, body, phase, snapshot)
 }
 
 /// Judges one `AdmissionReview` against the snapshot, under these terms.
@@ -93,7 +97,12 @@ pub fn review_under<'b>(
     snapshot: &Snapshot,
 ) -> Result<Review<'b>, ReviewError<'b>> {
     let request = match decode(body) {
-        Ok(request) => request,
+        Ok(mut request) => {
+            if let Some(change) = &mut request.change {
+                change.time = Some(terms.time);
+            }
+            request
+        }
         Err(error) => {
             let Some(request) = request::decode_without_object(body) else {
                 return Err(ReviewError::Malformed(error));

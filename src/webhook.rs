@@ -7,15 +7,18 @@ mod topology_labels;
 pub use metrics::ReviewMetrics;
 pub use record::Decisions;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::admission::{self, Body, ReviewError, Terms};
+use crate::admission::{self, Body, Decision, Review, ReviewError, Terms};
 use crate::audit::bounded::{message, name};
 use crate::server::{Authentication, Call, Caller, Handled, Handler, Reply, StatusCode};
 use crate::snapshot::Snapshot;
+use crate::verdict::Reason;
 use metrics::Unanswered;
 use record::ReviewEvent;
 
@@ -50,19 +53,20 @@ impl Webhook {
         Self { snapshots, metrics, decisions, node_names }
     }
 
-    /// Answers a call; `None` for a heavy one, unless `answers_heavy`.
-    fn answer(&self, call: &Call<'_>, answers_heavy: bool, start: Instant) -> Option<Reply> {
+    /// Answers a call. Unless it `answers_all`, a heavy one is left, and one for which the snapshot may lag behind.
+    fn answer(&self, call: &Call<'_>, answers_all: bool, start: Instant) -> Handled {
         // The snapshot is cloned, so that a review never delays the next one.
         let latest = self.snapshots.borrow().clone();
         let Some(snapshot) = latest else {
             self.metrics.unanswered(Unanswered::NotSynced);
-            return Some(Reply::unavailable("lockstep does not know the cluster's state"));
+            return Handled::Reply(Reply::unavailable("lockstep does not know the cluster's state"));
         };
         let authentication = call.caller.authentication();
         let names_nodes =
             self.node_names == NodeNames::Always || authentication == Authentication::ClientCertificate;
-        let terms = Terms { names_nodes, answers_heavy };
+        let terms = Terms { names_nodes, answers_heavy: answers_all, time: Timestamp::now() };
         match admission::review_under(terms, &Body::new(call.body), call.phase, &snapshot) {
+            Ok(review) if !answers_all && may_lag(&review) => Handled::Behind,
             Ok(review) => {
                 self.metrics.reviewed(call.phase, authentication, &review);
                 ReviewEvent {
@@ -74,16 +78,16 @@ impl Webhook {
                     metrics: &self.metrics,
                 }
                 .record(self.decisions.as_ref());
-                Some(Reply::json(review.response))
+                Handled::Reply(Reply::json(review.response))
             }
             Err(error) => self.unanswered(&error, &call.caller),
         }
     }
 
     /// The reply without a verdict: the API server retries a 503, and applies its failure policy if the retries fail,
-    /// too. `None` for a heavy review, which is answered later.
-    fn unanswered(&self, error: &ReviewError<'_>, caller: &Caller<'_>) -> Option<Reply> {
-        Some(match error {
+    /// too. A heavy review is answered later.
+    fn unanswered(&self, error: &ReviewError<'_>, caller: &Caller<'_>) -> Handled {
+        Handled::Reply(match error {
             ReviewError::Malformed(error) => {
                 self.metrics.unanswered(Unanswered::Malformed);
                 Reply::text(StatusCode::BAD_REQUEST, message(&error.to_string()))
@@ -106,7 +110,7 @@ impl Webhook {
                 self.metrics.unanswered(Unanswered::Unprovable);
                 Reply::unavailable(error.to_string())
             }
-            ReviewError::Heavy => return None,
+            ReviewError::Heavy => return Handled::Heavy,
         })
     }
 }
@@ -114,20 +118,37 @@ impl Webhook {
 impl Handler for Webhook {
     fn handle(&self, call: Call<'_>) -> Handled {
         let start = Instant::now();
-        match self.answer(&call, false, start) {
-            Some(reply) => {
-                self.metrics.observe_duration(call.phase, start.elapsed());
-                Handled::Reply(reply)
-            }
-            None => Handled::Heavy,
+        let handled = self.answer(&call, false, start);
+        if matches!(handled, Handled::Reply(_)) {
+            self.metrics.observe_duration(call.phase, start.elapsed());
         }
+        handled
     }
 
     fn handle_heavy(&self, call: Call<'_>) -> Reply {
         let start = Instant::now();
         let reply = self.answer(&call, true, start);
         self.metrics.observe_duration(call.phase, start.elapsed());
-        // The terms exclude nothing, so there is one.
-        reply.unwrap_or_else(|| Reply::unavailable("the review is heavy"))
+        match reply {
+            Handled::Reply(reply) => reply,
+            // The terms exclude nothing.
+            Handled::Heavy | Handled::Behind => Reply::unavailable("the review is heavy"),
+        }
+    }
+
+    fn newer(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        let mut snapshots = self.snapshots.clone();
+        snapshots.mark_unchanged();
+        Box::pin(async move { snapshots.changed().await.is_ok() })
+    }
+}
+
+/// Whether a newer snapshot may take a finding back: the pool that it misses may have been created a moment before.
+fn may_lag(review: &Review<'_>) -> bool {
+    match &review.decision {
+        Decision::Judged { verdict, .. } => {
+            verdict.findings.iter().any(|finding| finding.reason == Reason::UnknownPool)
+        }
+        Decision::Undecodable(_) => false,
     }
 }

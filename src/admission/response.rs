@@ -217,6 +217,7 @@ mod tests {
             witness: None,
             nodes: Vec::new(),
             today: String::new(),
+            exception: None,
         }
     }
 

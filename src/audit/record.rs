@@ -107,6 +107,10 @@ pub struct RecordedFinding<'a> {
     pub field: Cow<'a, str>,
     /// The message of the finding.
     pub message: Cow<'a, str>,
+    /// The exception of the topology for which the finding warns instead of denying: the rule, the object, the end and the
+    /// reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<Cow<'a, str>>,
     /// A node that proves the finding. It reads after "a node".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Cow<'a, str>>,

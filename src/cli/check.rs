@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use clap_complete::ArgValueCandidates;
+use k8s_openapi::jiff::Timestamp;
 
 use self::input::{Held, Input, Judged, Reading, parse_again};
 use self::remark::{Remark, RemarkCode, RemarkLevel};
@@ -340,9 +341,10 @@ impl Check {
             self.live.as_ref().is_some_and(|live| live.metallb_kinds.contains(plural))
         });
         let snapshot = Snapshot::new(&inventory);
-        let states = Assessor::new(&inventory, &snapshot, version).topologies(None);
+        let assessor = Assessor::new(&inventory, &snapshot, version);
+        let states = assessor.topologies(None);
         // A state in which nothing is wrong is no worse than any other, and the state without each object costs an assessment.
-        let is_flawless = states.iter().all(TopologyAssessment::is_flawless);
+        let is_flawless = states.iter().all(TopologyAssessment::is_flawless) && !assessor.has_other_choices();
         for (state, reach) in states.into_iter().zip(reach::reach(&inventory, &snapshot)) {
             let is_needed =
                 self.requires_match || !is_built_in || held.iter().any(|held| held.is_of_a_gateway);
@@ -434,6 +436,7 @@ fn judge_all(
     report: &mut CheckReport,
     progress: &mut Progress<'_>,
 ) {
+    let now = Timestamp::now();
     let (mut done, all) = (0_usize, held.len());
     report.judged.reserve(all);
     parse_again(held, &mut |held, document| {
@@ -444,7 +447,8 @@ fn judge_all(
             Judged::Pruned(candidate) => judge(document, candidate, &candidate.path, snapshot),
             Judged::Review => judge_recorded(document, whole, &root),
             Judged::Object => match Content::of(&document.value, namespace) {
-                Ok(Some(Content::Candidate(candidate))) => {
+                Ok(Some(Content::Candidate(mut candidate))) => {
+                    candidate.change.time = Some(now);
                     judge(document, &candidate, &candidate.path, snapshot)
                 }
                 // It was a candidate when it was read for the first time.
@@ -520,6 +524,7 @@ fn judge_recorded(
         Some(change) => {
             let field = if change.operation == Operation::Delete { "oldObject" } else { "object" };
             let path = FieldPath::fields(["request", field]);
+            let change = change.at(Timestamp::now());
             judge(document, &Candidate { kind, namespace, name, change, path }, root, snapshot)
         }
         None => Ok(JudgedObject::new(document, [kind, namespace, name], Verdict::default(), (root, root))),

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::assessor::{Assessments, AssessmentsReceiver};
 use crate::assessment::{Outcome, TopologyAssessment};
+use crate::topology::Enforcement;
 
 /// The maximum number of topologies with series. Administrators name topologies, and the first ones by name count.
 const MAX_TOPOLOGIES: usize = 500;
@@ -58,6 +60,29 @@ impl Collector for AssessmentMetrics {
                     }
                 }
                 Ok(())
+            },
+        )?;
+        gauges(
+            "topology_enforcement",
+            "1 for the effect of each rule of a topology (Enforce, Warn or Audit), 0 for the others",
+            &mut |assessment, put| {
+                for (rule, effect) in &assessment.enforcement {
+                    for word in Enforcement::ALL.map(Enforcement::word) {
+                        let labels = [("rule", rule.id()), ("enforcement", word)];
+                        put(&labels, usize::from(effect.word() == word))?;
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        let now = Timestamp::now();
+        gauges(
+            "topology_exceptions",
+            "Exceptions of a topology by state: active, or ended, which count as none",
+            &mut |assessment, put| {
+                let ended = assessment.exceptions.iter().filter(|exception| exception.has_ended(now)).count();
+                put(&[("state", "active")], assessment.exceptions.len().saturating_sub(ended))?;
+                put(&[("state", "ended")], ended)
             },
         )?;
         gauges(

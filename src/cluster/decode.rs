@@ -49,7 +49,11 @@ impl ReceivedObject {
     pub(super) fn topology(mut self) -> Result<Declared, String> {
         let spec: GatewayTopologySpec = self.take("spec")?.ok_or("spec: it is missing")?;
         spec.check().map_err(|error| error.to_string())?;
-        Ok(Declared { generation: self.metadata.generation.unwrap_or_default(), spec })
+        Ok(Declared {
+            generation: self.metadata.generation.unwrap_or_default(),
+            created: self.metadata.creation_timestamp.map(|time| time.0),
+            spec,
+        })
     }
 
     /// Takes the status of a topology out of the object; empty if it does not decode.
@@ -217,7 +221,11 @@ impl Item {
     fn add_to(&self, key: &ObjectKey, changes: &mut Changes) {
         match self {
             Self::Speaker(speaker) => changes.add_speaker(&speaker.node),
-            Self::Topology(_) => changes.add_topology(&key.name),
+            Self::Topology(declared) => {
+                changes.add_topology(&key.name);
+                // Which topology keeps a pool depends on all that name it.
+                changes.add_namespace(&declared.spec.metallb_namespace);
+            }
             // An address may be shared by Services of several namespaces.
             Self::Service(_) => changes.merge(Changes::everything()),
             Self::Namespace(_) => changes.add_namespace(&key.name),
@@ -407,6 +415,6 @@ mod tests {
     fn an_empty_topology_is_the_built_in_one() {
         let item = decoded(topology, json!({"metadata": {"name": "t", "generation": 3}, "spec": {}}));
         let spec = GatewayTopologySpec::default();
-        assert_eq!(item, Ok(Item::Topology(Box::new(Declared { generation: 3, spec }))));
+        assert_eq!(item, Ok(Item::Topology(Box::new(Declared { generation: 3, created: None, spec }))));
     }
 }

@@ -119,14 +119,7 @@ mod tests {
     use super::*;
 
     fn assessments(generation: i64) -> Arc<Assessments> {
-        let one = TopologyAssessment {
-            name: "one".into(),
-            services: Vec::new(),
-            unread: None,
-            unread_for_alignment: None,
-            findings: Vec::new(),
-            nodes: None,
-        };
+        let one = TopologyAssessment { name: "one".into(), ..TopologyAssessment::default() };
         Arc::new(Assessments { topologies: BTreeMap::from([("one".into(), (generation, Arc::new(one)))]) })
     }
 

@@ -16,9 +16,11 @@ mod verdicts;
 mod wanted;
 mod write;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::core::DynamicObject;
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
@@ -36,6 +38,7 @@ use super::watch_loop::{WATCH_SECONDS, WatchLoop};
 use super::webhook_configurations::{ObservedConfiguration, WebhookConfigurations};
 use super::{Error, WatchMetrics};
 use crate::coverage::{CallTarget, Calls, Configuration, Configurations};
+use crate::snapshot::ObjectKey;
 use events::Events;
 use verdicts::{StoredTopology, verdicts};
 use write::{Due, Writer};
@@ -154,7 +157,8 @@ impl Reconciler {
             return None;
         }
         let due = self.writer.due(&verdicts(topologies, live, &state), Instant::now());
-        let becomes_unknown = state.becomes_unknown();
+        // An exception that ends changes what the status says.
+        let becomes_unknown = [state.becomes_unknown(), next_end(topologies)].into_iter().flatten().min();
         match due {
             Due::Now => {}
             Due::At(time) => return Some(becomes_unknown.map_or(time, |unknown| unknown.min(time))),
@@ -179,6 +183,17 @@ impl Reconciler {
         let wake = self.writer.write_due(&verdicts(topologies, live, &state)).await;
         [wake, becomes_unknown].into_iter().flatten().min()
     }
+}
+
+/// The time at which the next exception of a topology ends.
+fn next_end(topologies: &BTreeMap<ObjectKey, StoredTopology>) -> Option<Instant> {
+    let now = Timestamp::now();
+    let exceptions = topologies.values().filter_map(|topology| topology.spec.as_ref().ok());
+    let ends = exceptions
+        .flat_map(|spec| &spec.exceptions)
+        .filter_map(|exception| Some(exception.until.as_ref()?.0));
+    let left = ends.filter(|end| *end > now).min()?.duration_since(now);
+    Instant::now().checked_add(left.unsigned_abs())
 }
 
 /// Whether the calls of every webhook were tried.

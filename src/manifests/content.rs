@@ -274,7 +274,7 @@ fn topology(object: &Value) -> Result<Content, ObjectError> {
     let spec: GatewayTopologySpec =
         decode(value).map_err(|error| hidden(ObjectError::from(error.under(["spec"]))))?;
     spec.check().map_err(|error| wrong(&error.field, format!("`{}`: {}", error.field, error.problem)))?;
-    let declared = Declared { generation: metadata.generation, spec };
+    let declared = Declared { generation: metadata.generation, created: metadata.created, spec };
     Ok(Content::Topology { name, declared: Box::new(declared) })
 }
 

@@ -1,5 +1,7 @@
 //! The contract between the server and its handler: calls in, replies out.
 
+use std::pin::Pin;
+
 use http_body_util::Full;
 use hyper::Response;
 pub use hyper::StatusCode;
@@ -22,8 +24,13 @@ pub trait Handler: Send + Sync + 'static {
     /// The server calls it on the runtime's own threads, so whatever it computes delays other calls.
     fn handle(&self, call: Call<'_>) -> Handled;
 
-    /// Answers one heavy call, on a thread that only heavy calls wait for.
+    /// Answers one heavy call, on a thread that only heavy calls wait for; or one whose wait for newer knowledge is over.
     fn handle_heavy(&self, call: Call<'_>) -> Reply;
+
+    /// Waits for newer knowledge, after [`Handled::Behind`]. Returns whether there is some: `false` if there never will be.
+    fn newer(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(std::future::ready(false))
+    }
 }
 
 /// The result of [`Handler::handle`].
@@ -31,6 +38,9 @@ pub trait Handler: Send + Sync + 'static {
 pub enum Handled {
     /// The reply to the call.
     Reply(Reply),
+    /// The answer may be wrong because what the handler knows lags behind the API server. The server waits for
+    /// [`Handler::newer`], for half a second at most, and asks again.
+    Behind,
     /// The call is heavy. The server passes it to [`Handler::handle_heavy`] when its turn comes.
     Heavy,
 }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -10,6 +11,7 @@ use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, Version};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::{debug, error};
 
 use super::body::{Payload, discard};
@@ -28,6 +30,10 @@ pub(super) struct Reviews {
     limits: Limits,
     metrics: ServerMetrics,
 }
+
+/// The longest time for which a call waits for newer knowledge. A watch receives an object within milliseconds after it is
+/// stored, and a snapshot follows within 0.1 s.
+const LONGEST_LAG: Duration = Duration::from_millis(500);
 
 /// The sender of a request.
 #[derive(Debug, Clone)]
@@ -82,16 +88,34 @@ impl Reviews {
         let payload = Payload::read(body, &self.limits, charge).await?;
         let _answering = sender.connection.answer();
         let is_large = payload.bytes.len() > self.limits.light_bytes;
-        let handled = if is_large { Handled::Heavy } else { self.judge(phase, &payload, sender)? };
+        let handled =
+            if is_large { Handled::Heavy } else { self.judge_current(phase, &payload, sender).await? };
         let (reply, charge) = match handled {
             Handled::Reply(reply) => {
                 let Payload { bytes, charge } = payload;
                 drop(bytes);
                 (reply, charge)
             }
-            Handled::Heavy => self.judge_heavy(phase, payload, sender).await?,
+            Handled::Heavy | Handled::Behind => self.judge_heavy(phase, payload, sender).await?,
         };
         reply.into_charged_response(charge).ok_or(Rejection::Memory)
+    }
+
+    /// Judges a light call, again with each newer knowledge while the handler lags behind.
+    async fn judge_current(
+        &self,
+        phase: Phase,
+        payload: &Payload,
+        sender: &Sender,
+    ) -> Result<Handled, Rejection> {
+        let start = Instant::now();
+        loop {
+            let handled = self.judge(phase, payload, sender)?;
+            let left = LONGEST_LAG.saturating_sub(start.elapsed());
+            if handled != Handled::Behind || !timeout(left, self.handler.newer()).await.unwrap_or(false) {
+                return Ok(handled);
+            }
+        }
     }
 
     fn judge(&self, phase: Phase, payload: &Payload, sender: &Sender) -> Result<Handled, Rejection> {

@@ -18,6 +18,9 @@ use crate::verdict::Verdict;
 /// The rule and the reason of a review without findings and edits.
 const NONE: &str = "none";
 
+/// The severity of a finding that warns because of an exception.
+const EXCEPTION: &str = "exception";
+
 /// The bounds of the duration histogram in seconds: from 5 µs (a review takes some tens of µs) to the API server's
 /// longest timeout.
 const BUCKETS: [f64; 14] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, 1.0, 5.0, 30.0];
@@ -142,7 +145,7 @@ impl ReviewMetrics {
         registry.register("reviews", "Completed reviews by verdict, rule and reason", self.reviews.clone());
         registry.register(
             "findings",
-            "Findings by topology; topologies after the first 32 count as other",
+            "Findings by topology and severity: deny, exception (it would deny, and an exception of the topology allows it), warn or audit; topologies after the first 32 count as other",
             self.findings.clone(),
         );
         registry.register(
@@ -188,7 +191,7 @@ impl ReviewMetrics {
                 topology: self.topologies.label(&finding.topology),
                 rule: finding.rule.id(),
                 reason: finding.reason.code(),
-                severity: finding.severity.word(),
+                severity: if finding.exception.is_some() { EXCEPTION } else { finding.severity.word() },
             };
             self.findings.get_or_create(&labels).inc();
         }

@@ -169,6 +169,7 @@ fn finding(finding: &Finding) -> audit::RecordedFinding<'_> {
         message: message(&finding.message),
         witness: finding.witness.as_ref().map(|witness| piece(witness.to_string())),
         nodes: finding.nodes.iter().take(Record::NODES).map(|node| name(node)).collect(),
+        exception: finding.exception.as_deref().map(message),
         more_nodes: finding.nodes.len().saturating_sub(Record::NODES),
     }
 }

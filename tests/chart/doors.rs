@@ -112,6 +112,8 @@ struct Outcome {
     finding: Option<String>,
     /// The time in seconds within which a report must be there, if it is not 5.
     within: Option<u64>,
+    /// The topology that is read; the built-in one by default.
+    topology: Option<String>,
     /// Whether the replica writes every `caBundle` back.
     repaired: bool,
 }
@@ -396,6 +398,8 @@ impl House {
             }
             Wanted::Result(outcome) => outcome,
         };
+        let topology = outcome.topology.as_ref().map(|name| path(&format!("gatewaytopologies/{name}")));
+        let topology = topology.as_deref().unwrap_or(TOPOLOGY);
         let limit = outcome.within.map_or(REPORTED_WITHIN, Duration::from_secs);
         if outcome.refused.is_some() {
             return Err("it was accepted".to_owned());
@@ -413,12 +417,8 @@ impl House {
         }
         if let Some(Has { of, at, value }) = &outcome.has {
             // A slash in a key of a pointer is not needed here.
-            let stored = read(&self.admin, &path(of)).await.pointer(at).cloned();
-            return if stored.as_ref() == Some(value) {
-                Ok(format!("has {value}"))
-            } else {
-                Err(format!("has {stored:?}"))
-            };
+            let stored = read(&self.admin, &path(of)).await.pointer(at).cloned().unwrap_or_default();
+            return if stored == *value { Ok(format!("has {value}")) } else { Err(format!("has {stored}")) };
         }
         if let Some(words) = &outcome.warned {
             let is_warned = last.warnings.iter().any(|warning| warning.contains(words));
@@ -443,7 +443,7 @@ impl House {
         }
         if let Some(code) = &outcome.finding {
             let found = self.within(limit, async || {
-                let topology = read(&self.admin, TOPOLOGY).await;
+                let topology = read(&self.admin, topology).await;
                 let findings = topology["status"]["findings"].as_array().map_or(&[][..], Vec::as_slice);
                 let is_so = findings.iter().any(|finding| finding["reason"] == **code);
                 if is_so { Ok(()) } else { Err(format!("findings: {findings:?}")) }
@@ -452,7 +452,7 @@ impl House {
         }
         assert!(!outcome.reported.is_empty(), "nothing is wanted");
         let reported = self.within(limit, async || {
-            let topology = read(&self.admin, TOPOLOGY).await;
+            let topology = read(&self.admin, topology).await;
             let is_so = outcome.reported.iter().all(|(kind, status)| condition(&topology, kind) == status);
             if is_so { Ok(()) } else { Err(format!("conditions: {}", conditions(&topology))) }
         });

@@ -99,6 +99,16 @@ async fn while_no_replica_runs_istiod_and_other_pods_of_the_namespace_are_not_bl
     assert!(was_called(&call(&client, Method::PATCH, path, "application/merge-patch+json", &becomes).await));
     let mut bare = service("bare");
     bare["spec"]["selector"] = Value::Null;
+    // The endpoints of a selector that was replaced stay for a moment.
+    let mut local = service("local");
+    local["spec"]["selector"] = istiod.clone();
+    local["spec"]["externalTrafficPolicy"] = json!("Local");
+    assert_eq!(api::post(&client, &local, false).await.status, StatusCode::CREATED);
+    let path = "/api/v1/namespaces/istio-system/services/local";
+    let cluster = json!({"spec": {"externalTrafficPolicy": "Cluster"}});
+    assert!(was_called(&call(&client, Method::PATCH, path, "application/merge-patch+json", &cluster).await));
+    let label = json!({"metadata": {"labels": {"team": "x"}}});
+    assert!(!was_called(&call(&client, Method::PATCH, path, "application/merge-patch+json", &label).await));
     let mut other = pod("free", "other", &istiod);
     for object in [&bare, &service("gateway"), &gateway_pod("gateway"), &other] {
         assert!(was_called(&api::post(&client, object, true).await), "{object}");
@@ -190,7 +200,7 @@ fn snapshot() -> Snapshot {
                 ObjectKey { namespace: spec.gateway.namespace.clone(), name: format!("{name}{version}") };
             inventory.pods.insert(key, labels);
         }
-        inventory.topologies.insert(name.to_owned(), Declared { generation: 1, spec });
+        inventory.topologies.insert(name.to_owned(), Declared { generation: 1, created: None, spec });
     }
     Snapshot::new(&inventory)
 }

@@ -260,10 +260,11 @@ async fn a_relabelled_node_shows_at_once_and_nothing_is_written_while_nothing_ch
     let wide = ["istio-system", r#"["default-pool"]"#, "Exact"].map(Value::from);
     assert_eq!(cells[7..10], wide, "what `-o wide` adds");
     assert_eq!(
-        cells[10..],
+        cells[10..14],
         [1, 2, 2, 2].map(Value::from),
         "addresses; gateway, announcing and serving nodes"
     );
+    assert_eq!(cells[14..], ["True", "False"].map(Value::from), "Enforced and Stalled");
 
     // The node of the only ready pods loses the label.
     let mut times = Vec::new();
@@ -443,7 +444,7 @@ async fn refused_writes_are_retried_within_bounds_and_lose_no_condition() {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     }
     let topologies = until_status(&client, "edge", "SourceIPPreserved", "False").await;
-    assert_eq!(topologies["edge"].status.conditions.len(), 5, "{topologies:?}");
+    assert_eq!(topologies["edge"].status.conditions.len(), 6, "{topologies:?}");
     // Neither replica rewrites what the other one has written.
     let settled = count();
     tokio::time::sleep(Duration::from_secs(5)).await;

@@ -262,6 +262,8 @@ impl Replica {
         let assessment = TopologyAssessment {
             name: "edge".into(),
             services: Vec::new(),
+            enforcement: BTreeMap::new(),
+            exceptions: Vec::new(),
             unread: None,
             unread_for_alignment: None,
             findings: vec![finding],

@@ -59,7 +59,6 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
         (json!({"gateway": {"namespace": "a.b"}}), "spec.gateway.namespace", "should match"),
         (json!({"gateway": {"namespace": long(64)}}), "spec.gateway.namespace", "63 bytes"),
         (json!({"metallbNamespace": "MetalLB"}), "spec.metallbNamespace", "should match"),
-        (json!({"placement": {"nodeSelector": {}}}), "spec.placement.nodeSelector", "at least 1"),
         (json!({"placement": {"onConflict": "deny"}}), "spec.placement.onConflict", "\"Deny\", \"Override\""),
         (json!({"addressPools": []}), "spec.addressPools", "at least 1 items"),
         (json!({"addressPools": entries}), "spec.addressPools", "at most 64 items"),
@@ -92,9 +91,26 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
             "spec.enforcementByRule.gateway-placement",
             "\"Audit\"",
         ),
+        (exception("rule", json!("placement")), "spec.exceptions[0].rule", "\"gateway-placement\""),
+        (exception("kind", json!("Deployment")), "spec.exceptions[0].kind", "\"DaemonSet\""),
+        (exception("namespace", json!("")), "spec.exceptions[0].namespace", "should match"),
+        (exception("name", json!("")), "spec.exceptions[0].name", "at least 1 chars"),
+        (exception("name", json!(long(255))), "spec.exceptions[0].name", "254"),
+        (exception("reason", json!("")), "spec.exceptions[0].reason", "at least 1 chars"),
+        (exception("reason", json!(long(257))), "spec.exceptions[0].reason", "256"),
+        (exception("until", json!("tomorrow")), "spec.exceptions[0].until", "date-time"),
+        (json!({"service": {"onCluster": "deny"}}), "spec.service.onCluster", "\"Mutate\", \"Deny\""),
         (Value::Null, "spec", "Required value"),
     ]);
     wrong
+}
+
+/// A topology with an exception that is right but for this field.
+fn exception(field: &str, value: Value) -> Value {
+    let mut exception =
+        json!({"rule": "gateway-placement", "kind": "Pod", "namespace": "a", "name": "b", "reason": "c"});
+    exception[field] = value;
+    json!({"exceptions": [exception]})
 }
 
 #[tokio::test]

@@ -93,6 +93,8 @@ matchConditions:
       && gateway.all(key, key in it.spec.template.metadata.labels && it.spec.template.metadata.labels[key] == gateway[key])
       : request.resource.resource == "services" ? !has(it.spec.selector)
       || it.spec.selector.all(key, !(key in gateway) || it.spec.selector[key] == gateway[key])
+      || has(it.spec.externalTrafficPolicy) && it.spec.externalTrafficPolicy == "Local" && object != null
+      && (!has(object.spec.externalTrafficPolicy) || object.spec.externalTrafficPolicy != "Local")
       : true)))
 {{- end }}
 {{- end }}

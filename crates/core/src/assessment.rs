@@ -37,6 +37,9 @@ use crate::election::{
 };
 use crate::objects::EndpointSlice;
 use crate::snapshot::{Inventory, ObjectKey, ResolvedTopology, Snapshot, Source};
+use crate::topology::{Enforcement, Exception};
+use crate::verdict::Rule;
+use address::Entry;
 use groups::Groups;
 
 /// The outcome for the client's address at one address of a Service.
@@ -114,10 +117,14 @@ pub struct ServiceAssessment {
 }
 
 /// A topology.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopologyAssessment {
     /// The topology's name.
     pub name: Arc<str>,
+    /// The effect of each rule.
+    pub enforcement: BTreeMap<Rule, Enforcement>,
+    /// The exceptions, also those that have ended: an assessment has no clock.
+    pub exceptions: Vec<Exception>,
     /// The topology's Services of type `LoadBalancer`, in the order of names.
     pub services: Vec<ServiceAssessment>,
     /// The kinds that the outcomes depend on and that were not read.
@@ -203,6 +210,22 @@ impl<'i> Assessor<'i> {
     }
 }
 
+impl Assessor<'_> {
+    /// Whether MetalLB may give a Service its next address from a pool that its topology does not name.
+    #[must_use]
+    pub fn has_other_choices(&self) -> bool {
+        let mut topologies = self.0.snapshot.topologies().iter();
+        topologies.any(|topology| !self.0.other_choices(topology).is_empty())
+    }
+
+    /// The Services of a topology, each with the pools that MetalLB may choose for its next address although the topology does not
+    /// name them.
+    pub(crate) fn other_choices(&self, name: &str) -> BTreeSet<(ObjectKey, String)> {
+        let topology = self.0.snapshot.topology(name);
+        topology.map(|topology| self.0.other_choices(topology)).unwrap_or_default()
+    }
+}
+
 /// What most changes leave as it is, by the namespaces of MetalLB.
 #[derive(Debug, Default)]
 struct Kept {
@@ -223,6 +246,8 @@ struct State<'i> {
     slices: Groups<(&'i str, &'i str), &'i EndpointSlice>,
     /// The Services of each address, for addresses of several Services.
     sharers: Groups<IpAddr, &'i ObjectKey>,
+    /// The Services that have an address in `externalIPs`, by the address.
+    external: Groups<IpAddr, Entry<'i>>,
 }
 
 impl<'i> State<'i> {
@@ -242,6 +267,10 @@ impl<'i> State<'i> {
         let sharers = Groups::new(sharers.flat_map(|(key, balancer)| {
             balancer.ingress.iter().filter_map(move |entry| Some((parse_address(&entry.ip)?, key)))
         }));
+        let external = Groups::new(inventory.services.iter().flat_map(|(key, service)| {
+            let addresses = service.spec.iter().flat_map(|spec| &spec.external_ips);
+            addresses.filter_map(move |address| Some((parse_address(address)?, (key, service))))
+        }));
         let read = |namespace| Configuration::parse(namespace, inventory, version).map(Arc::new);
         let mut metallb = BTreeMap::new();
         for namespace in namespaces {
@@ -255,7 +284,7 @@ impl<'i> State<'i> {
             });
             metallb.insert(namespace, installed);
         }
-        Self { inventory, snapshot, version, metallb, slices, sharers }
+        Self { inventory, snapshot, version, metallb, slices, sharers, external }
     }
 
     fn has_read(&self, source: Source) -> bool {
@@ -277,6 +306,8 @@ impl<'i> State<'i> {
         findings.retain(|finding| !causes.contains(&finding));
         TopologyAssessment {
             name: Arc::clone(&topology.name),
+            enforcement: Rule::ALL.map(|rule| (rule, topology.spec.enforcement_of(rule))).into(),
+            exceptions: topology.spec.exceptions.clone(),
             unread: self.missing(topology),
             unread_for_alignment: self.missing_beside(topology, &[]),
             nodes: nodes_with_a_part,

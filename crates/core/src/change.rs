@@ -1,5 +1,7 @@
 //! Changes: the part of an admission request that rules judge.
 
+use k8s_openapi::jiff::Timestamp;
+
 use crate::objects::Object;
 pub use crate::operation::{Operation, Phase};
 use crate::snapshot::ObjectKey;
@@ -19,6 +21,8 @@ pub struct Change {
     pub old: Option<Object>,
     /// Whether a controller of the control plane deletes the object, because its namespace or its owner is gone.
     pub is_cleanup: bool,
+    /// The time at which the change is judged; `None` if it is not known. Exceptions with an end count from it.
+    pub time: Option<Timestamp>,
 }
 
 /// The users as which the namespace controller and the garbage collector delete objects: with a service account for each
@@ -41,6 +45,7 @@ impl Change {
             object,
             old: None,
             is_cleanup: false,
+            time: None,
         }
     }
 
@@ -60,6 +65,12 @@ impl Change {
     pub fn delete(namespace: impl Into<String>, name: impl Into<String>, object: Object, user: &str) -> Self {
         let is_cleanup = CLEANERS.contains(&user);
         Self { operation: Operation::Delete, is_cleanup, ..Self::create(namespace, name, object) }
+    }
+
+    /// Returns the change as it is judged at this time.
+    #[must_use]
+    pub fn at(self, time: Timestamp) -> Self {
+        Self { time: Some(time), ..self }
     }
 
     /// Whether the change stores an object: no rule that judges objects by themselves judges anything else.

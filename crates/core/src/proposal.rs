@@ -58,7 +58,7 @@ pub fn proposals(inventory: &Inventory) -> Vec<Proposal> {
             ..GatewayTopologySpec::default()
         };
         let spec = placed(inventory, with_pools(inventory, &name, spec));
-        with.topologies.insert(name.clone(), Declared { generation: 0, spec });
+        with.topologies.insert(name.clone(), Declared { generation: 0, created: None, spec });
         added.push(name);
     }
     let snapshot = Snapshot::new(&with);
@@ -140,7 +140,8 @@ fn with_pools(inventory: &Inventory, name: &str, mut spec: GatewayTopologySpec) 
     }
     spec.address_pools.clone_from(&every);
     let mut alone = inventory.clone();
-    alone.topologies = [(name.to_owned(), Declared { generation: 0, spec: spec.clone() })].into();
+    alone.topologies =
+        [(name.to_owned(), Declared { generation: 0, created: None, spec: spec.clone() })].into();
     let assessment = Assessment::of(&alone, MetalLbVersion::default());
     let services = assessment.topologies.iter().flat_map(|topology| &topology.services);
     let mut pools: BTreeSet<String> = BTreeSet::new();

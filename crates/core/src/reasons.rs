@@ -306,6 +306,36 @@ pub const REASONS: &[ReasonText] = &[
         mend: "Add the pool to `spec.addressPools` of the topology, or let the Service ask for another pool.",
     },
     ReasonText {
+        code: "OTHER_CLASS",
+        meaning: "The Service has a load balancer class that the topology does not name.",
+        why: "MetalLB does not serve the Service. Who gives it addresses, and what happens to the client's source IP there, is not known.",
+        mend: "Use a class of `spec.service.loadBalancerClasses` of the topology, or add the class there if MetalLB serves it.",
+    },
+    ReasonText {
+        code: "EXTERNAL_IP",
+        meaning: "Another Service has the gateway's address in `spec.externalIPs`.",
+        why: "kube-proxy answers for the address on every node, by that Service's ports and policy: with `Cluster`, it replaces the client's source IP.",
+        mend: "Remove the address from `spec.externalIPs` of the Service, or set `externalTrafficPolicy: Local` in it if it leads to the gateway.",
+    },
+    ReasonText {
+        code: "POOL_CONFLICT",
+        meaning: "An older topology with another placement names the same pool.",
+        why: "No advertisement of the pool can suit both, so every change of it would be denied. The older topology keeps the pool, by `creationTimestamp` and then by name; the younger one is not enforced for the pool.",
+        mend: "Give each placement a pool of its own, or set the same `placement.nodeSelector` in both topologies.",
+    },
+    ReasonText {
+        code: "EXCEPTION",
+        meaning: "An exception of the topology lifts a rule for an object, until the time that it names.",
+        why: "A change of the object that breaks the rule is stored with a warning. After its end, the exception counts as none.",
+        mend: "Remove the entry from `spec.exceptions` of the topology, once it is not needed.",
+    },
+    ReasonText {
+        code: "NotEnforced",
+        meaning: "Rules of the topology only warn or only record, or an exception lifts one for an object.",
+        why: "Changes that break such a rule are stored as they are.",
+        mend: "Set `spec.enforcement: Enforce`, and remove the entries of `spec.enforcementByRule` and `spec.exceptions` that the message names, once they are not needed.",
+    },
+    ReasonText {
         code: "REPORTED_ELSEWHERE",
         meaning: "MetalLB reports another announcer than the replayed election.",
         why: "A speaker may be partitioned, or decides by a newer configuration.",

@@ -65,7 +65,7 @@ pub fn is_heavy(change: &Change, snapshot: &Snapshot) -> bool {
 /// Judges `change` in mutating admission: edits of the object, and findings that no edit can fix.
 #[must_use]
 pub fn mutate(change: &Change, snapshot: &Snapshot) -> Verdict {
-    let mut verdict = VerdictBuilder::default();
+    let mut verdict = VerdictBuilder::new(change);
     if change.stores() {
         match &change.object {
             Object::Pod(pod) => gateway_placement::place_pod(change, pod, snapshot, &mut verdict),
@@ -87,7 +87,7 @@ pub fn mutate(change: &Change, snapshot: &Snapshot) -> Verdict {
 /// Judges `change` in validating admission: whether the API server may store the object after all mutations.
 #[must_use]
 pub fn validate(change: &Change, snapshot: &Snapshot) -> Verdict {
-    let mut verdict = VerdictBuilder::default();
+    let mut verdict = VerdictBuilder::new(change);
     if change.stores() {
         match &change.object {
             Object::Pod(pod) => {

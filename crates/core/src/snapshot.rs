@@ -8,6 +8,7 @@ mod advertisement;
 pub(crate) mod from_objects;
 mod inventory;
 mod nodes;
+mod pool_conflicts;
 mod resolved_topology;
 mod source;
 mod speaker;
@@ -16,6 +17,7 @@ pub use advertisement::{Advertisement, Attachment};
 pub(crate) use inventory::in_namespace;
 pub use inventory::{Declared, Inventory, ObjectKey};
 pub use nodes::Nodes;
+use pool_conflicts::yielded_pools;
 use resolved_topology::AdvertisementsByPool;
 pub use resolved_topology::{Pool, ResolvedTopology};
 pub use source::Source;
@@ -29,7 +31,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::change::Change;
 use crate::labels::{Labels, Selector};
-use crate::objects::Object;
+use crate::objects::{Object, ServiceSpec};
 
 /// A snapshot of the cluster. It is immutable, and a clone shares its indexes.
 #[derive(Debug, Clone, Default)]
@@ -87,11 +89,16 @@ impl Snapshot {
             .filter_map(|(key, spec)| Some((key.clone(), Advertisement::parse(spec).ok()?)))
             .collect();
         let by_pool = AdvertisementsByPool::new(&advertisements);
+        // A topology that is not wanted may be the older one.
+        let yielded = yielded_pools(&inventory.topologies);
         let topologies: Vec<ResolvedTopology> = inventory
             .topologies
             .iter()
             .filter(|(name, _)| is_wanted(name.as_str()))
-            .map(|(name, declared)| ResolvedTopology::new(name, declared, inventory, &by_pool))
+            .map(|(name, declared)| {
+                let yielded = yielded.get(name.as_str());
+                ResolvedTopology::new(name, declared, yielded, inventory, &by_pool)
+            })
             .collect();
         let placements = topologies.iter().map(|topology| &topology.placement);
         let announcing = advertisements.values().flat_map(Advertisement::nodes);
@@ -204,9 +211,18 @@ impl Snapshot {
             Object::Service(service, balancer) => {
                 let shares = balancer.annotation("allow-shared-ip", false).is_some();
                 let is_by_hand = service.spec.as_ref().is_some_and(|spec| spec.selector.is_empty());
-                (shares || is_by_hand)
-                    && self.state.is_none()
+                let turns_away = || {
+                    let was_local = matches!(&change.old, Some(Object::Service(old, _))
+                        if old.spec.as_ref().is_some_and(ServiceSpec::is_local));
+                    let is_away = |spec: &ServiceSpec| {
+                        !spec.is_local()
+                            && !self.gateways_in(&change.namespace).any(|topology| topology.is_behind(spec))
+                    };
+                    was_local && service.spec.as_ref().is_some_and(is_away)
+                };
+                self.state.is_none()
                     && self.gateways_in(&change.namespace).next().is_some()
+                    && (shares || is_by_hand || turns_away())
             }
             object if object.kind().is_metallb() => {
                 self.index.lacks_metallb
@@ -253,7 +269,7 @@ mod tests {
             let mut spec =
                 GatewayTopologySpec { metallb_namespace: metallb.to_owned(), ..Default::default() };
             spec.gateway.namespace = gateway.to_owned();
-            inventory.topologies.insert(name.to_owned(), Declared { generation: 1, spec });
+            inventory.topologies.insert(name.to_owned(), Declared { generation: 1, created: None, spec });
         }
         let snapshot = Snapshot::new(&inventory);
         assert_eq!(snapshot.topologies().len(), 3);

@@ -2,14 +2,16 @@
 
 mod check;
 mod default;
+mod exception;
 mod schema;
 mod status;
 
 pub use check::TopologyError;
 pub use default::BUILT_IN;
+pub use exception::Exception;
 pub use status::{
-    FindingStatus, GUARDED, GatewayTopologyStatus, MAX_FINDINGS, MAX_SERVICES, STALLED, ServiceStatus,
-    StatusSummary,
+    ENFORCED, FindingStatus, GUARDED, GatewayTopologyStatus, MAX_FINDINGS, MAX_SERVICES, STALLED,
+    ServiceStatus, StatusSummary,
 };
 
 use std::collections::BTreeMap;
@@ -85,6 +87,18 @@ use crate::verdict::Rule;
         json_path = ".status.summary.servingNodes",
         priority = 1
     ),
+    printcolumn(
+        name = "Enforced",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Enforced")].status"#,
+        priority = 1
+    ),
+    printcolumn(
+        name = "Stalled",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Stalled")].status"#,
+        priority = 1
+    ),
     derive = "Default",
     derive = "PartialEq"
 )]
@@ -110,6 +124,10 @@ pub struct GatewayTopologySpec {
     #[schemars(schema_with = "schema::enforcement_by_rule")]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub enforcement_by_rule: BTreeMap<String, Enforcement>,
+    /// Objects that a rule does not edit or deny.
+    #[schemars(schema_with = "schema::exceptions")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Exception>,
 }
 
 /// The gateway's pods: the pods of one namespace with all of the given labels.
@@ -128,8 +146,8 @@ pub struct Gateway {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Placement {
-    /// The labels of the gateway nodes.
-    #[schemars(schema_with = "schema::labels")]
+    /// The labels of the gateway nodes. Without any, every node is a gateway node, and pods are not edited.
+    #[schemars(schema_with = "schema::node_selector")]
     pub node_selector: Labels,
     /// The effect on a pod that asks for another value of the same label.
     pub on_conflict: OnConflict,
@@ -176,6 +194,9 @@ pub enum Match {
     Contained,
     /// Among today's nodes: no advertisement selects other nodes, and together they select all gateway nodes.
     LiveNodes,
+    /// Together the advertisements select all gateway nodes. They may select others, too: with `externalTrafficPolicy: Local`,
+    /// only nodes with a ready gateway pod announce.
+    Covering,
 }
 
 /// The requirements on the gateway's Services.
@@ -192,6 +213,19 @@ pub struct ServicePolicy {
     /// Admission itself never makes such a change.
     #[serde(rename = "sharedIP")]
     pub shared_ip: ValidationAction,
+    /// The effect on a Service whose externalTrafficPolicy is not `Local`. The API server fills in `Cluster` where the field is
+    /// missing, so with `Deny` every gateway Service must have it.
+    pub on_cluster: OnCluster,
+}
+
+/// The effect on a gateway Service whose `externalTrafficPolicy` is not `Local`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnCluster {
+    /// Admission sets `Local`, with a warning.
+    #[default]
+    Mutate,
+    /// The request is denied, so that the mistake is seen where it is made.
+    Deny,
 }
 
 /// The types of Services that are reachable from outside.
@@ -215,6 +249,21 @@ pub enum Enforcement {
     Warn,
     /// The request is allowed unchanged, and the finding is recorded.
     Audit,
+}
+
+impl Enforcement {
+    /// Every effect, the strictest first.
+    pub const ALL: [Self; 3] = [Self::Enforce, Self::Warn, Self::Audit];
+
+    /// The word in a topology.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Enforce => "Enforce",
+            Self::Warn => "Warn",
+            Self::Audit => "Audit",
+        }
+    }
 }
 
 impl GatewayTopology {

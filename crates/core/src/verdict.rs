@@ -110,13 +110,15 @@ pub enum Reason {
     Unknown,
     /// A Service would get its addresses from a pool that the topology does not name.
     OtherPool,
+    /// A load balancer that the topology does not name would serve the Service.
+    OtherClass,
     /// Admission does not set the policy to `Local`, because the Service would lose the address that it shares.
     SharedAddress,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Wider,
         Self::Narrower,
         Self::Disjoint,
@@ -139,6 +141,7 @@ impl Reason {
         Self::Fragile,
         Self::Unknown,
         Self::OtherPool,
+        Self::OtherClass,
         Self::SharedAddress,
     ];
 
@@ -168,6 +171,7 @@ impl Reason {
             Self::Fragile => "FRAGILE",
             Self::Unknown => "UNKNOWN",
             Self::OtherPool => "OTHER_POOL",
+            Self::OtherClass => "OTHER_CLASS",
             Self::SharedAddress => "SHARED_ADDRESS",
         }
     }
@@ -226,6 +230,8 @@ pub struct Finding {
     /// The end of the message that names current nodes; empty if it names none. Who is not known to be the API server does
     /// not learn them.
     pub today: String,
+    /// The exception of the topology for which the finding warns instead of denying, in a sentence.
+    pub exception: Option<String>,
 }
 
 impl Finding {

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use lockstep_core::escape::excerpt;
 use serde_json::Value;
 
@@ -274,6 +275,8 @@ impl Input {
                 if let Content::Candidate(candidate) = content
                     && let Some(held) = self.held.iter_mut().find(is_same)
                 {
+                    let mut candidate = candidate;
+                    candidate.change.time = Some(Timestamp::now());
                     held.what = Judged::Pruned(candidate);
                 }
             }

@@ -7,7 +7,7 @@ use super::ConditionName;
 use crate::cli::output::{columns, json_document};
 use crate::cli::render::printable;
 use crate::cluster::topology_status::{TopologyStatus, TopologyStatuses};
-use crate::topology::{FindingStatus, STALLED, ServiceStatus, StatusSummary};
+use crate::topology::{ENFORCED, FindingStatus, STALLED, ServiceStatus, StatusSummary};
 
 /// The version of the JSON document.
 const VERSION: u32 = 1;
@@ -90,13 +90,15 @@ impl Row {
         let conditions: Vec<Reported> =
             ConditionName::ALL.into_iter().map(|name| reported(topology, name.kind())).collect();
         let guarded = reported(topology, ConditionName::Guarded.kind());
-        let stalled = status.condition(STALLED).map(Reported::from);
+        // Both are judged without a look at the state of the cluster, or say why it was not judged.
+        let others =
+            [STALLED, ENFORCED].into_iter().filter_map(|kind| status.condition(kind)).map(Reported::from);
         Self {
             name: name.to_owned(),
             guarded: guarded.status,
             reason: guarded.reason,
             message: guarded.message,
-            conditions: conditions.into_iter().chain(stalled).collect(),
+            conditions: conditions.into_iter().chain(others).collect(),
             summary: status.summary.clone(),
             services: status.services.clone(),
             findings: status.findings.clone(),

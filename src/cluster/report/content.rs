@@ -297,15 +297,15 @@ fn of_address(service: &ServiceAssessment, address: &AddressAssessment) -> Repor
 const fn class(code: CauseCode) -> (&'static str, Verdict, Severity) {
     use CauseCode::{
         AddressInNoPool, Aggregated, ConfigurationRejected, Contradiction, Disjoint,
-        DisruptionBudgetAllowsAll, DisruptionBudgetAllowsNone, EndpointWithoutNode, Narrower,
-        NetworkUnavailable, NoAddress, NoDisruptionBudget, NoEndpoint, NoGatewayNode, NoLocalEndpoint,
-        NoMemberlist, NoPod, NoPool, NoReadyPod, NoService, NoSpeaker, NodeExcluded, NodeNotSelected,
-        NodeTainted, NotAdvertised, NotAnAddress, NotLocal, NotSpread, OneNode, OneReplica, OtherPool,
-        PodOffPlacement, ReportedElsewhere, RolloutStopsAll, ServiceNotSelected, SeveralPools, SharedAddress,
-        TooComplex, Unread, Wider,
+        DisruptionBudgetAllowsAll, DisruptionBudgetAllowsNone, EndpointWithoutNode, Exception, ExternalIp,
+        Narrower, NetworkUnavailable, NoAddress, NoDisruptionBudget, NoEndpoint, NoGatewayNode,
+        NoLocalEndpoint, NoMemberlist, NoPod, NoPool, NoReadyPod, NoService, NoSpeaker, NodeExcluded,
+        NodeNotSelected, NodeTainted, NotAdvertised, NotAnAddress, NotLocal, NotSpread, OneNode, OneReplica,
+        OtherPool, PodOffPlacement, PoolConflict, ReportedElsewhere, RolloutStopsAll, ServiceNotSelected,
+        SeveralPools, SharedAddress, TooComplex, Unread, Wider,
     };
     match code {
-        Wider | Narrower | Disjoint | TooComplex | NoGatewayNode | NoPool | NotAdvertised
+        Wider | Narrower | Disjoint | TooComplex | NoGatewayNode | NoPool | NotAdvertised | PoolConflict
         | ServiceNotSelected => (ALIGNED, Verdict::Fail, Severity::High),
         OneReplica | NotSpread | RolloutStopsAll | OneNode | Aggregated => {
             (RESILIENT, Verdict::Warn, Severity::Medium)
@@ -313,6 +313,7 @@ const fn class(code: CauseCode) -> (&'static str, Verdict, Severity) {
         NoDisruptionBudget | DisruptionBudgetAllowsAll | DisruptionBudgetAllowsNone => {
             (RESILIENT, Verdict::Warn, Severity::Low)
         }
+        Exception => (PRESERVED, Verdict::Warn, Severity::Low),
         NoService => (PRESERVED, Verdict::Skip, Severity::Info),
         Unread => (PRESERVED, Verdict::Error, Severity::Medium),
         NoAddress
@@ -330,6 +331,7 @@ const fn class(code: CauseCode) -> (&'static str, Verdict, Severity) {
         | NoLocalEndpoint
         | Contradiction
         | EndpointWithoutNode
+        | ExternalIp
         | NotLocal
         | NoPod
         | PodOffPlacement

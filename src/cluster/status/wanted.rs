@@ -7,7 +7,8 @@ use lockstep_core::escape::cut;
 use super::super::last_assessments::Assessed;
 use super::verdicts::Verdict;
 use crate::assessment::{self, TopologyAssessment};
-use crate::topology::{GUARDED, GatewayTopologyStatus, STALLED};
+use crate::topology::{ENFORCED, Enforcement, GUARDED, GatewayTopologySpec, GatewayTopologyStatus, STALLED};
+use crate::verdict::Rule;
 
 /// The conditions that an assessment decides, in the order in which a status has them.
 const ASSESSED: [&str; 3] = ["Aligned", "SourceIPPreserved", "Resilient"];
@@ -17,6 +18,9 @@ const MAX_MESSAGE: usize = 2048;
 
 /// The reason of a condition that could not be judged, because its objects were not read.
 const UNREAD: &str = "UNREAD";
+
+/// The reason of the condition on enforcement, if a rule is not enforced.
+const NOT_ENFORCED: &str = "NotEnforced";
 
 /// The reason of conditions of an invalid topology.
 const INVALID: &str = "Unusable";
@@ -44,11 +48,26 @@ pub(super) fn wanted_status(verdict: &Verdict<'_>, now: Timestamp) -> GatewayTop
     let judged = |found: &assessment::Condition| {
         condition(found.kind, found.word(), found.reason, cut(&found.message, MAX_MESSAGE))
     };
+    let enforced = {
+        let (is_so, reason, message) = match &topology.spec {
+            Err(problem) => (
+                false,
+                INVALID,
+                format!("the topology is invalid and ignored: {}", cut(problem, MAX_MESSAGE)),
+            ),
+            Ok(spec) => match not_enforced(spec, now) {
+                Some(message) => (false, NOT_ENFORCED, message),
+                None => (true, "OK", "every rule is enforced".to_owned()),
+            },
+        };
+        condition(ENFORCED, if is_so { "True" } else { "False" }, reason, cut(&message, MAX_MESSAGE))
+    };
     let unknown = |reason, message: &str| ASSESSED.map(|kind| condition(kind, "Unknown", reason, message));
     match assessed {
         Assessed::NotYet => {
             conditions.extend(ASSESSED.iter().filter_map(|kind| stored.condition(kind)).cloned());
             conditions.extend(stored.condition(STALLED).cloned());
+            conditions.push(enforced);
             return GatewayTopologyStatus {
                 observed_generation: Some(topology.generation),
                 conditions,
@@ -69,12 +88,19 @@ pub(super) fn wanted_status(verdict: &Verdict<'_>, now: Timestamp) -> GatewayTop
             let found = assessment.conditions();
             let of = |kind: &&'static str| found.iter().find(|condition| condition.kind == *kind);
             conditions.extend(ASSESSED.iter().filter_map(of).map(judged));
-            conditions.push(match unread(assessment) {
-                Some(message) => condition(STALLED, "True", UNREAD, cut(message, MAX_MESSAGE)),
-                None => condition(STALLED, "False", "OK", "everything that the state depends on was read"),
+            conditions.push(match (assessment.pool_conflict(), unread(assessment)) {
+                (Some(conflict), _) => {
+                    let message = format!("{}; {}", conflict.message, conflict.mend);
+                    condition(STALLED, "True", conflict.code.code(), cut(&message, MAX_MESSAGE))
+                }
+                (None, Some(message)) => condition(STALLED, "True", UNREAD, cut(message, MAX_MESSAGE)),
+                (None, None) => {
+                    condition(STALLED, "False", "OK", "everything that the state depends on was read")
+                }
             });
         }
     }
+    conditions.push(enforced);
     let assessment = match assessed {
         Assessed::Known(assessment) => Some(assessment),
         _ => None,
@@ -86,6 +112,22 @@ pub(super) fn wanted_status(verdict: &Verdict<'_>, now: Timestamp) -> GatewayTop
         services: assessment.map_or_else(Vec::new, |assessment| assessment.service_statuses()),
         findings: assessment.map_or_else(Vec::new, |assessment| assessment.finding_statuses()),
     }
+}
+
+/// The rules that do not deny, and the exceptions that have not ended, in a sentence; `None` if all rules deny.
+fn not_enforced(spec: &GatewayTopologySpec, now: Timestamp) -> Option<String> {
+    let ids = |wanted| {
+        let rules = Rule::ALL.into_iter().filter(move |rule| spec.enforcement_of(*rule) == wanted);
+        rules.map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ")
+    };
+    let parts =
+        [(Enforcement::Warn, "these rules only warn"), (Enforcement::Audit, "these rules only record")];
+    let parts = parts.map(|(effect, what)| (ids(effect), what)).into_iter();
+    let rules = parts.filter(|(ids, _)| !ids.is_empty()).map(|(ids, what)| format!("{what}: {ids}"));
+    let exceptions = spec.exceptions.iter().filter(|exception| !exception.has_ended(now));
+    let parts: Vec<String> =
+        rules.chain(exceptions.map(|exception| format!("an exception lifts {exception}"))).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// What was not read of the objects that outcomes depend on, in a sentence.
@@ -141,14 +183,7 @@ mod tests {
     }
 
     fn assessment() -> Assessed {
-        Assessed::Known(Arc::new(TopologyAssessment {
-            name: "one".into(),
-            services: Vec::new(),
-            unread: None,
-            unread_for_alignment: None,
-            findings: Vec::new(),
-            nodes: None,
-        }))
+        Assessed::Known(Arc::new(TopologyAssessment { name: "one".into(), ..TopologyAssessment::default() }))
     }
 
     fn words(status: &GatewayTopologyStatus) -> Vec<String> {
@@ -222,15 +257,61 @@ mod tests {
             "SourceIPPreserved=Unknown UNREAD",
             "Resilient=Unknown UNREAD",
             "Stalled=True UNREAD",
+            "Enforced=True OK",
         ];
         assert_eq!(unknown, expected);
         let problem = Assessed::Unusable("spec.addressPools: it is empty".to_owned());
         let invalid = words(&wanted(&stored, covered(), problem, THEN));
         assert_eq!(
-            invalid[1..],
-            expected[1..].iter().map(|it| it.replace("UNREAD", "Unusable")).collect::<Vec<_>>()
+            invalid[1..5],
+            expected[1..5].iter().map(|it| it.replace("UNREAD", "Unusable")).collect::<Vec<_>>()
         );
         let known = words(&wanted(&stored, covered(), assessment(), THEN));
         assert_eq!(known[4], "Stalled=False OK");
+    }
+
+    #[test]
+    fn rules_and_exceptions_that_are_not_enforced_are_named_until_they_end() {
+        let enforced = |spec: serde_json::Value, now| {
+            let spec = serde_json::from_value(spec).unwrap();
+            let stored = StoredTopology { spec: Ok(spec), ..topology(first()) };
+            let status = wanted(&stored, guarded(GuardedReason::Covered, "all"), assessment(), now);
+            let condition = status.condition(ENFORCED).unwrap();
+            (condition.status.clone(), condition.reason.clone(), condition.message.clone())
+        };
+        let of = |status: &str, reason: &str, message: &str| {
+            (status.to_owned(), reason.to_owned(), message.to_owned())
+        };
+        let enforce = of("True", "OK", "every rule is enforced");
+        assert_eq!(enforced(serde_json::json!({}), THEN), enforce);
+        let warn =
+            serde_json::json!({"enforcement": "Audit", "enforcementByRule": {"gateway-placement": "Warn"}});
+        let expected = "these rules only warn: `gateway-placement`; these rules only record: `external-traffic-policy`, \
+                        `announcement-placement`, `address-preservation`";
+        assert_eq!(enforced(warn, THEN), of("False", NOT_ENFORCED, expected));
+        let exception = serde_json::json!({"exceptions": [{"rule": "gateway-placement", "kind": "Pod", "namespace": "edge",
+            "name": "a-*", "reason": "a move", "until": "1970-01-01T00:01:00Z"}]});
+        let expected = "an exception lifts rule `gateway-placement` for Pod `edge/a-*` until 1970-01-01T00:01:00Z (a move)";
+        assert_eq!(enforced(exception.clone(), THEN), of("False", NOT_ENFORCED, expected));
+        assert_eq!(enforced(exception, later()), enforce);
+    }
+
+    #[test]
+    fn a_topology_that_yields_a_pool_stalls() {
+        let assessment = TopologyAssessment {
+            findings: vec![assessment::Cause {
+                code: assessment::CauseCode::PoolConflict,
+                message: "an older topology keeps the pool".to_owned(),
+                mend: "use another one".to_owned(),
+                commands: Vec::new(),
+            }],
+            ..TopologyAssessment::default()
+        };
+        let known = Assessed::Known(Arc::new(assessment));
+        let status = wanted(&topology(first()), guarded(GuardedReason::Covered, "all"), known, THEN);
+        let stalled = status.condition(STALLED).unwrap();
+        assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "POOL_CONFLICT"));
+        assert_eq!(stalled.message, "an older topology keeps the pool; use another one");
+        assert_eq!(status.condition("Aligned").unwrap().reason, "POOL_CONFLICT");
     }
 }

@@ -172,3 +172,26 @@ async fn a_body_over_the_light_limit_is_judged_as_a_heavy_one_and_a_panic_there_
     assert_answers(&server).await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_review_by_knowledge_that_lags_behind_is_judged_again_by_what_is_newer() {
+    let server = TestServer::start(limits()).await;
+    let answer = async {
+        let answer = server.post("/validate", "behind").await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "/validate behind"));
+    };
+    let learn = async {
+        server.handler.entered().await;
+        // Another review is answered meanwhile.
+        assert_eq!(server.post("/validate", "other").await.status, 200);
+        server.handler.learn();
+    };
+    tokio::join!(answer, learn);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_review_whose_knowledge_stays_behind_is_answered_all_the_same() {
+    let server = TestServer::start(limits()).await;
+    let answer = server.post("/validate", "behind").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "/validate behind"));
+}

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +23,12 @@ use tokio_rustls::client::TlsStream;
 use super::client::{Answer, Client, Trust, handshake_from, soon};
 
 /// Waits, panics, or returns an error if the body says so; echoes any other body. A body that begins with `heavy` is a
-/// heavy call.
+/// heavy call, and for the body `behind` the handler lags behind until it learns something.
 #[derive(Debug)]
 pub(super) struct TestHandler {
     entered: Semaphore,
     leave: Semaphore,
+    has_learnt: watch::Sender<bool>,
 }
 
 impl TestHandler {
@@ -39,11 +41,28 @@ impl TestHandler {
     pub(super) fn release(&self) {
         self.leave.add_permits(1);
     }
+
+    /// Gives the handler newer knowledge.
+    pub(super) fn learn(&self) {
+        self.has_learnt.send_replace(true);
+    }
 }
 
 impl Handler for TestHandler {
     fn handle(&self, call: Call<'_>) -> Handled {
-        if call.body.starts_with(b"heavy") { Handled::Heavy } else { Handled::Reply(self.handle_heavy(call)) }
+        match call.body {
+            body if body.starts_with(b"heavy") => Handled::Heavy,
+            b"behind" if !*self.has_learnt.borrow() => {
+                self.entered.add_permits(1);
+                Handled::Behind
+            }
+            _ => Handled::Reply(self.handle_heavy(call)),
+        }
+    }
+
+    fn newer(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        let mut has_learnt = self.has_learnt.subscribe();
+        Box::pin(async move { has_learnt.wait_for(|it| *it).await.is_ok() })
     }
 
     fn handle_heavy(&self, call: Call<'_>) -> Reply {
@@ -97,7 +116,11 @@ impl TestServer {
         let registry = Arc::new(registry);
         let exposed = Arc::clone(&registry);
         let (readiness, ready) = watch::channel(Ok(()));
-        let handler = Arc::new(TestHandler { entered: Semaphore::new(0), leave: Semaphore::new(0) });
+        let handler = Arc::new(TestHandler {
+            entered: Semaphore::new(0),
+            leave: Semaphore::new(0),
+            has_learnt: watch::Sender::new(false),
+        });
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let admin = Admin {
             listen,

@@ -98,7 +98,7 @@ fn inventory(case: &Case) -> Inventory {
         let spec: GatewayTopologySpec = serde_json::from_value(topology["spec"].clone()).unwrap();
         spec.check().unwrap();
         let name = topology["metadata"]["name"].as_str().unwrap();
-        inventory.topologies.insert(name.to_owned(), Declared { generation: 1, spec });
+        inventory.topologies.insert(name.to_owned(), Declared { generation: 1, created: None, spec });
     }
     for object in &case.objects {
         let added = manifests::add_state(&mut inventory, object, "default").unwrap();

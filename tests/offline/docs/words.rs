@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kube::CustomResourceExt;
 use lockstep::assessment::{Cause, CauseCode, Outcome, TopologyAssessment};
 use lockstep::audit::verify::ProblemKind;
-use lockstep::topology::{GUARDED, GatewayTopology, MAX_FINDINGS, MAX_SERVICES, STALLED};
+use lockstep::topology::{ENFORCED, GUARDED, GatewayTopology, MAX_FINDINGS, MAX_SERVICES, STALLED};
 use lockstep_test_support::documents::{Document, document};
 use prometheus_client::registry::Registry;
 
@@ -71,16 +71,9 @@ fn every_condition_and_outcome_and_every_bound_of_a_status_is_documented() {
     let listed = |head: &[&str]| -> BTreeSet<String> {
         page.table(head).iter().flat_map(|row| spans(&row[0])).collect()
     };
-    let nothing = TopologyAssessment {
-        name: "one".into(),
-        services: Vec::new(),
-        unread: None,
-        unread_for_alignment: None,
-        findings: Vec::new(),
-        nodes: None,
-    };
+    let nothing = TopologyAssessment { name: "one".into(), ..TopologyAssessment::default() };
     let assessed = nothing.conditions().map(|condition| condition.kind);
-    let conditions = assessed.into_iter().chain([GUARDED, STALLED]).map(ToOwned::to_owned);
+    let conditions = assessed.into_iter().chain([GUARDED, STALLED, ENFORCED]).map(ToOwned::to_owned);
     assert_eq!(listed(&["condition", "True", "False", "Unknown"]), conditions.collect());
 
     let cause =

@@ -1,5 +1,7 @@
 //! The outcome at each address of a Service.
 
+use std::net::IpAddr;
+
 use serde_json::json;
 
 use crate::election::{
@@ -8,7 +10,7 @@ use crate::election::{
 };
 use crate::escape::excerpt;
 use crate::labels::Labels;
-use crate::objects::{LoadBalancer, Service};
+use crate::objects::{LoadBalancer, Service, ServiceSpec};
 use crate::snapshot::{Advertisement, ObjectKey, ResolvedTopology, in_namespace};
 
 use super::cause::{join, names};
@@ -22,12 +24,30 @@ impl<'i> State<'i> {
     /// endpoint there.
     pub(super) fn services_of(&self, topology: &'i ResolvedTopology) -> impl Iterator<Item = Entry<'i>> {
         in_namespace(&self.inventory.services, &topology.spec.gateway.namespace).filter(|(key, service)| {
-            service.spec.as_ref().is_some_and(|spec| {
-                topology.is_announced(spec)
-                    && (topology.is_behind(spec)
-                        || spec.selector.is_empty() && self.inventory.has_gateway_endpoint(topology, key))
-            })
+            service
+                .spec
+                .as_ref()
+                .is_some_and(|spec| topology.is_announced(spec) && self.leads_to(topology, key, spec))
         })
+    }
+
+    /// Whether a Service in the gateway's namespace sends traffic to the gateway's pods. One whose selector was removed, or has
+    /// just been replaced, still leads to its endpoints.
+    pub(super) fn leads_to(&self, topology: &ResolvedTopology, key: &ObjectKey, spec: &ServiceSpec) -> bool {
+        let slices = || self.slices.get(&(key.namespace.as_str(), key.name.as_str())).iter().copied();
+        spec.kind != "ExternalName"
+            && (topology.is_behind(spec)
+                || self.inventory.has_gateway_pod(topology, &key.namespace, slices()))
+    }
+
+    /// The other Services of the namespace that have the address in `externalIPs`.
+    pub(super) fn external_services(
+        &self,
+        service: &ObjectKey,
+        address: &IpAddr,
+    ) -> impl Iterator<Item = Entry<'i>> {
+        let all = self.external.get(address).iter().copied();
+        all.filter(move |(key, _)| key.namespace == service.namespace && *key != service)
     }
 
     /// The Service as MetalLB sees it.
@@ -327,11 +347,17 @@ impl Decided<'_> {
     }
 
     fn outcome(&self, announcer: Option<usize>, next: Option<usize>) -> Outcome {
+        if let Some(cause) = self.released() {
+            return Outcome::Silent(cause);
+        }
         if announcer.is_none() && self.election.bgp.is_empty() {
             return Outcome::Silent(self.silence());
         }
         if !self.service.is_local() {
             return Outcome::Lost(self.not_local());
+        }
+        if let Some(cause) = self.bypassed() {
+            return Outcome::Lost(cause);
         }
         if let Some(cause) = self.aggregated() {
             return Outcome::Fragile(cause);
@@ -342,6 +368,57 @@ impl Decided<'_> {
             Some(only) if next.is_none() && !others => Outcome::Fragile(self.one_node(only)),
             _ => Outcome::Preserved,
         }
+    }
+
+    /// The reason why MetalLB's controller takes the address away: its pool is reserved for other Services (`Assign`,
+    /// internal/allocator/allocator.go, and `convergeBalancer`, controller/service.go, 0.15.2 and 0.16.2).
+    fn released(&self) -> Option<Cause> {
+        if !self.pool.is_reserved_for_others(self.service) {
+            return None;
+        }
+        let next = match self.metallb.origin(self.service) {
+            Ok(origin) => {
+                let configuration = self.metallb.configuration();
+                let pools = origin.first_choice().iter().filter_map(|pool| configuration.pool(*pool));
+                format!("gives it one of {}", names(pools.map(|pool| pool.name.as_str())))
+            }
+            Err(_) => "gives it no other".to_owned(),
+        };
+        let pool = &self.pool.name;
+        Some(Cause::new(
+            CauseCode::NoAddress,
+            format!(
+                "`serviceAllocation` of pool `{pool}` reserves it for other Services: MetalLB takes the address away and {next}"
+            ),
+            format!(
+                "let `spec.serviceAllocation` of pool `{pool}` select namespace `{}` and the Service's labels",
+                excerpt(&self.service.key.namespace)
+            ),
+        ))
+    }
+
+    /// A Service that leads to the gateway, has one of the addresses in `externalIPs` and is not `Local`: kube-proxy answers for
+    /// the address on every node.
+    fn bypassed(&self) -> Option<Cause> {
+        self.election.addresses.iter().find_map(|address| {
+            let mut others = self.state.external_services(self.service.key, address);
+            let (key, _) = others.find(|(key, service)| {
+                service
+                    .spec
+                    .as_ref()
+                    .is_some_and(|spec| !spec.is_local() && self.state.leads_to(self.topology, key, spec))
+            })?;
+            let name = excerpt(&key.name);
+            let cause = Cause::new(
+                CauseCode::ExternalIp,
+                format!(
+                    "Service `{name}` has {address} in `spec.externalIPs`, leads to the gateway, and its externalTrafficPolicy is not \
+                     `Local`: kube-proxy replaces the client's source IP by a node's"
+                ),
+                format!("remove the address from Service `{name}`, or set `spec.externalTrafficPolicy: Local` in it"),
+            );
+            Some(cause.with([set_local(key)]))
+        })
     }
 
     fn silence(&self) -> Cause {

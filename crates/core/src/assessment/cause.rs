@@ -74,6 +74,12 @@ pub enum CauseCode {
     Disjoint,
     /// There are too many selectors to decide whether the announcing nodes are the gateway nodes.
     TooComplex,
+    /// Another Service takes traffic of the address by its `externalIPs`.
+    ExternalIp,
+    /// An older topology with another placement names the same pool.
+    PoolConflict,
+    /// An exception of the topology lifts a rule for an object.
+    Exception,
     /// MetalLB reports another announcer than the one in the replayed election.
     ReportedElsewhere,
     /// The gateway's workloads ask for fewer than two replicas.
@@ -92,7 +98,7 @@ pub enum CauseCode {
 
 impl CauseCode {
     /// Every code, in the order of the variants.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 43] = [
         Self::Unread,
         Self::NoAddress,
         Self::NotAnAddress,
@@ -126,6 +132,9 @@ impl CauseCode {
         Self::Narrower,
         Self::Disjoint,
         Self::TooComplex,
+        Self::ExternalIp,
+        Self::PoolConflict,
+        Self::Exception,
         Self::ReportedElsewhere,
         Self::OneReplica,
         Self::NotSpread,
@@ -172,6 +181,9 @@ impl CauseCode {
             Self::Narrower => "NARROWER",
             Self::Disjoint => "DISJOINT",
             Self::TooComplex => "TOO_COMPLEX",
+            Self::ExternalIp => "EXTERNAL_IP",
+            Self::PoolConflict => "POOL_CONFLICT",
+            Self::Exception => "EXCEPTION",
             Self::ReportedElsewhere => "REPORTED_ELSEWHERE",
             Self::OneReplica => "ONE_REPLICA",
             Self::NotSpread => "NOT_SPREAD",

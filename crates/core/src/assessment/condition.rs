@@ -28,6 +28,12 @@ impl Condition {
 }
 
 impl TopologyAssessment {
+    /// The conflict with an older topology, for which the topology is not enforced on a pool.
+    #[must_use]
+    pub fn pool_conflict(&self) -> Option<&Cause> {
+        self.findings.iter().find(|finding| finding.code == CauseCode::PoolConflict)
+    }
+
     /// The conditions of this topology. A condition that could not be judged is Unknown.
     #[must_use]
     pub fn conditions(&self) -> [Condition; 3] {
@@ -54,10 +60,19 @@ impl TopologyAssessment {
         let nothing = || self.findings.iter().find(|finding| finding.code == CauseCode::NoService);
         let unknown = || self.unread.as_ref().or_else(|| first(is_unknown)).or_else(nothing);
         let misaligned = self.findings.iter().find(|finding| {
-            use CauseCode::{Disjoint, Narrower, NoGatewayNode, NoPool, NotAdvertised, TooComplex, Wider};
+            use CauseCode::{
+                Disjoint, Narrower, NoGatewayNode, NoPool, NotAdvertised, PoolConflict, TooComplex, Wider,
+            };
             matches!(
                 finding.code,
-                Wider | Narrower | Disjoint | NoGatewayNode | NoPool | NotAdvertised | TooComplex
+                PoolConflict
+                    | Wider
+                    | Narrower
+                    | Disjoint
+                    | NoGatewayNode
+                    | NoPool
+                    | NotAdvertised
+                    | TooComplex
             )
         });
         let unannounced = first(|outcome| {

@@ -1,10 +1,11 @@
 //! Findings on a topology as a whole.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde_json::json;
 
-use crate::election::{AddressPool, MetalLb, Origin};
+use crate::election::{AddressPool, MetalLb, Origin, parse_address};
 use crate::escape::excerpt;
 use crate::labels::{Selector, TooComplex, Work, uncovered};
 use crate::node_relation::{Outside, Relation};
@@ -34,10 +35,29 @@ fn label_as_placed(topology: &ResolvedTopology, nodes: &BTreeSet<&str>) -> Optio
     (!nodes.is_empty() && !labels.is_empty()).then(|| command::label_nodes(&nodes, labels))
 }
 
+/// Finds the pools that an older topology keeps.
+fn pool_conflicts(topology: &ResolvedTopology, findings: &mut Vec<Cause>) {
+    for (pool, older) in &topology.yielded_pools {
+        let (pool, older) = (excerpt(pool), excerpt(older));
+        findings.push(Cause::new(
+            CauseCode::PoolConflict,
+            format!(
+                "topology `{older}`, which is older, also names pool `{pool}` and places its gateway on other nodes, so no \
+                 advertisement can suit both: topology `{}` is not enforced for the pool",
+                topology.name
+            ),
+            format!(
+                "give each placement a pool of its own, or set the same `placement.nodeSelector` as in `{older}`"
+            ),
+        ));
+    }
+}
+
 impl<'i> State<'i> {
     /// The findings of a topology. Kinds that were not read lead to no finding.
     pub(super) fn findings(&self, topology: &'i ResolvedTopology, services: &[Entry<'i>]) -> Vec<Cause> {
         let mut findings = Vec::new();
+        pool_conflicts(topology, &mut findings);
         self.check_services(topology, services, &mut findings);
         if self.has_read(Source::Pods) {
             self.check_pods(topology, &mut findings);
@@ -56,6 +76,13 @@ impl<'i> State<'i> {
         }
         self.check_workloads(topology, &mut findings);
         // Nodes without a pod follow from these, and so does the mend.
+        for exception in &topology.spec.exceptions {
+            findings.push(Cause::new(
+                CauseCode::Exception,
+                format!("an exception lifts {exception}"),
+                "remove it from `spec.exceptions` of the topology, once it is not needed",
+            ));
+        }
         let is_why = |finding: &Cause| matches!(finding.code, CauseCode::OneReplica | CauseCode::NotSpread);
         if findings.iter().any(is_why) {
             findings.retain(|finding| finding.code != CauseCode::NoReadyPod);
@@ -80,15 +107,31 @@ impl<'i> State<'i> {
                 "correct `spec.gateway` of the topology, or create the Service",
             ));
         }
+        let balancers = services.iter().filter_map(|(key, _)| self.inventory.load_balancers.get(*key));
+        let addresses: BTreeSet<IpAddr> = balancers
+            .flat_map(|balancer| &balancer.ingress)
+            .filter_map(|entry| parse_address(&entry.ip))
+            .collect();
         // Services that are reachable from outside without MetalLB.
         let others = in_namespace(&self.inventory.services, namespace).filter(|(key, service)| {
             service.spec.as_ref().is_some_and(|spec| {
-                matches!(spec.kind.as_str(), "LoadBalancer" | "NodePort")
+                let is_external = match spec.kind.as_str() {
+                    "LoadBalancer" | "NodePort" => true,
+                    "" | "ClusterIP" => !spec.external_ips.is_empty(),
+                    _ => false,
+                };
+                let is_of_gateway = |address: &String| {
+                    parse_address(address).is_some_and(|address| addresses.contains(&address))
+                };
+                is_external
+                    // The outcome at the address reports it.
+                    && !spec.external_ips.iter().any(is_of_gateway)
                     && spec.external_traffic_policy != "Local"
                     && topology.is_behind(spec)
                     && !services.iter().any(|(known, _)| known == key)
             })
         });
+        self.check_external_addresses(topology, services, findings);
         for (key, _) in others {
             findings.push(Cause::new(
                 CauseCode::NotLocal,
@@ -96,6 +139,35 @@ impl<'i> State<'i> {
                 "set `spec.externalTrafficPolicy: Local`",
             )
             .with([set_local(key)]));
+        }
+    }
+
+    /// Finds Services that take traffic of the gateway's addresses away from it.
+    fn check_external_addresses(
+        &self,
+        topology: &'i ResolvedTopology,
+        services: &[Entry<'i>],
+        findings: &mut Vec<Cause>,
+    ) {
+        for (key, _) in services {
+            let ingress = self.inventory.load_balancers.get(*key).map(|balancer| &balancer.ingress);
+            for address in ingress.into_iter().flatten().filter_map(|entry| parse_address(&entry.ip)) {
+                let foreign = self.external_services(key, &address).filter(|(other, service)| {
+                    service.spec.as_ref().is_some_and(|spec| !self.leads_to(topology, other, spec))
+                });
+                findings.extend(foreign.map(|(other, _)| {
+                    let other = excerpt(&other.name);
+                    Cause::new(
+                        CauseCode::ExternalIp,
+                        format!(
+                            "Service `{other}` has {address} of Service `{}` in `spec.externalIPs` and does not lead to the gateway: \
+                             kube-proxy sends its ports of the address elsewhere",
+                            excerpt(&key.name)
+                        ),
+                        format!("remove the address from Service `{other}`"),
+                    )
+                }));
+            }
         }
     }
 
@@ -166,6 +238,8 @@ impl<'i> State<'i> {
             let service = self.balanced(*entry);
             let held = metallb.elect(service).ok().and_then(|election| is_other(&election.pool));
             let asked = || match metallb.origin(service) {
+                // A pool that is reserved for the Service takes no address away that it has.
+                Ok(Origin::Reserved(_)) if !service.balancer.ingress.is_empty() => None,
                 Ok(origin @ (Origin::Address(_) | Origin::Requested(_) | Origin::Reserved(_))) => {
                     origin.first_choice().iter().find_map(is_other)
                 }
@@ -200,6 +274,26 @@ impl<'i> State<'i> {
         }
     }
 
+    /// The Services of a topology, each with the pools that MetalLB may choose for its next address although the topology does not
+    /// name them. A Service that asks for an address or a pool has none.
+    pub(super) fn other_choices(&self, topology: &ResolvedTopology) -> BTreeSet<(ObjectKey, String)> {
+        let Some(Ok(metallb)) = self.metallb.get(topology.spec.metallb_namespace.as_str()) else {
+            return BTreeSet::new();
+        };
+        let configuration = metallb.configuration();
+        let choices = self.services_of(topology).flat_map(|entry| {
+            let service = self.balanced(entry);
+            let pools = match metallb.origin(service) {
+                Ok(origin @ (Origin::Reserved(_) | Origin::Any(_))) => origin.first_choice().to_vec(),
+                _ => Vec::new(),
+            };
+            let pools = pools.into_iter().filter_map(|pool| configuration.pool(pool));
+            let others = pools.filter(|pool| !topology.spec.address_pools.contains(&pool.name));
+            others.map(move |pool| (service.key.clone(), pool.name.clone())).collect::<Vec<_>>()
+        });
+        choices.collect()
+    }
+
     /// Compares the announcing nodes of all advertisements of a pool together, as the rule compares those of one.
     fn check_alignment(
         &self,
@@ -214,7 +308,10 @@ impl<'i> State<'i> {
             .filter_map(|node| metallb.node_labels(node))
             .all(|labels| topology.placement.matches(labels));
         let configuration = metallb.configuration();
-        let own = |pool: &&AddressPool| topology.spec.address_pools.contains(&pool.name);
+        let own = |pool: &&AddressPool| {
+            topology.spec.address_pools.contains(&pool.name)
+                && !topology.yielded_pools.contains_key(&pool.name)
+        };
         for pool in configuration.pools.iter().filter(own) {
             for service in &topology.services {
                 let announcing: Vec<Announcing<'_>> = configuration
@@ -256,6 +353,7 @@ impl<'i> State<'i> {
             Match::Exact => Relation::exact(&selectors, placement, &mut Work::default()),
             Match::Contained => Ok(Relation::contained(&selectors, placement)),
             Match::LiveNodes => Relation::live(&selectors, placement, nodes, &mut Work::default()),
+            Match::Covering => Ok(Relation::Matches),
         };
         let owner_of = |outside: &Outside| {
             let mut owners = announcing.iter().flat_map(|ad| ad.nodes.iter().map(move |_| ad));
@@ -326,7 +424,7 @@ impl<'i> State<'i> {
         // `Exact` has already compared both directions.
         let gap = match topology.spec.announcements.relation {
             Match::Exact => None,
-            Match::Contained => uncovered(placement, &selectors)
+            Match::Contained | Match::Covering => uncovered(placement, &selectors)
                 .ok()
                 .flatten()
                 .and_then(|rest| rest.witness())
@@ -348,7 +446,17 @@ impl<'i> State<'i> {
         services: &[Entry<'i>],
         findings: &mut Vec<Cause>,
     ) {
-        let gateway_nodes: Vec<usize> = metallb.selected(&topology.placement).collect();
+        let gateway_nodes: Vec<usize> = if topology.spec.placement.node_selector.is_empty() {
+            // Every node may run the gateway, and the state of one without a pod changes nothing.
+            let running: BTreeSet<usize> =
+                services.iter().flat_map(|entry| metallb.endpoint_nodes(self.balanced(*entry))).collect();
+            if running.is_empty() {
+                return;
+            }
+            running.into_iter().collect()
+        } else {
+            metallb.selected(&topology.placement).collect()
+        };
         if gateway_nodes.is_empty() {
             let labels = topology.spec.placement.node_selector.iter();
             let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();

@@ -15,8 +15,9 @@ const NAMESPACES: &str = "request.namespace in ";
 /// Before the pod labels of the gateways.
 const GATEWAYS: &str = " || ";
 
-/// After them. A Service without a selector is sent, because its endpoints may be gateway pods.
-const OBJECTS: &str = r#".exists(gateway, [object, oldObject].exists(it, it != null && ( request.resource.resource == "pods" ? has(it.metadata.labels) && gateway.all(key, key in it.metadata.labels && it.metadata.labels[key] == gateway[key]) : request.resource.resource == "daemonsets" ? has(it.spec.template.metadata) && has(it.spec.template.metadata.labels) && gateway.all(key, key in it.spec.template.metadata.labels && it.spec.template.metadata.labels[key] == gateway[key]) : request.resource.resource == "services" ? !has(it.spec.selector) || it.spec.selector.all(key, !(key in gateway) || it.spec.selector[key] == gateway[key]) : true)))"#;
+/// After them. A Service without a selector is sent, because its endpoints may be gateway pods; and so is one that is no longer
+/// `Local`, because the endpoints of a selector that was replaced stay for a moment.
+const OBJECTS: &str = r#".exists(gateway, [object, oldObject].exists(it, it != null && ( request.resource.resource == "pods" ? has(it.metadata.labels) && gateway.all(key, key in it.metadata.labels && it.metadata.labels[key] == gateway[key]) : request.resource.resource == "daemonsets" ? has(it.spec.template.metadata) && has(it.spec.template.metadata.labels) && gateway.all(key, key in it.spec.template.metadata.labels && it.spec.template.metadata.labels[key] == gateway[key]) : request.resource.resource == "services" ? !has(it.spec.selector) || it.spec.selector.all(key, !(key in gateway) || it.spec.selector[key] == gateway[key]) || has(it.spec.externalTrafficPolicy) && it.spec.externalTrafficPolicy == "Local" && object != null && (!has(object.spec.externalTrafficPolicy) || object.spec.externalTrafficPolicy != "Local") : true)))"#;
 
 /// The requests that the condition lets through to the webhook.
 #[derive(Debug, PartialEq, Eq)]

@@ -194,6 +194,16 @@ impl MetalLb<'_> {
     }
 }
 
+impl AddressPool {
+    /// Whether the pool, which has the Service's addresses, is reserved for other Services, so that MetalLB takes them away. A pool
+    /// that selects namespaces which were not read may be reserved for this one, too.
+    pub(crate) fn is_reserved_for_others(&self, service: BalancedService<'_>) -> bool {
+        let reservation = self.reservation.as_ref();
+        !reservation.is_some_and(|held| held.has_unknown_namespaces)
+            && fit(reservation, service) == Fit::Other
+    }
+}
+
 /// Whether MetalLB lets two Services have one address, apart from their ports: both have the same key in the annotation
 /// `allow-shared-ip`, both have the same policy, and with `Local` the same selector (`sharingOK`,
 /// internal/allocator/allocator.go, and `BackendKey`, internal/allocator/k8salloc/k8salloc.go; 0.13.5, 0.15.2, 0.16.2).

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use smol_str::SmolStr;
@@ -34,6 +35,9 @@ pub struct Metadata {
     /// The generation: the number of changes of the spec.
     #[serde(deserialize_with = "or_default")]
     pub generation: i64,
+    /// `creationTimestamp`; `None` if it is not set, or is no time.
+    #[serde(rename = "creationTimestamp", deserialize_with = "time")]
+    pub created: Option<Timestamp>,
 }
 
 /// The annotations that rules read.
@@ -83,6 +87,12 @@ impl<'de> Deserialize<'de> for Key {
 /// Decodes whether the value is not `null`.
 fn is_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(Option::<IgnoredAny>::deserialize(deserializer)?.is_some())
+}
+
+/// Decodes a time. One that is not valid counts as missing: no verdict on the object itself depends on it.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 /// Decodes the annotations that are read. Skips all other values, which may be large.

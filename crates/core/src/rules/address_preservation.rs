@@ -10,6 +10,8 @@
 mod around;
 mod messages;
 
+use std::collections::BTreeSet;
+
 use super::Change;
 use super::builder::{Details, VerdictBuilder};
 use crate::assessment::{
@@ -29,7 +31,8 @@ const RULE: Rule = Rule::AddressPreservation;
 
 /// Denies a change of MetalLB's configuration, or of a gateway's Service, after which an address of the gateway would be lost
 /// or silent.
-pub(super) fn check(change: &Change, snapshot: &Snapshot, verdict: &mut VerdictBuilder) {
+pub(super) fn check(change: &Change, snapshot: &Snapshot, verdict: &mut VerdictBuilder<'_>) {
+    other_class(change, snapshot, verdict);
     let Some(state) = snapshot.state() else { return };
     let topologies = concerned(change, snapshot);
     if topologies.is_empty() || changes_nothing(change) {
@@ -44,9 +47,36 @@ pub(super) fn check(change: &Change, snapshot: &Snapshot, verdict: &mut VerdictB
     let before = assess(&before, version, &topologies);
     let after = assess(&after, version, &topologies);
     for ((topology, before), after) in topologies.into_iter().zip(before).zip(after) {
-        if let (Some(before), Some(after)) = (before, after) {
+        if let (Some((before, known)), Some((after, possible))) = (before, after) {
             let inventory = &state.inventory;
-            Comparison { change, inventory, topology, before: &before, after: &after }.report(verdict);
+            let comparison = Comparison { change, inventory, topology, before: &before, after: &after };
+            let is_denied = comparison.report(verdict);
+            // Which of several pools MetalLB chooses, nobody knows.
+            let new = possible.into_iter().find(|choice| !known.contains(choice));
+            if let Some((service, pool)) = new.filter(|_| !is_denied && change.stores()) {
+                let details = messages::other_choice(change, topology, &service, &pool);
+                verdict.warn(topology, RULE, Reason::OtherPool, details);
+            }
+        }
+    }
+}
+
+/// Warns of a Service that leads to the gateway by a load balancer of another class: MetalLB does not serve it, and nothing is known
+/// of who does.
+fn other_class(change: &Change, snapshot: &Snapshot, verdict: &mut VerdictBuilder<'_>) {
+    let Object::Service(service, _) = &change.object else { return };
+    let Some(spec) = service.spec.as_ref().filter(|spec| spec.kind == "LoadBalancer" && change.stores())
+    else {
+        return;
+    };
+    let is_same =
+        |old: &ServiceSpec| (&old.kind, &old.load_balancer_class) == (&spec.kind, &spec.load_balancer_class);
+    if matches!(&change.old, Some(Object::Service(old, _)) if old.spec.as_ref().is_some_and(is_same)) {
+        return;
+    }
+    for topology in snapshot.gateways_in(&change.namespace) {
+        if topology.is_behind(spec) && !topology.is_announced(spec) {
+            verdict.warn(topology, RULE, Reason::OtherClass, messages::other_class(topology, spec));
         }
     }
 }
@@ -69,9 +99,13 @@ fn concerned<'s>(change: &Change, snapshot: &'s Snapshot) -> Vec<&'s ResolvedTop
         return snapshot.announced_from(&change.namespace).collect();
     }
     let is_served = |topology: &ResolvedTopology, object: &Object| match object {
-        Object::Service(service, _) => {
-            service.spec.as_ref().is_some_and(|spec| topology.is_behind(spec) && topology.is_announced(spec))
-        }
+        Object::Service(service, _) => service.spec.as_ref().is_some_and(|spec| {
+            let has_endpoint = || {
+                let state = snapshot.state();
+                state.is_some_and(|state| state.inventory.has_gateway_endpoint(topology, &change.key()))
+            };
+            topology.is_announced(spec) && (topology.is_behind(spec) || has_endpoint())
+        }),
         _ => false,
     };
     let gateways = snapshot.gateways_in(&change.namespace);
@@ -98,15 +132,21 @@ fn changes_nothing(change: &Change) -> bool {
     }
 }
 
+/// A Service, and a pool from which MetalLB may give it its next address.
+type Choice = (ObjectKey, String);
+
 fn assess(
     inventory: &Inventory,
     version: MetalLbVersion,
     topologies: &[&ResolvedTopology],
-) -> Vec<Option<TopologyAssessment>> {
+) -> Vec<Option<(TopologyAssessment, BTreeSet<Choice>)>> {
     let is_concerned = |name: &str| topologies.iter().any(|topology| *topology.name == *name);
     let snapshot = Snapshot::of_topologies(inventory, is_concerned);
     let assessor = Assessor::new(inventory, &snapshot, version);
-    topologies.iter().map(|topology| assessor.topology(&topology.name, None)).collect()
+    let assess = |topology: &&ResolvedTopology| {
+        Some((assessor.topology(&topology.name, None)?, assessor.other_choices(&topology.name)))
+    };
+    topologies.iter().map(assess).collect()
 }
 
 /// The assessments of a topology before and after a change.
@@ -128,7 +168,8 @@ struct Loss<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn report(&self, verdict: &mut VerdictBuilder) {
+    /// Reports what gets worse. Returns whether a finding denies, if the topology enforces the rule.
+    fn report(&self, verdict: &mut VerdictBuilder<'_>) -> bool {
         let losses = self.losses();
         let mut is_denied = false;
         for reason in [Reason::Silent, Reason::Lost, Reason::Fragile, Reason::Unknown] {
@@ -139,12 +180,10 @@ impl<'a> Comparison<'a> {
                 self.add(reason, denies, messages::loss(self.change, first, same.count()), verdict);
             }
         }
-        if !is_denied {
-            self.report_misalignment(verdict);
-        }
+        is_denied || self.report_misalignment(verdict)
     }
 
-    fn add(&self, reason: Reason, denies: bool, details: Details, verdict: &mut VerdictBuilder) {
+    fn add(&self, reason: Reason, denies: bool, details: Details, verdict: &mut VerdictBuilder<'_>) {
         let is_deletion = self.change.operation == Operation::Delete;
         let action = self.topology.spec.announcements.on_delete;
         if denies && !(is_deletion && action == ValidationAction::Warn) {
@@ -174,6 +213,10 @@ impl<'a> Comparison<'a> {
                 else {
                     continue;
                 };
+                // The topology yields the pool to an older one, whose work goes on.
+                let pool = before.and_then(|before| before.pool.as_ref());
+                let denies =
+                    denies && !pool.is_some_and(|pool| self.topology.yielded_pools.contains_key(pool));
                 losses.push(Loss { reason, denies, service, address, cause });
             }
         }
@@ -222,14 +265,15 @@ impl<'a> Comparison<'a> {
 
     /// Reports announcing nodes that no longer are the gateway nodes, and Services whose addresses come from a pool of no
     /// topology, where neither was so before.
-    fn report_misalignment(&self, verdict: &mut VerdictBuilder) {
+    fn report_misalignment(&self, verdict: &mut VerdictBuilder<'_>) -> bool {
+        let mut is_denied = false;
         let is_structural = matches!(self.change.object, Object::L2Advertisement(_)) && self.change.stores();
         let has_address = || {
             let mut all = self.before.services.iter().flat_map(|service| &service.addresses);
             all.any(|address| address.address.is_some())
         };
         if is_structural || self.change.operation == Operation::Delete && !has_address() {
-            return;
+            return false;
         }
         // An advertisement that names the pool was compared when it was created.
         let attaches =
@@ -253,8 +297,10 @@ impl<'a> Comparison<'a> {
             if !self.before.findings.iter().any(|before| is_same(&before)) {
                 let details = messages::misaligned(self.change, self.topology, finding);
                 self.add(reason, true, details, verdict);
+                is_denied = true;
             }
         }
+        is_denied
     }
 
     /// Whether the labels of the changed pool attach an advertisement that did not announce it before.

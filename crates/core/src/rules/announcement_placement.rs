@@ -16,7 +16,7 @@ use crate::labels::{TooComplex, Work};
 use crate::node_relation::Relation;
 use crate::objects::{AdvertisementSpec, BgpAdvertisement, L2Advertisement, Object};
 use crate::snapshot::{Advertisement, Attachment, ObjectKey, Pool, ResolvedTopology, Snapshot};
-use crate::topology::Match;
+use crate::topology::{Match, ServiceType};
 use crate::verdict::{Reason, Rule};
 
 const RULE: Rule = Rule::AnnouncementPlacement;
@@ -26,7 +26,7 @@ pub(super) fn check(
     change: &Change,
     new: &L2Advertisement,
     snapshot: &Snapshot,
-    verdict: &mut VerdictBuilder,
+    verdict: &mut VerdictBuilder<'_>,
 ) {
     // MetalLB reads advertisements in its own namespace only; others announce nothing.
     let mut topologies = snapshot.announced_from(&change.namespace).peekable();
@@ -71,7 +71,7 @@ pub(super) fn check_bgp(
     change: &Change,
     new: &BgpAdvertisement,
     snapshot: &Snapshot,
-    verdict: &mut VerdictBuilder,
+    verdict: &mut VerdictBuilder<'_>,
 ) {
     let old = match &change.old {
         Some(Object::BgpAdvertisement(old)) => Some(old),
@@ -132,7 +132,7 @@ impl Judged<'_> {
     fn against(
         &self,
         topology: &ResolvedTopology,
-        verdict: &mut VerdictBuilder,
+        verdict: &mut VerdictBuilder<'_>,
         work: &mut Work,
     ) -> Result<(), TooComplex> {
         let now = Announced::by(self.parsed, topology, work)?;
@@ -142,6 +142,7 @@ impl Judged<'_> {
             }
             let relation = self.compare(topology, work)?;
             self.report_relation(topology, pool, &relation, verdict);
+            self.warn_without_local(topology, pool, verdict);
         }
         self.check_coverage(topology, &now, verdict, work)?;
         self.warn_of_undecided_pools(topology, verdict);
@@ -156,6 +157,28 @@ impl Judged<'_> {
             Match::Exact => Relation::exact(announcing, placement, work),
             Match::Contained => Ok(Relation::contained(announcing, placement)),
             Match::LiveNodes => Relation::live(announcing, placement, self.snapshot.nodes(), work),
+            // The union must contain the gateway nodes, and each advertisement may be wider.
+            Match::Covering => Ok(Relation::Matches),
+        }
+    }
+
+    /// Warns of an advertisement from other nodes than the gateway's, where only `Local` keeps these from announcing and is not
+    /// enforced.
+    fn warn_without_local(&self, topology: &ResolvedTopology, pool: &Pool, verdict: &mut VerdictBuilder<'_>) {
+        let has_local = topology.enforces(Rule::ExternalTrafficPolicy)
+            && topology.spec.service.types.contains(&ServiceType::LoadBalancer);
+        if topology.spec.announcements.relation != Match::Covering || has_local {
+            return;
+        }
+        if let Relation::Differs { wider: Some(outside), .. } | Relation::Disjoint(outside) =
+            Relation::contained(self.parsed.nodes(), &topology.placement)
+        {
+            verdict.warn(
+                topology,
+                RULE,
+                Reason::Wider,
+                messages::wider_without_local(topology, pool, &outside),
+            );
         }
     }
 
@@ -164,7 +187,7 @@ impl Judged<'_> {
         topology: &ResolvedTopology,
         pool: &Pool,
         relation: &Relation,
-        verdict: &mut VerdictBuilder,
+        verdict: &mut VerdictBuilder<'_>,
     ) {
         let subject = messages::Subject {
             topology,
@@ -203,7 +226,7 @@ impl Judged<'_> {
         &self,
         topology: &ResolvedTopology,
         announced: &Announced<'_>,
-        verdict: &mut VerdictBuilder,
+        verdict: &mut VerdictBuilder<'_>,
         work: &mut Work,
     ) -> Result<(), TooComplex> {
         let relation = topology.spec.announcements.relation;
@@ -222,7 +245,7 @@ impl Judged<'_> {
             let denies = match relation {
                 Match::Exact => false,
                 Match::Contained => is_lost,
-                Match::LiveNodes => is_lost || !is_left,
+                Match::LiveNodes | Match::Covering => is_lost || !is_left,
             };
             let details = messages::uncovered(topology, pool, now);
             if denies {
@@ -235,7 +258,7 @@ impl Judged<'_> {
     }
 
     /// Warns of gateway pools with unknown labels, for which it is unknown whether this advertisement announces them.
-    fn warn_of_undecided_pools(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
+    fn warn_of_undecided_pools(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder<'_>) {
         for pool in &topology.pools {
             if self.parsed.announces(&pool.name, pool.labels.as_ref()) == Attachment::Unknown {
                 verdict.warn(topology, RULE, Reason::UnknownPool, messages::undecided_pool(topology, pool));
@@ -244,7 +267,7 @@ impl Judged<'_> {
     }
 
     /// Warns of a name without a pool: either it is a typo, or the pool will be created later.
-    fn warn_of_unknown_pools(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
+    fn warn_of_unknown_pools(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder<'_>) {
         for name in self.parsed.named_pools() {
             let key = ObjectKey { namespace: self.change.namespace.clone(), name: name.clone() };
             let is_gateway_pool =

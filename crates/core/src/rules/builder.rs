@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::change::Change;
 use crate::field::FieldPath;
 use crate::labels::Witness;
 use crate::snapshot::ResolvedTopology;
+use crate::topology::Exception;
 use crate::verdict::{Edit, Finding, Reason, Rule, Severity, Verdict};
 
 /// A verdict under construction.
-#[derive(Debug, Default)]
-pub(super) struct VerdictBuilder {
+#[derive(Debug)]
+pub(super) struct VerdictBuilder<'c> {
+    change: &'c Change,
     verdict: Verdict,
     denies_nothing: bool,
 }
@@ -28,7 +31,26 @@ pub(super) struct Details {
     pub(super) today: String,
 }
 
-impl VerdictBuilder {
+impl<'c> VerdictBuilder<'c> {
+    pub(super) fn new(change: &'c Change) -> Self {
+        Self { change, verdict: Verdict::default(), denies_nothing: false }
+    }
+
+    /// The exception of the topology that lifts the rule for the object. Where the time of the change is not known, an exception
+    /// with an end counts as ended.
+    pub(super) fn exception<'t>(&self, topology: &'t ResolvedTopology, rule: Rule) -> Option<&'t Exception> {
+        let Change { namespace, name, object, time, .. } = self.change;
+        let lasts = |exception: &Exception| match time {
+            Some(time) => !exception.has_ended(*time),
+            None => exception.until.is_none(),
+        };
+        let generate_name = &object.metadata().generate_name;
+        let mut exceptions = topology.spec.exceptions.iter();
+        exceptions.find(|exception| {
+            exception.is_for(rule, object.kind(), namespace, name, generate_name) && lasts(exception)
+        })
+    }
+
     /// Turns every later denial into a warning, for requests that change nothing that the rule judges. Rejecting them
     /// would block changes of labels, annotations and finalizers of objects that are older than the rule.
     pub(super) fn warn_only(&mut self) {
@@ -39,7 +61,23 @@ impl VerdictBuilder {
     pub(super) fn deny(&mut self, topology: &ResolvedTopology, rule: Rule, reason: Reason, details: Details) {
         let severity = topology.severity(rule);
         let severity = if self.denies_nothing { severity.min(Severity::Warn) } else { severity };
-        self.push(topology, rule, reason, severity, details);
+        match self.exception(topology, rule).filter(|_| severity == Severity::Deny) {
+            Some(exception) => {
+                // The exception comes first: a warning header holds 256 bytes.
+                let until =
+                    exception.until.as_ref().map(|until| format!(" until {}", until.0)).unwrap_or_default();
+                let message = format!(
+                    "an exception of topology `{}`{until} allows: {}",
+                    topology.name, details.message
+                );
+                let details = Details { message, ..details };
+                self.push(topology, rule, reason, Severity::Warn, details);
+                if let Some(finding) = self.verdict.findings.last_mut() {
+                    finding.exception = Some(exception.to_string());
+                }
+            }
+            None => self.push(topology, rule, reason, severity, details),
+        }
     }
 
     /// Adds a finding that warns the user, unless the topology only audits the rule.
@@ -56,7 +94,7 @@ impl VerdictBuilder {
         field: FieldPath,
         value: Value,
     ) {
-        if topology.enforces(rule) {
+        if topology.enforces(rule) && self.exception(topology, rule).is_none() {
             let topology = Arc::clone(&topology.name);
             self.verdict.edits.push(Edit { rule, topology, reason, field, value });
         }
@@ -83,6 +121,7 @@ impl VerdictBuilder {
             witness,
             nodes,
             today,
+            exception: None,
         });
     }
 

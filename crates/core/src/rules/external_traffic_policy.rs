@@ -13,6 +13,7 @@ use crate::escape::excerpt;
 use crate::field::FieldPath;
 use crate::objects::{LoadBalancer, Object, Pod, Service, ServiceSpec};
 use crate::snapshot::{ResolvedTopology, Snapshot};
+use crate::topology::OnCluster;
 use crate::verdict::{Reason, Rule};
 
 const RULE: Rule = Rule::ExternalTrafficPolicy;
@@ -24,7 +25,7 @@ pub(super) fn make_local(
     service: &Service,
     balancer: &LoadBalancer,
     snapshot: &Snapshot,
-    verdict: &mut VerdictBuilder,
+    verdict: &mut VerdictBuilder<'_>,
 ) {
     let Some((topology, spec)) =
         violated(change, service, snapshot).filter(|(topology, _)| topology.enforces(RULE))
@@ -37,6 +38,10 @@ pub(super) fn make_local(
     if service.metadata.is_terminating && is_unchanged(change, spec) {
         return;
     }
+    // Validation denies it, or names the exception.
+    if topology.spec.service.on_cluster == OnCluster::Deny || verdict.exception(topology, RULE).is_some() {
+        return;
+    }
     verdict.set(topology, RULE, Reason::MadeLocal, field(), LOCAL.into());
     verdict.warn(topology, RULE, Reason::MadeLocal, local_details(topology));
 }
@@ -47,7 +52,7 @@ pub(super) fn check(
     service: &Service,
     balancer: &LoadBalancer,
     snapshot: &Snapshot,
-    verdict: &mut VerdictBuilder,
+    verdict: &mut VerdictBuilder<'_>,
 ) {
     let Some((topology, spec)) = violated(change, service, snapshot) else {
         return shared_address::check(change, service, balancer, snapshot, verdict);
@@ -63,7 +68,7 @@ pub(super) fn check(
 }
 
 /// Denies a pod that would put the gateway behind a Service that is not `Local`: a new pod, or one with new labels.
-pub(super) fn check_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict: &mut VerdictBuilder) {
+pub(super) fn check_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict: &mut VerdictBuilder<'_>) {
     let labels = &pod.metadata.labels;
     if matches!(&change.old, Some(Object::Pod(old)) if old.metadata.labels == *labels) {
         return;
@@ -100,14 +105,11 @@ fn governing<'a>(
     governing.max_by_key(|topology| topology.severity(RULE))
 }
 
-/// Whether the Service leads to the gateway's pods. Without a selector, the endpoints of a removed one stay: the Service still
-/// leads where it led.
+/// Whether the Service leads to the gateway's pods. The endpoints of a selector that was removed stay, and those of one that was
+/// replaced stay for a moment: the Service still leads where it led.
 fn leads_to(topology: &ResolvedTopology, change: &Change, spec: &ServiceSpec, snapshot: &Snapshot) -> bool {
     topology.is_behind(spec)
-        || spec.selector.is_empty()
-            && snapshot
-                .state()
-                .is_some_and(|state| state.inventory.has_gateway_endpoint(topology, &change.key()))
+        || snapshot.state().is_some_and(|state| state.inventory.has_gateway_endpoint(topology, &change.key()))
 }
 
 /// Whether an update changes nothing that the rule judges.

@@ -23,7 +23,7 @@ use crate::verdict::{Reason, Rule};
 const RULE: Rule = Rule::GatewayPlacement;
 
 /// Adds the placement to a new gateway pod.
-pub(super) fn place_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict: &mut VerdictBuilder) {
+pub(super) fn place_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict: &mut VerdictBuilder<'_>) {
     if change.operation != Operation::Create {
         return;
     }
@@ -39,7 +39,7 @@ pub(super) fn place_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict
 }
 
 /// Denies a gateway pod without the placement: a new pod, or one that new labels make a gateway pod.
-pub(super) fn check_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict: &mut VerdictBuilder) {
+pub(super) fn check_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict: &mut VerdictBuilder<'_>) {
     let was_claimed_by = |topology: &ResolvedTopology| matches!(&change.old, Some(Object::Pod(old)) if topology.claims(&old.metadata.labels));
     let at = PodAt { pod, root: FieldPath::default(), is_template: false };
     match change.operation {
@@ -70,7 +70,7 @@ fn claiming<'f>(
     change: &Change,
     pod: &'f Pod,
     snapshot: &'f Snapshot,
-    verdict: &mut VerdictBuilder,
+    verdict: &mut VerdictBuilder<'_>,
 ) -> Option<&'f ResolvedTopology> {
     let claims: Vec<&ResolvedTopology> = snapshot.claims(&change.namespace, &pod.metadata.labels).collect();
     let strictest = claims.iter().copied().max_by_key(|topology| topology.severity(RULE))?;
@@ -98,7 +98,11 @@ impl PodAt<'_> {
     }
 
     /// Adds the missing labels to the node selector; denies values that contradict the placement.
-    fn place(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
+    fn place(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder<'_>) {
+        // Validation names the exception.
+        if verdict.exception(topology, RULE).is_some() {
+            return;
+        }
         for (key, value) in &topology.spec.placement.node_selector {
             let field = self.field(["spec", "nodeSelector"]).key(key);
             if let Some(held) = self.node_selector().and_then(|selector| selector.get(key)) {
@@ -128,7 +132,7 @@ impl PodAt<'_> {
     }
 
     /// Denies a pod that could be scheduled outside the placement.
-    fn check_placed(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder) {
+    fn check_placed(&self, topology: &ResolvedTopology, verdict: &mut VerdictBuilder<'_>) {
         let empty = PodSpec::default();
         let spec = self.pod.spec.as_ref().unwrap_or(&empty);
         let mut admitted = Selector::default();
@@ -154,8 +158,12 @@ impl PodAt<'_> {
         &self,
         topology: &ResolvedTopology,
         snapshot: &Snapshot,
-        verdict: &mut VerdictBuilder,
+        verdict: &mut VerdictBuilder<'_>,
     ) {
+        // Every node is a gateway node.
+        if topology.spec.placement.node_selector.is_empty() {
+            return;
+        }
         let Some(spec) = &self.pod.spec else { return };
         let outside = |name: &str| {
             snapshot.nodes().labels(name).is_some_and(|labels| !topology.placement.matches(labels))

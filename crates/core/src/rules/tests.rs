@@ -24,7 +24,7 @@ fn snapshot(topologies: &[Value]) -> Snapshot {
     let mut inventory = Inventory::default();
     for (position, spec) in topologies.iter().enumerate() {
         let spec: GatewayTopologySpec = serde_json::from_value(spec.clone()).unwrap();
-        inventory.topologies.insert(format!("t{position}"), Declared { generation: 1, spec });
+        inventory.topologies.insert(format!("t{position}"), Declared { generation: 1, created: None, spec });
     }
     for (name, value) in NODES {
         let labels = labels(&[("loadbalancerIPs.metallb.io", value), ("name", name)]);
@@ -44,6 +44,7 @@ fn change(kind: Kind, object: &Value, old: Option<&Value>) -> Change {
         object: decode(object),
         old: old.map(decode),
         is_cleanup: false,
+        time: None,
     }
 }
 

@@ -41,7 +41,7 @@ fn add(inventory: &mut Inventory, object: &Value) {
     let spec = object.get("spec").cloned().unwrap_or_else(|| json!({}));
     match text(object, "/kind").as_str() {
         "GatewayTopology" => {
-            inventory.topologies.insert(name, Declared { generation: 1, spec: decode(&spec) });
+            inventory.topologies.insert(name, Declared { generation: 1, created: None, spec: decode(&spec) });
         }
         "Node" => {
             inventory.node_states.insert(name.clone(), decode(object));

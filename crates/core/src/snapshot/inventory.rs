@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::{MetalLbSettings, ResolvedTopology, Source, Speaker};
 use crate::labels::Labels;
 use crate::objects::{
@@ -25,6 +27,8 @@ pub struct ObjectKey {
 pub struct Declared {
     /// `metadata.generation`; 0 if the source has none.
     pub generation: i64,
+    /// `metadata.creationTimestamp`; `None` if the source has none.
+    pub created: Option<Timestamp>,
     /// The spec.
     pub spec: GatewayTopologySpec,
 }
@@ -155,14 +159,24 @@ impl Inventory {
         self.disruption_budgets.extend(disruption_budgets);
     }
 
-    /// Whether an endpoint of the Service is a pod of the topology's gateway. For Services without a selector: their endpoints
-    /// are managed by hand, or are what is left of a selector that was removed.
+    /// Whether an endpoint of the Service is a pod of the topology's gateway. For Services whose selector does not say so: their
+    /// endpoints are managed by hand, or are what is left of a selector that was removed or replaced.
     #[must_use]
     pub fn has_gateway_endpoint(&self, topology: &ResolvedTopology, service: &ObjectKey) -> bool {
-        let slices = in_namespace(&self.endpoint_slices, &service.namespace);
-        let own = slices.filter(|(_, slice)| slice.service() == Some(service.name.as_str()));
-        own.flat_map(|(_, slice)| &slice.endpoints).any(|endpoint| {
-            let pod = ObjectKey { namespace: service.namespace.clone(), name: endpoint.pod.to_string() };
+        let slices = in_namespace(&self.endpoint_slices, &service.namespace).map(|(_, slice)| slice);
+        let own = slices.filter(|slice| slice.service() == Some(service.name.as_str()));
+        self.has_gateway_pod(topology, &service.namespace, own)
+    }
+
+    /// Whether an endpoint of these slices is a pod of the topology's gateway.
+    pub(crate) fn has_gateway_pod<'s>(
+        &self,
+        topology: &ResolvedTopology,
+        namespace: &str,
+        slices: impl IntoIterator<Item = &'s EndpointSlice>,
+    ) -> bool {
+        slices.into_iter().flat_map(|slice| &slice.endpoints).any(|endpoint| {
+            let pod = ObjectKey { namespace: namespace.to_owned(), name: endpoint.pod.to_string() };
             self.pods.get(&pod).is_some_and(|labels| topology.claims(labels))
         })
     }

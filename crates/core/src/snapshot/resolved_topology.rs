@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::pool_conflicts::YieldedPools;
 use super::{Advertisement, Attachment, Declared, Inventory, ObjectKey, in_namespace};
 use crate::labels::{Labels, Selector, carries};
 use crate::objects::ServiceSpec;
@@ -20,8 +21,11 @@ pub struct ResolvedTopology {
     pub spec: GatewayTopologySpec,
     /// The selector of the gateway nodes.
     pub placement: Selector,
-    /// The address pools that carry the gateway's Services.
+    /// The address pools that carry the gateway's Services, without those that the topology yields.
     pub pools: Vec<Pool>,
+    /// The pools of the topology that an older topology keeps, because no advertisement can suit both: each with the name of
+    /// the older one. The topology is not enforced for them.
+    pub yielded_pools: BTreeMap<String, Arc<str>>,
     /// The labels of the gateway's Services. Without a Service, the expected labels: in Istio's charts they are those
     /// of the pods.
     pub services: BTreeSet<Labels>,
@@ -47,11 +51,13 @@ impl ResolvedTopology {
     pub(super) fn new(
         name: &str,
         declared: &Declared,
+        yielded: Option<&YieldedPools<'_>>,
         inventory: &Inventory,
         advertisements: &AdvertisementsByPool<'_>,
     ) -> Self {
         let spec = declared.spec.clone();
-        let pools = spec.address_pools.iter().map(|pool| {
+        let is_kept = |pool: &&String| !yielded.is_some_and(|yielded| yielded.contains_key(pool.as_str()));
+        let pools = spec.address_pools.iter().filter(is_kept).map(|pool| {
             let key = ObjectKey { namespace: spec.metallb_namespace.clone(), name: pool.clone() };
             Pool::new(&key, inventory.pools.get(&key), advertisements)
         });
@@ -60,6 +66,11 @@ impl ResolvedTopology {
             generation: declared.generation,
             placement: Selector::from_labels(&spec.placement.node_selector),
             pools: pools.collect(),
+            yielded_pools: yielded
+                .into_iter()
+                .flatten()
+                .map(|(pool, older)| ((*pool).to_owned(), Arc::from(*older)))
+                .collect(),
             services: BTreeSet::new(),
             pods: BTreeSet::new(),
             exposed: Vec::new(),

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use super::GatewayTopologySpec;
 use crate::field::FieldPath;
 use crate::labels::{Labels, check_key, check_value, first_duplicate, is_dns_label};
+use crate::objects::Kind;
 use crate::verdict::Rule;
 
 /// The maximum number of entries of a list or map in a topology. It bounds the cost of the CRD's CEL rules.
@@ -17,6 +18,12 @@ pub(super) const MAX_POOL: usize = 253;
 /// The maximum length of a load balancer class. It has the form of a label key: a prefix of 253 characters, a slash,
 /// and 63 characters.
 pub(super) const MAX_CLASS: usize = 317;
+
+/// The maximum length of the name of an object in an exception: a DNS subdomain and `*`.
+pub(super) const MAX_OBJECT_NAME: usize = 254;
+
+/// The maximum length of the reason of an exception.
+pub(super) const MAX_REASON: usize = 256;
 
 /// An invalid topology: the field and the problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +44,10 @@ impl GatewayTopologySpec {
         let spec = || FieldPath::fields(["spec"]);
         check_namespace(&self.gateway.namespace, || spec().field("gateway").field("namespace"))?;
         check_labels(&self.gateway.pod_labels, || spec().field("gateway").field("podLabels"))?;
-        check_labels(&self.placement.node_selector, || spec().field("placement").field("nodeSelector"))?;
+        let node_selector = &self.placement.node_selector;
+        if !node_selector.is_empty() {
+            check_labels(node_selector, || spec().field("placement").field("nodeSelector"))?;
+        }
         check_namespace(&self.metallb_namespace, || spec().field("metallbNamespace"))?;
         check_list(&self.address_pools, || spec().field("addressPools"))?;
         check_items(&self.address_pools, 1..=MAX_POOL, || spec().field("addressPools"))?;
@@ -46,7 +56,36 @@ impl GatewayTopologySpec {
         let classes = || service().field("loadBalancerClasses");
         check_list(&self.service.load_balancer_classes, classes)?;
         check_items(&self.service.load_balancer_classes, 0..=MAX_CLASS, classes)?;
-        self.check_rule_ids(|| spec().field("enforcementByRule"))
+        self.check_rule_ids(|| spec().field("enforcementByRule"))?;
+        self.check_exceptions(|| spec().field("exceptions"))
+    }
+
+    fn check_exceptions(&self, field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {
+        if self.exceptions.len() > MAX_ENTRIES {
+            return Err(wrong(field(), &format!("give at most {MAX_ENTRIES} entries")));
+        }
+        for (index, exception) in self.exceptions.iter().enumerate() {
+            let at = |name| field().index(index).field(name);
+            if !Rule::ALL.iter().any(|rule| rule.id() == exception.rule) {
+                let ids = Rule::ALL.map(Rule::id).join(", ");
+                let problem = format!("rule `{}` does not exist: use {ids}", exception.rule);
+                return Err(wrong(at("rule"), &problem));
+            }
+            if !Kind::ALL.iter().any(|kind| kind.name() == exception.kind) {
+                let kinds = Kind::ALL.map(Kind::name).join(", ");
+                let problem = format!("no rule judges the kind `{}`: use {kinds}", exception.kind);
+                return Err(wrong(at("kind"), &problem));
+            }
+            check_namespace(&exception.namespace, || at("namespace"))?;
+            for (name, text, most) in
+                [("name", &exception.name, MAX_OBJECT_NAME), ("reason", &exception.reason, MAX_REASON)]
+            {
+                if !(1..=most).contains(&text.chars().count()) {
+                    return Err(wrong(at(name), &format!("give 1 to {most} characters")));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn check_rule_ids(&self, field: impl Fn() -> FieldPath) -> Result<(), TopologyError> {
@@ -114,7 +153,7 @@ fn check_items(
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{GatewayTopologySpec, MAX_CLASS, MAX_ENTRIES, MAX_POOL};
+    use super::{GatewayTopologySpec, MAX_CLASS, MAX_ENTRIES, MAX_OBJECT_NAME, MAX_POOL, MAX_REASON};
 
     fn check(spec: Value) -> Result<(), String> {
         let spec: GatewayTopologySpec = serde_json::from_value(spec).unwrap();
@@ -183,6 +222,41 @@ mod tests {
     }
 
     #[test]
+    fn errors_of_exceptions_name_the_entry() {
+        let with = |field: &str, value: Value| {
+            let mut exception = json!({"rule": "gateway-placement", "kind": "Pod", "namespace": "a", "name": "x", "reason": "y"});
+            exception[field] = value;
+            check(json!({"exceptions": [exception]}))
+        };
+        for (field, value, text) in [
+            (
+                "rule",
+                json!("placement"),
+                "rule `placement` does not exist: use gateway-placement, external-traffic-policy, announcement-placement, address-preservation",
+            ),
+            (
+                "kind",
+                json!("Deployment"),
+                "no rule judges the kind `Deployment`: use Pod, Service, DaemonSet, L2Advertisement, BGPAdvertisement, IPAddressPool, AddressPool",
+            ),
+            ("namespace", json!(""), "`` is not the name of a namespace"),
+            ("name", json!(""), "give 1 to 254 characters"),
+            ("reason", json!(""), "give 1 to 256 characters"),
+            ("reason", json!("x".repeat(257)), "give 1 to 256 characters"),
+        ] {
+            assert_eq!(with(field, value), Err(format!("spec.exceptions[0].{field}: {text}")));
+        }
+        let many = vec![
+            json!({"rule": "gateway-placement", "kind": "Pod", "namespace": "a", "name": "x", "reason": "y"});
+            MAX_ENTRIES + 1
+        ];
+        assert_eq!(
+            check(json!({"exceptions": many})),
+            Err("spec.exceptions: give at most 64 entries".to_owned())
+        );
+    }
+
+    #[test]
     fn the_largest_allowed_sizes_are_accepted() {
         for spec in [
             json!({"gateway": {"namespace": "a-1", "podLabels": labels(MAX_ENTRIES)}}),
@@ -190,6 +264,9 @@ mod tests {
             json!({"addressPools": ["x".repeat(MAX_POOL)]}),
             json!({"service": {"loadBalancerClasses": ["", "x".repeat(MAX_CLASS)]}}),
             json!({"enforcementByRule": {"gateway-placement": "Warn"}}),
+            json!({"placement": {"nodeSelector": {}}}),
+            json!({"exceptions": [{"rule": "gateway-placement", "kind": "Pod", "namespace": "a", "name": "x".repeat(MAX_OBJECT_NAME),
+                "reason": "x".repeat(MAX_REASON), "until": "2026-12-01T00:00:00Z"}]}),
         ] {
             assert_eq!(check(spec), Ok(()));
         }

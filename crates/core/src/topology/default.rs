@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Announcements, Enforcement, Gateway, GatewayTopologySpec, OnConflict, Placement, ServicePolicy,
-    ServiceType, ValidationAction,
+    Announcements, Enforcement, Gateway, GatewayTopologySpec, OnCluster, OnConflict, Placement,
+    ServicePolicy, ServiceType, ValidationAction,
 };
 use crate::labels::Labels;
 
@@ -26,6 +26,7 @@ impl Default for GatewayTopologySpec {
             service: ServicePolicy::default(),
             enforcement: Enforcement::default(),
             enforcement_by_rule: BTreeMap::new(),
+            exceptions: Vec::new(),
         }
     }
 }
@@ -51,6 +52,7 @@ impl Default for ServicePolicy {
             types: vec![ServiceType::LoadBalancer],
             load_balancer_classes: vec![String::new()],
             shared_ip: ValidationAction::default(),
+            on_cluster: OnCluster::default(),
         }
     }
 }

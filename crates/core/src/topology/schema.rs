@@ -2,8 +2,10 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::check::{MAX_CLASS, MAX_ENTRIES, MAX_POOL};
+use super::check::{MAX_CLASS, MAX_ENTRIES, MAX_OBJECT_NAME, MAX_POOL, MAX_REASON};
+use super::exception::Exception;
 use super::status::{FindingStatus, MAX_FINDINGS, MAX_SERVICES, ServiceStatus};
+use crate::objects::Kind;
 use crate::verdict::Rule;
 
 const LABEL_VALUE: &str = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
@@ -12,11 +14,17 @@ const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\\\.[a-z0-9]([-a-z0-9]
 const CONDITION_TYPE: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
 const CONDITION_REASON: &str = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$";
 
-pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn labels(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = node_selector(generator);
+    schema.insert("minProperties".to_owned(), 1.into());
+    schema
+}
+
+/// Labels, or none.
+pub(super) fn node_selector(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "additionalProperties": {"type": "string", "maxLength": 63, "pattern": LABEL_VALUE},
-        "minProperties": 1,
         "maxProperties": MAX_ENTRIES,
         "x-kubernetes-validations": [{
             "rule": format!("self.all(key, key.indexOf('/') <= 253 && key.matches('{LABEL_KEY}'))"),
@@ -70,6 +78,30 @@ pub(super) fn enforcement_by_rule(_: &mut SchemaGenerator) -> Schema {
             "message": format!("every key must be the id of a rule: {}", Rule::ALL.map(Rule::id).join(", ")),
         }],
     })
+}
+
+pub(super) fn exceptions(generator: &mut SchemaGenerator) -> Schema {
+    list::<Exception>(generator, MAX_ENTRIES)
+}
+
+pub(super) fn rule_id(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": Rule::ALL.map(Rule::id)})
+}
+
+pub(super) fn judged_kind(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": Kind::ALL.map(Kind::name)})
+}
+
+pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "minLength": 1, "maxLength": MAX_OBJECT_NAME})
+}
+
+pub(super) fn text(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "minLength": 1, "maxLength": MAX_REASON})
+}
+
+pub(super) fn time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date-time"})
 }
 
 /// The schema of a list of `metav1.Condition` with one entry per type (apimachinery `meta/v1/types.go`).

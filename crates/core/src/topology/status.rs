@@ -9,6 +9,9 @@ use super::schema;
 /// The type of the condition on whether the cluster's webhook configurations cover a topology.
 pub const GUARDED: &str = "Guarded";
 
+/// The type of the condition on whether admission edits or denies what breaks a rule of a topology, for every rule and object.
+pub const ENFORCED: &str = "Enforced";
+
 /// The type of the condition on whether Lockstep cannot judge a topology until somebody acts, with the meaning that kstatus
 /// gives it (`sigs.k8s.io/cli-utils/pkg/kstatus`).
 pub const STALLED: &str = "Stalled";
@@ -26,7 +29,7 @@ pub struct GatewayTopologyStatus {
     /// The `metadata.generation` that the conditions were set for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// One condition per type: Guarded, Aligned, SourceIPPreserved, Resilient and Stalled.
+    /// One condition per type: Guarded, Aligned, SourceIPPreserved, Resilient, Stalled and Enforced.
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
     /// The numbers of addresses and nodes.

@@ -31,6 +31,8 @@ fn assessment(addresses: Vec<AddressAssessment>, findings: &[CauseCode]) -> Topo
             addresses,
             nodes: Vec::new(),
         }],
+        enforcement: std::collections::BTreeMap::new(),
+        exceptions: Vec::new(),
         unread: None,
         unread_for_alignment: None,
         findings: findings.iter().copied().map(cause).collect(),

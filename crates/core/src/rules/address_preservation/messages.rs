@@ -5,8 +5,8 @@ use crate::assessment::{Cause, CauseCode};
 use crate::change::Operation;
 use crate::escape::excerpt;
 use crate::field::FieldPath;
-use crate::objects::Object;
-use crate::snapshot::ResolvedTopology;
+use crate::objects::{Object, ServiceSpec};
+use crate::snapshot::{ObjectKey, ResolvedTopology};
 use crate::verdict::Reason;
 
 /// An address that gets worse, and the number of further addresses for which the same holds.
@@ -51,6 +51,62 @@ pub(super) fn misaligned(change: &Change, topology: &ResolvedTopology, finding: 
     let message =
         format!("{} would misalign topology `{}`: {}", subject(change), topology.name, finding.message);
     Details { field: field(change), message, help: finding.mend.clone(), ..Details::default() }
+}
+
+/// A pool of no topology that MetalLB may choose for the next address of a Service.
+pub(super) fn other_choice(
+    change: &Change,
+    topology: &ResolvedTopology,
+    service: &ObjectKey,
+    pool: &str,
+) -> Details {
+    let own = pools(topology);
+    let (service, pool) = (excerpt(&format!("{}/{}", service.namespace, service.name)), excerpt(pool));
+    let message = match change.object {
+        Object::Service(..) => format!(
+            "the Service asks for no pool, so MetalLB may give it an address of pool `{pool}`, which topology `{}` does not name",
+            topology.name
+        ),
+        _ => format!(
+            "MetalLB may give Service `{service}` its next address from pool `{pool}`, which topology `{}` does not name",
+            topology.name
+        ),
+    };
+    let help = format!(
+        "annotate the Service with `metallb.io/address-pool` to name {own}, or set `autoAssign: false` in pool `{pool}`"
+    );
+    Details { field: field(change), message, help, ..Details::default() }
+}
+
+/// A load balancer class that the topology does not name.
+pub(super) fn other_class(topology: &ResolvedTopology, spec: &ServiceSpec) -> Details {
+    let classes = topology.spec.service.load_balancer_classes.iter().map(|class| match class.as_str() {
+        "" => "no class".to_owned(),
+        class => format!("`{}`", excerpt(class)),
+    });
+    let classes = classes.collect::<Vec<_>>().join(", ");
+    let class = match spec.load_balancer_class.as_str() {
+        "" => "has no load balancer class".to_owned(),
+        class => format!("has the load balancer class `{}`", excerpt(class)),
+    };
+    Details {
+        field: FieldPath::fields(["spec", "loadBalancerClass"]),
+        message: format!(
+            "the Service leads to the gateway of topology `{}` and {class}: MetalLB does not serve it, so nothing is guarded of its \
+             addresses",
+            topology.name
+        ),
+        help: format!(
+            "use a class of the topology ({classes}), or add it to `spec.service.loadBalancerClasses` if MetalLB serves it"
+        ),
+        ..Details::default()
+    }
+}
+
+/// The pools of a topology in a sentence.
+fn pools(topology: &ResolvedTopology) -> String {
+    let pools = topology.spec.address_pools.iter().take(3).map(|pool| format!("`{}`", excerpt(pool)));
+    pools.collect::<Vec<_>>().join(" or ")
 }
 
 /// The change as the subject of a sentence.

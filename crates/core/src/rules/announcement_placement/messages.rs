@@ -109,6 +109,22 @@ impl Subject<'_> {
     }
 }
 
+/// An advertisement from other nodes of a topology that does not enforce `Local`.
+pub(super) fn wider_without_local(topology: &ResolvedTopology, pool: &Pool, outside: &Outside) -> Details {
+    Details {
+        field: node_selectors(),
+        message: format!(
+            "a node {} would announce pool `{}`, and topology `{}` does not enforce `externalTrafficPolicy: Local`, by which only nodes \
+             with a gateway pod announce",
+            outside.witness, pool.name, topology.name
+        ),
+        help: "enforce the rule `external-traffic-policy` for Services of type LoadBalancer, or restrict `spec.nodeSelectors`"
+            .to_owned(),
+        witness: Some(outside.witness.clone()),
+        ..Details::default()
+    }
+}
+
 pub(super) fn invalid(error: SelectorError) -> Details {
     Details {
         message: format!(
@@ -128,7 +144,10 @@ pub(super) fn too_complex(topology: &ResolvedTopology) -> Details {
             "the node selectors are too complex to compare with the placement of topology `{}`",
             topology.name
         ),
-        help: format!("use fewer selectors: one for nodes labelled {} is enough", placement(topology)),
+        help: match topology.spec.placement.node_selector.is_empty() {
+            true => "use fewer selectors: without any, every node announces".to_owned(),
+            false => format!("use fewer selectors: one for nodes labelled {} is enough", placement(topology)),
+        },
         ..Details::default()
     }
 }
@@ -153,10 +172,13 @@ pub(super) fn uncovered(topology: &ResolvedTopology, pool: &Pool, witness: Witne
             "a node {witness} may run the gateway of topology `{}`, but no advertisement would announce pool `{}` from it",
             topology.name, pool.name
         ),
-        help: format!(
-            "make the pool's advertisements together select every node labelled {}",
-            placement(topology)
-        ),
+        help: match topology.spec.placement.node_selector.is_empty() {
+            true => "remove `spec.nodeSelectors` from one of the pool's advertisements, so that it selects every node".to_owned(),
+            false => format!(
+                "make the pool's advertisements together select every node labelled {}",
+                placement(topology)
+            ),
+        },
         witness: Some(witness),
         ..Details::default()
     }

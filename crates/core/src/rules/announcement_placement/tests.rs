@@ -31,6 +31,7 @@ fn judge(node_selectors: Vec<LabelSelector>, inventory: &Inventory) -> Vec<Findi
         object: Object::L2Advertisement(L2Advertisement { spec, ..L2Advertisement::default() }),
         old: None,
         is_cleanup: false,
+        time: None,
     };
     validate(&change, &Snapshot::new(inventory)).findings
 }

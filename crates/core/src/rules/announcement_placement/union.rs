@@ -41,7 +41,7 @@ pub(super) fn gap(
         }
         let gap = match topology.spec.announcements.relation {
             Match::LiveNodes => live_gap(topology, &announcing, snapshot, work)?,
-            Match::Exact | Match::Contained => {
+            Match::Exact | Match::Contained | Match::Covering => {
                 let selectors = announcing.iter().flat_map(|advertisement| advertisement.nodes());
                 let rest = uncovered_within(&topology.placement, selectors, work)?;
                 rest.as_ref().and_then(Selector::witness)

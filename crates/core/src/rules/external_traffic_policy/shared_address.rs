@@ -42,7 +42,7 @@ pub(super) fn check(
     service: &Service,
     balancer: &LoadBalancer,
     snapshot: &Snapshot,
-    verdict: &mut VerdictBuilder,
+    verdict: &mut VerdictBuilder<'_>,
 ) {
     let Some(spec) = service.spec.as_ref().filter(|_| was_local(change) == Some(false)) else { return };
     if !has_shared_address(balancer) {

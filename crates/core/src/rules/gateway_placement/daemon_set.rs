@@ -13,7 +13,7 @@ pub(in crate::rules) fn place_template(
     change: &Change,
     daemon_set: &DaemonSet,
     snapshot: &Snapshot,
-    verdict: &mut VerdictBuilder,
+    verdict: &mut VerdictBuilder<'_>,
 ) {
     // Patching a template that the request does not change would restart the pods of a running gateway after a change
     // of a label on its DaemonSet.
@@ -27,7 +27,7 @@ pub(in crate::rules) fn check_template(
     change: &Change,
     daemon_set: &DaemonSet,
     snapshot: &Snapshot,
-    verdict: &mut VerdictBuilder,
+    verdict: &mut VerdictBuilder<'_>,
 ) {
     if is_settled(change, daemon_set) {
         verdict.warn_only();
@@ -39,8 +39,8 @@ fn judge<'d>(
     change: &Change,
     daemon_set: &'d DaemonSet,
     snapshot: &Snapshot,
-    verdict: &mut VerdictBuilder,
-    judge_placement: fn(&PodAt<'d>, &ResolvedTopology, &mut VerdictBuilder),
+    verdict: &mut VerdictBuilder<'_>,
+    judge_placement: fn(&PodAt<'d>, &ResolvedTopology, &mut VerdictBuilder<'_>),
 ) {
     let Some(pod) = template(daemon_set) else { return };
     let Some(topology) = claiming(change, pod, snapshot, verdict) else { return };
