@@ -24,9 +24,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The longest time until a condition must show what admission has not refused.
-const REPORTED_WITHIN: Duration = Duration::from_secs(5);
+pub const REPORTED_WITHIN: Duration = Duration::from_secs(5);
 
-const TOPOLOGY: &str = "/apis/lockstep.dev/v1alpha1/gatewaytopologies/istio-ingressgateway";
+pub const TOPOLOGY: &str = "/apis/lockstep.dev/v1alpha1/gatewaytopologies/istio-ingressgateway";
 
 /// The kinds of the doors: their plural, the root of their path, and their namespace.
 const KINDS: [(&str, &str, Option<&str>); 16] = [
@@ -69,7 +69,7 @@ struct Door {
 /// One request: `create` and `apply` take an object, the others a path such as `services/NAME` or `pods/NAME/status`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Step {
+pub struct Step {
     /// `alice`, who edits the gateway's namespace and nodes, or `kubelet NODE`; the administrator by default.
     by: Option<String>,
     create: Option<Value>,
@@ -172,9 +172,9 @@ fn placed(object: &Value) -> Value {
     object
 }
 
-struct House {
+pub struct House {
     cluster: Cluster,
-    admin: Client,
+    pub admin: Client,
     alice: Client,
     _serve: Serve,
     _account: Account,
@@ -187,7 +187,7 @@ struct House {
 }
 
 impl House {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let options = Options::default()
             .api_server_arg("--authorization-mode=Node")
             .api_server_arg("--enable-admission-plugins=NodeRestriction")
@@ -244,7 +244,7 @@ impl House {
         house
     }
 
-    async fn client(&self, by: Option<&str>) -> Client {
+    pub async fn client(&self, by: Option<&str>) -> Client {
         match by {
             None => self.admin.clone(),
             Some("alice") => self.alice.clone(),
@@ -307,7 +307,7 @@ impl House {
     }
 
     /// Brings the state of `base.yaml` back, after these steps.
-    async fn reset(&mut self, before: &[Step]) {
+    pub async fn reset(&mut self, before: &[Step]) {
         // Webhooks that cannot be called would refuse the rest.
         for (path, wanted) in &self.configurations {
             let (collection, _) = path.rsplit_once('/').unwrap();
@@ -460,7 +460,7 @@ impl House {
     }
 
     /// Asks until the answer is as wanted, for the time in which it must be. Returns how long it took.
-    async fn within(
+    pub async fn within(
         &self,
         limit: Duration,
         ask: impl AsyncFn() -> Result<(), String>,

@@ -12,6 +12,7 @@ mod process;
 mod refusals;
 mod reports;
 mod roles;
+mod search;
 mod snapshots;
 mod strict;
 

@@ -11,6 +11,7 @@ mod docs;
 mod explain;
 mod generate;
 mod remedies;
+mod search;
 mod selectors;
 
 #[test]

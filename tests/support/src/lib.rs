@@ -25,6 +25,7 @@ pub mod objects;
 pub mod release;
 pub mod replica;
 pub mod reviews;
+pub mod search;
 pub mod serve;
 pub mod service_account;
 pub mod state;

@@ -1,0 +1,183 @@
+//! What becomes of a client's packet to an address of a Service, by MetalLB's own conditions (speaker/layer2_controller.go and
+//! speaker/bgp_controller.go, `ShouldAnnounce`, version 0.16.2), as simply as they can be written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use serde_json::Value;
+
+use super::cluster::{GATEWAY_NAMESPACE, METALLB_NAMESPACE, Objects, list, map, text};
+
+/// What becomes of the packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// It reaches a pod of the gateway with the client's address.
+    Preserved,
+    /// It reaches a pod of the gateway with the address of a node.
+    Lost,
+    /// No node answers for the address.
+    Silent,
+    /// The Service leads to other pods, and selects others.
+    Elsewhere,
+}
+
+/// A Service and one of its addresses.
+pub type Place = (String, String);
+
+/// The fate of every address of the Services of type `LoadBalancer` in the gateway's namespace.
+#[must_use]
+pub fn fates(objects: &Objects) -> BTreeMap<Place, Fate> {
+    let mut fates = BTreeMap::new();
+    for service in objects.of("Service").filter(|service| text(service, "/spec/type") == "LoadBalancer") {
+        for ingress in list(service, "/status/loadBalancer/ingress") {
+            let address = text(ingress, "/ip");
+            let place = (text(service, "/metadata/name").to_owned(), address.to_owned());
+            fates.insert(place, fate(objects, service, address));
+        }
+    }
+    fates
+}
+
+/// The addresses that were preserved before, and what they are now that no client's address reaches the gateway by them.
+///
+/// Who deletes a Service, or takes its type, gives its addresses up: these are left out.
+#[must_use]
+pub fn losses(before: &BTreeMap<Place, Fate>, objects: &Objects) -> Vec<(Place, Fate)> {
+    let after = fates(objects);
+    let preserved = before.iter().filter(|(_, fate)| **fate == Fate::Preserved);
+    let now = preserved.filter_map(|(place, _)| {
+        let service = objects.get("Service", &place.0)?;
+        let is_balancer = text(service, "/spec/type") == "LoadBalancer";
+        let fate = after.get(place).copied().or(is_balancer.then_some(Fate::Silent))?;
+        matches!(fate, Fate::Lost | Fate::Silent).then(|| (place.clone(), fate))
+    });
+    now.collect()
+}
+
+fn fate(objects: &Objects, service: &Value, address: &str) -> Fate {
+    let selector = map(service, "/spec/selector");
+    let endpoints = ready_endpoints(objects, text(service, "/metadata/name"));
+    let leads = endpoints.iter().any(|endpoint| endpoint.is_gateway);
+    let selects = !selector.is_empty()
+        && objects.of("Pod").any(|pod| {
+            let labels = map(pod, "/metadata/labels");
+            is_gateway(pod) && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        });
+    if !leads && !selects {
+        return Fate::Elsewhere;
+    }
+    let is_local = text(service, "/spec/externalTrafficPolicy") == "Local";
+    let with_endpoints: BTreeSet<&str> = endpoints
+        .iter()
+        .filter(|endpoint| endpoint.is_gateway)
+        .map(|endpoint| endpoint.node.as_str())
+        .collect();
+    let announces = |node: &Value| {
+        let name = text(node, "/metadata/name");
+        let has_endpoint = if is_local { with_endpoints.contains(name) } else { leads };
+        has_endpoint
+            && has_speaker(objects, name)
+            && is_healthy(node)
+            && is_selected(objects, service, address, node)
+    };
+    match objects.of("Node").any(announces) {
+        false => Fate::Silent,
+        true if is_local => Fate::Preserved,
+        true => Fate::Lost,
+    }
+}
+
+struct Endpoint {
+    node: String,
+    is_gateway: bool,
+}
+
+fn ready_endpoints(objects: &Objects, service: &str) -> Vec<Endpoint> {
+    let of_service = |slice: &&Value| {
+        map(slice, "/metadata/labels").get("kubernetes.io/service-name").map(String::as_str) == Some(service)
+    };
+    let slices = objects.of("EndpointSlice").filter(of_service);
+    let endpoints = slices.flat_map(|slice| list(slice, "/endpoints"));
+    let is_ready = |endpoint: &&Value| endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false));
+    let endpoints = endpoints.filter(is_ready).map(|endpoint| Endpoint {
+        node: text(endpoint, "/nodeName").to_owned(),
+        is_gateway: objects.get("Pod", text(endpoint, "/targetRef/name")).is_some_and(is_gateway),
+    });
+    endpoints.collect()
+}
+
+/// Whether a pod is one of the gateway, by the labels of the default topology.
+fn is_gateway(pod: &Value) -> bool {
+    let labels = map(pod, "/metadata/labels");
+    let has = |key, value: &str| labels.get(key).map(String::as_str) == Some(value);
+    text(pod, "/metadata/namespace") == GATEWAY_NAMESPACE
+        && has("app", "istio-ingressgateway")
+        && has("istio", "ingressgateway")
+}
+
+fn has_speaker(objects: &Objects, node: &str) -> bool {
+    objects.of("Pod").any(|pod| {
+        text(pod, "/metadata/namespace") == METALLB_NAMESPACE
+            && map(pod, "/metadata/labels").get("component").map(String::as_str) == Some("speaker")
+            && text(pod, "/spec/nodeName") == node
+    })
+}
+
+fn is_healthy(node: &Value) -> bool {
+    let labels = map(node, "/metadata/labels");
+    let is_unavailable = list(node, "/status/conditions").iter().any(|condition| {
+        text(condition, "/type") == "NetworkUnavailable" && text(condition, "/status") == "True"
+    });
+    !labels.contains_key("node.kubernetes.io/exclude-from-external-load-balancers") && !is_unavailable
+}
+
+/// Whether an advertisement of either kind announces the address of the Service from the node.
+fn is_selected(objects: &Objects, service: &Value, address: &str, node: &Value) -> bool {
+    let Some(pool) = objects.of("IPAddressPool").find(|pool| contains(pool, address)) else { return false };
+    let advertisements = objects.of("L2Advertisement").chain(objects.of("BGPAdvertisement"));
+    let mut advertisements = advertisements.map(|advertisement| &advertisement["spec"]);
+    advertisements.any(|spec| {
+        let (names, selectors) = (list(spec, "/ipAddressPools"), list(spec, "/ipAddressPoolSelectors"));
+        let of_pool = names.is_empty() && selectors.is_empty()
+            || names.contains(&pool["metadata"]["name"])
+            || any(selectors, &map(pool, "/metadata/labels"));
+        let of_node = list(spec, "/nodeSelectors").is_empty()
+            || any(list(spec, "/nodeSelectors"), &map(node, "/metadata/labels"));
+        let of_service = list(spec, "/serviceSelectors").is_empty()
+            || any(list(spec, "/serviceSelectors"), &map(service, "/metadata/labels"));
+        of_pool && of_node && of_service
+    })
+}
+
+/// Whether one of the selectors matches. The search uses `matchLabels` and the operator `In` alone.
+fn any(selectors: &[Value], labels: &BTreeMap<String, String>) -> bool {
+    selectors.iter().any(|selector| {
+        let wanted = map(selector, "/matchLabels");
+        wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && list(selector, "/matchExpressions").iter().all(|expression| {
+                let value = labels.get(text(expression, "/key"));
+                list(expression, "/values").iter().any(|wanted| wanted.as_str() == value.map(String::as_str))
+            })
+    })
+}
+
+fn contains(pool: &Value, address: &str) -> bool {
+    let Ok(address) = address.parse::<Ipv4Addr>() else { return false };
+    list(pool, "/spec/addresses").iter().filter_map(Value::as_str).any(|range| {
+        let (first, last) = bounds(range);
+        (first..=last).contains(&u32::from(address))
+    })
+}
+
+/// The first and the last address of a range, `FIRST-LAST` or a network.
+fn bounds(range: &str) -> (u32, u32) {
+    let number =
+        |text: &str| u32::from(text.trim().parse::<Ipv4Addr>().expect("the search uses valid ranges"));
+    if let Some((first, last)) = range.split_once('-') {
+        return (number(first), number(last));
+    }
+    let (first, length) = range.split_once('/').expect("the search uses valid ranges");
+    let host_bits = 32 - length.parse::<u32>().expect("the search uses valid ranges");
+    let first = number(first);
+    (first, first + ((1_u64 << host_bits) - 1) as u32)
+}
