@@ -546,14 +546,14 @@ async fn entitle_alice(admin: &Client) {
 }
 
 /// An address of this machine that an EndpointSlice may have. No packet is sent to find it.
-fn own_address() -> IpAddr {
+pub fn own_address() -> IpAddr {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.connect("198.51.100.1:9").expect("this machine has a network interface with a route");
     socket.local_addr().unwrap().ip()
 }
 
 /// The endpoints of the webhook's Service: the replica. No controller writes them here.
-fn endpoints_of(serve: &Serve) -> Value {
+pub fn endpoints_of(serve: &Serve) -> Value {
     let address: SocketAddr = serve.webhook.parse().unwrap();
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
@@ -564,7 +564,7 @@ fn endpoints_of(serve: &Serve) -> Value {
 }
 
 /// Waits until the replica has written the CA into every webhook.
-async fn until_certified(admin: &Client) {
+pub async fn until_certified(admin: &Client) {
     for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
         let path = path(&format!("{plural}/lockstep"));
         let is_certified = wait::until_so(async || {

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
 
+mod acts;
 mod alerts;
 mod definition;
 mod doors;
@@ -15,6 +16,7 @@ mod roles;
 mod search;
 mod snapshots;
 mod strict;
+mod subresources;
 
 #[test]
 fn the_tests_named_in_documents_exist() {

@@ -21,7 +21,7 @@ async fn an_uninstall_removes_the_reports() {
     let arguments = arguments(&deployment);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut serve = Serve::start(&arguments, Some(&account.kubeconfig())).await;
-    let collector = cluster.control_plane.collect_garbage().await.unwrap();
+    let collector = cluster.control_plane.start_controllers(&["garbage-collector-controller"]).await.unwrap();
 
     let report = ["ClusterReport /lockstep-istio-ingressgateway".to_owned()];
     let written = wait::until_so(async || labelled(&client, LABEL).await == report).await;

@@ -190,7 +190,8 @@ fn violation(step: &Step, before: &BTreeMap<Place, Fate>, cluster: &Cluster) -> 
         let of_service = outcomes.iter().filter(|((name, _), _)| name == service);
         let mut said = of_service.filter(|((_, of), _)| of == address || of.is_empty());
         let is_reported = said.clone().any(|(_, outcome)| ["Lost", "Silent"].contains(&outcome.as_str()));
-        (!is_reported).then(|| format!("{address} of {service} is {fate:?}, and reported as {:?}", said.next()))
+        (!is_reported)
+            .then(|| format!("{address} of {service} is {fate:?}, and reported as {:?}", said.next()))
     })
 }
 

@@ -15,6 +15,7 @@ mod assets;
 mod audit;
 mod cache;
 mod concurrency;
+mod controllers;
 mod crds;
 mod credentials;
 mod definitions;
@@ -22,7 +23,6 @@ mod error;
 mod faults;
 mod files;
 mod flags;
-mod garbage;
 mod go;
 mod metallb;
 mod node;
@@ -38,9 +38,9 @@ pub use assets::{
 };
 pub use audit::AuditLevel;
 pub use concurrency::Turn;
+pub use controllers::Controller;
 pub use error::{Error, Result};
-pub use garbage::GarbageCollector;
-pub use metallb::{MetalLb, metallb_crds};
+pub use metallb::{MetalLb, metallb_chart, metallb_crds};
 pub use options::{Kubernetes, Options};
 pub use report_kinds::ReportKinds;
 
