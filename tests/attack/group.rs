@@ -1,4 +1,4 @@
-//! A control group that limits memory, of version 1 or 2, and what a process uses.
+//! A control group that limits memory, of version 1 or 2.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,25 +41,5 @@ impl Drop for MemoryGroup {
     fn drop(&mut self) {
         // The program may still end; the kernel keeps an empty group at most.
         let _ = fs::remove_dir(&self.path);
-    }
-}
-
-/// What a process uses at one moment.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Usage {
-    /// The resident set in bytes.
-    pub resident: u64,
-    /// The number of open descriptors.
-    pub descriptors: u64,
-}
-
-impl Usage {
-    /// The usage of a process; zeros once it has ended.
-    pub fn of(pid: u32) -> Self {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-        Self { resident: kilobytes.unwrap_or_default() << 10, descriptors: descriptors as u64 }
     }
 }

@@ -2,8 +2,8 @@
 //! group of 256 MiB, as behind the chart's limits. It fails if a review of the API server takes more than 1s, if a probe
 //! fails or takes more than 1s, or if the program ends.
 //!
-//! `just attack SECONDS` runs it against the release build, `just soak SECONDS` without attacks. It needs root, for the
-//! control group, and descriptors: 4096 of them.
+//! `just attack SECONDS` runs it against the release build. It needs root, for the control group, and descriptors: 4096 of
+//! them.
 
 #![allow(unreachable_pub, reason = "a test program exports nothing: `pub` is between its modules")]
 
@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use lockstep_test_support::serve::Serve;
 
 use clients::{api_server, kubelet};
-use group::{MemoryGroup, Usage};
+use group::MemoryGroup;
+use lockstep_test_support::usage::Usage;
 
 /// The memory limit of the chart, in bytes.
 const MEMORY: u64 = 256 << 20;
@@ -32,12 +33,11 @@ fn main() -> ExitCode {
     };
     let seconds = after("--seconds").map_or(20, |seconds| seconds.parse().expect("a number of seconds"));
     let only = after("--only");
-    let attacks = !arguments.iter().any(|argument| argument == "--soak");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(run(Duration::from_secs(seconds), attacks, only.as_deref()))
+    runtime.block_on(run(Duration::from_secs(seconds), only.as_deref()))
 }
 
-async fn run(duration: Duration, attacks: bool, only: Option<&str>) -> ExitCode {
+async fn run(duration: Duration, only: Option<&str>) -> ExitCode {
     let group = MemoryGroup::create(MEMORY);
     let seed = lockstep_test_support::root().join("examples/seed");
     let log = tempfile::tempdir().expect("a folder");
@@ -51,31 +51,27 @@ async fn run(duration: Duration, attacks: bool, only: Option<&str>) -> ExitCode 
     // The strangers have threads of their own, as they have machines of their own: what is measured is the program, not
     // the queue of this one's runtime.
     let theirs = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let strangers = attacks.then(|| {
+    let strangers = {
         let _entered = theirs.enter();
         strangers::start(&serve, only)
-    });
+    };
     let review = tokio::spawn(api_server(serve.webhook.clone(), serve.ca_pem.clone(), duration));
     let probes = tokio::spawn(kubelet(serve.admin.clone(), duration));
     let start = Instant::now();
     let mut usages = Vec::new();
-    let mut most = 0;
     while start.elapsed() < duration && serve.child.try_wait().expect("a status").is_none() {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        let usage = Usage::of(pid);
-        most = most.max(usage.resident);
-        usages.push((start.elapsed().as_secs_f64(), usage));
+        usages.push(Usage::of(pid));
     }
     let ended = serve.child.try_wait().expect("a status");
     let (reviews, probes) = (review.await.expect("no panic"), probes.await.expect("no panic"));
-    if let Some(strangers) = strangers {
-        println!("{}", strangers.stop());
-    }
+    println!("{}", strangers.stop());
     let records = std::fs::metadata(&log).map_or(0, |file| file.len());
     println!("reviews of the API server: {reviews}");
     println!("probes: {probes}");
-    println!("resident set: at most {:.0} MiB; {}", mebibytes(most), slope(&usages));
-    println!("decision log: {:.1} MiB in {:.0}s", mebibytes(records), start.elapsed().as_secs_f64());
+    let most = usages.iter().map(Usage::mebibytes).fold(0.0, f64::max);
+    println!("resident set: at most {most:.0} MiB, in the median {:.0}", Usage::median(&usages).mebibytes());
+    println!("decision log: {} KiB in {:.0}s", records >> 10, start.elapsed().as_secs_f64());
     println!(
         "out of memory: {}; the program {}",
         group.kills(),
@@ -85,28 +81,4 @@ async fn run(duration: Duration, attacks: bool, only: Option<&str>) -> ExitCode 
     println!("{}", if is_held { "held" } else { "NOT HELD" });
     theirs.shutdown_background();
     if is_held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
-}
-
-/// The change of memory and of descriptors over the second half of the run, by the medians of its two halves.
-fn slope(usages: &[(f64, Usage)]) -> String {
-    let half = usages.get(usages.len() / 2..).unwrap_or_default();
-    let (first, last) = half.split_at(half.len() / 2);
-    let median = |part: &[(f64, Usage)], of: fn(&Usage) -> u64| {
-        let mut values: Vec<u64> = part.iter().map(|(_, usage)| of(usage)).collect();
-        values.sort_unstable();
-        values.get(values.len() / 2).copied().unwrap_or_default()
-    };
-    let memory = |part| mebibytes(median(part, |usage| usage.resident));
-    let descriptors = |part| median(part, |usage| usage.descriptors);
-    format!(
-        "third quarter {:.1} MiB and {} descriptors, last quarter {:.1} MiB and {} descriptors (medians)",
-        memory(first),
-        descriptors(first),
-        memory(last),
-        descriptors(last)
-    )
 }

@@ -34,5 +34,5 @@ async fn a_patch_of_a_status_reaches_no_webhook() {
     assert_eq!(calls(&house).await, before);
     // The count grows with what is reviewed: a Service is mutated and validated.
     patch("services/istio-ingressgateway", json!({"metadata": {"labels": {"team": "edge"}}})).await;
-    assert!(calls(&house).await >= before + 2, "{} calls before", before);
+    assert!(calls(&house).await >= before + 2, "{before} calls before");
 }

@@ -19,6 +19,7 @@ mod replicas;
 mod reports;
 mod rotation;
 mod serve;
+mod soak;
 mod states;
 mod status;
 mod topologies;

@@ -29,6 +29,7 @@ pub mod search;
 pub mod serve;
 pub mod service_account;
 pub mod state;
+pub mod usage;
 pub mod wait;
 pub mod webhook;
 

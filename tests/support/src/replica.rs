@@ -1,5 +1,7 @@
 //! Replicas with their own certificates, and a cluster whose API server calls them through a Service.
 
+use std::process::Stdio;
+
 use kube::Client;
 use serde_json::{Value, json};
 
@@ -68,6 +70,11 @@ fn configuration(kind: &str, path: &str, port: u16) -> Value {
 
 /// Starts a replica with further arguments.
 pub async fn start(control_plane: &ControlPlane, arguments: &[&str]) -> Serve {
+    start_with_stdout(control_plane, arguments, Stdio::inherit()).await
+}
+
+/// Starts a replica with further arguments and this standard output.
+pub async fn start_with_stdout(control_plane: &ControlPlane, arguments: &[&str], stdout: Stdio) -> Serve {
     let secret = format!("{NAMESPACE}/lockstep-ca");
     let mut all = vec![
         "--tls-secret",
@@ -78,7 +85,7 @@ pub async fn start(control_plane: &ControlPlane, arguments: &[&str]) -> Serve {
         "lockstep.lockstep-system.svc",
     ];
     all.extend(arguments);
-    Serve::start(&all, Some(control_plane.kubeconfig_path())).await
+    Serve::start_with_stdout(&all, Some(control_plane.kubeconfig_path()), stdout).await
 }
 
 /// The default topology, with gateway nodes that have this value of [`LABEL`].
