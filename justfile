@@ -95,10 +95,10 @@ bench:
 
 # The benchmarks, just long enough to see that they work.
 bench-smoke:
-    cargo bench --locked --profile dev --bench check -- --smoke
-    cargo bench --locked --profile dev --bench engine -- --smoke
-    cargo bench --locked --profile dev --bench state -- --smoke
-    cargo bench --locked --profile dev --bench webhook -- --smoke
+    cargo bench --bench check --locked --profile dev -- --smoke
+    cargo bench --bench engine --locked --profile dev -- --smoke
+    cargo bench --bench state --locked --profile dev -- --smoke
+    cargo bench --bench webhook --locked --profile dev -- --smoke
 
 # The search for ways to lose an address unseen: on the core alone, and on a real API server. Another SEED takes other steps.
 search CORE="1000000" API="10000" SEED="0":
