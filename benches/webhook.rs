@@ -6,7 +6,7 @@
 //!
 //! The benchmark prints medians, medians of the ratios within a round (the speed of a machine varies from minute to
 //! minute), the cost of the decision log, memory and start-up time. `--smoke` runs everything briefly, `--state` only the reviews during
-//! changes of a large cluster.
+//! changes of a large cluster, `--rungs` only what `rungs` lists.
 
 #![allow(dead_code, unreachable_pub, reason = "every program uses its own part of what is shared")]
 
@@ -20,11 +20,13 @@ mod load;
 mod memory;
 #[path = "webhook/process.rs"]
 mod process;
+#[path = "webhook/rungs.rs"]
+mod rungs;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use load::{Load, Ratio};
+use load::{Call, Load, Ratio};
 use lockstep_test_support::https;
 use process::Server;
 
@@ -41,6 +43,9 @@ struct Effort {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
+    if arguments.iter().any(|argument| argument == hosted::BARE) {
+        return hosted::serve_bare();
+    }
     if let Some(handler) = hosted::asked_for(&arguments) {
         return hosted::serve(handler);
     }
@@ -49,16 +54,21 @@ fn main() -> ExitCode {
     } else {
         Effort { rounds: 8, round: Duration::from_secs(3), starts: 9 }
     };
-    let only_state = arguments.iter().any(|argument| argument == "--state");
+    let only = |part: &str| arguments.iter().any(|argument| argument == part);
+    let (only_state, only_rungs) = (only("--state"), only("--rungs"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         if only_state {
             return while_assessing(effort).await;
         }
+        if only_rungs {
+            return rungs::print(effort).await;
+        }
         throughput(effort).await;
         while_assessing(effort).await;
         starts(effort).await;
         memory::print(effort.round).await;
+        rungs::print(effort).await;
     });
     ExitCode::SUCCESS
 }
@@ -67,10 +77,7 @@ fn main() -> ExitCode {
 struct Contestant {
     name: &'static str,
     start: fn() -> Server,
-    path: &'static str,
-    body: fn() -> Vec<u8>,
-    /// The text that every response must contain.
-    marker: &'static str,
+    call: Call,
 }
 
 const POD: &[u8] = include_bytes!("reviews/pod.json");
@@ -98,11 +105,11 @@ const ON_STDOUT: &str = "metrics, log on stdout";
 const IN_FILE: &str = "metrics, log in a file";
 
 /// A review that is patched. Each one is recorded, which is the highest load on a decision log.
-const PATCHED: (&str, fn() -> Vec<u8>, &str) = ("/mutate", pod, "\"patch\":");
-const ALLOWED: (&str, fn() -> Vec<u8>, &str) = ("/validate", placed_pod, "\"allowed\":true");
+const PATCHED: Call = Call { path: "/mutate", body: pod, marker: "\"patch\":" };
+const ALLOWED: Call = Call { path: "/validate", body: placed_pod, marker: "\"allowed\":true" };
 
 const CONTESTANTS: [Contestant; 7] = [
-    Contestant { marker: "\"allowed\":true", ..Contestant::new("no-op", Server::noop, PATCHED) },
+    Contestant::new("no-op", Server::noop, Call { marker: "\"allowed\":true", ..PATCHED }),
     // This one writes the operators' log, which has a line for each edit if there is no decision log.
     Contestant::new("lockstep /mutate, patched", Server::lockstep, PATCHED),
     Contestant::new("the same, decision log", Server::recording, PATCHED),
@@ -113,12 +120,8 @@ const CONTESTANTS: [Contestant; 7] = [
 ];
 
 impl Contestant {
-    const fn new(
-        name: &'static str,
-        start: fn() -> Server,
-        (path, body, marker): (&'static str, fn() -> Vec<u8>, &'static str),
-    ) -> Self {
-        Self { name, start, path, body, marker }
+    const fn new(name: &'static str, start: fn() -> Server, call: Call) -> Self {
+        Self { name, start, call }
     }
 }
 
@@ -128,18 +131,7 @@ async fn throughput(effort: Effort) {
         for (contestant, loads) in CONTESTANTS.iter().zip(&mut loads) {
             let mut server = (contestant.start)();
             let address = server.ready().await;
-            loads.push(
-                load::run(
-                    &server,
-                    &address,
-                    contestant.path,
-                    (contestant.body)(),
-                    contestant.marker,
-                    IN_FLIGHT,
-                    effort.round,
-                )
-                .await,
-            );
+            loads.push(load::run(&server, &address, contestant.call, IN_FLIGHT, effort.round).await);
         }
     }
     println!(
@@ -179,14 +171,13 @@ fn print_cost_of_decision_log(loads: &[Vec<Load>]) {
 async fn while_assessing(effort: Effort) {
     const NAMES: [&str; 3] = ["at rest", "10 new snapshots a second", "the same, assessed"];
     const STARTS: [fn() -> Server; 3] = [Server::still, Server::changing, Server::assessing];
-    let (path, body, marker) = PATCHED;
     for in_flight in [1, IN_FLIGHT] {
         let mut loads = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..effort.rounds {
             for (start, loads) in STARTS.into_iter().zip(&mut loads) {
                 let mut server = start();
                 let address = server.ready().await;
-                loads.push(load::run(&server, &address, path, body(), marker, in_flight, effort.round).await);
+                loads.push(load::run(&server, &address, PATCHED, in_flight, effort.round).await);
             }
         }
         println!("10,000 nodes, 500 topologies, {in_flight} in flight, against the state at rest:");
@@ -212,7 +203,7 @@ async fn starts(effort: Effort) {
             let start = std::time::Instant::now();
             let mut server = (contestant.start)();
             let address = server.ready().await;
-            load::once(&address, contestant.path, (contestant.body)(), contestant.marker).await;
+            load::once(&address, contestant.call).await;
             times.push(start.elapsed());
         }
         times.sort_unstable();

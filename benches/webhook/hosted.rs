@@ -10,6 +10,12 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
 use lockstep::admission::{Body, review};
 use lockstep::assessment::{Changes, CurrentAssessments};
 use lockstep::audit::{DecisionLog, LineHash, RotatingFile, Rotation};
@@ -21,7 +27,9 @@ use lockstep::tls::{Ephemeral, server_config};
 use lockstep::webhook::{Decisions, NodeNames, ReviewMetrics, Webhook};
 use rustix::process::nice;
 use serde::Deserialize;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use super::cluster;
 
@@ -35,7 +43,11 @@ pub const ENGINE: &str = "--engine-webhook";
 /// file in the next argument, or to standard output for `-`.
 pub const RECORDING: &str = "--recording-webhook";
 
-/// The argument that makes this program the product's webhook with the state of a large cluster.
+/// The argument that makes this program a no-op webhook on rustls and hyper alone.
+pub const BARE: &str = "--bare-webhook";
+
+/// The argument that makes this program the product's webhook with the state of a large cluster, or of one with the number of topologies
+/// in the next argument.
 pub const LARGE: &str = "--large-webhook";
 
 /// The argument that relabels a node of the large cluster ten times a second, as often as snapshots are published.
@@ -54,11 +66,11 @@ struct Engine(Snapshot);
 #[derive(Deserialize)]
 struct Review<'a> {
     #[serde(borrow)]
-    request: Request<'a>,
+    request: RequestOfReview<'a>,
 }
 
 #[derive(Deserialize)]
-struct Request<'a> {
+struct RequestOfReview<'a> {
     uid: &'a str,
 }
 
@@ -69,11 +81,7 @@ impl Handler for Noop {
 
     fn handle_heavy(&self, call: Call<'_>) -> Reply {
         let review: Review<'_> = serde_json::from_slice(call.body).expect("the load sends reviews");
-        let uid = review.request.uid;
-        let answer = format!(
-            "{{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"response\":{{\"uid\":\"{uid}\",\"allowed\":true}}}}"
-        );
-        Reply::json(answer.into_bytes())
+        Reply::json(allowed(review.request.uid).into_bytes())
     }
 }
 
@@ -96,8 +104,10 @@ pub fn asked_for(arguments: &[String]) -> Option<Arc<dyn Handler>> {
     if place(NOOP).is_some() {
         return Some(Arc::new(Noop));
     }
-    if place(LARGE).is_some() {
-        return Some(Arc::new(large(place(CHANGING).is_some(), place(ASSESSING).is_some())));
+    if let Some(place_of_large) = place(LARGE) {
+        let topologies = arguments.get(place_of_large + 1).and_then(|number| number.parse().ok());
+        let (is_changing, is_assessing) = (place(CHANGING).is_some(), place(ASSESSING).is_some());
+        return Some(Arc::new(large(topologies.unwrap_or(cluster::LARGE), is_changing, is_assessing)));
     }
     let facts = Snapshot::new(&Inventory::default().or_built_in());
     if place(ENGINE).is_some() {
@@ -127,8 +137,8 @@ fn recording(facts: Snapshot, log: &str) -> Webhook {
 }
 
 /// Returns the webhook with the state of a large cluster, and its built-in topology, to which the measured review belongs.
-fn large(is_changing: bool, is_assessing: bool) -> Webhook {
-    let mut inventory = cluster::inventory(cluster::LARGE);
+fn large(topologies: usize, is_changing: bool, is_assessing: bool) -> Webhook {
+    let mut inventory = cluster::inventory(topologies);
     inventory.topologies.extend(Inventory::default().or_built_in().topologies);
     let mut inventory = Arc::new(inventory);
     let (publish, facts) = watch::channel(Some(Arc::new(Snapshot::new(&inventory))));
@@ -162,6 +172,41 @@ fn large(is_changing: bool, is_assessing: bool) -> Webhook {
         }
     });
     Webhook::new(facts, ReviewMetrics::default(), None, NodeNames::default())
+}
+
+/// Serves a no-op webhook on rustls and hyper until the process is killed.
+pub fn serve_bare() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let Ephemeral { certificate, ca_pem } = Ephemeral::generate(&[]).expect("a certificate");
+        let tls = TlsAcceptor::from(server_config(&certificate).expect("a configuration"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        eprintln!("{}", serde_json::json!({"message": "serving", "webhook": address, "ca": ca_pem}));
+        loop {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            stream.set_nodelay(true).expect("a socket");
+            let tls = tls.clone();
+            tokio::spawn(async move {
+                // wrk leaves connections open when it ends.
+                let Ok(stream) = tls.accept(stream).await else { return };
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(allow)).await;
+            });
+        }
+    })
+}
+
+async fn allow(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let body = request.into_body().collect().await?.to_bytes();
+    let review: Review<'_> = serde_json::from_slice(&body).expect("the load sends reviews");
+    let response = Response::new(Full::new(Bytes::from(allowed(review.request.uid))));
+    Ok(response)
+}
+
+fn allowed(uid: &str) -> String {
+    format!(
+        "{{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"response\":{{\"uid\":\"{uid}\",\"allowed\":true}}}}"
+    )
 }
 
 /// Serves until the process is killed.

@@ -70,24 +70,37 @@ fn median(figures: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-/// Loads a server over this many connections for a while. Its responses must contain `marker` before and after, and be 200 throughout.
-pub async fn run(
+/// A call that is measured.
+#[derive(Clone, Copy)]
+pub struct Call {
+    pub path: &'static str,
+    pub body: fn() -> Vec<u8>,
+    /// The text that every response must contain.
+    pub marker: &'static str,
+}
+
+/// Loads a server over this many connections for a while. Its responses must contain the marker before and after, and be 200 throughout.
+pub async fn run(server: &Server, address: &Address, call: Call, in_flight: usize, time: Duration) -> Load {
+    run_with(server, address, call, in_flight, false, time).await
+}
+
+/// Loads a server as [`run`] does. If it `closes`, each call has a connection of its own.
+pub async fn run_with(
     server: &Server,
     address: &Address,
-    path: &'static str,
-    body: Vec<u8>,
-    marker: &'static str,
+    call: Call,
     in_flight: usize,
+    closes: bool,
     time: Duration,
 ) -> Load {
-    let script = script(path, &body);
-    once(address, path, body.clone(), marker).await;
+    let script = script(call.path, &(call.body)(), closes);
+    once(address, call).await;
     // A warm-up that is not measured: the first requests pay for page faults and cold caches.
     wrk(address, script.path(), in_flight, Duration::from_secs(1)).await;
     let (cpu, start) = (server.cpu(), Instant::now());
     let report = wrk(address, script.path(), in_flight, time).await;
     let (elapsed, cpu) = (start.elapsed().as_secs_f64(), server.cpu() - cpu);
-    once(address, path, body, marker).await;
+    once(address, call).await;
     assert!(!report.contains("Non-2xx") && !report.contains("Socket errors"), "{report}");
     let count = number(&report, " requests in");
     Load {
@@ -99,19 +112,20 @@ pub async fn run(
 }
 
 /// Sends one request over a connection of its own and asserts its response.
-pub async fn once(address: &Address, path: &'static str, body: Vec<u8>, marker: &'static str) {
+pub async fn once(address: &Address, Call { path, body, marker }: Call) {
     let mut connection = Connection::open(&address.webhook, &trusting(&address.ca_pem)).await;
-    let answer = connection.post(path, body).await;
+    let answer = connection.post(path, body()).await;
     let is_right =
         answer.status.is_success() && answer.body.windows(marker.len()).any(|part| part == marker.as_bytes());
     assert!(is_right, "{}: {:?}", answer.status, answer.body);
 }
 
-fn script(path: &str, body: &[u8]) -> tempfile::NamedTempFile {
+fn script(path: &str, body: &[u8], closes: bool) -> tempfile::NamedTempFile {
     let script = tempfile::NamedTempFile::new().expect("a temporary file");
     let body = String::from_utf8(body.to_vec()).expect("a review is text");
+    let connection = if closes { "wrk.headers[\"Connection\"] = \"close\"\n" } else { "" };
     let text = format!(
-        "wrk.method = \"POST\"\nwrk.path = \"{path}\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\nwrk.body = [==[{body}]==]\n"
+        "{connection}wrk.method = \"POST\"\nwrk.path = \"{path}\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\nwrk.body = [==[{body}]==]\n"
     );
     std::fs::write(script.path(), text).expect("a temporary file");
     script

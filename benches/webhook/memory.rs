@@ -17,7 +17,7 @@ pub async fn print(load_time: Duration) {
     let mut large = Server::lockstep_on(folder.path());
     let address = large.ready().await;
     let before = large.resident();
-    load::run(&large, &address, "/mutate", super::pod(), "\"patch\":", super::IN_FLIGHT, load_time).await;
+    load::run(&large, &address, super::PATCHED, super::IN_FLIGHT, load_time).await;
     println!(
         "resident, 10,000 nodes, 1,000 Services, 1,000 advertisements: {before:.1} MB, after load {:.1} MB",
         large.resident()

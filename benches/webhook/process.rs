@@ -54,6 +54,20 @@ impl Server {
         Self { folder: Some(folder), ..server }
     }
 
+    /// Starts a no-op webhook on rustls and hyper alone, without limits, metrics and an end.
+    pub fn bare() -> Self {
+        Self::hosted(super::hosted::BARE)
+    }
+
+    /// Starts the product's webhook with the state of a cluster of ten nodes, or of a hundred thousand.
+    pub fn small() -> Self {
+        Self::start(this_program().args([super::hosted::LARGE, "1"]))
+    }
+
+    pub fn huge() -> Self {
+        Self::start(this_program().args([super::hosted::LARGE, "5000"]))
+    }
+
     /// Starts the product's webhook with the state of a large cluster that stays as it is.
     pub fn still() -> Self {
         Self::hosted(super::hosted::LARGE)
