@@ -12,7 +12,7 @@ use lockstep_test_support::api::{self, Answer, call, path_of};
 use lockstep_test_support::release::read;
 use lockstep_test_support::search::cluster::{Objects, key, list, text};
 use lockstep_test_support::search::fate::{Fate, Place, fates, losses};
-use lockstep_test_support::search::steps::{By, Request, Step, next};
+use lockstep_test_support::search::steps::{By, Request, Step, endpoints_follow, next};
 use lockstep_test_support::state;
 use serde_json::{Value, json};
 
@@ -147,7 +147,13 @@ async fn no_admitted_change_costs_an_address_without_a_report() {
             preserved += usize::from(before.values().any(|fate| *fate == Fate::Preserved));
             let step = next(&cluster.objects, &mut random);
             taken.push(step.clone());
-            match cluster.take(&step).await {
+            let answer = cluster.take(&step).await;
+            if step.is_of_a_pod() {
+                for step in endpoints_follow(&cluster.objects) {
+                    cluster.take(&step).await;
+                }
+            }
+            match answer {
                 Some(answer) if answer.status.is_success() => admitted += 1,
                 Some(answer) if is_refused(&answer) => refused += 1,
                 Some(_) | None => invalid += 1,

@@ -15,7 +15,7 @@ use lockstep::manifests;
 use lockstep::snapshot::{Inventory, KnownState, ObjectKey, Snapshot};
 use lockstep_test_support::search::cluster::{GATEWAY_NAMESPACE, Objects, key, list, text};
 use lockstep_test_support::search::fate::{Fate, Place, fates, losses};
-use lockstep_test_support::search::steps::{By, Request, Step, has_finalizers, next};
+use lockstep_test_support::search::steps::{By, Request, Step, endpoints_follow, has_finalizers, next};
 use serde_json::{Value, json};
 
 /// The steps of one sequence, which starts in the base state.
@@ -51,6 +51,17 @@ impl Cluster {
         inventory.read.extend(lockstep::snapshot::Source::ALL);
         inventory.infer_settings();
         inventory.or_built_in()
+    }
+
+    /// Takes a step, and those that the controllers take at once.
+    fn take_and_follow(&mut self, step: &Step) -> Taken {
+        let taken = self.take(step);
+        if step.is_of_a_pod() {
+            for step in endpoints_follow(&self.objects) {
+                self.take(&step);
+            }
+        }
+        taken
     }
 
     /// Takes a step as the API server would: it changes the object, has it reviewed, and stores it.
@@ -200,7 +211,9 @@ fn replay(steps: &[Step]) -> Option<String> {
     let mut cluster = Cluster::new();
     steps.iter().find_map(|step| {
         let before = fates(&cluster.objects);
-        matches!(cluster.take(step), Taken::Admitted).then(|| violation(step, &before, &cluster)).flatten()
+        matches!(cluster.take_and_follow(step), Taken::Admitted)
+            .then(|| violation(step, &before, &cluster))
+            .flatten()
     })
 }
 
@@ -243,7 +256,7 @@ fn no_admitted_change_costs_an_address_unseen() {
             counts.preserved += usize::from(before.values().any(|fate| *fate == Fate::Preserved));
             let step = next(&cluster.objects, &mut random);
             taken.push(step.clone());
-            match cluster.take(&step) {
+            match cluster.take_and_follow(&step) {
                 Taken::Admitted => counts.admitted += 1,
                 Taken::Refused => counts.refused += 1,
                 Taken::Invalid => counts.invalid += 1,

@@ -27,12 +27,16 @@ pub type Place = (String, String);
 /// The fate of every address of the Services of type `LoadBalancer` in the gateway's namespace.
 #[must_use]
 pub fn fates(objects: &Objects) -> BTreeMap<Place, Fate> {
+    fates_of(objects, Gateway::All)
+}
+
+fn fates_of(objects: &Objects, gateway: Gateway) -> BTreeMap<Place, Fate> {
     let mut fates = BTreeMap::new();
     for service in objects.of("Service").filter(|service| text(service, "/spec/type") == "LoadBalancer") {
         for ingress in list(service, "/status/loadBalancer/ingress") {
             let address = text(ingress, "/ip");
             let place = (text(service, "/metadata/name").to_owned(), address.to_owned());
-            fates.insert(place, fate(objects, service, address));
+            fates.insert(place, fate(objects, service, address, gateway));
         }
     }
     fates
@@ -43,25 +47,29 @@ pub fn fates(objects: &Objects) -> BTreeMap<Place, Fate> {
 /// Who deletes a Service, or takes its type, gives its addresses up: these are left out.
 #[must_use]
 pub fn losses(before: &BTreeMap<Place, Fate>, objects: &Objects) -> Vec<(Place, Fate)> {
-    let after = fates(objects);
+    // Whichever pods are the gateway's, the client's address must be gone.
+    let [after, by_some] = [Gateway::All, Gateway::Some].map(|gateway| fates_of(objects, gateway));
+    let is_gone = |fate: Fate| matches!(fate, Fate::Lost | Fate::Silent);
     let preserved = before.iter().filter(|(_, fate)| **fate == Fate::Preserved);
     let now = preserved.filter_map(|(place, _)| {
         let service = objects.get("Service", &place.0)?;
         let is_balancer = text(service, "/spec/type") == "LoadBalancer";
-        let fate = after.get(place).copied().or(is_balancer.then_some(Fate::Silent))?;
-        matches!(fate, Fate::Lost | Fate::Silent).then(|| (place.clone(), fate))
+        let of =
+            |fates: &BTreeMap<Place, Fate>| fates.get(place).copied().or(is_balancer.then_some(Fate::Silent));
+        let (fate, other) = (of(&after)?, of(&by_some)?);
+        (is_gone(fate) && is_gone(other)).then(|| (place.clone(), fate))
     });
     now.collect()
 }
 
-fn fate(objects: &Objects, service: &Value, address: &str) -> Fate {
+fn fate(objects: &Objects, service: &Value, address: &str, gateway: Gateway) -> Fate {
     let selector = map(service, "/spec/selector");
-    let endpoints = ready_endpoints(objects, text(service, "/metadata/name"));
+    let endpoints = ready_endpoints(objects, text(service, "/metadata/name"), gateway);
     let leads = endpoints.iter().any(|endpoint| endpoint.is_gateway);
     let selects = !selector.is_empty()
         && objects.of("Pod").any(|pod| {
             let labels = map(pod, "/metadata/labels");
-            is_gateway(pod) && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+            gateway.has(pod) && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
         });
     if !leads && !selects {
         return Fate::Elsewhere;
@@ -92,7 +100,7 @@ struct Endpoint {
     is_gateway: bool,
 }
 
-fn ready_endpoints(objects: &Objects, service: &str) -> Vec<Endpoint> {
+fn ready_endpoints(objects: &Objects, service: &str, gateway: Gateway) -> Vec<Endpoint> {
     let of_service = |slice: &&Value| {
         map(slice, "/metadata/labels").get("kubernetes.io/service-name").map(String::as_str) == Some(service)
     };
@@ -101,18 +109,31 @@ fn ready_endpoints(objects: &Objects, service: &str) -> Vec<Endpoint> {
     let is_ready = |endpoint: &&Value| endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false));
     let endpoints = endpoints.filter(is_ready).map(|endpoint| Endpoint {
         node: text(endpoint, "/nodeName").to_owned(),
-        is_gateway: objects.get("Pod", text(endpoint, "/targetRef/name")).is_some_and(is_gateway),
+        is_gateway: objects.get("Pod", text(endpoint, "/targetRef/name")).is_some_and(|pod| gateway.has(pod)),
     });
     endpoints.collect()
 }
 
-/// Whether a pod is one of the gateway, by the labels of the default topology.
-fn is_gateway(pod: &Value) -> bool {
-    let labels = map(pod, "/metadata/labels");
-    let has = |key, value: &str| labels.get(key).map(String::as_str) == Some(value);
-    text(pod, "/metadata/namespace") == GATEWAY_NAMESPACE
-        && has("app", "istio-ingressgateway")
-        && has("istio", "ingressgateway")
+/// Which pods are the gateway's. A label that changes does not change what runs in a pod, so one with a part of the labels may be either.
+#[derive(Debug, Clone, Copy)]
+enum Gateway {
+    /// Those with every label of the default topology.
+    All,
+    /// Those with one of its labels.
+    Some,
+}
+
+impl Gateway {
+    fn has(self, pod: &Value) -> bool {
+        let labels = map(pod, "/metadata/labels");
+        let has = |key, value: &str| labels.get(key).map(String::as_str) == Some(value);
+        let both = [has("app", "istio-ingressgateway"), has("istio", "ingressgateway")];
+        let is_one = match self {
+            Self::All => both == [true, true],
+            Self::Some => both != [false, false],
+        };
+        is_one && text(pod, "/metadata/namespace") == GATEWAY_NAMESPACE
+    }
 }
 
 fn has_speaker(objects: &Objects, node: &str) -> bool {

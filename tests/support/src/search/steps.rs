@@ -90,6 +90,12 @@ impl Step {
         self.is_reviewed() && self.kind() != "Pod"
     }
 
+    /// Whether endpoints may follow.
+    #[must_use]
+    pub fn is_of_a_pod(&self) -> bool {
+        self.kind() == "Pod"
+    }
+
     /// Whether the API server asks the webhooks: not for subresources, not for nodes and endpoints, and for deletions of
     /// MetalLB's kinds only.
     #[must_use]
@@ -469,6 +475,30 @@ fn sync_endpoints(objects: &Objects, random: &mut Rng) -> Option<Request> {
         })),
     };
     Some(request)
+}
+
+/// What the controller of EndpointSlices does at once: endpoints go with their pods, and with the labels by which a Service selects them.
+#[must_use]
+pub fn endpoints_follow(objects: &Objects) -> Vec<Step> {
+    let stays = |slice: &Value, endpoint: &&Value| {
+        let service = text(slice, "/metadata/labels/kubernetes.io~1service-name");
+        let selector =
+            objects.get("Service", service).map(|service| map(service, "/spec/selector")).unwrap_or_default();
+        objects.get("Pod", text(endpoint, "/targetRef/name")).is_some_and(|pod| {
+            let labels = map(pod, "/metadata/labels");
+            // Endpoints of a Service without a selector are written by hand.
+            selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        })
+    };
+    let follow = objects.of("EndpointSlice").filter_map(|slice| {
+        let endpoints = list(slice, "/endpoints");
+        let kept: Vec<&Value> = endpoints.iter().filter(|endpoint| stays(slice, endpoint)).collect();
+        (kept.len() < endpoints.len()).then(|| Step {
+            by: By::Controller,
+            request: patch("EndpointSlice", slice, json!({"endpoints": kept})),
+        })
+    });
+    follow.collect()
 }
 
 /// What the scheduler does: a pod without a node gets one that its node selector admits.
