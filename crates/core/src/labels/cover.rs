@@ -13,6 +13,9 @@ const WORK_LIMIT: usize = 1_000_000;
 /// The steps that one element of a set counts in a comparison of sets, which takes longer than a match.
 const SET_STEPS: usize = 4;
 
+/// The steps that one label or value of a selector counts when it is parsed, once for each rule that reads it.
+const PARSE_STEPS: usize = 60;
+
 /// The error of a decision that would exceed the work limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too complex to decide within the work limit")]
@@ -149,6 +152,14 @@ impl Work {
     pub fn spend(&mut self, steps: usize) -> Result<(), TooComplex> {
         self.0 = self.0.checked_sub(steps).ok_or(TooComplex)?;
         Ok(())
+    }
+
+    /// Takes the steps to parse selectors with this number of labels and values.
+    ///
+    /// # Errors
+    /// [`TooComplex`] if they are not left.
+    pub fn parse(&mut self, size: usize) -> Result<(), TooComplex> {
+        self.spend(size.saturating_mul(PARSE_STEPS))
     }
 
     fn compare(&mut self, selector: &Selector) -> Result<(), TooComplex> {

@@ -21,6 +21,15 @@ pub struct LabelSelector {
     pub match_expressions: Vec<Requirement>,
 }
 
+impl LabelSelector {
+    /// The number of labels and values, at least one.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let values = self.match_expressions.iter().map(|requirement| requirement.values.len().max(1));
+        values.fold(self.match_labels.len(), usize::saturating_add).max(1)
+    }
+}
+
 /// A `metav1.LabelSelectorRequirement` as in a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]

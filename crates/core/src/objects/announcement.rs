@@ -55,6 +55,17 @@ pub struct AdvertisementSpec {
     pub interfaces: Vec<String>,
 }
 
+impl AdvertisementSpec {
+    /// The number of labels and values in all selectors; an empty selector counts one.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let lists =
+            [&self.pool_selectors, &self.node_selectors, &self.service_selectors].into_iter().flatten();
+        let preferred = self.preferred_node_selectors.iter().map(|preferred| &preferred.preference);
+        lists.chain(preferred).map(LabelSelector::size).fold(0, usize::saturating_add)
+    }
+}
+
 /// A weighted preference among eligible nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(default)]

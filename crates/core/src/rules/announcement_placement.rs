@@ -40,6 +40,11 @@ pub(super) fn check(
     if old.is_some_and(|old| old.spec == new.spec) {
         verdict.warn_only();
     }
+    // All comparisons share one limit, so that many topologies do not multiply it.
+    let mut work = Work::default();
+    if work.parse(new.spec.size()).is_err() {
+        return verdict.deny(strictest, RULE, Reason::TooComplex, messages::too_complex(strictest));
+    }
     let parsed = match Advertisement::parse(&new.spec) {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -53,8 +58,6 @@ pub(super) fn check(
         verdict.warn_only();
     }
     let judged = Judged { change, spec: &new.spec, parsed: &parsed, before: before.as_ref(), snapshot };
-    // All comparisons share one limit, so that many topologies do not multiply it.
-    let mut work = Work::default();
     for topology in topologies {
         if judged.against(topology, verdict, &mut work).is_err() {
             verdict.deny(topology, RULE, Reason::TooComplex, messages::too_complex(topology));
@@ -85,6 +88,10 @@ pub(super) fn check_bgp(
     let Some(strictest) = topologies.peek().copied() else {
         return;
     };
+    let mut work = Work::default();
+    if work.parse(spec.size()).is_err() {
+        return verdict.deny(strictest, RULE, Reason::TooComplex, messages::too_complex(strictest));
+    }
     let parsed = match Advertisement::parse(&spec) {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -96,7 +103,6 @@ pub(super) fn check_bgp(
     if before.as_ref().is_some_and(|before| before.is_same_as(&parsed)) {
         return;
     }
-    let mut work = Work::default();
     let judged = Judged { change, spec: &spec, parsed: &parsed, before: before.as_ref(), snapshot };
     for topology in topologies {
         let compared = Announced::by(&parsed, topology, &mut work).and_then(|announced| {

@@ -88,3 +88,17 @@ fn wider_selectors_beyond_the_work_limit_are_denied_as_wider() {
     let findings = judge(selectors, &inventory(Match::Exact));
     assert_eq!(findings.iter().map(|finding| finding.reason).collect::<Vec<_>>(), [Reason::Wider]);
 }
+
+/// MetalLB would parse them as well, but a review must not keep a core busy.
+#[test]
+fn selectors_that_take_long_to_parse_are_denied_before_they_are_parsed() {
+    let selectors = |count: usize| -> Vec<LabelSelector> {
+        let zones = (0..count).map(|number| format!("zone-{number}"));
+        zones.map(|zone| labelled([GATEWAY, ("zone", zone.as_str())])).collect()
+    };
+    let reasons = |count| -> Vec<Reason> {
+        judge(selectors(count), &inventory(Match::Exact)).iter().map(|finding| finding.reason).collect()
+    };
+    assert_eq!(reasons(5_000), [Reason::Narrower]);
+    assert_eq!(reasons(9_000), [Reason::TooComplex]);
+}
