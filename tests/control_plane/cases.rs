@@ -254,6 +254,10 @@ fn renamed(object: &Value, suffix: &str) -> Value {
     let mut object = object.clone();
     let namespace = format!("{}{suffix}", object["metadata"]["namespace"].as_str().unwrap());
     object["metadata"]["namespace"] = namespace.into();
+    let reserved = object.pointer_mut("/spec/serviceAllocation/namespaces").and_then(Value::as_array_mut);
+    for namespace in reserved.into_iter().flatten() {
+        *namespace = format!("{}{suffix}", namespace.as_str().unwrap()).into();
+    }
     object
 }
 
@@ -265,6 +269,9 @@ fn moved(topology: &Value, suffix: &str) -> Value {
     let spec = &mut topology["spec"];
     spec["metallbNamespace"] = or(&spec["metallbNamespace"], "metallb-system").into();
     spec["gateway"]["namespace"] = or(&spec["gateway"]["namespace"], "istio-system").into();
+    for exception in spec.get_mut("exceptions").and_then(Value::as_array_mut).into_iter().flatten() {
+        exception["namespace"] = or(&exception["namespace"], "").into();
+    }
     topology
 }
 
