@@ -39,6 +39,7 @@ async fn run() {
     both(&mut stage, announcements::narrower).await;
     both(&mut stage, announcements::disjoint).await;
     both(&mut stage, announcements::second).await;
+    both(&mut stage, announcements::covering).await;
     both(&mut stage, addresses::shared).await;
     both(&mut stage, addresses::second_pool_taken).await;
     both(&mut stage, nodes::cannot_announce).await;

@@ -223,6 +223,12 @@ impl Stage {
         assert!(answer.status.is_success() || answer.status == 404, "{path}: {}", answer.body);
     }
 
+    /// No node has a label, and the gateway may run on every one.
+    pub async fn unlabel(&mut self) {
+        self.label(&[]).await;
+        self.gateway_nodes = NODES.to_vec();
+    }
+
     /// The seed's first step: these nodes, and no others, are the gateway nodes.
     pub async fn label(&mut self, nodes: &[Machine]) {
         self.gateway_nodes = nodes.to_vec();

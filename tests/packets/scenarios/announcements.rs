@@ -8,6 +8,10 @@ use super::super::objects::{
 };
 use super::super::stage::{Expected, Stage};
 use super::{kept_or, without_node};
+use lockstep_test_support::api;
+
+/// The path of the chart's topology.
+const TOPOLOGY: &str = "/apis/lockstep.dev/v1alpha1/gatewaytopologies/istio-ingressgateway";
 
 /// The pool is announced from every node, and nobody has set a policy.
 pub async fn wider(stage: &mut Stage, guarded: bool) {
@@ -63,4 +67,39 @@ pub async fn second(stage: &mut Stage, guarded: bool) {
     }
     let expected = kept_or(Expected::From(OTHER), guarded);
     stage.measure("after the second", expected).await;
+}
+
+/// No labels and no selectors: the gateway may run everywhere, every node may announce, and `Local` does the rest.
+pub async fn covering(stage: &mut Stage, guarded: bool) {
+    stage.enter("announced from everywhere on purpose", guarded).await;
+    stage.unlabel().await;
+    let covering = json!({"spec": {"placement": {"nodeSelector": {LABEL: null}}, "announcements": {"match": "Covering"}}});
+    stage.cluster.patch(TOPOLOGY, &covering).await;
+    let wide = advertisement("default", None);
+    if guarded {
+        stage
+            .cluster
+            .settled("the covering topology", async || {
+                api::post(&stage.cluster.client, &wide, true).await.status.is_success()
+            })
+            .await;
+    }
+    stage.gateway(&deployment()).await;
+    stage.make(&service()).await;
+    stage.make(&wide).await;
+    if guarded {
+        assert!(
+            stage.pods().await.iter().all(|pod| pod["spec"]["nodeSelector"].is_null()),
+            "a pod was placed"
+        );
+    }
+    stage.measure("installed", kept_or(Expected::Lost, guarded)).await;
+    if guarded {
+        let node = stage.busy_node().await;
+        stage.drain(node).await;
+        stage.measure("a node drained", Expected::Kept).await;
+    }
+    let seed =
+        json!({"spec": {"placement": {"nodeSelector": {LABEL: ARP}}, "announcements": {"match": "Exact"}}});
+    stage.cluster.patch(TOPOLOGY, &seed).await;
 }
