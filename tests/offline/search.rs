@@ -190,10 +190,10 @@ fn outcomes(inventory: &Inventory) -> BTreeMap<Place, String> {
 }
 
 /// What is wrong after a step that was admitted; nothing if all is well.
-fn violation(step: &Step, before: &BTreeMap<Place, Fate>, cluster: &Cluster) -> Option<String> {
-    let losses = losses(before, &cluster.objects);
+fn violation(step: &Step, before: &Objects, cluster: &Cluster) -> Option<String> {
+    let losses = losses(&fates(before), &cluster.objects);
     let ((service, address), fate) = losses.first()?;
-    if step.must_be_refused() {
+    if step.must_be_refused(before) {
         return Some(format!("{address} of {service} is {fate:?}: the change was admitted"));
     }
     let outcomes = outcomes(&cluster.inventory());
@@ -210,7 +210,7 @@ fn violation(step: &Step, before: &BTreeMap<Place, Fate>, cluster: &Cluster) -> 
 fn replay(steps: &[Step]) -> Option<String> {
     let mut cluster = Cluster::new();
     steps.iter().find_map(|step| {
-        let before = fates(&cluster.objects);
+        let before = cluster.objects.clone();
         matches!(cluster.take_and_follow(step), Taken::Admitted)
             .then(|| violation(step, &before, &cluster))
             .flatten()
@@ -252,8 +252,8 @@ fn no_admitted_change_costs_an_address_unseen() {
         let mut random = Rng::with_seed(seed as u64);
         let (mut cluster, mut taken) = (Cluster::new(), Vec::new());
         for _ in 0..LENGTH {
-            let before = fates(&cluster.objects);
-            counts.preserved += usize::from(before.values().any(|fate| *fate == Fate::Preserved));
+            let before = cluster.objects.clone();
+            counts.preserved += usize::from(fates(&before).values().any(|fate| *fate == Fate::Preserved));
             let step = next(&cluster.objects, &mut random);
             taken.push(step.clone());
             match cluster.take_and_follow(&step) {

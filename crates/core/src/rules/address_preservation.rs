@@ -263,6 +263,17 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    /// Whether something is deleted while an address is silent because no pod is ready. A gateway that was scaled to nothing gets pods
+    /// again, and without its announcement it would stay silent.
+    fn is_deleted_while_pods_are_awaited(&self) -> bool {
+        let mut addresses = self.before.services.iter().flat_map(|service| &service.addresses);
+        let is_awaited = |address: &AddressAssessment| {
+            address.address.is_some()
+                && matches!(&address.outcome, Outcome::Silent(cause) if cause.code == CauseCode::NoEndpoint)
+        };
+        self.change.operation == Operation::Delete && addresses.any(is_awaited)
+    }
+
     /// Reports announcing nodes that no longer are the gateway nodes, and Services whose addresses come from a pool of no
     /// topology, where neither was so before.
     fn report_misalignment(&self, verdict: &mut VerdictBuilder<'_>) -> bool {
@@ -287,6 +298,9 @@ impl<'a> Comparison<'a> {
                 CauseCode::Disjoint => Reason::Disjoint,
                 CauseCode::Narrower => Reason::Narrower,
                 CauseCode::OtherPool => Reason::OtherPool,
+                CauseCode::NotAdvertised | CauseCode::NoPool if self.is_deleted_while_pods_are_awaited() => {
+                    Reason::Silent
+                }
                 _ => continue,
             };
             // Each Service has its own finding on its pool.

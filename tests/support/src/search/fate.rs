@@ -155,18 +155,26 @@ fn is_healthy(node: &Value) -> bool {
 /// Whether an advertisement of either kind announces the address of the Service from the node.
 fn is_selected(objects: &Objects, service: &Value, address: &str, node: &Value) -> bool {
     let Some(pool) = objects.of("IPAddressPool").find(|pool| contains(pool, address)) else { return false };
-    let advertisements = objects.of("L2Advertisement").chain(objects.of("BGPAdvertisement"));
-    let mut advertisements = advertisements.map(|advertisement| &advertisement["spec"]);
-    advertisements.any(|spec| {
-        let (names, selectors) = (list(spec, "/ipAddressPools"), list(spec, "/ipAddressPoolSelectors"));
-        let of_pool = names.is_empty() && selectors.is_empty()
-            || names.contains(&pool["metadata"]["name"])
-            || any(selectors, &map(pool, "/metadata/labels"));
+    let advertisements = || {
+        let both = objects.of("L2Advertisement").chain(objects.of("BGPAdvertisement"));
+        both.map(|advertisement| &advertisement["spec"]).filter(|spec| {
+            let (names, selectors) = (list(spec, "/ipAddressPools"), list(spec, "/ipAddressPoolSelectors"));
+            names.is_empty() && selectors.is_empty()
+                || names.contains(&pool["metadata"]["name"])
+                || any(selectors, &map(pool, "/metadata/labels"))
+        })
+    };
+    let selects_service =
+        |spec: &Value| any(list(spec, "/serviceSelectors"), &map(service, "/metadata/labels"));
+    let may_share = !text(service, "/metadata/annotations/metallb.io~1allow-shared-ip").is_empty();
+    // speaker/layer2_controller.go, `sharedIPWithServiceSelector`.
+    if may_share && advertisements().any(selects_service) {
+        return false;
+    }
+    advertisements().any(|spec| {
         let of_node = list(spec, "/nodeSelectors").is_empty()
             || any(list(spec, "/nodeSelectors"), &map(node, "/metadata/labels"));
-        let of_service = list(spec, "/serviceSelectors").is_empty()
-            || any(list(spec, "/serviceSelectors"), &map(service, "/metadata/labels"));
-        of_pool && of_node && of_service
+        of_node && (list(spec, "/serviceSelectors").is_empty() || selects_service(spec))
     })
 }
 

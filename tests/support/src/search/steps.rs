@@ -84,10 +84,14 @@ impl Step {
         }
     }
 
-    /// Whether a change that costs an address must be refused, not only reported: one of a Service, or of MetalLB's configuration.
+    /// Whether a change that costs an address must be refused, not only reported: one of a Service, or of MetalLB's configuration. What
+    /// only waits for its finalizers always ends.
     #[must_use]
-    pub fn must_be_refused(&self) -> bool {
-        self.is_reviewed() && self.kind() != "Pod"
+    pub fn must_be_refused(&self, before: &Objects) -> bool {
+        let stored = before.get(self.kind(), self.name());
+        let ends = stored.is_some_and(|stored| !text(stored, "/metadata/deletionTimestamp").is_empty())
+            && matches!(&self.request, Request::Patch { patch, .. } if patch.pointer("/metadata/finalizers").is_some());
+        self.is_reviewed() && self.kind() != "Pod" && !ends
     }
 
     /// Whether endpoints may follow.
