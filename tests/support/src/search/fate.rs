@@ -155,27 +155,24 @@ fn is_healthy(node: &Value) -> bool {
 /// Whether an advertisement of either kind announces the address of the Service from the node.
 fn is_selected(objects: &Objects, service: &Value, address: &str, node: &Value) -> bool {
     let Some(pool) = objects.of("IPAddressPool").find(|pool| contains(pool, address)) else { return false };
-    let advertisements = || {
-        let both = objects.of("L2Advertisement").chain(objects.of("BGPAdvertisement"));
-        both.map(|advertisement| &advertisement["spec"]).filter(|spec| {
-            let (names, selectors) = (list(spec, "/ipAddressPools"), list(spec, "/ipAddressPoolSelectors"));
-            names.is_empty() && selectors.is_empty()
-                || names.contains(&pool["metadata"]["name"])
-                || any(selectors, &map(pool, "/metadata/labels"))
-        })
+    let of_pool = |spec: &Value| {
+        let (names, selectors) = (list(spec, "/ipAddressPools"), list(spec, "/ipAddressPoolSelectors"));
+        names.is_empty() && selectors.is_empty()
+            || names.contains(&pool["metadata"]["name"])
+            || any(selectors, &map(pool, "/metadata/labels"))
     };
+    let of = |kind| objects.of(kind).map(|advertisement| &advertisement["spec"]).filter(|spec| of_pool(spec));
     let selects_service =
         |spec: &Value| any(list(spec, "/serviceSelectors"), &map(service, "/metadata/labels"));
-    let may_share = !text(service, "/metadata/annotations/metallb.io~1allow-shared-ip").is_empty();
-    // speaker/layer2_controller.go, `sharedIPWithServiceSelector`.
-    if may_share && advertisements().any(selects_service) {
-        return false;
-    }
-    advertisements().any(|spec| {
+    let announces = |spec: &Value| {
         let of_node = list(spec, "/nodeSelectors").is_empty()
             || any(list(spec, "/nodeSelectors"), &map(node, "/metadata/labels"));
         of_node && (list(spec, "/serviceSelectors").is_empty() || selects_service(spec))
-    })
+    };
+    let may_share = !text(service, "/metadata/annotations/metallb.io~1allow-shared-ip").is_empty();
+    // speaker/layer2_controller.go, `sharedIPWithServiceSelector`; BGP announces such a Service.
+    let by_layer2 = !(may_share && of("L2Advertisement").any(selects_service));
+    of("BGPAdvertisement").any(announces) || by_layer2 && of("L2Advertisement").any(announces)
 }
 
 /// Whether one of the selectors matches. The search uses `matchLabels` and the operator `In` alone.
