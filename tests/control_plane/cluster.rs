@@ -174,8 +174,13 @@ async fn snapshots_follow_the_cluster() {
 
     create(&client, &topology(&json!({}))).await;
     watches.until_counted("topologies_enforced 1").await;
-    let snapshot = watches.until("the topology", |snapshot| !snapshot.topologies().is_empty()).await;
-    assert!(knows_pods(&snapshot, "istio-system") && knows_advertisements(&snapshot));
+    // The count may be ahead of the snapshot that is received next.
+    let is_known = |snapshot: &Snapshot| {
+        !snapshot.topologies().is_empty()
+            && knows_pods(snapshot, "istio-system")
+            && knows_advertisements(snapshot)
+    };
+    let snapshot = watches.until("the topology and what it depends on", is_known).await;
     // The Service belongs to the gateway only through a label of the live pod.
     let services: Vec<_> = snapshot.topologies()[0].services.iter().collect();
     assert_eq!(services.len(), 1);
