@@ -12,7 +12,7 @@ use crate::election::MetalLbVersion;
 use crate::escape::excerpt;
 use crate::labels::{LabelSelector, Labels, carries};
 use crate::objects::{AdvertisementSpec, BgpAdvertisement, L2Advertisement, Metadata, Object};
-use crate::reach::{self, MissCode, looks_like_a_gateway};
+use crate::reach::{self, MissCode, unguarded_services};
 use crate::rules;
 use crate::snapshot::{Declared, Inventory, ObjectKey, ResolvedTopology, Snapshot, Source, in_namespace};
 use crate::topology::{Gateway, GatewayTopologySpec, Placement};
@@ -75,16 +75,7 @@ type FoundGateway = (String, Labels, Vec<ObjectKey>);
 fn gateways(inventory: &Inventory) -> Vec<FoundGateway> {
     let snapshot = Snapshot::new(inventory);
     let mut found: Vec<FoundGateway> = Vec::new();
-    for (key, service) in &inventory.services {
-        let Some(spec) = &service.spec else { continue };
-        let is_uncovered = spec.kind == "LoadBalancer"
-            && spec.load_balancer_class.is_empty()
-            && !spec.selector.is_empty()
-            && looks_like_a_gateway(&key.name, &spec.selector)
-            && !snapshot.gateways_in(&key.namespace).any(|topology| topology.is_behind(spec));
-        if !is_uncovered {
-            continue;
-        }
+    for (key, spec) in unguarded_services(inventory, &snapshot) {
         let same = found.iter_mut().find(|(namespace, labels, _)| {
             *namespace == key.namespace
                 && (carries(labels, &spec.selector) || carries(&spec.selector, labels))

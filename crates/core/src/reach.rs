@@ -145,17 +145,23 @@ fn services<'i>(
     })
 }
 
-fn unguarded_gateways(inventory: &Inventory, snapshot: &Snapshot, misses: &mut Vec<Miss>) {
-    for (key, service) in &inventory.services {
-        let Some(spec) = &service.spec else { continue };
-        let is_unguarded = spec.kind == "LoadBalancer"
+/// The Services that look like those of gateways and that no topology covers.
+pub(crate) fn unguarded_services<'i>(
+    inventory: &'i Inventory,
+    snapshot: &'i Snapshot,
+) -> impl Iterator<Item = (&'i ObjectKey, &'i ServiceSpec)> {
+    let specs = inventory.services.iter().filter_map(|(key, service)| Some((key, service.spec.as_ref()?)));
+    specs.filter(|(key, spec)| {
+        spec.kind == "LoadBalancer"
             && spec.load_balancer_class.is_empty()
             && !spec.selector.is_empty()
             && looks_like_a_gateway(&key.name, &spec.selector)
-            && !snapshot.gateways_in(&key.namespace).any(|topology| topology.is_behind(spec));
-        if !is_unguarded {
-            continue;
-        }
+            && !snapshot.gateways_in(&key.namespace).any(|topology| topology.is_behind(spec))
+    })
+}
+
+fn unguarded_gateways(inventory: &Inventory, snapshot: &Snapshot, misses: &mut Vec<Miss>) {
+    for (key, spec) in unguarded_services(inventory, snapshot) {
         misses.push(Miss {
             code: MissCode::UnguardedGateway,
             kind: "Service".to_owned(),
@@ -173,7 +179,7 @@ fn unguarded_gateways(inventory: &Inventory, snapshot: &Snapshot, misses: &mut V
 }
 
 /// Whether a Service is most likely that of a gateway: by the words of its name and selector.
-pub(crate) fn looks_like_a_gateway(name: &str, selector: &Labels) -> bool {
+fn looks_like_a_gateway(name: &str, selector: &Labels) -> bool {
     const WORDS: [&str; 14] = [
         "gateway",
         "ingress",

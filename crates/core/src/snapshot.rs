@@ -136,6 +136,18 @@ impl Snapshot {
         self.state.as_ref()
     }
 
+    /// Whether a Service with this spec leads to the gateway's pods. The endpoints of a selector that was removed stay, and those of one
+    /// that was replaced stay for a moment: the Service still leads where it led.
+    pub(crate) fn leads_to(
+        &self,
+        topology: &ResolvedTopology,
+        service: &ObjectKey,
+        spec: &ServiceSpec,
+    ) -> bool {
+        let has_endpoint = |state: &KnownState| state.inventory.has_gateway_endpoint(topology, service);
+        topology.is_behind(spec) || self.state.as_ref().is_some_and(has_endpoint)
+    }
+
     /// Returns the snapshot with the number and time of its publication.
     #[must_use]
     pub fn published(self, publication: Publication) -> Self {

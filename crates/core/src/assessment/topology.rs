@@ -75,7 +75,6 @@ impl<'i> State<'i> {
             self.check_spread(topology, metallb, services, &mut findings);
         }
         self.check_workloads(topology, &mut findings);
-        // Nodes without a pod follow from these, and so does the mend.
         for exception in &topology.spec.exceptions {
             findings.push(Cause::new(
                 CauseCode::Exception,
@@ -83,6 +82,7 @@ impl<'i> State<'i> {
                 "remove it from `spec.exceptions` of the topology, once it is not needed",
             ));
         }
+        // Nodes without a pod follow from these, and so does the mend.
         let is_why = |finding: &Cause| matches!(finding.code, CauseCode::OneReplica | CauseCode::NotSpread);
         if findings.iter().any(is_why) {
             findings.retain(|finding| finding.code != CauseCode::NoReadyPod);

@@ -100,11 +100,7 @@ fn concerned<'s>(change: &Change, snapshot: &'s Snapshot) -> Vec<&'s ResolvedTop
     }
     let is_served = |topology: &ResolvedTopology, object: &Object| match object {
         Object::Service(service, _) => service.spec.as_ref().is_some_and(|spec| {
-            let has_endpoint = || {
-                let state = snapshot.state();
-                state.is_some_and(|state| state.inventory.has_gateway_endpoint(topology, &change.key()))
-            };
-            topology.is_announced(spec) && (topology.is_behind(spec) || has_endpoint())
+            topology.is_announced(spec) && snapshot.leads_to(topology, &change.key(), spec)
         }),
         _ => false,
     };
@@ -263,15 +259,17 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    /// The addresses that Services of the topology have before the change.
+    fn addresses_before(&self) -> impl Iterator<Item = &'a AddressAssessment> {
+        let all = self.before.services.iter().flat_map(|service| &service.addresses);
+        all.filter(|address| address.address.is_some())
+    }
+
     /// Whether something is deleted while an address is silent because no pod is ready. A gateway that was scaled to nothing gets pods
     /// again, and without its announcement it would stay silent.
     fn is_deleted_while_pods_are_awaited(&self) -> bool {
-        let mut addresses = self.before.services.iter().flat_map(|service| &service.addresses);
-        let is_awaited = |address: &AddressAssessment| {
-            address.address.is_some()
-                && matches!(&address.outcome, Outcome::Silent(cause) if cause.code == CauseCode::NoEndpoint)
-        };
-        self.change.operation == Operation::Delete && addresses.any(is_awaited)
+        let is_awaited = |address: &AddressAssessment| matches!(&address.outcome, Outcome::Silent(cause) if cause.code == CauseCode::NoEndpoint);
+        self.change.operation == Operation::Delete && self.addresses_before().any(is_awaited)
     }
 
     /// Reports announcing nodes that no longer are the gateway nodes, and Services whose addresses come from a pool of no
@@ -279,10 +277,7 @@ impl<'a> Comparison<'a> {
     fn report_misalignment(&self, verdict: &mut VerdictBuilder<'_>) -> bool {
         let mut is_denied = false;
         let is_structural = matches!(self.change.object, Object::L2Advertisement(_)) && self.change.stores();
-        let has_address = || {
-            let mut all = self.before.services.iter().flat_map(|service| &service.addresses);
-            all.any(|address| address.address.is_some())
-        };
+        let has_address = || self.addresses_before().next().is_some();
         if is_structural || self.change.operation == Operation::Delete && !has_address() {
             return false;
         }

@@ -29,8 +29,8 @@ pub(super) fn check(
     verdict: &mut VerdictBuilder<'_>,
 ) {
     // MetalLB reads advertisements in its own namespace only; others announce nothing.
-    let mut topologies = snapshot.announced_from(&change.namespace).peekable();
-    let Some(strictest) = topologies.peek().copied() else {
+    let topologies: Vec<&ResolvedTopology> = snapshot.announced_from(&change.namespace).collect();
+    let Some(strictest) = topologies.first().copied() else {
         return;
     };
     let old = match &change.old {
@@ -42,16 +42,8 @@ pub(super) fn check(
     }
     // All comparisons share one limit, so that many topologies do not multiply it.
     let mut work = Work::default();
-    if work.parse(new.spec.size()).is_err() {
-        return verdict.deny(strictest, RULE, Reason::TooComplex, messages::too_complex(strictest));
-    }
-    let parsed = match Advertisement::parse(&new.spec) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            // One invalid advertisement makes all of MetalLB's configuration stale, whatever its pool.
-            let topology = topologies.max_by_key(|topology| topology.severity(RULE)).unwrap_or(strictest);
-            return verdict.deny(topology, RULE, Reason::Invalid, messages::invalid(error));
-        }
+    let Some(parsed) = parse(&new.spec, &topologies, &mut work, verdict) else {
+        return;
     };
     let before = old.and_then(|old| Advertisement::parse(&old.spec).ok());
     if before.as_ref().is_some_and(|before| before.is_same_as(&parsed)) {
@@ -84,20 +76,10 @@ pub(super) fn check_bgp(
         return;
     }
     let spec = new.spec.advertised();
-    let mut topologies = snapshot.announced_from(&change.namespace).peekable();
-    let Some(strictest) = topologies.peek().copied() else {
-        return;
-    };
+    let topologies: Vec<&ResolvedTopology> = snapshot.announced_from(&change.namespace).collect();
     let mut work = Work::default();
-    if work.parse(spec.size()).is_err() {
-        return verdict.deny(strictest, RULE, Reason::TooComplex, messages::too_complex(strictest));
-    }
-    let parsed = match Advertisement::parse(&spec) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            let topology = topologies.max_by_key(|topology| topology.severity(RULE)).unwrap_or(strictest);
-            return verdict.deny(topology, RULE, Reason::Invalid, messages::invalid(error));
-        }
+    let Some(parsed) = parse(&spec, &topologies, &mut work, verdict) else {
+        return;
     };
     let before = old.and_then(|old| Advertisement::parse(&old.spec.advertised()).ok());
     if before.as_ref().is_some_and(|before| before.is_same_as(&parsed)) {
@@ -121,6 +103,30 @@ pub(super) fn check_bgp(
             Err(TooComplex) => {
                 verdict.deny(topology, RULE, Reason::TooComplex, messages::too_complex(topology));
             }
+        }
+    }
+}
+
+/// Parses an advertisement within the work that is left. What cannot be parsed is denied for one of the topologies; `None` then, and if
+/// there is no topology.
+fn parse(
+    spec: &AdvertisementSpec,
+    topologies: &[&ResolvedTopology],
+    work: &mut Work,
+    verdict: &mut VerdictBuilder<'_>,
+) -> Option<Advertisement> {
+    let strictest = *topologies.first()?;
+    if work.parse(spec.size()).is_err() {
+        verdict.deny(strictest, RULE, Reason::TooComplex, messages::too_complex(strictest));
+        return None;
+    }
+    match Advertisement::parse(spec) {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            // One invalid advertisement makes all of MetalLB's configuration stale, whatever its pool.
+            let topology = topologies.iter().copied().max_by_key(|topology| topology.severity(RULE));
+            verdict.deny(topology.unwrap_or(strictest), RULE, Reason::Invalid, messages::invalid(error));
+            None
         }
     }
 }

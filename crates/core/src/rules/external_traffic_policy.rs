@@ -101,15 +101,8 @@ fn governing<'a>(
 ) -> Option<&'a ResolvedTopology> {
     let governing = snapshot
         .gateways_in(&change.namespace)
-        .filter(|topology| topology.requires_local(spec) && leads_to(topology, change, spec, snapshot));
+        .filter(|topology| topology.requires_local(spec) && snapshot.leads_to(topology, &change.key(), spec));
     governing.max_by_key(|topology| topology.severity(RULE))
-}
-
-/// Whether the Service leads to the gateway's pods. The endpoints of a selector that was removed stay, and those of one that was
-/// replaced stay for a moment: the Service still leads where it led.
-fn leads_to(topology: &ResolvedTopology, change: &Change, spec: &ServiceSpec, snapshot: &Snapshot) -> bool {
-    topology.is_behind(spec)
-        || snapshot.state().is_some_and(|state| state.inventory.has_gateway_endpoint(topology, &change.key()))
 }
 
 /// Whether an update changes nothing that the rule judges.
