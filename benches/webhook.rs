@@ -126,22 +126,37 @@ impl Contestant {
 }
 
 async fn throughput(effort: Effort) {
-    let mut loads: Vec<Vec<Load>> = CONTESTANTS.iter().map(|_| Vec::new()).collect();
+    let loads = compare("17 KB review, 16 in flight", &CONTESTANTS, IN_FLIGHT, false, effort).await;
+    print_cost_of_decision_log(&loads);
+}
+
+/// Loads the contestants in turns, and prints the figures of each and its ratios to the first one's. If the load `closes`, each call has a
+/// connection of its own.
+async fn compare(
+    title: &str,
+    contestants: &[Contestant],
+    in_flight: usize,
+    closes: bool,
+    effort: Effort,
+) -> Vec<Vec<Load>> {
+    let mut loads: Vec<Vec<Load>> = contestants.iter().map(|_| Vec::new()).collect();
     for _ in 0..effort.rounds {
-        for (contestant, loads) in CONTESTANTS.iter().zip(&mut loads) {
+        for (contestant, loads) in contestants.iter().zip(&mut loads) {
             let mut server = (contestant.start)();
             let address = server.ready().await;
-            loads.push(load::run(&server, &address, contestant.call, IN_FLIGHT, effort.round).await);
+            loads.push(
+                load::run_with(&server, &address, contestant.call, in_flight, closes, effort.round).await,
+            );
         }
     }
     println!(
-        "{:<28} {:>10} {:>9} {:>9} {:>16} {:>9} {:>9}",
-        "17 KB review, 16 in flight", "reviews/s", "p50 ms", "p99 ms", "CPU s per 10,000", "rate", "CPU"
+        "{title:<32} {:>10} {:>9} {:>9} {:>16} {:>9} {:>9}",
+        "reviews/s", "p50 ms", "p99 ms", "CPU s per 10,000", "rate", "CPU"
     );
-    for (contestant, loads_of) in CONTESTANTS.iter().zip(&loads) {
+    for (contestant, loads_of) in contestants.iter().zip(&loads) {
         let (load, ratio) = (Load::median(loads_of), Ratio::median(loads_of, &loads[0]));
         println!(
-            "{:<28} {:>10.0} {:>9.2} {:>9.2} {:>16.3} {:>8.2}x {:>8.2}x",
+            "{:<32} {:>10.0} {:>9.2} {:>9.2} {:>16.3} {:>8.2}x {:>8.2}x",
             contestant.name,
             load.rate,
             load.p50 * 1e3,
@@ -151,7 +166,7 @@ async fn throughput(effort: Effort) {
             ratio.cpu
         );
     }
-    print_cost_of_decision_log(&loads);
+    loads
 }
 
 /// Prints the cost of the decision log and the metrics if every review is recorded.

@@ -225,7 +225,7 @@ pub struct TextOptions {
     pub width: Option<usize>,
 }
 
-/// What `check` makes of a text.
+/// The report of `check` on a text.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct CheckedText {

@@ -60,7 +60,7 @@ echo :4
 ";
 
 impl Shell {
-    /// What writes the script; `None` for that of kubectl.
+    /// The writer of the script; `None` for that of kubectl.
     fn completer(self) -> Option<&'static dyn EnvCompleter> {
         match self {
             Self::Bash => Some(&Bash),

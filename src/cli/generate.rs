@@ -26,7 +26,7 @@ use crate::topology::{GatewayTopologySpec, Placement};
 /// these pools select already, else a label that exactly the nodes of the gateway's pods have, else
 /// `loadbalancerIPs.metallb.io=arp`. No topology is proposed for a gateway that one covers.
 ///
-/// What is missing follows as comments, each with the `kubectl` command that mends it: labels of nodes, the node selector of
+/// The gaps follow as comments, each with the `kubectl` command that mends it: labels of nodes, the node selector of
 /// workloads, `externalTrafficPolicy: Local`, pools and advertisements. So the output can be applied: `lockstep generate |
 /// kubectl apply -f -`. With `-o shell` it is the commands alone. Once they have run, `lockstep check --strict` accepts the
 /// gateway's workloads, Services and advertisements.
@@ -61,12 +61,12 @@ enum GenerateFormat {
     Shell,
 }
 
-/// What `generate` read.
+/// The state that `generate` proposes for.
 struct Read {
     inventory: Inventory,
-    /// What could not be read: one sentence each.
+    /// Objects that could not be read: one sentence each.
     problems: Vec<String>,
-    /// What was not there to be read: one sentence each.
+    /// Kinds that the input does not have: one sentence each.
     warnings: Vec<String>,
 }
 
@@ -154,9 +154,8 @@ fn manifest(proposal: &Proposal) -> Value {
     })
 }
 
-fn service_names(services: &[ObjectKey]) -> String {
-    let names: Vec<String> = services.iter().map(|key| format!("{}/{}", key.namespace, key.name)).collect();
-    printable(&names.join(", ")).into_owned()
+fn service_names(services: &[ObjectKey]) -> Vec<String> {
+    services.iter().map(|key| format!("{}/{}", key.namespace, key.name)).collect()
 }
 
 /// The topologies that do not exist yet, each with comments.
@@ -164,7 +163,8 @@ fn yaml(proposals: &[Proposal]) -> io::Result<String> {
     let mut text = String::new();
     for proposal in proposals {
         let name = printable(&proposal.name);
-        let services = service_names(&proposal.services);
+        let services = service_names(&proposal.services).join(", ");
+        let services = printable(&services);
         // Writing to a string never fails.
         if proposal.exists {
             let _ = writeln!(text, "# GatewayTopology {name} exists already. Its Services: {services}");
@@ -204,7 +204,7 @@ fn shell(proposals: &[Proposal]) -> String {
     text
 }
 
-/// What `generate` prints as JSON. While `version` stays the same, fields keep their meaning, and new ones may be added.
+/// The JSON document. While `version` stays the same, fields keep their meaning, and new ones may be added.
 #[derive(Serialize)]
 struct Document {
     version: u32,
@@ -231,7 +231,7 @@ impl Document {
         let topology = |proposal: &Proposal| ProposedTopology {
             name: proposal.name.clone(),
             exists: proposal.exists,
-            services: proposal.services.iter().map(|key| format!("{}/{}", key.namespace, key.name)).collect(),
+            services: service_names(&proposal.services),
             manifest: manifest(proposal),
             missing: proposal
                 .gaps

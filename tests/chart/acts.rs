@@ -4,9 +4,7 @@
 //! Kubernetes' controllers, its scheduler and MetalLB's controller are real. No kubelet runs: a task here says that pods run.
 //! `LOCKSTEP_ACTS=TEXT` leaves out the acts whose title does not contain the text.
 
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use axum::http::Method;
 use futures::StreamExt;
@@ -15,18 +13,17 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use lockstep_test_support::api::{self, call};
-use lockstep_test_support::control_plane::{Controller, MetalLb, Options, helm, kubectl, metallb_chart};
+use lockstep_test_support::control_plane::{ControlPlane, Controller, MetalLb, Options, helm, metallb_chart};
 use lockstep_test_support::helm::{NAMESPACE, chart};
 use lockstep_test_support::objects::{self, LABEL};
-use lockstep_test_support::release::{Cluster, arguments, read};
+use lockstep_test_support::release::Cluster;
 use lockstep_test_support::root;
-use lockstep_test_support::serve::Serve;
-use lockstep_test_support::service_account::Account;
+use lockstep_test_support::shell::{Shell, said};
 use lockstep_test_support::wait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::doors::{endpoints_of, own_address, until_certified};
+use crate::replica::Replica;
 
 /// Nothing sends heartbeats, so nobody looks for them.
 const CONTROLLERS: [&str; 10] = [
@@ -77,11 +74,10 @@ fn acts() -> Vec<Act> {
 
 /// A cluster with MetalLB and the gateway, and Lockstep in it.
 struct House {
-    folder: tempfile::TempDir,
-    cluster: Cluster,
+    shell: Arc<Shell>,
+    _cluster: Cluster,
     _controllers: Vec<Controller>,
-    _serve: Serve,
-    _account: Account,
+    _replica: Replica,
 }
 
 impl House {
@@ -94,8 +90,7 @@ impl House {
         let cluster = Cluster::start(options).await;
         let admin = cluster.client().await;
         let control_plane = &cluster.control_plane;
-        let folder = tempfile::tempdir().unwrap();
-        prepare(folder.path(), is_right);
+        let shell = Arc::new(shell(control_plane, is_right));
         for name in ["n1", "n2", "n3", "n4"] {
             join(&admin, name, !["n3", "n4"].contains(&name)).await;
         }
@@ -112,70 +107,43 @@ impl House {
              helm install istio-ingressgateway $GATEWAY -n istio-system {}",
             if is_right { right } else { "" }
         );
-        run(&folder, &cluster, &script).await.unwrap();
+        run(&shell, &script).await.unwrap();
         controllers.extend(control_plane.start_scheduler_and_metallb().await.unwrap());
         let script = "kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=60s
              kubectl -n istio-system wait --for=jsonpath='{.status.loadBalancer.ingress}' service/istio-ingressgateway --timeout=60s";
-        run(&folder, &cluster, script).await.unwrap();
+        run(&shell, script).await.unwrap();
 
         cluster.install(&[]);
-        let account = Account::of(&cluster).await;
-        let deployment =
-            read(&admin, &format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments/lockstep")).await;
-        let listen = format!("{}:0", own_address());
-        let arguments = arguments(&deployment);
-        let arguments: Vec<&str> =
-            arguments.iter().map(String::as_str).chain(["--listen", &listen]).collect();
-        let serve = Serve::start_with_stdout(&arguments, Some(&account.kubeconfig()), Stdio::null()).await;
-        wait::until_ready(&serve.admin).await;
-        wait::until_enforced(&serve.admin, 1).await;
-        let mut endpoints = endpoints_of(&serve);
-        endpoints["metadata"]["name"] = json!("lockstep-of-the-test");
-        api::create(&admin, &endpoints).await;
-        until_certified(&admin).await;
+        let replica = Replica::start(&cluster, &admin).await;
+        wait::until_enforced(&replica.serve.admin, 1).await;
         let wide = objects::wide_advertisement("everywhere");
         let is_guarded =
             wait::until_so(async || !api::post(&admin, &wide, true).await.status.is_success()).await;
         assert!(is_guarded, "nothing is enforced, so nothing could be in the way");
-        Self { folder, cluster, _controllers: controllers, _serve: serve, _account: account }
+        Self { shell, _cluster: cluster, _controllers: controllers, _replica: replica }
     }
 }
 
-/// Writes what the scripts use.
-fn prepare(folder: &Path, is_right: bool) {
-    std::fs::create_dir(folder.join("bin")).unwrap();
-    symlink(env!("CARGO_BIN_EXE_lockstep"), folder.join("bin/lockstep")).unwrap();
-    symlink(kubectl().unwrap(), folder.join("bin/kubectl")).unwrap();
-    symlink(helm().unwrap(), folder.join("bin/helm")).unwrap();
+/// A shell with Helm, and the charts and manifests that the scripts use.
+fn shell(control_plane: &ControlPlane, is_right: bool) -> Shell {
+    let shell = Shell::on(control_plane).with("helm", &helm().unwrap());
     let right = format!("{POOL}{OF_GATEWAY_NODES}");
-    std::fs::write(folder.join("first-pool.yaml"), if is_right { &right } else { POOL }).unwrap();
-    std::fs::write(folder.join("pool.yaml"), &right).unwrap();
+    std::fs::write(shell.folder().join("first-pool.yaml"), if is_right { &right } else { POOL }).unwrap();
+    let pool = shell.folder().join("pool.yaml");
+    std::fs::write(&pool, &right).unwrap();
+    shell
+        .with_variable("GATEWAY", root().join("tests/acts/gateway"))
+        .with_variable("LOCKSTEP", chart(""))
+        .with_variable("METALLB", metallb_chart(MetalLb::V0_15_2).unwrap())
+        .with_variable("METALLB_VALUES", METALLB_VALUES)
+        .with_variable("POOL", pool)
 }
 
-/// Runs a script as a user types it. Returns all that it printed if it fails.
-async fn run(folder: &tempfile::TempDir, cluster: &Cluster, script: &str) -> Result<(), String> {
-    let folder = folder.path().to_owned();
-    let kubeconfig = cluster.control_plane.kubeconfig_path().to_owned();
-    let script = script.to_owned();
-    let output: Output = tokio::task::spawn_blocking(move || {
-        let path = std::env::var("PATH").unwrap();
-        let mut shell = Command::new("timeout");
-        shell.args(["120", "bash", "-e", "-o", "pipefail", "-c", &script]).current_dir(&folder);
-        shell.env("PATH", format!("{}/bin:{path}", folder.display())).env("KUBECONFIG", kubeconfig);
-        shell.env("GATEWAY", root().join("tests/acts/gateway")).env("LOCKSTEP", chart(""));
-        shell.env("METALLB", metallb_chart(MetalLb::V0_15_2).unwrap()).env("METALLB_VALUES", METALLB_VALUES);
-        shell
-            .env("POOL", folder.join("pool.yaml"))
-            .env("HOME", &folder)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-    })
-    .await
-    .unwrap();
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if output.status.success() { Ok(()) } else { Err(said) }
+/// Runs a script. Returns all that it printed if it fails.
+async fn run(shell: &Arc<Shell>, script: &str) -> Result<(), String> {
+    let (shell, script) = (Arc::clone(shell), script.to_owned());
+    let output = tokio::task::spawn_blocking(move || shell.run(&script)).await.unwrap();
+    if output.status.success() { Ok(()) } else { Err(said(&output)) }
 }
 
 async fn join(admin: &Client, name: &str, is_gateway: bool) {
@@ -234,7 +202,7 @@ async fn failures(is_right: bool) -> Vec<String> {
     let mut failures = Vec::new();
     for Act { act, run: script } in acts() {
         let started = std::time::Instant::now();
-        if let Err(said) = run(&house.folder, &house.cluster, &script).await {
+        if let Err(said) = run(&house.shell, &script).await {
             failures.push(format!("{act}:\n{said}"));
         }
         println!("{act}: {:.1} s", started.elapsed().as_secs_f64());

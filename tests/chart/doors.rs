@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
@@ -15,13 +13,13 @@ use kube::Client;
 use lockstep_test_support::api::{self, Answer, call, path_of};
 use lockstep_test_support::control_plane::{MetalLb, Options};
 use lockstep_test_support::objects::{self, LABEL};
-use lockstep_test_support::release::{Cluster, arguments, read};
-use lockstep_test_support::serve::Serve;
-use lockstep_test_support::service_account::Account;
+use lockstep_test_support::release::{Cluster, read};
 use lockstep_test_support::state;
 use lockstep_test_support::wait;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::replica::Replica;
 
 /// The longest time until a condition must show what admission has not refused.
 pub const REPORTED_WITHIN: Duration = Duration::from_secs(5);
@@ -176,8 +174,7 @@ pub struct House {
     cluster: Cluster,
     pub admin: Client,
     alice: Client,
-    _serve: Serve,
-    _account: Account,
+    _replica: Replica,
     /// The webhook configurations as the chart and the replica have made them.
     configurations: Vec<(String, Value)>,
     topology: Value,
@@ -191,7 +188,6 @@ impl House {
         let options = Options::default()
             .api_server_arg("--authorization-mode=Node")
             .api_server_arg("--enable-admission-plugins=NodeRestriction")
-            // No kube-proxy runs here: the API server calls the endpoints of the webhook's Service itself.
             .api_server_arg("--enable-aggregator-routing=true");
         let cluster = Cluster::start(options).await;
         let admin = cluster.client().await;
@@ -201,17 +197,7 @@ impl House {
         }
         cluster.install(&[]);
         entitle_alice(&admin).await;
-        let account = Account::of(&cluster).await;
-        let deployment = read(&admin, "/apis/apps/v1/namespaces/lockstep-system/deployments/lockstep").await;
-        let arguments = arguments(&deployment);
-        let listen = format!("{}:0", own_address());
-        let more = ["--listen", listen.as_str()];
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(more).collect();
-        let serve = Serve::start_with_stdout(&arguments, Some(&account.kubeconfig()), Stdio::null()).await;
-        wait::until_ready(&serve.admin).await;
-        let endpoints = endpoints_of(&serve);
-        api::create(&admin, &endpoints).await;
-        until_certified(&admin).await;
+        let replica = Replica::start(&cluster, &admin).await;
         let service = bare(&read(&admin, &path("lockstep-system/services/lockstep")).await);
         let mut configurations = Vec::new();
         for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
@@ -225,11 +211,10 @@ impl House {
             cluster,
             admin,
             alice,
-            _serve: serve,
-            _account: account,
             configurations,
             topology,
-            own: [service, endpoints],
+            own: [service, replica.endpoints.clone()],
+            _replica: replica,
             settled: 0,
         };
         house.reset(&[]).await;
@@ -542,36 +527,6 @@ async fn entitle_alice(admin: &Client) {
             "subjects": [{"apiGroup": group, "kind": "User", "name": "alice"}],
         });
         api::create(admin, &binding).await;
-    }
-}
-
-/// An address of this machine that an EndpointSlice may have. No packet is sent to find it.
-pub fn own_address() -> IpAddr {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-    socket.connect("198.51.100.1:9").expect("this machine has a network interface with a route");
-    socket.local_addr().unwrap().ip()
-}
-
-/// The endpoints of the webhook's Service: the replica. No controller writes them here.
-pub fn endpoints_of(serve: &Serve) -> Value {
-    let address: SocketAddr = serve.webhook.parse().unwrap();
-    json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": "lockstep", "namespace": "lockstep-system", "labels": {"kubernetes.io/service-name": "lockstep"}},
-        "endpoints": [{"addresses": [address.ip()], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": address.port(), "protocol": "TCP"}],
-    })
-}
-
-/// Waits until the replica has written the CA into every webhook.
-pub async fn until_certified(admin: &Client) {
-    for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
-        let path = path(&format!("{plural}/lockstep"));
-        let is_certified = wait::until_so(async || {
-            let stored = read(admin, &path).await;
-            stored["webhooks"].as_array().unwrap().iter().all(|it| it["clientConfig"]["caBundle"].is_string())
-        });
-        assert!(is_certified.await, "a webhook gets no `caBundle`");
     }
 }
 

@@ -11,6 +11,7 @@ mod match_conditions;
 mod node_guard;
 mod process;
 mod refusals;
+mod replica;
 mod reports;
 mod roles;
 mod search;

@@ -1,7 +1,7 @@
 //! The search on a real API server with the chart installed and one replica: no admitted change costs an address unless the
 //! status of the topology says so in time.
 //!
-//! `LOCKSTEP_STEPS` is the number of steps, and `LOCKSTEP_SEED` the first of the seeds: each seed makes one sequence.
+//! `LOCKSTEP_STEPS` and `LOCKSTEP_SEED` make it another one.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,15 +11,13 @@ use fastrand::Rng;
 use lockstep_test_support::api::{self, Answer, call, path_of};
 use lockstep_test_support::release::read;
 use lockstep_test_support::search::cluster::{Objects, key, list, text};
-use lockstep_test_support::search::fate::{Fate, Place, fates, losses};
+use lockstep_test_support::search::fate::{Moment, Place, losses};
 use lockstep_test_support::search::steps::{By, Request, Step, endpoints_follow, next};
+use lockstep_test_support::search::{LENGTH, seeds};
 use lockstep_test_support::state;
 use serde_json::{Value, json};
 
 use crate::doors::{House, REPORTED_WITHIN, TOPOLOGY};
-
-/// The steps of one sequence, which starts in the base state.
-const LENGTH: usize = 25;
 
 /// The number of steps unless `LOCKSTEP_STEPS` says otherwise.
 const STEPS: usize = 250;
@@ -124,10 +122,6 @@ impl Cluster {
     }
 }
 
-fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
-}
-
 /// Whether a webhook of the product refused the request.
 fn is_refused(answer: &Answer) -> bool {
     answer.status == StatusCode::FORBIDDEN && text(&answer.body, "/message").contains("lockstep.dev")
@@ -135,20 +129,20 @@ fn is_refused(answer: &Answer) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_admitted_change_costs_an_address_without_a_report() {
-    let (steps, first) = (number("LOCKSTEP_STEPS", STEPS), number("LOCKSTEP_SEED", 0));
     let mut cluster = Cluster { house: House::start().await, objects: Objects::default() };
     let (mut admitted, mut refused, mut invalid, mut preserved) = (0, 0, 0, 0);
     let (mut reports, mut slowest, mut found) = (0, Duration::ZERO, String::new());
-    for seed in first..first + steps.div_ceil(LENGTH) {
+    let seeds = seeds(STEPS);
+    for seed in seeds.clone() {
         cluster.reset().await;
         let (mut random, mut taken) = (Rng::with_seed(seed as u64), Vec::new());
         for _ in 0..LENGTH {
-            let before = cluster.objects.clone();
-            preserved += usize::from(fates(&before).values().any(|fate| *fate == Fate::Preserved));
+            let before = Moment::of(&cluster.objects);
+            preserved += usize::from(before.has_preserved());
             let step = next(&cluster.objects, &mut random);
             taken.push(step.clone());
             let answer = cluster.take(&step).await;
-            if step.is_of_a_pod() {
+            if step.kind() == "Pod" {
                 for step in endpoints_follow(&cluster.objects) {
                     cluster.take(&step).await;
                 }
@@ -159,7 +153,7 @@ async fn no_admitted_change_costs_an_address_without_a_report() {
                 Some(_) | None => invalid += 1,
             }
             let mut wrong = None;
-            for (place, fate) in losses(&fates(&before), &cluster.objects) {
+            for (place, fate) in losses(&before, &cluster.objects) {
                 match cluster.reported(&place).await {
                     Ok(time) => (reports, slowest) = (reports + 1, slowest.max(time)),
                     Err(said) => wrong = Some(format!("{place:?} is {fate:?}, and reported as {said}")),
@@ -173,9 +167,10 @@ async fn no_admitted_change_costs_an_address_without_a_report() {
         }
     }
     println!(
-        "{} steps from seed {first}: {admitted} admitted, {refused} refused, {invalid} invalid; an address was preserved before \
+        "{} steps from seed {}: {admitted} admitted, {refused} refused, {invalid} invalid; an address was preserved before \
          {preserved}; {reports} losses were reported, the slowest after {slowest:?}",
-        admitted + refused + invalid
+        admitted + refused + invalid,
+        seeds.start
     );
     assert!(found.is_empty(), "{found}");
     assert!(refused > 0 && reports > 0 && preserved * 3 > admitted, "the search has no power");

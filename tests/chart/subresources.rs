@@ -1,4 +1,4 @@
-//! What the API server counts: the writes of MetalLB, the kubelets and the scheduler never wait for a webhook.
+//! Subresources: the writes of MetalLB, the kubelets and the scheduler wait for no webhook, as the API server's metrics count.
 
 use axum::http::Method;
 use hyper::Request;

@@ -99,10 +99,8 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
-        let control_plane = ControlPlane::start_with(Options::default().alone()).await.unwrap();
-        let client = control_plane.client().await.unwrap();
         let balancer = Balancer::start([]).await;
-        replica::furnish(&control_plane, &client, &balancer.address).await;
+        let (control_plane, client) = replica::start_furnished(&balancer.address).await;
         let mut history = History::default();
         history.next(&client).await;
         let mut replicas = Vec::new();

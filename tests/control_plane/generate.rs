@@ -1,31 +1,19 @@
 //! `lockstep generate` on a real API server, with kubectl: what it proposes and what its commands make of the objects is accepted by
 //! `lockstep check --strict`.
 
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::{Command, Output};
-
 use lockstep_test_support::api::create;
-use lockstep_test_support::control_plane::{ControlPlane, MetalLb, kubectl};
+use lockstep_test_support::control_plane::MetalLb;
 use lockstep_test_support::objects;
+use lockstep_test_support::shell::{Shell, said};
 use lockstep_test_support::state::put;
 use serde_json::{Value, json};
 
 use super::states::start;
 
-fn run(script: &str, folder: &Path, control_plane: &ControlPlane) -> Output {
-    let path = std::env::var("PATH").unwrap();
-    let mut shell = Command::new("bash");
-    shell.args(["-e", "-o", "pipefail", "-c", script]).current_dir(folder);
-    shell.env("PATH", format!("{}:{path}", folder.display()));
-    shell.env("KUBECONFIG", control_plane.kubeconfig_path()).output().unwrap()
-}
-
 #[track_caller]
-fn run_with(script: &str, code: i32, folder: &Path, control_plane: &ControlPlane) -> String {
-    let output = run(script, folder, control_plane);
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+fn run(shell: &Shell, script: &str, code: i32) -> String {
+    let output = shell.run(script);
+    let said = said(&output);
     assert_eq!(output.status.code(), Some(code), "{script}: {said}");
     said
 }
@@ -91,12 +79,9 @@ async fn what_is_proposed_holds_once_its_commands_have_run() {
         create(&client, &objects::namespace(name)).await;
     }
     put(&client, &world()).await;
-    let folder = tempfile::tempdir().unwrap();
-    let here = folder.path();
-    symlink(env!("CARGO_BIN_EXE_lockstep"), here.join("lockstep")).unwrap();
-    symlink(kubectl().unwrap(), here.join("kubectl")).unwrap();
+    let shell = Shell::on(&control_plane);
 
-    let proposed = run_with("lockstep generate", 1, here, &control_plane);
+    let proposed = run(&shell, "lockstep generate", 1);
     assert!(proposed.contains("# The gateway behind Service edge/gateway\n"), "{proposed}");
     assert!(proposed.contains("      zone: edge\n"), "{proposed}");
     assert!(proposed.contains("no advertisement announces pool `web`"), "{proposed}");
@@ -107,13 +92,13 @@ async fn what_is_proposed_holds_once_its_commands_have_run() {
     let judge = "kubectl get gwt,nodes,svc,deploy,ipaddresspools,l2advertisements -A -o yaml | lockstep check --strict -";
     // The exit code of `generate` is 1, because something is missing.
     let write = "lockstep generate > topologies.yaml || test $? = 1; lockstep generate -o shell > commands.sh || test $? = 1";
-    run_with(write, 0, here, &control_plane);
-    run_with("kubectl apply -f topologies.yaml", 0, here, &control_plane);
-    let denied = run_with(judge, 1, here, &control_plane);
+    run(&shell, write, 0);
+    run(&shell, "kubectl apply -f topologies.yaml", 0);
+    let denied = run(&shell, judge, 1);
     assert!(denied.contains("topology `gateway`") && denied.contains("topology `traefik`"), "{denied}");
-    run_with("sh -e commands.sh", 0, here, &control_plane);
-    run_with(judge, 0, here, &control_plane);
-    let again = run_with("lockstep generate", 0, here, &control_plane);
+    run(&shell, "sh -e commands.sh", 0);
+    run(&shell, judge, 0);
+    let again = run(&shell, "lockstep generate", 0);
     assert_eq!(again.matches("exists already").count(), 2, "{again}");
     assert_eq!(again.matches("# Nothing is missing").count(), 2, "{again}");
     assert!(!again.contains("kind:"), "{again}");

@@ -1,12 +1,11 @@
 //! The recipes of `lockstep --help` in a shell, with kubectl and a real API server: they read everything that the answer takes.
 
-use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::process::{Command, Output};
 
-use lockstep_test_support::control_plane::{ControlPlane, MetalLb, kubectl};
+use lockstep_test_support::control_plane::MetalLb;
 use lockstep_test_support::objects;
 use lockstep_test_support::root;
+use lockstep_test_support::shell::{Shell, said};
 use lockstep_test_support::state::{put, stored_objects};
 
 use super::states::start;
@@ -24,23 +23,10 @@ fn recipes() -> Vec<(String, String)> {
     examples.split("\n\n").filter(|part| !part.trim().is_empty()).map(recipe).collect()
 }
 
-/// Runs a script as a user types it: `lockstep` and `kubectl` are in the path, and the kubeconfig is the default one.
-fn run(script: &str, folder: &Path, control_plane: &ControlPlane) -> Output {
-    let path = std::env::var("PATH").unwrap();
-    let mut shell = Command::new("bash");
-    shell.args(["-e", "-o", "pipefail", "-c", script]).current_dir(folder);
-    shell.env("PATH", format!("{}/bin:{path}", folder.display()));
-    shell.env("KUBECONFIG", control_plane.kubeconfig_path()).output().unwrap()
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
 /// The outcomes, without where they were read from.
 fn picture(output: &Output) -> Vec<String> {
     let is_source = |line: &&str| line.starts_with("not in the input") || line.starts_with("as MetalLB");
-    text(output).lines().filter(|line| !is_source(line)).map(ToOwned::to_owned).collect()
+    said(output).lines().filter(|line| !is_source(line)).map(ToOwned::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,44 +34,40 @@ async fn the_recipes_of_the_help_give_the_verdicts_and_outcomes_of_the_cluster()
     let (control_plane, client) = start(Some(MetalLb::V0_16_2)).await;
     let state = root().join("tests/cases/state/the-gateway-survives-drains-and-rollouts.yaml");
     put(&client, &stored_objects(&state)).await;
-    let folder = tempfile::tempdir().unwrap();
-    let here = folder.path();
-    std::fs::create_dir_all(here.join("bin")).unwrap();
-    symlink(env!("CARGO_BIN_EXE_lockstep"), here.join("bin/lockstep")).unwrap();
-    symlink(kubectl().unwrap(), here.join("bin/kubectl")).unwrap();
-    std::fs::create_dir(here.join("manifests")).unwrap();
+    let shell = Shell::on(&control_plane);
+    std::fs::create_dir(shell.folder().join("manifests")).unwrap();
     let wide = objects::wide_advertisement("everywhere").to_string();
-    std::fs::write(here.join("manifests/wide.json"), wide).unwrap();
+    std::fs::write(shell.folder().join("manifests/wide.json"), wide).unwrap();
 
-    let live = run("lockstep explain", here, &control_plane);
-    assert_eq!(live.status.code(), Some(0), "{}", text(&live));
+    let live = shell.run("lockstep explain");
+    assert_eq!(live.status.code(), Some(0), "{}", said(&live));
     let (mut checked, mut explained, mut installed) = (0, 0, 0);
     for (title, script) in recipes() {
         if script.contains("lockstep check") && !script.contains("helm") {
-            let output = run(&script, here, &control_plane);
-            let said = text(&output);
+            let output = shell.run(&script);
+            let said = said(&output);
             assert_eq!(output.status.code(), Some(1), "{title}: {said}");
             assert!(said.contains("announcement-placement/WIDER"), "{title}: {said}");
             // The topology is that of the cluster, and the state is known.
             assert!(said.contains("topology `edge`: SourceIPPreserved True"), "{title}: {said}");
             checked += 1;
         } else if script.contains("lockstep explain") && !script.contains("--fail-node") {
-            let output = run(&script, here, &control_plane);
+            let output = shell.run(&script);
             assert_eq!(picture(&output), picture(&live), "{title}");
             // MetalLB does not serve this kind in every release, and no outcome takes it.
             let is_complete = |line: &str| line.ends_with("input: servicel2statuses.metallb.io");
-            let said = text(&output);
+            let said = said(&output);
             let mut missing = said.lines().filter(|line| line.starts_with("not in the input"));
             assert!(missing.all(is_complete), "{title}: {said}");
             explained += 1;
         } else if script.contains("lockstep crd") {
-            let output = run(&script, here, &control_plane);
-            assert!(output.status.success(), "{title}: {}", text(&output));
+            let output = shell.run(&script);
+            assert!(output.status.success(), "{title}: {}", said(&output));
             installed += 1;
         }
     }
     assert_eq!((checked, explained, installed), (2, 2, 1));
     // A node of the help's example does not exist here.
-    let output = run("lockstep explain --fail-node n1", here, &control_plane);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let output = shell.run("lockstep explain --fail-node n1");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use lockstep_test_support::api::create;
 use lockstep_test_support::balancer::Balancer;
-use lockstep_test_support::control_plane::{ControlPlane, Options};
+use lockstep_test_support::control_plane::ControlPlane;
 use lockstep_test_support::load::{Admission, Load, Record};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::{replica, wait};
@@ -36,10 +36,8 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
-        let control_plane = ControlPlane::start_with(Options::default().alone()).await.unwrap();
-        let client = control_plane.client().await.unwrap();
         let balancer = Balancer::start_as_service([]).await;
-        replica::furnish(&control_plane, &client, &balancer.address).await;
+        let (control_plane, client) = replica::start_furnished(&balancer.address).await;
         let mut cluster = Self { control_plane, balancer, replicas: VecDeque::new() };
         create(&client, &replica::topology("arp")).await;
         for started in join_all((0..REPLICAS).map(|_| cluster.replica())).await {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use lockstep_test_support::api::create;
 use lockstep_test_support::balancer::Balancer;
-use lockstep_test_support::control_plane::{ControlPlane, Options};
+use lockstep_test_support::control_plane::ControlPlane;
 use lockstep_test_support::https::get;
 use lockstep_test_support::load::Load;
 use lockstep_test_support::serve::Serve;
@@ -27,10 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(12 * 60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_rotations_under_load_lose_no_admission() {
-    let control_plane = ControlPlane::start_with(Options::default().alone()).await.unwrap();
-    let client = control_plane.client().await.unwrap();
     let balancer = Balancer::start_with_delay([], DELAY).await;
-    replica::furnish(&control_plane, &client, &balancer.address).await;
+    let (control_plane, client) = replica::start_furnished(&balancer.address).await;
     let replicas = join_all((0..REPLICAS).map(|_| start(&control_plane))).await;
     for replica in &replicas {
         wait::until_ready(&replica.admin).await;

@@ -11,7 +11,7 @@ use axum::http::Method;
 use kube::Client;
 use lockstep_test_support::api::{create, try_call};
 use lockstep_test_support::balancer::Balancer;
-use lockstep_test_support::control_plane::{ControlPlane, Options};
+use lockstep_test_support::control_plane::ControlPlane;
 use lockstep_test_support::load::{Load, Record};
 use lockstep_test_support::objects::{self, LABEL};
 use lockstep_test_support::serve::Serve;
@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_secs(4);
 /// The time after the end of an event in which what it broke may still fail: the webhook's timeout, and a moment.
 const AFTERMATH: Duration = Duration::from_secs(6);
 
-/// What happens.
+/// An event around the replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
     Rotation,
@@ -76,10 +76,8 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
-        let control_plane = ControlPlane::start_with(Options::default().alone()).await.unwrap();
-        let client = control_plane.client().await.unwrap();
         let balancer = Balancer::start_as_service([]).await;
-        replica::furnish(&control_plane, &client, &balancer.address).await;
+        let (control_plane, client) = replica::start_furnished(&balancer.address).await;
         create(&client, &objects::node("n1", &json!({LABEL: "arp"}))).await;
         create(&client, &replica::topology("arp")).await;
         let oldest = replica(&control_plane, Stdio::piped()).await;

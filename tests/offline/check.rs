@@ -55,6 +55,16 @@ fn as_json(arguments: &[&str], stdin: &str) -> (i32, Value) {
     (run.code, report)
 }
 
+/// An advertisement with this name wherever one may stand.
+fn named(name: &str) -> Value {
+    json!({
+        "apiVersion": "metallb.io/v1beta1",
+        "kind": "L2Advertisement",
+        "metadata": {"name": name, "namespace": "metallb-system"},
+        "spec": {"ipAddressPools": ["default-pool", name], "nodeSelectors": [{"matchLabels": {name: name}}]},
+    })
+}
+
 /// Returns the object of a report by kind and name.
 #[track_caller]
 fn object<'r>(report: &'r Value, kind: &str, name: &str) -> &'r Value {

@@ -1,6 +1,6 @@
 //! The search on the core alone: each step is judged as the API server would have it judged, and taken if it is admitted.
 //!
-//! `LOCKSTEP_STEPS` is the number of steps, and `LOCKSTEP_SEED` the first of the seeds: each seed makes one sequence.
+//! `LOCKSTEP_STEPS` and `LOCKSTEP_SEED` make it another one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,17 +14,15 @@ use lockstep::election::MetalLbVersion;
 use lockstep::manifests;
 use lockstep::snapshot::{Inventory, KnownState, ObjectKey, Snapshot};
 use lockstep_test_support::search::cluster::{GATEWAY_NAMESPACE, Objects, key, list, text};
-use lockstep_test_support::search::fate::{Fate, Place, fates, losses};
+use lockstep_test_support::search::fate::{Fate, Moment, Place, fates, losses};
 use lockstep_test_support::search::steps::{By, Request, Step, endpoints_follow, has_finalizers, next};
+use lockstep_test_support::search::{LENGTH, seeds};
 use serde_json::{Value, json};
-
-/// The steps of one sequence, which starts in the base state.
-const LENGTH: usize = 25;
 
 /// The number of steps unless `LOCKSTEP_STEPS` says otherwise: some seconds.
 const STEPS: usize = 10_000;
 
-/// What became of a step.
+/// The end of a step.
 enum Taken {
     Admitted,
     Refused,
@@ -56,7 +54,7 @@ impl Cluster {
     /// Takes a step, and those that the controllers take at once.
     fn take_and_follow(&mut self, step: &Step) -> Taken {
         let taken = self.take(step);
-        if step.is_of_a_pod() {
+        if step.kind() == "Pod" {
             for step in endpoints_follow(&self.objects) {
                 self.take(&step);
             }
@@ -189,11 +187,11 @@ fn outcomes(inventory: &Inventory) -> BTreeMap<Place, String> {
     outcomes
 }
 
-/// What is wrong after a step that was admitted; nothing if all is well.
-fn violation(step: &Step, before: &Objects, cluster: &Cluster) -> Option<String> {
-    let losses = losses(&fates(before), &cluster.objects);
+/// The fault after a step that was admitted; `None` if there is none.
+fn violation(step: &Step, before: &Moment, cluster: &Cluster) -> Option<String> {
+    let losses = losses(before, &cluster.objects);
     let ((service, address), fate) = losses.first()?;
-    if step.must_be_refused(before) {
+    if step.must_be_refused(&before.objects) {
         return Some(format!("{address} of {service} is {fate:?}: the change was admitted"));
     }
     let outcomes = outcomes(&cluster.inventory());
@@ -210,7 +208,7 @@ fn violation(step: &Step, before: &Objects, cluster: &Cluster) -> Option<String>
 fn replay(steps: &[Step]) -> Option<String> {
     let mut cluster = Cluster::new();
     steps.iter().find_map(|step| {
-        let before = cluster.objects.clone();
+        let before = Moment::of(&cluster.objects);
         matches!(cluster.take_and_follow(step), Taken::Admitted)
             .then(|| violation(step, &before, &cluster))
             .flatten()
@@ -232,10 +230,6 @@ fn shrink(mut steps: Vec<Step>) -> Vec<Step> {
     steps
 }
 
-fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
-}
-
 #[derive(Default)]
 struct Counts {
     admitted: usize,
@@ -246,14 +240,14 @@ struct Counts {
 
 #[test]
 fn no_admitted_change_costs_an_address_unseen() {
-    let (steps, first) = (number("LOCKSTEP_STEPS", STEPS), number("LOCKSTEP_SEED", 0));
     let (mut counts, mut found) = (Counts::default(), BTreeMap::new());
-    for seed in first..first + steps.div_ceil(LENGTH) {
+    let seeds = seeds(STEPS);
+    for seed in seeds.clone() {
         let mut random = Rng::with_seed(seed as u64);
         let (mut cluster, mut taken) = (Cluster::new(), Vec::new());
         for _ in 0..LENGTH {
-            let before = cluster.objects.clone();
-            counts.preserved += usize::from(fates(&before).values().any(|fate| *fate == Fate::Preserved));
+            let before = Moment::of(&cluster.objects);
+            counts.preserved += usize::from(before.has_preserved());
             let step = next(&cluster.objects, &mut random);
             taken.push(step.clone());
             match cluster.take_and_follow(&step) {
@@ -278,8 +272,9 @@ fn no_admitted_change_costs_an_address_unseen() {
     }
     let Counts { admitted, refused, invalid, preserved } = counts;
     println!(
-        "{} steps from seed {first}: {admitted} admitted, {refused} refused, {invalid} invalid; an address was preserved before {preserved}",
-        admitted + refused + invalid
+        "{} steps from seed {}: {admitted} admitted, {refused} refused, {invalid} invalid; an address was preserved before {preserved}",
+        admitted + refused + invalid,
+        seeds.start
     );
     let mut text = String::new();
     for (seed, said, steps) in found.values() {

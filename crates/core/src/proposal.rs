@@ -32,11 +32,11 @@ pub struct Proposal {
     pub exists: bool,
     /// The Services of the gateway.
     pub services: Vec<ObjectKey>,
-    /// What is missing, in the order in which it is to be mended.
+    /// The gaps, in the order in which they are to be mended.
     pub gaps: Vec<Gap>,
 }
 
-/// What is missing for a topology to hold.
+/// A change that a topology still needs to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// The problem and the change to make: one lowercase sentence without a full stop, with names in backticks.

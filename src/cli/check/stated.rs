@@ -162,7 +162,7 @@ impl Clusters {
         }
     }
 
-    /// What to do about an object that stands twice.
+    /// The advice on an object that stands twice.
     fn help(&self, twice: &Twice) -> String {
         let of_one = roots(twice.first.0.name(), twice.second.0.name());
         let Some(folders) = of_one.and_then(|(first, _)| self.0.get(Path::new(&first).parent()?)) else {

@@ -48,19 +48,10 @@ pub(super) fn wanted_status(verdict: &Verdict<'_>, now: Timestamp) -> GatewayTop
     let judged = |found: &assessment::Condition| {
         condition(found.kind, found.word(), found.reason, cut(&found.message, MAX_MESSAGE))
     };
-    let enforced = {
-        let (is_so, reason, message) = match &topology.spec {
-            Err(problem) => (
-                false,
-                INVALID,
-                format!("the topology is invalid and ignored: {}", cut(problem, MAX_MESSAGE)),
-            ),
-            Ok(spec) => match not_enforced(spec, now) {
-                Some(message) => (false, NOT_ENFORCED, message),
-                None => (true, "OK", "every rule is enforced".to_owned()),
-            },
-        };
-        condition(ENFORCED, if is_so { "True" } else { "False" }, reason, cut(&message, MAX_MESSAGE))
+    let enforced = match topology.spec.as_ref().map(|spec| not_enforced(spec, now)) {
+        Err(problem) => condition(ENFORCED, "False", INVALID, cut(&invalid(problem), MAX_MESSAGE)),
+        Ok(Some(message)) => condition(ENFORCED, "False", NOT_ENFORCED, cut(&message, MAX_MESSAGE)),
+        Ok(None) => condition(ENFORCED, "True", "OK", "every rule is enforced"),
     };
     let unknown = |reason, message: &str| ASSESSED.map(|kind| condition(kind, "Unknown", reason, message));
     match assessed {
@@ -75,7 +66,7 @@ pub(super) fn wanted_status(verdict: &Verdict<'_>, now: Timestamp) -> GatewayTop
             };
         }
         Assessed::Unusable(problem) => {
-            let message = format!("the topology is invalid and ignored: {}", cut(problem, MAX_MESSAGE));
+            let message = invalid(problem);
             conditions.extend(unknown(INVALID, &message));
             conditions.push(condition(STALLED, "True", INVALID, &message));
         }
@@ -112,6 +103,10 @@ pub(super) fn wanted_status(verdict: &Verdict<'_>, now: Timestamp) -> GatewayTop
         services: assessment.map_or_else(Vec::new, |assessment| assessment.service_statuses()),
         findings: assessment.map_or_else(Vec::new, |assessment| assessment.finding_statuses()),
     }
+}
+
+fn invalid(problem: &str) -> String {
+    format!("the topology is invalid and ignored: {}", cut(problem, MAX_MESSAGE))
 }
 
 /// The rules that do not deny, and the exceptions that have not ended, in a sentence; `None` if all rules deny.

@@ -45,12 +45,7 @@ fn junit_has_a_case_for_each_object() {
 #[test]
 fn names_with_control_characters_and_markup_are_escaped_in_every_format() {
     let name = "\u{1b}]0;title\u{7}<&\"'\u{202e}";
-    let object = json!({
-        "apiVersion": "metallb.io/v1beta1",
-        "kind": "L2Advertisement",
-        "metadata": {"name": name, "namespace": "metallb-system"},
-        "spec": {"ipAddressPools": ["default-pool", name], "nodeSelectors": [{"matchLabels": {name: name}}]},
-    });
+    let object = named(name);
     let human = run_with(&["check", "-"], &object.to_string());
     assert_eq!(human.code, 1);
     let is_safe = |text: &str| !text.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}');

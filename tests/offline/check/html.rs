@@ -89,12 +89,7 @@ fn the_headline_is_green_only_if_something_was_judged_and_nothing_is_to_be_said(
 #[test]
 fn a_page_has_landmarks_and_headings_in_order_whatever_names_the_input_has() {
     let name = "\u{1b}]0;t\u{7}</code><script>&\"'\u{202e}\u{200b}";
-    let object = json!({
-        "apiVersion": "metallb.io/v1beta1",
-        "kind": "L2Advertisement",
-        "metadata": {"name": name, "namespace": "metallb-system"},
-        "spec": {"ipAddressPools": ["default-pool", name], "nodeSelectors": [{"matchLabels": {name: name}}]},
-    });
+    let object = named(name);
     let wrong = format!("{object}\n---\nkind: \"（{name}\n");
     for input in [object.to_string(), wrong] {
         let page = page(&["-"], &input);

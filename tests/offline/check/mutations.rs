@@ -41,7 +41,7 @@ const STACK: usize = 24 << 20;
 /// The number of inputs that a thread reports at once.
 const BATCH: u64 = 64;
 
-/// What became of some inputs.
+/// The counts of some inputs, by their end.
 #[derive(Debug, Default)]
 struct Counts {
     inputs: u64,

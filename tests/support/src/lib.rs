@@ -28,6 +28,7 @@ pub mod reviews;
 pub mod search;
 pub mod serve;
 pub mod service_account;
+pub mod shell;
 pub mod state;
 pub mod usage;
 pub mod wait;

@@ -6,7 +6,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::api::create;
-use super::control_plane::ControlPlane;
+use super::control_plane::{ControlPlane, Options};
 use super::objects::{self, LABEL, namespace};
 use super::serve::Serve;
 
@@ -20,8 +20,16 @@ pub async fn prepare(control_plane: &ControlPlane, client: &Client) {
     }
 }
 
-/// Creates the objects of a release except the replicas. Calls go to `balancer`, a loopback address.
-pub async fn furnish(control_plane: &ControlPlane, client: &Client, balancer: &str) {
+/// Starts a control plane that no other test runs beside, with the objects of a release except the replicas. Calls go to `balancer`, a
+/// loopback address.
+pub async fn start_furnished(balancer: &str) -> (ControlPlane, Client) {
+    let control_plane = ControlPlane::start_with(Options::default().alone()).await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    furnish(&control_plane, &client, balancer).await;
+    (control_plane, client)
+}
+
+async fn furnish(control_plane: &ControlPlane, client: &Client, balancer: &str) {
     prepare(control_plane, client).await;
     create(
         client,

@@ -1,8 +1,8 @@
-//! What a process uses.
+//! The memory and descriptors of a process.
 
 use std::fs;
 
-/// What a process uses at one moment.
+/// The memory and descriptors of a process at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     /// The resident set in bytes.

@@ -12,7 +12,7 @@ use crate::topology::Match;
 /// The pools that a topology yields, each with the older topology that keeps it.
 pub(super) type YieldedPools<'i> = BTreeMap<&'i str, &'i str>;
 
-/// What a topology asks of the announcing nodes of a pool that it keeps.
+/// The demand of a topology on the announcing nodes of a pool that it keeps.
 struct Claim<'i> {
     topology: &'i str,
     placement: &'i Labels,

@@ -10,7 +10,7 @@ use super::numbers::Numbers;
 /// The longest manifest in bytes: of longer ones, whole lines up to here are used.
 const LONGEST: usize = 4 << 10;
 
-/// What a mutation inserts at any place: what real files have where nobody expects it.
+/// The text that a mutation inserts at any place, as real files have it where nobody expects it.
 const SNIPPETS: [&str; 26] = [
     "\u{feff}",
     "\u{200b}",
@@ -40,7 +40,7 @@ const SNIPPETS: [&str; 26] = [
     "%YAML 1.1\n",
 ];
 
-/// What a mutation writes instead of a value.
+/// The text that a mutation writes instead of a value.
 const VALUES: [&str; 24] = [
     "null",
     "~",

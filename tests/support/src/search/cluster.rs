@@ -1,7 +1,6 @@
 //! The objects of the cluster in which the search takes its steps.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -23,7 +22,7 @@ impl Objects {
     /// The objects in which every search starts: those of the doors. The client's address is preserved.
     #[must_use]
     pub fn base() -> Self {
-        let objects = stored_objects(&root().join("tests/doors/base.yaml"));
+        let objects = stored_objects(&crate::root().join("tests/doors/base.yaml"));
         Self(objects.into_iter().map(|object| (key(&object), placed(object))).collect())
     }
 
@@ -37,10 +36,6 @@ impl Objects {
     pub fn of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
         self.0.iter().filter(move |((of, _), _)| of == kind).map(|(_, object)| object)
     }
-}
-
-fn root() -> &'static Path {
-    crate::root()
 }
 
 /// The key of an object.

@@ -1,4 +1,4 @@
-//! What becomes of a client's packet to an address of a Service, by MetalLB's own conditions (speaker/layer2_controller.go and
+//! The fate of a client's packet to an address of a Service, by MetalLB's own conditions (speaker/layer2_controller.go and
 //! speaker/bgp_controller.go, `ShouldAnnounce`, version 0.16.2), as simply as they can be written.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::cluster::{GATEWAY_NAMESPACE, METALLB_NAMESPACE, Objects, list, map, text};
 
-/// What becomes of the packet.
+/// The end of the packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
     /// It reaches a pod of the gateway with the client's address.
@@ -42,15 +42,38 @@ fn fates_of(objects: &Objects, gateway: Gateway) -> BTreeMap<Place, Fate> {
     fates
 }
 
-/// The addresses that were preserved before, and what they are now that no client's address reaches the gateway by them.
+/// A moment of the search: the objects, and the fate of every address.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// The objects.
+    pub objects: Objects,
+    /// The fates.
+    pub fates: BTreeMap<Place, Fate>,
+}
+
+impl Moment {
+    /// The moment in which these are the objects.
+    #[must_use]
+    pub fn of(objects: &Objects) -> Self {
+        Self { objects: objects.clone(), fates: fates(objects) }
+    }
+
+    /// Whether an address is preserved.
+    #[must_use]
+    pub fn has_preserved(&self) -> bool {
+        self.fates.values().any(|fate| *fate == Fate::Preserved)
+    }
+}
+
+/// The addresses that were preserved before and are lost or silent now, with their fate.
 ///
-/// Who deletes a Service, or takes its type, gives its addresses up: these are left out.
+/// A Service that is deleted, or changed to another type, gives its addresses up: these are left out.
 #[must_use]
-pub fn losses(before: &BTreeMap<Place, Fate>, objects: &Objects) -> Vec<(Place, Fate)> {
+pub fn losses(before: &Moment, objects: &Objects) -> Vec<(Place, Fate)> {
     // Whichever pods are the gateway's, the client's address must be gone.
     let [after, by_some] = [Gateway::All, Gateway::Some].map(|gateway| fates_of(objects, gateway));
     let is_gone = |fate: Fate| matches!(fate, Fate::Lost | Fate::Silent);
-    let preserved = before.iter().filter(|(_, fate)| **fate == Fate::Preserved);
+    let preserved = before.fates.iter().filter(|(_, fate)| **fate == Fate::Preserved);
     let now = preserved.filter_map(|(place, _)| {
         let service = objects.get("Service", &place.0)?;
         let is_balancer = text(service, "/spec/type") == "LoadBalancer";
@@ -114,7 +137,7 @@ fn ready_endpoints(objects: &Objects, service: &str, gateway: Gateway) -> Vec<En
     endpoints.collect()
 }
 
-/// Which pods are the gateway's. A label that changes does not change what runs in a pod, so one with a part of the labels may be either.
+/// The reading of which pods are the gateway's. A label that changes does not change what runs in a pod, so one with a part of the labels may be either.
 #[derive(Debug, Clone, Copy)]
 enum Gateway {
     /// Those with every label of the default topology.

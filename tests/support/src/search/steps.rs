@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::cluster::{GATEWAY_NAMESPACE, METALLB_NAMESPACE, Objects, list, map, text};
 use crate::objects::{LABEL, gateway_labels};
 
-/// Who takes a step.
+/// The one who takes a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     /// The administrator.
@@ -57,7 +57,7 @@ pub enum Request {
 /// A request and who makes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// Who makes the request.
+    /// The one who makes the request.
     pub by: By,
     /// The request.
     pub request: Request,
@@ -92,12 +92,6 @@ impl Step {
         let ends = stored.is_some_and(|stored| !text(stored, "/metadata/deletionTimestamp").is_empty())
             && matches!(&self.request, Request::Patch { patch, .. } if patch.pointer("/metadata/finalizers").is_some());
         self.is_reviewed() && self.kind() != "Pod" && !ends
-    }
-
-    /// Whether endpoints may follow.
-    #[must_use]
-    pub fn is_of_a_pod(&self) -> bool {
-        self.kind() == "Pod"
     }
 
     /// Whether the API server asks the webhooks: not for subresources, not for nodes and endpoints, and for deletions of
@@ -439,7 +433,7 @@ fn controller(objects: &Objects, random: &mut Rng) -> Option<Request> {
     }
 }
 
-/// What the controller of EndpointSlices does for one Service: those of its pods that are on a node. Once in a while a pod is
+/// The work of the controller of EndpointSlices for one Service: those of its pods that are on a node. Once in a while a pod is
 /// not ready.
 fn sync_endpoints(objects: &Objects, random: &mut Rng) -> Option<Request> {
     let kind = "EndpointSlice";
@@ -481,7 +475,7 @@ fn sync_endpoints(objects: &Objects, random: &mut Rng) -> Option<Request> {
     Some(request)
 }
 
-/// What the controller of EndpointSlices does at once: endpoints go with their pods, and with the labels by which a Service selects them.
+/// The work of the controller of EndpointSlices that is done at once: endpoints go with their pods, and with the labels by which a Service selects them.
 #[must_use]
 pub fn endpoints_follow(objects: &Objects) -> Vec<Step> {
     let stays = |slice: &Value, endpoint: &&Value| {
@@ -505,7 +499,7 @@ pub fn endpoints_follow(objects: &Objects) -> Vec<Step> {
     follow.collect()
 }
 
-/// What the scheduler does: a pod without a node gets one that its node selector admits.
+/// The work of the scheduler: a pod without a node gets one that its node selector admits.
 fn bind(objects: &Objects, random: &mut Rng) -> Option<Request> {
     let pod = objects.of("Pod").find(|pod| text(pod, "/spec/nodeName").is_empty())?;
     let selector = map(pod, "/spec/nodeSelector");
@@ -522,7 +516,7 @@ fn bind(objects: &Objects, random: &mut Rng) -> Option<Request> {
         .then(|| Request::Bind { pod, node: text(pick(random, &nodes), "/metadata/name").to_owned() })
 }
 
-/// What MetalLB's controller does for one Service: an address of no pool goes, and a Service without one gets one.
+/// The work of MetalLB's controller for one Service: an address of no pool goes, and a Service without one gets one.
 fn sync_addresses(objects: &Objects, random: &mut Rng) -> Option<Request> {
     let service = some(objects, "Service", random)?;
     if text(&service, "/spec/type") != "LoadBalancer" {

@@ -1,0 +1,72 @@
+//! The replica of an installed release: a process of the test, which the API server calls through the release's Service.
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::Stdio;
+
+use kube::Client;
+use lockstep_test_support::api;
+use lockstep_test_support::helm::NAMESPACE;
+use lockstep_test_support::release::{Cluster, arguments, read};
+use lockstep_test_support::serve::Serve;
+use lockstep_test_support::service_account::Account;
+use lockstep_test_support::wait;
+use serde_json::{Value, json};
+
+/// A replica that is called.
+pub struct Replica {
+    /// The process.
+    pub serve: Serve,
+    /// The endpoints of the webhook's Service.
+    pub endpoints: Value,
+    _account: Account,
+}
+
+impl Replica {
+    /// Starts it with the arguments and the account of the release, and returns when every webhook trusts it. The API server must route
+    /// to endpoints itself (`--enable-aggregator-routing`), because no kube-proxy runs.
+    pub async fn start(cluster: &Cluster, admin: &Client) -> Self {
+        let account = Account::of(cluster).await;
+        let deployment =
+            read(admin, &format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments/lockstep")).await;
+        let listen = format!("{}:0", own_address());
+        let arguments = arguments(&deployment);
+        let arguments: Vec<&str> =
+            arguments.iter().map(String::as_str).chain(["--listen", &listen]).collect();
+        let serve = Serve::start_with_stdout(&arguments, Some(&account.kubeconfig()), Stdio::null()).await;
+        wait::until_ready(&serve.admin).await;
+        let endpoints = endpoints_of(&serve);
+        api::create(admin, &endpoints).await;
+        until_certified(admin).await;
+        Self { serve, endpoints, _account: account }
+    }
+}
+
+/// An address of this machine that an EndpointSlice may have. No packet is sent to find it.
+fn own_address() -> IpAddr {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("198.51.100.1:9").expect("this machine has a network interface with a route");
+    socket.local_addr().unwrap().ip()
+}
+
+/// The endpoints of the webhook's Service: the replica. No controller writes them here.
+fn endpoints_of(serve: &Serve) -> Value {
+    let address: SocketAddr = serve.webhook.parse().unwrap();
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": "lockstep", "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": "lockstep"}},
+        "endpoints": [{"addresses": [address.ip()], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": address.port(), "protocol": "TCP"}],
+    })
+}
+
+/// Waits until the replica has written the CA into every webhook.
+async fn until_certified(admin: &Client) {
+    for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/lockstep");
+        let is_certified = wait::until_so(async || {
+            let stored = read(admin, &path).await;
+            stored["webhooks"].as_array().unwrap().iter().all(|it| it["clientConfig"]["caBundle"].is_string())
+        });
+        assert!(is_certified.await, "a webhook gets no `caBundle`");
+    }
+}
