@@ -1,7 +1,8 @@
 //! The assessment of a large cluster: 10,000 nodes, 1,000 pools, 1,000 advertisements, 500 topologies and 2,000 Services.
 //!
 //! Printed are the time of a full assessment on one core, the time to explain one topology with its nodes once the state
-//! is loaded, the time of a review that is judged by the state, the time that one relabelled node costs, all as medians, and the resident memory. `--smoke` measures a small cluster once.
+//! is loaded, the time of a review that is judged by the state, the time that one relabelled node costs, all as medians, and the resident memory. `--smoke` measures a small cluster once, `--topologies NUMBER` another one with
+//! twenty times as many nodes.
 
 #![allow(unreachable_pub, reason = "every program uses its own part of what is shared")]
 
@@ -28,8 +29,11 @@ use cluster::{LARGE, inventory, topology_name};
 const SMALL: usize = 5;
 
 fn main() -> ExitCode {
-    let is_smoke = std::env::args().any(|argument| argument == "--smoke");
-    let (topologies, rounds) = if is_smoke { (SMALL, 1) } else { (LARGE, 9) };
+    let arguments: Vec<String> = std::env::args().collect();
+    let wanted = arguments.iter().skip_while(|argument| *argument != "--topologies").nth(1);
+    let wanted = wanted.map(|number| number.parse().expect("`--topologies` takes a number"));
+    let is_smoke = arguments.iter().any(|argument| argument == "--smoke");
+    let (topologies, rounds) = if is_smoke { (SMALL, 1) } else { (wanted.unwrap_or(LARGE), 9) };
     let inventory = inventory(topologies);
     println!(
         "{} nodes, {} pools, {} advertisements, {topologies} topologies, {} Services",

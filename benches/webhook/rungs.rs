@@ -1,4 +1,4 @@
-//! Further loads of reviews: one request at a time, denials, a new connection for every call, and a state of ten
+//! Further loads of reviews: one request at a time and sixteen, denials, a new connection for every call, and a state of ten
 //! times the size of the large one. Each is compared with a baseline in the same rounds.
 
 use super::load::Call;
@@ -19,11 +19,12 @@ fn wide_advertisement() -> Vec<u8> {
 }
 
 pub async fn print(effort: Effort) {
-    let one = [
+    let patched = [
         Contestant::new("no-op", Server::noop, NOOP),
         Contestant::new("lockstep /mutate, patched", Server::lockstep, PATCHED),
     ];
-    compare("17 KB review, 1 in flight", &one, 1, false, effort).await;
+    compare("17 KB review, 1 in flight", &patched, 1, false, effort).await;
+    compare("17 KB review, 16 in flight", &patched, IN_FLIGHT, false, effort).await;
     let denied = [
         Contestant::new("no-op", Server::noop, NOOP_DENIED),
         Contestant::new("lockstep, denied", Server::lockstep, DENIED),

@@ -67,6 +67,7 @@ pub(super) struct CheckCounts {
     pub(super) judged: usize,
     pub(super) denied: usize,
     pub(super) edited: usize,
+    /// Warnings of both: findings and remarks.
     pub(super) warnings: usize,
     pub(super) problems: usize,
     pub(super) remarks: usize,
@@ -75,15 +76,22 @@ pub(super) struct CheckCounts {
 impl CheckReport {
     pub(super) fn counts(&self) -> CheckCounts {
         let with = |word| self.judged.iter().filter(|judged| judged.word == word).count();
-        let warnings = self.judged.iter().flat_map(|judged| &judged.findings);
+        let findings = self.judged.iter().flat_map(|judged| &judged.findings);
+        let warnings = findings.filter(|finding| finding.what.severity == Severity::Warn).count();
+        let remarks = self.remarks.iter().filter(|remark| remark.level == RemarkLevel::Warning).count();
         CheckCounts {
             judged: self.judged.len(),
             denied: with("deny"),
             edited: with("edit"),
-            warnings: warnings.filter(|finding| finding.what.severity == Severity::Warn).count(),
+            warnings: warnings.saturating_add(remarks),
             problems: self.problems.len(),
             remarks: self.remarks.len(),
         }
+    }
+
+    /// The topologies of which there is something to say: not one that nobody wrote, in an input without an object for it.
+    pub(super) fn topologies_in_use(&self) -> impl Iterator<Item = &ReportedTopology> {
+        self.topologies.iter().filter(|topology| !topology.is_built_in || !self.judged.is_empty())
     }
 
     /// Adds the report of another cluster.

@@ -22,6 +22,8 @@ pub(super) use sarif::sarif;
 
 use serde_json::Value;
 
+use crate::cli::check_report::{CheckReport, ReportedTopology};
+use crate::reach::Reach;
 use crate::verdict::Edit;
 
 /// Options of the output.
@@ -49,6 +51,59 @@ fn edit_sentence(edit: &Edit) -> String {
 /// Returns the message, and the remedy if there is one.
 fn with_help(message: &str, help: &str) -> String {
     if help.is_empty() { message.to_owned() } else { format!("{message}; {help}") }
+}
+
+/// Returns the numbers of the report in a sentence.
+fn counts(report: &CheckReport, is_strict: bool) -> String {
+    let counts = report.counts();
+    let strictly = if is_strict && counts.edited > 0 { " (which --strict rejects)" } else { "" };
+    let problems = match counts.problems {
+        0 => String::new(),
+        some => format!(", {}", number(some, "problem")),
+    };
+    format!(
+        "{} judged: {} denied, {} would be changed{strictly}, {}{problems}",
+        number(counts.judged, "object"),
+        counts.denied,
+        counts.edited,
+        number(counts.warnings, "warning")
+    )
+}
+
+/// Returns the name and conditions of a topology, with the message of the first that does not hold, and that message.
+fn conditions(topology: &ReportedTopology) -> (String, Option<String>) {
+    let ReportedTopology { cluster, state, .. } = topology;
+    let conditions = state.conditions();
+    let words: Vec<String> =
+        conditions.iter().map(|condition| format!("{} {}", condition.kind, condition.word())).collect();
+    let reported = [Some(false), None]
+        .into_iter()
+        .find_map(|status| conditions.iter().find(|condition| condition.status == status))
+        .map(|condition| condition.message.clone());
+    let message = reported.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+    let cluster = cluster.as_ref().map(|cluster| format!(" of `{cluster}`")).unwrap_or_default();
+    (format!("`{}`{cluster}: {}{message}", state.name, words.join(", ")), reported)
+}
+
+/// Returns the numbers of what a topology covers in a sentence without a subject.
+fn covered(reach: &Reach) -> String {
+    let bgp = match reach.bgp_advertisements {
+        0 => String::new(),
+        some => format!(", {}", number(some, "BGPAdvertisement")),
+    };
+    format!(
+        "covers {}, {}{bgp} and {}, and {} of {}",
+        number(reach.services, "Service"),
+        number(reach.pods, "pod"),
+        number(reach.advertisements, "L2Advertisement"),
+        reach.pools,
+        number(reach.named_pools, "pool")
+    )
+}
+
+fn number(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// Returns the place of a code in the documentation.

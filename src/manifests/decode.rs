@@ -97,15 +97,25 @@ impl de::Error for DecodeError {
     }
 
     fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown value `{found}`: use {}", expected.join(", ")))
+        Self::new(format!("unknown value `{found}`: use {}", one_of(expected)))
     }
 
     fn unknown_field(found: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown field `{found}`: use {}", expected.join(", ")))
+        Self::new(format!("unknown field `{found}`: use {}", one_of(expected)))
     }
 
     fn missing_field(field: &'static str) -> Self {
         Self::new(format!("the required field `{field}` is missing"))
+    }
+}
+
+/// The names in backticks, as in `` `a`, `b` or `c` ``.
+fn one_of(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 
@@ -304,9 +314,9 @@ mod tests {
             (json!({"list": [[1]]}), "`list[0]`: expected a map, found a list"),
             (json!({"list": [{}]}), "`list[0]`: the required field `number` is missing"),
             (json!({"list": {}}), "`list`: expected a list, found a map"),
-            (json!({"word": "Maybe"}), "`word`: unknown value `Maybe`: use Yes, No"),
+            (json!({"word": "Maybe"}), "`word`: unknown value `Maybe`: use `Yes` or `No`"),
             (json!({"word": []}), "`word`: expected a string, found a list"),
-            (json!({"lists": []}), "`lists`: unknown field `lists`: use list, map, word"),
+            (json!({"lists": []}), "`lists`: unknown field `lists`: use `list`, `map` or `word`"),
             (json!(null), "expected a map, found null"),
         ];
         for (value, expected) in cases {

@@ -179,6 +179,10 @@ pub fn unused_fields(object: &Value, template: Option<&FieldPath>) -> Vec<Unused
             check_metadata(pod, path, &mut found);
             check_field(pod, "spec", &POD, path.clone(), &mut found);
         }
+        if has_no_other_placement(object) {
+            misplaced(object, path, path, &mut found);
+            misplaced(object, &path.parent(), path, &mut found);
+        }
         return found;
     }
     let field = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -198,6 +202,29 @@ pub fn unused_fields(object: &Value, template: Option<&FieldPath>) -> Vec<Unused
     }
     check_field(object, "spec", shape, FieldPath::default(), &mut found);
     found
+}
+
+/// Whether the kind of an object with a pod template has no field of its own that places pods. Other kinds may have one.
+fn has_no_other_placement(object: &Value) -> bool {
+    let group = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default().split('/').next();
+    group.is_some_and(|group| ["apps", "apps.kruise.io", "argoproj.io", "batch", "v1"].contains(&group))
+}
+
+/// The fields of the map at `path` that are meant for the spec of the pod template at `template`.
+fn misplaced(object: &Value, path: &FieldPath, template: &FieldPath, found: &mut Vec<UnusedField>) {
+    let at = path.tokens().try_fold(object, |value, token| value.get(token.as_ref()));
+    for name in ["nodeSelector", "nodeName", "affinity"] {
+        if at.is_some_and(|holder| holder.get(name).is_some()) {
+            let path = path.clone().field(name);
+            found.push(UnusedField {
+                message: format!(
+                    "`{path}` does nothing: the API has no such field, and the API server drops it"
+                ),
+                help: format!("move it to `{template}.spec.{name}`"),
+                path,
+            });
+        }
+    }
 }
 
 fn check_metadata(object: &Value, path: &FieldPath, found: &mut Vec<UnusedField>) {
@@ -426,5 +453,16 @@ mod tests {
         let found = unused_fields(&deployment, Some(&template));
         assert_eq!(found[0].path.to_string(), "spec.template.spec.nodeSelectors");
         assert_eq!((found.len(), found[0].help.as_str()), (1, "write `nodeSelector`"));
+        let beside = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {
+            "nodeSelector": {"a": "b"}, "template": {"spec": {"containers": []}, "affinity": {}},
+        }});
+        let found = unused_fields(&beside, Some(&template));
+        assert_eq!(
+            found.iter().map(|field| (field.path.to_string(), field.help.as_str())).collect::<Vec<_>>(),
+            [
+                ("spec.template.affinity".to_owned(), "move it to `spec.template.spec.affinity`"),
+                ("spec.nodeSelector".to_owned(), "move it to `spec.template.spec.nodeSelector`"),
+            ]
+        );
     }
 }

@@ -1,12 +1,15 @@
 //! Files, directories and standard input, read into documents.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::folder::Folder;
-use super::{Document, LeftOut, ManifestError, Problem, STDIN, Selection, Source, yaml};
+use super::{
+    Document, LeftOut, LeftOutReason, ManifestError, Problem, Renderer, STDIN, Selection, Source, yaml,
+};
 
 /// The largest input, in MiB: a dump of a very large cluster fits. Endless input must not fill the memory.
 const LIMIT_MIB: usize = 128;
@@ -42,7 +45,7 @@ pub fn load_selected(
     stdin: &mut dyn Read,
     each: &mut dyn FnMut(Document),
 ) -> (Vec<Problem>, Vec<LeftOut>) {
-    let mut reader = Reader { each, problems: Vec::new(), left_out: Vec::new() };
+    let mut reader = Reader { each, problems: Vec::new(), left_out: Vec::new(), ytt: BTreeMap::new() };
     for path in paths {
         if path.as_os_str() == "-" {
             reader.add(STDIN, stdin);
@@ -52,13 +55,20 @@ pub fn load_selected(
             reader.add_file(path);
         }
     }
-    (reader.problems, reader.left_out)
+    let ytt = reader.ytt.into_iter().map(|(path, files)| LeftOut {
+        path,
+        reason: LeftOutReason::Source(Renderer::Ytt),
+        files,
+    });
+    (reader.problems, reader.left_out.into_iter().chain(ytt).collect())
 }
 
 struct Reader<'e> {
     each: &'e mut dyn FnMut(Document),
     problems: Vec<Problem>,
     left_out: Vec<LeftOut>,
+    /// The number of ytt's templates, by folder: only their text shows what they are.
+    ytt: BTreeMap<String, usize>,
 }
 
 impl Reader<'_> {
@@ -83,6 +93,11 @@ impl Reader<'_> {
 
     fn add(&mut self, name: &str, input: &mut dyn Read) {
         match read_text(input).map(|text| Arc::new(Source::new(name, text))) {
+            Ok(source) if Renderer::is_ytt(source.text()) => {
+                let folder = name.rsplit_once('/').map_or(".", |(folder, _)| folder);
+                let files = self.ytt.entry(folder.to_owned()).or_default();
+                *files = files.saturating_add(1);
+            }
             Ok(source) if source.text().contains("{{") => self.add_possible_template(&source),
             Ok(source) => self.problems.extend(yaml::parse(&source, self.each)),
             Err(error) => self.problems.push(Problem::of_file(name, error)),

@@ -95,7 +95,7 @@ pub enum ManifestError {
     NoObject,
     /// An input in which every manifest is left out.
     #[error(
-        "nothing was checked: each manifest in it is the source of a tool, which the notes name with the command that renders it"
+        "nothing was checked: every manifest of the input is the source of a tool; the notes name the command that renders it"
     )]
     OnlySources,
 }

@@ -20,6 +20,16 @@ pub enum Renderer {
     Cue,
     /// Helmfile.
     Helmfile,
+    /// Skaffold.
+    Skaffold,
+    /// Fleet's bundles.
+    Fleet,
+    /// cdk8s.
+    Cdk8s,
+    /// Pulumi.
+    Pulumi,
+    /// ytt, whose templates are YAML with comments such as `#@ data.values.name`.
+    Ytt,
     /// Variables such as `${NAME}` that `envsubst` or Flux replaces.
     Variables,
     /// Flux's `Kustomization`.
@@ -40,6 +50,10 @@ impl Renderer {
         let (_, extension) = name.rsplit_once('.')?;
         Some(match (name, extension) {
             ("helmfile.yaml" | "helmfile.yml" | "helmfile.yaml.gotmpl", _) => Self::Helmfile,
+            ("skaffold.yaml" | "skaffold.yml", _) => Self::Skaffold,
+            ("fleet.yaml" | "fleet.yml", _) => Self::Fleet,
+            ("cdk8s.yaml", _) => Self::Cdk8s,
+            ("Pulumi.yaml" | "Pulumi.yml", _) => Self::Pulumi,
             (_, "tf") => Self::Terraform,
             (name, "json") if name.ends_with(".tf.json") => Self::Terraform,
             (_, "jsonnet" | "libsonnet") => Self::Jsonnet,
@@ -61,6 +75,13 @@ impl Renderer {
             ("install.istio.io", "IstioOperator") => Self::IstioOperator,
             _ => return None,
         })
+    }
+
+    /// Whether a text is a template of ytt: a line begins with `#@`, or a value is `#@` and an expression.
+    pub(super) fn is_ytt(text: &str) -> bool {
+        // Most texts have none, and need no look at each line.
+        text.contains("#@")
+            && text.lines().any(|line| line.trim_start().starts_with("#@") || line.contains(": #@ "))
     }
 
     /// Whether a field that is read has a variable such as `${NAME}` in it. Shells write the same in the commands of
@@ -94,6 +115,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn comments_of_ytt_are_told_from_others() {
+        assert!(Renderer::is_ytt("#@ load(\"@ytt:data\", \"data\")\na: 1\n"));
+        assert!(Renderer::is_ytt("metadata:\n  name: #@ data.values.name\n"));
+        assert!(Renderer::is_ytt("---\n#@overlay/match by=overlay.all\na: 1\n"));
+        assert!(!Renderer::is_ytt("# write to admin#@example.com\na: \"b#@c\"\n"));
+    }
 
     #[test]
     fn variables_are_found_where_fields_are_read() {

@@ -60,6 +60,12 @@ impl FieldPath {
         self
     }
 
+    /// Returns the path of the field, entry or item that holds this one; the root for the root itself.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        Self(self.0.split_last().map_or_else(Vec::new, |(_, holder)| holder.to_vec()))
+    }
+
     /// Returns the unescaped reference tokens of this path as a JSON pointer (RFC 6901).
     pub fn tokens(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.0.iter().map(|step| match step {

@@ -10,9 +10,9 @@ use crate::assessment::{Assessment, command};
 use crate::change::Change;
 use crate::election::MetalLbVersion;
 use crate::escape::excerpt;
-use crate::labels::{LabelSelector, Labels, carries};
+use crate::labels::{Labels, carries};
 use crate::objects::{AdvertisementSpec, BgpAdvertisement, L2Advertisement, Metadata, Object};
-use crate::reach::{self, MissCode, unguarded_services};
+use crate::reach::{self, MissCode, announces_any, unguarded_services};
 use crate::rules;
 use crate::snapshot::{Declared, Inventory, ObjectKey, ResolvedTopology, Snapshot, Source, in_namespace};
 use crate::topology::{Gateway, GatewayTopologySpec, Placement};
@@ -163,23 +163,6 @@ fn advertisements(inventory: &Inventory, spec: &GatewayTopologySpec) -> Vec<Adve
     let layer_2 = in_namespace(&inventory.advertisements, namespace).map(|(_, spec)| spec.clone());
     let bgp = in_namespace(&inventory.bgp_advertisements, namespace).map(|(_, spec)| spec.advertised());
     layer_2.chain(bgp).filter(|advertisement| announces_any(inventory, advertisement, spec)).collect()
-}
-
-fn announces_any(
-    inventory: &Inventory,
-    advertisement: &AdvertisementSpec,
-    spec: &GatewayTopologySpec,
-) -> bool {
-    let AdvertisementSpec { pools, pool_selectors, .. } = advertisement;
-    pools.is_empty() && pool_selectors.is_empty()
-        || spec.address_pools.iter().any(|name| {
-            let key = ObjectKey { namespace: spec.metallb_namespace.clone(), name: name.clone() };
-            let labels = inventory.pools.get(&key);
-            let is_selected = |selector: &LabelSelector| {
-                labels.is_some_and(|labels| selector.parse().is_ok_and(|parsed| parsed.matches(labels)))
-            };
-            pools.contains(name) || pool_selectors.iter().any(is_selected)
-        })
 }
 
 /// The labels that every advertisement of the pools selects nodes by, if it is one set of labels.

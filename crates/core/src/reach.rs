@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use crate::election::{MetalLbVersion, may_share, sharing_key};
 use crate::escape::excerpt;
-use crate::labels::{Labels, carries};
+use crate::labels::{LabelSelector, Labels, carries};
 use crate::objects::{AdvertisementSpec, Service, ServiceSpec};
 use crate::snapshot::{Inventory, ObjectKey, ResolvedTopology, Snapshot, Source, in_namespace};
+use crate::topology::GatewayTopologySpec;
 
 /// The objects that a topology applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +27,15 @@ pub struct Reach {
     pub named_pools: usize,
     /// The number of `L2Advertisement`s that announce a pool of the topology, or name one.
     pub advertisements: usize,
+    /// The number of `BGPAdvertisement`s that announce a pool of the topology, or name one.
+    pub bgp_advertisements: usize,
 }
 
 impl Reach {
     /// Whether the topology applies to no object.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.services == 0 && self.pods == 0 && self.advertisements == 0
+        self.services == 0 && self.pods == 0 && self.advertisements == 0 && self.bgp_advertisements == 0
     }
 }
 
@@ -113,9 +116,30 @@ pub fn reach(inventory: &Inventory, snapshot: &Snapshot) -> Vec<Reach> {
             pools: topology.pools.iter().filter(|pool| pool.labels.is_some()).count(),
             named_pools: topology.pools.len(),
             advertisements: advertisements.len(),
+            bgp_advertisements: in_namespace(&inventory.bgp_advertisements, &topology.spec.metallb_namespace)
+                .filter(|(_, spec)| announces_any(inventory, &spec.advertised(), &topology.spec))
+                .count(),
         }
     };
     snapshot.topologies().iter().map(of).collect()
+}
+
+/// Whether an advertisement announces a pool of a topology, or names one that does not exist.
+pub(crate) fn announces_any(
+    inventory: &Inventory,
+    advertisement: &AdvertisementSpec,
+    spec: &GatewayTopologySpec,
+) -> bool {
+    let AdvertisementSpec { pools, pool_selectors, .. } = advertisement;
+    pools.is_empty() && pool_selectors.is_empty()
+        || spec.address_pools.iter().any(|name| {
+            let key = ObjectKey { namespace: spec.metallb_namespace.clone(), name: name.clone() };
+            let labels = inventory.pools.get(&key);
+            let is_selected = |selector: &LabelSelector| {
+                labels.is_some_and(|labels| selector.parse().is_ok_and(|parsed| parsed.matches(labels)))
+            };
+            pools.contains(name) || pool_selectors.iter().any(is_selected)
+        })
 }
 
 /// Returns what topologies miss, ordered by code and object.
@@ -365,10 +389,24 @@ fn proposal(inventory: &Inventory, service: &ObjectKey, selector: &Labels) -> St
             labels.join(", ")
         ),
     ];
+    let balancer = inventory.load_balancers.get(service);
+    let asked = balancer.and_then(|balancer| balancer.annotation("address-pool", false));
     let namespaces: BTreeSet<&String> = inventory.pools.keys().map(|key| &key.namespace).collect();
-    let pools: Vec<String> = inventory.pools.keys().map(|key| scalar(&key.name)).collect();
-    if let [namespace] = namespaces.into_iter().collect::<Vec<_>>().as_slice() {
+    let every: Vec<&str> = inventory.pools.keys().map(|key| key.name.as_str()).collect();
+    let namespace = match namespaces.into_iter().collect::<Vec<_>>().as_slice() {
+        [namespace] => Some(*namespace),
+        _ => None,
+    };
+    let pools = match (asked, namespace) {
+        (Some(pool), _) => vec![pool],
+        (None, Some(_)) => every,
+        (None, None) => Vec::new(),
+    };
+    if !pools.is_empty() {
+        let pools: Vec<String> = pools.into_iter().map(scalar).collect();
         lines.push(format!("  addressPools: [{}]", pools.join(", ")));
+    }
+    if let Some(namespace) = namespace {
         lines.push(format!("  metallbNamespace: {}", scalar(namespace)));
     }
     lines.join("\n")

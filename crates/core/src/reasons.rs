@@ -475,7 +475,7 @@ pub const REASONS: &[ReasonText] = &[
     },
     ReasonText {
         code: "REPEATED",
-        meaning: "The same object stands twice with the same content.",
+        meaning: "The same object is defined twice with the same content.",
         why: "It is harmless today, and differs once one of them is edited.",
         mend: "Remove one of them.",
     },

@@ -158,10 +158,17 @@ impl Remark {
     ) -> Self {
         let count =
             if objects == 1 { String::new() } else { format!(" and {} more", objects.saturating_sub(1)) };
+        let one_or_more = |one: &'static str, more: &'static str| if objects == 1 { one } else { more };
+        let was = one_or_more("was", "were");
         let (what, help) = match renderer {
             Renderer::Variables => (
                 format!(
-                    "`{name}`{count} has variables such as `${{NAME}}`: it was not judged, because it is not what is applied"
+                    "`{name}`{count} {} variables such as `${{NAME}}`: {}",
+                    one_or_more("has", "have"),
+                    one_or_more(
+                        "it was not judged, because it is not what is applied",
+                        "they were not judged, because they are not what is applied"
+                    )
                 ),
                 format!(
                     "replace them first: `envsubst < FILE | lockstep check -`, or `flux build kustomization NAME --path {folder}`"
@@ -169,26 +176,37 @@ impl Remark {
             ),
             Renderer::FluxKustomization => (
                 format!(
-                    "Flux applies Kustomization `{name}`{count}: what its path holds after `postBuild` and `patches` was not judged"
+                    "Flux applies Kustomization `{name}`{count}: what {} after `postBuild` and `patches` was not judged",
+                    one_or_more("its path holds", "their paths hold")
                 ),
                 format!("render it: `flux build kustomization {name} --path {path} | lockstep check -`"),
             ),
             Renderer::HelmRelease => (
-                format!("the chart of `{name}`{count} was not rendered: its values were not looked at"),
+                format!(
+                    "the {} of `{name}`{count} {was} not rendered: {} values were not looked at",
+                    one_or_more("chart", "charts"),
+                    one_or_more("its", "their")
+                ),
                 "render it: `helm template NAME CHART --values VALUES | lockstep check -`".to_owned(),
             ),
             Renderer::ArgoApplication => (
-                format!("Argo CD renders Application `{name}`{count}: what it deploys was not judged"),
+                format!(
+                    "Argo CD renders Application `{name}`{count}: what {} was not judged",
+                    one_or_more("it deploys", "they deploy")
+                ),
                 format!("render it: `argocd app manifests {name} | lockstep check -`"),
             ),
             Renderer::ArgoApplicationSet => (
                 format!(
-                    "Argo CD renders the Applications of ApplicationSet `{name}`{count}: what they deploy was not judged"
+                    "Argo CD renders the Applications of ApplicationSet `{name}`{count}: what these deploy was not judged"
                 ),
                 "render each of them: `argocd app manifests NAME | lockstep check -`".to_owned(),
             ),
             _ => (
-                format!("IstioOperator `{name}`{count} was not rendered: its values were not looked at"),
+                format!(
+                    "IstioOperator `{name}`{count} {was} not rendered: {} values were not looked at",
+                    one_or_more("its", "their")
+                ),
                 "render it: `istioctl manifest generate -f FILE | lockstep check -`".to_owned(),
             ),
         };
@@ -207,11 +225,14 @@ impl Remark {
     }
 }
 
+/// Prints the objects of a cluster that topologies cover.
+const CREATED: &str = "kubectl get svc,deploy -A -o yaml | lockstep check -";
+
 /// A folder whose files a tool renders.
 fn not_rendered(renderer: Renderer, path: &str, files: usize) -> Remark {
     let number = |noun: &str| if files == 1 { format!("1 {noun}") } else { format!("{files} {noun}s") };
     let were = if files == 1 { "was" } else { "were" };
-    let they_are = if files == 1 { "it is" } else { "they are" };
+    let (they_are, them) = if files == 1 { ("it is", "it") } else { ("they are", "them") };
     let (what, help) = match renderer {
         Renderer::Helm { has_dependencies } => {
             let name = path.rsplit('/').find(|part| !part.is_empty() && *part != ".").unwrap_or("release");
@@ -234,18 +255,38 @@ fn not_rendered(renderer: Renderer, path: &str, files: usize) -> Remark {
         ),
         Renderer::Terraform => (
             format!(
-                "the {} in `{path}` {were} not read: objects that Terraform creates were not judged",
+                "{} in `{path}` {were} not read: objects that Terraform creates were not judged",
                 number("Terraform file")
             ),
-            "pass what it created: `kubectl get svc,deploy -A -o yaml | lockstep check -`".to_owned(),
+            format!("pass what it created: `{CREATED}`"),
+        ),
+        Renderer::Pulumi => (
+            format!("the Pulumi program in `{path}` was not run: objects that it creates were not judged"),
+            format!("pass what it created: `{CREATED}`"),
         ),
         Renderer::Jsonnet => (
-            format!("the {} in `{path}` {were} not read", number("Jsonnet file")),
-            "render them: `jsonnet FILE | lockstep check -`".to_owned(),
+            format!("{} in `{path}` {were} not read", number("Jsonnet file")),
+            format!("render {them}: `jsonnet FILE | lockstep check -`"),
         ),
         Renderer::Cue => (
-            format!("the {} in `{path}` {were} not read", number("CUE file")),
-            "render them: `cue export --out yaml | lockstep check -`".to_owned(),
+            format!("{} in `{path}` {were} not read", number("CUE file")),
+            format!("render {them}: `cue export --out yaml | lockstep check -`"),
+        ),
+        Renderer::Ytt => (
+            format!("{} of ytt in `{path}` {were} not judged", number("template")),
+            format!("render {them}: `ytt -f {path} | lockstep check -`"),
+        ),
+        Renderer::Skaffold => (
+            format!("the manifests of the Skaffold project in `{path}` were not rendered"),
+            format!("render them: `skaffold render --filename {path}/skaffold.yaml | lockstep check -`"),
+        ),
+        Renderer::Cdk8s => (
+            format!("the cdk8s app in `{path}` was not run: objects that it creates were not judged"),
+            "render them: `cdk8s synth --stdout | lockstep check -`".to_owned(),
+        ),
+        Renderer::Fleet => (
+            format!("the Fleet bundle in `{path}` was not rendered: what its chart deploys was not judged"),
+            "render it: `helm template NAME CHART --values VALUES | lockstep check -`".to_owned(),
         ),
         Renderer::Helmfile => (
             format!("the releases of the Helmfile in `{path}` were not rendered"),

@@ -1,4 +1,4 @@
-//! Where the input states each object, so that one that stands twice is found.
+//! Where the input states each object, so that one that is defined twice is found.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -88,7 +88,7 @@ impl Stated {
         Some((self.sources.get(place.source)?, place.mark))
     }
 
-    /// What is wrong with objects that stand twice. Objects of the same two folders are reported together.
+    /// What is wrong with objects that are defined twice. Objects of the same two folders are reported together.
     pub(super) fn reports(&mut self) -> (Vec<Problem>, Vec<Remark>) {
         let (mut problems, mut remarks) = (Vec::new(), Vec::new());
         let mut groups: Vec<Vec<Twice>> = Vec::new();
@@ -111,14 +111,14 @@ impl Stated {
             };
             let more = match all.len() {
                 0 | 1 => String::new(),
-                2 => ", and so does 1 more object".to_owned(),
-                many => format!(", and so do {} more objects", many.saturating_sub(1)),
+                2 => ", and so is 1 more object".to_owned(),
+                many => format!(", and so are {} more objects", many.saturating_sub(1)),
             };
             let help = clusters.help(one);
             let (source, mark) = &one.second;
             if one.is_same {
                 let message = format!(
-                    "{} stands twice with the same content, first at {}{more}",
+                    "{} is defined twice with the same content, first at {}{more}",
                     one.title,
                     place(&one.first)
                 );
@@ -127,7 +127,7 @@ impl Stated {
                 );
             } else {
                 let text = format!(
-                    "{} stands twice with other content, first at {}{more}: which of them is applied last is not known; {help}",
+                    "{} is defined twice with different content, first at {}{more}: which of the two is applied last is not known; {help}",
                     one.title,
                     place(&one.first)
                 );
@@ -162,7 +162,7 @@ impl Clusters {
         }
     }
 
-    /// The advice on an object that stands twice.
+    /// The advice on an object that is defined twice.
     fn help(&self, twice: &Twice) -> String {
         let of_one = roots(twice.first.0.name(), twice.second.0.name());
         let Some(folders) = of_one.and_then(|(first, _)| self.0.get(Path::new(&first).parent()?)) else {

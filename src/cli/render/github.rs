@@ -12,7 +12,13 @@ use crate::verdict::Severity;
 pub(in crate::cli) fn github(report: &CheckReport, options: Options) -> String {
     let mut page = Page { text: String::new(), options };
     for problem in &report.problems {
-        page.annotate("error", &problem.file, problem.line_column(), "unusable", &problem.error.to_string());
+        page.annotate(
+            "error",
+            &problem.file,
+            problem.line_column(),
+            "invalid input",
+            &problem.error.to_string(),
+        );
     }
     for judged in &report.judged {
         let file = judged.source.name();

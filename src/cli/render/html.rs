@@ -32,9 +32,8 @@ pub(in crate::cli) fn html(report: &CheckReport, options: Options) -> String {
             (judged(report, options))
             (remarks(report, options))
             @if !options.is_quiet {
-                @for (index, topology) in report.topologies.iter().take(MAX_SHOWN).enumerate() {
-                    // Of a topology that nobody wrote, in a state without an object for it, there is nothing to report.
-                    @if !(report.judged.is_empty() && topology.is_built_in) { (topology_section(topology, index)) }
+                @for (index, topology) in report.topologies_in_use().take(MAX_SHOWN).enumerate() {
+                    (topology_section(topology, index))
                 }
                 (left_out(report.topologies.len(), MAX_SHOWN, "topologies"))
                 (objects(report))
@@ -68,9 +67,10 @@ fn headline(report: &CheckReport, options: Options) -> Headline {
         format!("{some} of {} {verb}", count(counts.judged, "object"))
     };
     let errors = report.remarks.iter().filter(|remark| remark.level == RemarkLevel::Error).count();
-    let unmet = report.topologies.iter().filter(|topology| !topology.is_built_in || counts.judged > 0);
-    let mut unmet =
-        unmet.flat_map(|topology| topology.state.conditions()).filter(|held| held.status != Some(true));
+    let mut unmet = report
+        .topologies_in_use()
+        .flat_map(|topology| topology.state.conditions())
+        .filter(|held| held.status != Some(true));
     let (tone, words) = if report.problems.iter().any(Problem::hides_a_topology) {
         (Tone::Bad, "Nothing was judged: a topology cannot be used".to_owned())
     } else if counts.problems > 0 && counts.denied > 0 {
@@ -95,8 +95,7 @@ fn headline(report: &CheckReport, options: Options) -> Headline {
         (Tone::Unknown, "No object of the input is of a kind that Lockstep judges".to_owned())
     } else if counts.edited > 0 {
         (Tone::Fragile, objects(counts.edited, ["would be changed", "would be changed"]))
-    } else if counts.warnings > 0 || report.remarks.iter().any(|remark| remark.level == RemarkLevel::Warning)
-    {
+    } else if counts.warnings > 0 {
         (Tone::Fragile, "Nothing is denied, and there are warnings".to_owned())
     } else if let Some(condition) = unmet.next() {
         (Tone::Fragile, format!("Nothing is denied, and {} is {}", condition.kind, condition.word()))
@@ -114,7 +113,7 @@ fn verdict(headline: &Headline, report: &CheckReport, options: Options) -> Marku
         (counts.problems, "not usable", Tone::Bad),
         (counts.denied, "denied", Tone::Bad),
         (counts.edited, "would be changed", edited),
-        (counts.warnings, "with warnings", Tone::Fragile),
+        (counts.warnings, "warnings", Tone::Fragile),
         (allowed, "allowed as they are", Tone::Good),
     ];
     html! {

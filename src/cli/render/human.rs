@@ -7,7 +7,7 @@ use annotate_snippets::{Group, Level, Message, Origin, Renderer};
 
 use super::excerpt::{excerpt, field_excerpt};
 use super::wrap::wrap;
-use super::{Options, edit_sentence, printable};
+use super::{Options, conditions, counts, covered, edit_sentence, printable};
 use crate::assessment::CauseCode;
 use crate::cli::check::remark::{Remark, RemarkLevel};
 use crate::cli::check_report::{CheckReport, JudgedObject, Placed, ReportedTopology};
@@ -190,53 +190,21 @@ impl Page {
         if report.judged.is_empty() && report.problems.is_empty() {
             self.line(format_args!("no object in the input is of a kind that Lockstep judges"));
         }
-        for topology in &report.topologies {
-            // Of a topology that nobody wrote, in a state without an object for it, there is nothing to report.
-            if !(report.judged.is_empty() && topology.is_built_in) {
-                self.state(topology);
-            }
+        for topology in report.topologies_in_use() {
+            self.state(topology);
         }
-        let counts = report.counts();
-        let strictly =
-            if self.options.is_strict && counts.edited > 0 { " (which --strict rejects)" } else { "" };
-        let objects = number(counts.judged, "object");
-        let problems = match counts.problems {
-            0 => String::new(),
-            some => format!(", {}", number(some, "problem")),
-        };
-        self.line(format_args!(
-            "{objects} judged: {} denied, {} would be changed{strictly}, {}{problems}",
-            counts.denied,
-            counts.edited,
-            number(counts.warnings, "warning")
-        ));
+        self.line(format_args!("{}", counts(report, self.options.is_strict)));
     }
 
     /// The conditions of a topology, with the message of the first that does not hold; what it covers; and what else is wrong.
     fn state(&mut self, topology: &ReportedTopology) {
-        let ReportedTopology { cluster, reach, state, .. } = topology;
-        let conditions = state.conditions();
-        let words: Vec<String> =
-            conditions.iter().map(|condition| format!("{} {}", condition.kind, condition.word())).collect();
-        let reported = [Some(false), None]
-            .into_iter()
-            .find_map(|status| conditions.iter().find(|condition| condition.status == status));
-        let message = reported.map(|condition| format!(": {}", condition.message)).unwrap_or_default();
-        let cluster = cluster.as_ref().map(|cluster| format!(" of `{cluster}`")).unwrap_or_default();
-        let text = format!("topology `{}`{cluster}: {}{message}", state.name, words.join(", "));
-        self.line(format_args!("{}", printable(&text)));
-        self.line(format_args!(
-            "  covers {}, {} and {}, and {} of {}",
-            number(reach.services, "Service"),
-            number(reach.pods, "pod"),
-            number(reach.advertisements, "L2Advertisement"),
-            reach.pools,
-            number(reach.named_pools, "pool")
-        ));
-        for finding in &state.findings {
+        let (conditions, reported) = conditions(topology);
+        self.line(format_args!("topology {}", printable(&conditions)));
+        self.line(format_args!("  {}", covered(&topology.reach)));
+        for finding in &topology.state.findings {
             // The remarks say the same with a place, and the condition has its own.
             let is_said = matches!(finding.code, CauseCode::NoPod | CauseCode::NoService | CauseCode::NoPool)
-                || reported.is_some_and(|condition| condition.message == finding.message);
+                || reported.as_deref() == Some(&*finding.message);
             if !is_said {
                 let text = format!("  {}: {}; {}", finding.code, finding.message, finding.mend);
                 self.line(format_args!("{}", printable(&text)));
@@ -271,9 +239,4 @@ fn notes(finding: &Finding, edit: Option<&Edit>) -> Vec<Message<'static>> {
 fn note(name: &'static str, text: &str) -> Message<'static> {
     let level = if name == "help" { Level::HELP } else { Level::NOTE };
     level.with_name(name).message(printable(text).into_owned())
-}
-
-fn number(count: usize, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
 }

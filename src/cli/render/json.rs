@@ -36,6 +36,7 @@ pub(in crate::cli) fn json(report: &CheckReport) -> serde_json::Result<String> {
                     pods: topology.reach.pods,
                     pools: topology.reach.pools,
                     l2_advertisements: topology.reach.advertisements,
+                    bgp_advertisements: topology.reach.bgp_advertisements,
                 },
                 conditions: topology.state.conditions().map(TopologyCondition::from).into(),
                 findings: topology.state.findings.iter().map(cause).collect(),
@@ -78,6 +79,7 @@ struct Covered {
     pods: usize,
     pools: usize,
     l2_advertisements: usize,
+    bgp_advertisements: usize,
 }
 
 #[derive(Serialize)]

@@ -169,7 +169,7 @@ fn a_topology_that_cannot_be_used_is_reported_as_such() {
         ),
         (
             topology("spec: {enforcement: Loud}\n"),
-            "a.yaml:4:21: `spec.enforcement`: unknown value `Loud`: use Enforce, Warn, Audit",
+            "a.yaml:4:21: `spec.enforcement`: unknown value `Loud`: use `Enforce`, `Warn` or `Audit`",
         ),
         (topology("spec: {addressPools: []}\n"), "a.yaml:4:8: `spec.addressPools`: give at least one entry"),
         (

@@ -178,7 +178,7 @@ impl<'t> Reader<'t> {
                     _ => (Value::Null, Positions::scalar(Span { start: key_span.end, ..key_span })),
                 }
             };
-            // A key that stands twice is an error, which the general parser reports.
+            // A key that is given twice is an error, which the general parser reports.
             if values.insert(key.to_owned(), value).is_some() {
                 return None;
             }

@@ -1,7 +1,7 @@
 //! JSON with the places of its values, read without the general parser, which takes JSON for YAML in flow style.
 //!
 //! What this reader accepts has the values and places that the general parser gives, which tests compare. It gives up at keys
-//! that are escaped or stand twice and at numbers that are not short integers, where YAML may see something else.
+//! that are escaped or given twice and at numbers that are not short integers, where YAML may see something else.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -101,7 +101,7 @@ fn markdown_lists_each_denial_with_its_place_and_the_page_of_its_code() {
     let run = run(&["check", "-o", "markdown", "examples/broken"]);
     assert_eq!(run.code, 1);
     assert!(
-        run.out.starts_with("### Lockstep: 3 denied, 0 would be changed, 0 warnings, 0 problems\n"),
+        run.out.starts_with("### Lockstep: 4 objects judged: 3 denied, 0 would be changed, 0 warnings\n"),
         "{}",
         run.out
     );

@@ -223,15 +223,26 @@ impl<'i> State<'i> {
         let own = &topology.spec.address_pools;
         let named = || names(own.iter().map(String::as_str));
         for missing in own.iter().filter(|pool| configuration.pool_named(pool).is_none()) {
-            findings.push(Cause::new(
-                CauseCode::NoPool,
-                format!(
-                    "the topology's pool `{}` does not exist in namespace `{}`",
-                    excerpt(missing),
-                    topology.spec.metallb_namespace
-                ),
-                "create the IPAddressPool, or correct `spec.addressPools` of the topology",
-            ));
+            let namespace = &topology.spec.metallb_namespace;
+            let key = ObjectKey { namespace: namespace.clone(), name: missing.clone() };
+            let (message, mend) = if self.inventory.legacy_pools.contains_key(&key) {
+                (
+                    format!(
+                        "the topology's pool `{}` is an AddressPool, which MetalLB reads up to 0.13 only",
+                        excerpt(missing)
+                    ),
+                    "convert it to an IPAddressPool and an L2Advertisement",
+                )
+            } else {
+                (
+                    format!(
+                        "the topology's pool `{}` does not exist in namespace `{namespace}`",
+                        excerpt(missing)
+                    ),
+                    "create the IPAddressPool, or correct `spec.addressPools` of the topology",
+                )
+            };
+            findings.push(Cause::new(CauseCode::NoPool, message, mend));
         }
         let is_other = |pool: &usize| configuration.pool(*pool).filter(|pool| !own.contains(&pool.name));
         for entry in services {
