@@ -73,14 +73,22 @@ chart-docs:
     LOCKSTEP_BLESS=1 cargo test --locked --test offline -- the_readmes_table
     LOCKSTEP_BLESS=1 cargo test --locked --features full-tests --test chart -- the_rendered_chart
 
-# The image, built and checked without a container engine.
-image:
-    image/build.sh
+# The image, built and checked without a container engine; PLATFORM=BINARY, such as linux/arm64=lockstep-arm64, adds another platform.
+image *PLATFORMS:
+    image/build.sh {{PLATFORMS}}
+
+# The image of this machine's platform and of linux/arm64, whose binary is built here too. Needs Debian's gcc-aarch64-linux-gnu, and
+# libc6-dev-arm64-cross.
+image-arm64:
+    rustup target add aarch64-unknown-linux-gnu
+    LOCKSTEP_TARGET=aarch64-unknown-linux-gnu CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc image/binary.sh
+    image/build.sh linux/arm64=target/image/aarch64-unknown-linux-gnu/release/lockstep
 
 # All attacks at once on the release build in a control group of 256 MiB: no review of the API server over 1s, no failed probe. Needs root.
-attack SECONDS="600":
+# ONLY is the name of the only attack, such as heavy.
+attack SECONDS="600" ONLY="":
     cargo build --locked --release
-    LOCKSTEP_PROGRAM=$PWD/target/release/lockstep cargo test --locked --features full-tests --test attack -- --seconds {{SECONDS}}
+    LOCKSTEP_PROGRAM=$PWD/target/release/lockstep cargo test --locked --features full-tests --test attack -- --seconds {{SECONDS}} {{ if ONLY == "" { "" } else { "--only " + ONLY } }}
 
 # An hour of load on three replicas and a real API server, while replicas, certificates, the API server and etcd change and fail; prints what
 # failed, and the slope of memory and descriptors.

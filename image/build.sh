@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Builds and checks the image that the Dockerfile describes, without a container engine. It needs Rust, Go and GNU tar.
 # The image is left in target/image/oci; `crane push target/image/oci REGISTRY/lockstep:TAG` publishes it.
+#
+# The image is for this machine's platform. Each argument PLATFORM=BINARY, such as linux/arm64=lockstep-arm64, adds the image of another
+# platform with a binary that was built elsewhere (image/binary.sh); the result is an index of all of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,10 +29,32 @@ fi
 
 [ -n "$tunables" ] || fail "the Dockerfile sets no GLIBC_TUNABLES"
 
-binary=$(image/binary.sh)
-if readelf --program-headers "$binary" | grep -q INTERP; then
-    fail "$binary is not static"
-fi
+# The platforms in this order, and their binaries.
+platforms=("$platform")
+binaries=("$(image/binary.sh)")
+for argument in "$@"; do
+    case $argument in
+        linux/*=?*) platforms+=("${argument%%=*}"); binaries+=("${argument#*=}") ;;
+        *) fail "\`$argument\` is not PLATFORM=BINARY, such as linux/arm64=lockstep-arm64" ;;
+    esac
+done
+
+# Whether a binary runs in an image without any other file, on its platform.
+check_binary() {
+    local machine
+    case $1 in
+        linux/amd64) machine=X86-64 ;;
+        linux/arm64) machine=AArch64 ;;
+        *) fail "the platform $1 is not known here; add it to image/build.sh" ;;
+    esac
+    readelf --file-header "$2" | grep -q "Machine:.*$machine" || fail "$2 is not for $1"
+    if readelf --program-headers "$2" | grep -q INTERP; then
+        fail "$2 is not static"
+    fi
+}
+for number in "${!platforms[@]}"; do
+    check_binary "${platforms[$number]}" "${binaries[$number]}"
+done
 
 # A registry on a port of its own, for as long as this runs: crane changes images in registries only.
 log=$work/registry.log
@@ -43,15 +68,15 @@ for _ in $(seq 100); do
 done
 [ -n "$port" ] || fail "crane's registry does not start: $(cat "$log")"
 
-# Packs the binary as $1, and prints the digest.
+# Packs the binary $3 for platform $2 as $1, and prints the digest.
 pack() {
     local image=127.0.0.1:$port/lockstep:$1
     rm -rf "$work/root" && mkdir -p "$work/root"
-    cp "$binary" "$work/root/lockstep"
+    cp "$3" "$work/root/lockstep"
     tar --format=ustar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=0555 \
         --directory "$work/root" --create --file "$work/layer.tar" lockstep
     "$crane" append --oci-empty-base --new_layer "$work/layer.tar" --new_tag "$image" >/dev/null 2>>"$log"
-    "$crane" mutate "$image" --tag "$image" --set-platform "$platform" --entrypoint /lockstep --user 65532:65532 \
+    "$crane" mutate "$image" --tag "$image" --set-platform "$2" --entrypoint /lockstep --user 65532:65532 \
         --exposed-ports 8443/tcp,8080/tcp,8081/tcp --env "$tunables" \
         --label "org.opencontainers.image.title=lockstep" \
         --label "org.opencontainers.image.version=$version" \
@@ -60,16 +85,35 @@ pack() {
     "$crane" digest "$image"
 }
 
-digest=$(pack first)
-again=$(pack again)
+# Packs every platform as $1 and prints the digest: that of the only image, or of the index.
+pack_all() {
+    local number digest manifests=()
+    for number in "${!platforms[@]}"; do
+        digest=$(pack "$1-$number" "${platforms[$number]}" "${binaries[$number]}")
+        manifests+=(--manifest "127.0.0.1:$port/lockstep@$digest")
+    done
+    if [ ${#platforms[@]} -eq 1 ]; then
+        echo "$digest"
+    else
+        "$crane" index append "${manifests[@]}" --tag "127.0.0.1:$port/lockstep:$1" >/dev/null 2>>"$log"
+        "$crane" digest "127.0.0.1:$port/lockstep:$1"
+    fi
+}
+
+digest=$(pack_all first)
+again=$(pack_all again)
 [ "$digest" = "$again" ] || fail "packed twice, the image has two digests: $digest and $again"
 image=127.0.0.1:$port/lockstep@$digest
 "$crane" validate --remote "$image" >&2
-files=$("$crane" export "$image" - | tar --list)
-[ "$files" = lockstep ] || fail "the image holds more than the binary: $files"
 rm -rf "$work/oci" && "$crane" pull --format=oci "$image" "$work/oci"
 
-size=$("$crane" manifest "$image" | sed -n 's/.*"layers":\[{[^}]*"size":\([0-9]*\).*/\1/p')
 echo "digest: $digest"
-echo "binary: $(stat --format=%s "$binary") bytes, sha256:$(sha256sum "$binary" | cut -d' ' -f1)"
-echo "layer:  ${size:-?} bytes"
+for number in "${!platforms[@]}"; do
+    platform=${platforms[$number]} binary=${binaries[$number]}
+    files=$("$crane" export --platform "$platform" "$image" - | tar --list)
+    [ "$files" = lockstep ] || fail "the image of $platform holds more than the binary: $files"
+    size=$("$crane" manifest --platform "$platform" "$image" | sed -n 's/.*"layers":\[{[^}]*"size":\([0-9]*\).*/\1/p')
+    echo "$platform:"
+    echo "  binary: $(stat --format=%s "$binary") bytes, sha256:$(sha256sum "$binary" | cut -d' ' -f1)"
+    echo "  layer:  ${size:-?} bytes"
+done

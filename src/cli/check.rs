@@ -344,7 +344,7 @@ impl Check {
         let assessor = Assessor::new(&inventory, &snapshot, version);
         let states = assessor.topologies(None);
         // A state in which nothing is wrong is no worse than any other, and the state without each object costs an assessment.
-        let is_flawless = states.iter().all(TopologyAssessment::is_flawless) && !assessor.has_other_choices();
+        let is_flawless = states.iter().all(TopologyAssessment::is_flawless) && !assessor.has_choices();
         for (state, reach) in states.into_iter().zip(reach::reach(&inventory, &snapshot)) {
             let is_needed =
                 self.requires_match || !is_built_in || held.iter().any(|held| held.is_of_a_gateway);

@@ -7,6 +7,7 @@
 mod address;
 mod cause;
 mod changes;
+mod choices;
 pub(crate) mod command;
 mod comparison;
 mod condition;
@@ -22,6 +23,7 @@ mod workload;
 
 pub use cause::{Cause, CauseCode};
 pub use changes::Changes;
+pub(crate) use choices::GainedPools;
 pub use condition::Condition;
 pub use current::CurrentAssessments;
 pub use node::{NodeAssessment, NodeScope};
@@ -205,24 +207,27 @@ impl<'i> Assessor<'i> {
     /// Assesses the topology of this name; `None` if the state has none. `nodes` are the nodes to list for each Service.
     #[must_use]
     pub fn topology(&'i self, name: &str, nodes: Option<NodeScope>) -> Option<TopologyAssessment> {
-        let mut topologies = self.0.snapshot.topologies().iter();
-        topologies.find(|topology| *topology.name == *name).map(|topology| self.0.assess(topology, nodes))
+        self.0.snapshot.topology(name).map(|topology| self.0.assess(topology, nodes))
     }
 }
 
 impl Assessor<'_> {
     /// Whether MetalLB may give a Service its next address from a pool that its topology does not name.
     #[must_use]
-    pub fn has_other_choices(&self) -> bool {
+    pub fn has_choices(&self) -> bool {
         let mut topologies = self.0.snapshot.topologies().iter();
-        topologies.any(|topology| !self.0.other_choices(topology).is_empty())
+        topologies.any(|topology| self.0.has_choice(topology))
     }
 
-    /// The Services of a topology, each with the pools that MetalLB may choose for its next address although the topology does not
-    /// name them.
-    pub(crate) fn other_choices(&self, name: &str) -> BTreeSet<(ObjectKey, String)> {
-        let topology = self.0.snapshot.topology(name);
-        topology.map(|topology| self.0.other_choices(topology)).unwrap_or_default()
+    /// A Service of the topology `name`, and a pool that the topology does not name, from which MetalLB may give the Service its next
+    /// address here but not in the state `before`.
+    pub(crate) fn new_choice(
+        &self,
+        before: &Assessor<'_>,
+        name: &str,
+        gained: &mut GainedPools,
+    ) -> Option<(ObjectKey, String)> {
+        self.0.new_choice(&before.0, self.0.snapshot.topology(name)?, gained)
     }
 }
 

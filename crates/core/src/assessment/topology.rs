@@ -285,26 +285,6 @@ impl<'i> State<'i> {
         }
     }
 
-    /// The Services of a topology, each with the pools that MetalLB may choose for its next address although the topology does not
-    /// name them. A Service that asks for an address or a pool has none.
-    pub(super) fn other_choices(&self, topology: &ResolvedTopology) -> BTreeSet<(ObjectKey, String)> {
-        let Some(Ok(metallb)) = self.metallb.get(topology.spec.metallb_namespace.as_str()) else {
-            return BTreeSet::new();
-        };
-        let configuration = metallb.configuration();
-        let choices = self.services_of(topology).flat_map(|entry| {
-            let service = self.balanced(entry);
-            let pools = match metallb.origin(service) {
-                Ok(origin @ (Origin::Reserved(_) | Origin::Any(_))) => origin.first_choice().to_vec(),
-                _ => Vec::new(),
-            };
-            let pools = pools.into_iter().filter_map(|pool| configuration.pool(pool));
-            let others = pools.filter(|pool| !topology.spec.address_pools.contains(&pool.name));
-            others.map(move |pool| (service.key.clone(), pool.name.clone())).collect::<Vec<_>>()
-        });
-        choices.collect()
-    }
-
     /// Compares the announcing nodes of all advertisements of a pool together, as the rule compares those of one.
     fn check_alignment(
         &self,

@@ -3,8 +3,9 @@
 //! Free addresses of a pool are not known here: MetalLB skips a full pool.
 
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
-use super::{AddressPool, BalancedService, Family, MetalLb, Reservation, parse_address};
+use super::{AddressPool, BalancedService, Family, MetalLb, MetalLbVersion, Reservation, parse_address};
 use crate::labels::Labels;
 use crate::objects::{LoadBalancer, Service};
 use crate::snapshot::{Inventory, ObjectKey};
@@ -18,8 +19,8 @@ pub enum Origin {
     Requested(usize),
     /// The pools are reserved for the Service. They are ranked, and pools of the same rank have no order.
     Reserved(Vec<Vec<usize>>),
-    /// Any of the unreserved pools: MetalLB tries them in no order.
-    Any(Vec<usize>),
+    /// Any of the unreserved pools: MetalLB tries them in no order. Services of the same IP families share the list.
+    Any(Arc<[usize]>),
 }
 
 /// The reason why MetalLB assigns no address to a Service.
@@ -84,6 +85,60 @@ enum Fit {
     Other,
 }
 
+/// The families of the addresses that a Service needs.
+#[derive(Debug, Clone, Copy)]
+struct NeededFamilies {
+    v4: bool,
+    v6: bool,
+    /// Whether one of them is enough.
+    any: bool,
+}
+
+impl NeededFamilies {
+    fn of(service: BalancedService<'_>, version: MetalLbVersion) -> Self {
+        let needs = |wanted| service.balancer.families.iter().any(|text| family(text) == Some(wanted));
+        // Before 0.14, a Service with `PreferDualStack` got addresses of both families or none.
+        let any = service.balancer.prefers_dual_stack && version.reserves_pools();
+        Self { v4: needs(Family::V4), v6: needs(Family::V6), any }
+    }
+
+    /// Whether a pool has such addresses. A pool passes if the families are unknown.
+    fn suit(self, pool: &AddressPool) -> bool {
+        let mut needed = [(self.v4, Family::V4), (self.v6, Family::V6)].into_iter().filter(|(is, _)| *is);
+        let has = |(_, family): (bool, Family)| pool.has(family);
+        !(self.v4 || self.v6) || if self.any { needed.any(has) } else { needed.all(has) }
+    }
+}
+
+/// The pools that assign addresses to Services that ask for none, by position.
+#[derive(Debug, Default)]
+pub(super) struct AutomaticPools {
+    /// Those that are reserved.
+    reserved: Vec<usize>,
+    /// Those that are not, for each of the needed families, computed on first use: a cluster with a thousand pools may have thousands of
+    /// Services.
+    open: [OnceLock<Arc<[usize]>>; 8],
+}
+
+impl AutomaticPools {
+    pub(super) fn of(pools: &[AddressPool]) -> Self {
+        let reserved =
+            pools.iter().enumerate().filter(|(_, pool)| pool.auto_assigns && pool.reservation.is_some());
+        Self { reserved: reserved.map(|(position, _)| position).collect(), open: Default::default() }
+    }
+
+    fn open(&self, families: NeededFamilies, pools: &[AddressPool]) -> Arc<[usize]> {
+        let place = usize::from(families.v4) | usize::from(families.v6) << 1 | usize::from(families.any) << 2;
+        let find = || {
+            let pools = pools.iter().enumerate();
+            let open = pools
+                .filter(|(_, pool)| pool.auto_assigns && pool.reservation.is_none() && families.suit(pool));
+            open.map(|(position, _)| position).collect()
+        };
+        self.open.get(place).map_or_else(find, |kept| Arc::clone(kept.get_or_init(find)))
+    }
+}
+
 impl MetalLb<'_> {
     /// The source of a Service's addresses when MetalLB assigns new ones (`allocateIPs`, controller/service.go).
     ///
@@ -112,7 +167,7 @@ impl MetalLb<'_> {
             let is_usable = self
                 .configuration
                 .pool(pool)
-                .is_some_and(|pool| self.suits(pool, &needed_families(service), service));
+                .is_some_and(|pool| NeededFamilies::of(service, self.version).suit(pool));
             return if is_usable {
                 Ok(Origin::Requested(pool))
             } else {
@@ -156,22 +211,14 @@ impl MetalLb<'_> {
 
     /// The reserved pools by rank, or any unreserved pool if none is reserved for the Service.
     fn automatic_origin(&self, service: BalancedService<'_>) -> Result<Origin, AllocationError> {
-        let needed = needed_families(service);
-        let automatic = |wanted: Fit| {
-            let pools = self.configuration.pools.iter().enumerate();
-            let needed = &needed;
-            pools.filter(move |(_, pool)| {
-                pool.auto_assigns
-                    && fit(pool.reservation.as_ref(), service) == wanted
-                    && self.suits(pool, needed, service)
-            })
-        };
-        let priority = |pool: &AddressPool| match pool.reservation.as_ref().map(|held| held.priority) {
-            Some(priority) if priority > 0 => priority,
-            _ => i64::MAX,
-        };
-        let mut pinned: Vec<(i64, usize)> =
-            automatic(Fit::Pinned).map(|(position, pool)| (priority(pool), position)).collect();
+        let families = NeededFamilies::of(service, self.version);
+        let priority = |held: &Reservation| if held.priority > 0 { held.priority } else { i64::MAX };
+        let reserved = self.configuration.automatic.reserved.iter().filter_map(|position| {
+            let pool = self.configuration.pool(*position)?;
+            let is_pinned = fit(pool.reservation.as_ref(), service) == Fit::Pinned && families.suit(pool);
+            is_pinned.then_some((priority(pool.reservation.as_ref()?), *position))
+        });
+        let mut pinned: Vec<(i64, usize)> = reserved.collect();
         pinned.sort_unstable();
         if !pinned.is_empty() {
             let ranks = pinned.chunk_by(|(one, _), (other, _)| one == other);
@@ -179,18 +226,8 @@ impl MetalLb<'_> {
                 ranks.map(|rank| rank.iter().map(|(_, pool)| *pool).collect()).collect(),
             ));
         }
-        let open: Vec<usize> = automatic(Fit::Open).map(|(position, _)| position).collect();
+        let open = self.configuration.automatic.open(families, &self.configuration.pools);
         if open.is_empty() { Err(AllocationError::NoAutoAssign) } else { Ok(Origin::Any(open)) }
-    }
-
-    /// Whether the pool has addresses of the [`needed_families`] of the Service. A pool passes if the families are
-    /// unknown.
-    fn suits(&self, pool: &AddressPool, needed: &[Family], service: BalancedService<'_>) -> bool {
-        // Before 0.14, a Service with `PreferDualStack` got addresses of both families or none.
-        let any_suits = service.balancer.prefers_dual_stack && self.version.reserves_pools();
-        needed.is_empty()
-            || needed.iter().all(|family| pool.has(*family))
-            || any_suits && needed.iter().any(|family| pool.has(*family))
     }
 }
 
@@ -266,11 +303,6 @@ fn addresses<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Vec<IpAddr>, Al
             parse_address(text).ok_or_else(|| AllocationError::NotAnAddress(crate::escape::excerpt(text)))
         })
         .collect()
-}
-
-/// The families of the addresses that the Service needs; none if they are unknown.
-fn needed_families(service: BalancedService<'_>) -> Vec<Family> {
-    service.balancer.families.iter().filter_map(|text| family(text)).collect()
 }
 
 fn family(text: &str) -> Option<Family> {

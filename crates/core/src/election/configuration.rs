@@ -13,6 +13,7 @@ use crate::labels::{Labels, Selector, first_duplicate, parse_list};
 use crate::objects::{AddressPoolSpec, AdvertisementSpec, BgpAdvertisementSpec, LegacyPoolSpec};
 use crate::snapshot::{Advertisement, Attachment, Inventory, ObjectKey, in_namespace};
 
+use super::allocation::AutomaticPools;
 use super::node_table::{NodeSet, NodeTable};
 use super::{AddressRange, Family, MetalLbVersion};
 
@@ -98,6 +99,8 @@ pub struct Configuration {
     by_range: Vec<(AddressRange, usize)>,
     /// The position of each pool.
     by_name: HashMap<String, usize>,
+    /// The pools that assign addresses to Services that ask for none.
+    pub(super) automatic: AutomaticPools,
     /// The BGP advertisements that only the speakers that read them reject, with the nodes of these speakers.
     unreadable_bgp: Vec<(Rejection, Vec<Selector>)>,
 }
@@ -116,6 +119,7 @@ impl Configuration {
             bgp: Vec::new(),
             by_range: Vec::new(),
             by_name: HashMap::new(),
+            automatic: AutomaticPools::default(),
             unreadable_bgp: Vec::new(),
         };
         for (key, spec) in in_namespace(&inventory.advertisements, namespace) {
@@ -141,6 +145,7 @@ impl Configuration {
         configuration.index_ranges()?;
         let names = configuration.pools.iter().map(|pool| pool.name.clone());
         configuration.by_name = names.enumerate().map(|(position, name)| (name, position)).collect();
+        configuration.automatic = AutomaticPools::of(&configuration.pools);
         Ok(configuration)
     }
 

@@ -767,6 +767,24 @@ fn an_address_is_allocated_from_the_pool_that_metallb_chooses() {
     }
 }
 
+/// A cluster may have thousands of Services and thousands of pools. A list of pools for each Service would take gigabytes.
+#[test]
+fn services_that_ask_for_no_address_share_the_list_of_pools() {
+    let objects = with(&[service("Local", &[]), pool("other", &["198.51.100.0/24"])]);
+    let inventory = inventory_of(&objects);
+    let metallb = MetalLb::new(NAMESPACE, &inventory, MetalLbVersion::default()).unwrap();
+    let (key, service) = inventory.services.first_key_value().unwrap();
+    let balancer = &inventory.load_balancers[key];
+    let another = ObjectKey { name: "another".to_owned(), ..key.clone() };
+    let lists = [key, &another].map(|key| {
+        match metallb.origin(BalancedService { key, service, balancer, slices: &[] }) {
+            Ok(Origin::Any(pools)) => pools,
+            other => panic!("{other:?}"),
+        }
+    });
+    assert!(lists[0].len() > 1 && Arc::ptr_eq(&lists[0], &lists[1]), "{lists:?}");
+}
+
 /// The announcing nodes of each advertisement vector, as MetalLB 0.16.2's own parser returns them; `None` if it
 /// rejects the configuration. Of the nodes, n1 and n2 have the placement label, n3 has another value, n4 no label, and
 /// n5 an empty value.

@@ -10,15 +10,14 @@
 mod around;
 mod messages;
 
-use std::collections::BTreeSet;
-
 use super::Change;
 use super::builder::{Details, VerdictBuilder};
 use crate::assessment::{
-    AddressAssessment, Assessor, Cause, CauseCode, Outcome, ServiceAssessment, TopologyAssessment,
+    AddressAssessment, Assessor, Cause, CauseCode, GainedPools, Outcome, ServiceAssessment,
+    TopologyAssessment,
 };
 use crate::change::Operation;
-use crate::election::{AssumedVersion, MetalLbVersion};
+use crate::election::AssumedVersion;
 use crate::objects::{Object, ServiceSpec};
 use crate::snapshot::{
     Advertisement, Attachment, Inventory, ObjectKey, ResolvedTopology, Snapshot, in_namespace,
@@ -44,19 +43,26 @@ pub(super) fn check(change: &Change, snapshot: &Snapshot, verdict: &mut VerdictB
     let kinds = &state.metallb_kinds;
     let version = AssumedVersion::detect(&state.inventory, |kind| kinds.contains(kind)).version;
     let (before, after) = around(change, &state.inventory);
-    let before = assess(&before, version, &topologies);
-    let after = assess(&after, version, &topologies);
-    for ((topology, before), after) in topologies.into_iter().zip(before).zip(after) {
-        if let (Some((before, known)), Some((after, possible))) = (before, after) {
-            let inventory = &state.inventory;
-            let comparison = Comparison { change, inventory, topology, before: &before, after: &after };
-            let is_denied = comparison.report(verdict);
-            // Which of several pools MetalLB chooses, nobody knows.
-            let new = possible.into_iter().find(|choice| !known.contains(choice));
-            if let Some((service, pool)) = new.filter(|_| !is_denied && change.stores()) {
-                let details = messages::other_choice(change, topology, &service, &pool);
-                verdict.warn(topology, RULE, Reason::OtherPool, details);
-            }
+    let is_concerned = |name: &str| topologies.iter().any(|topology| *topology.name == *name);
+    let snapshots = [&before, &after].map(|inventory| Snapshot::of_topologies(inventory, is_concerned));
+    let known = Assessor::new(&before, &snapshots[0], version);
+    let possible = Assessor::new(&after, &snapshots[1], version);
+    let mut gained = GainedPools::default();
+    for topology in topologies {
+        let (Some(before), Some(after)) =
+            (known.topology(&topology.name, None), possible.topology(&topology.name, None))
+        else {
+            continue;
+        };
+        let inventory = &state.inventory;
+        let comparison = Comparison { change, inventory, topology, before: &before, after: &after };
+        if comparison.report(verdict) || !change.stores() {
+            continue;
+        }
+        // Which of several pools MetalLB chooses, nobody knows.
+        if let Some((service, pool)) = possible.new_choice(&known, &topology.name, &mut gained) {
+            let details = messages::other_choice(change, topology, &service, &pool);
+            verdict.warn(topology, RULE, Reason::OtherPool, details);
         }
     }
 }
@@ -126,23 +132,6 @@ fn changes_nothing(change: &Change) -> bool {
         }
         _ => false,
     }
-}
-
-/// A Service, and a pool from which MetalLB may give it its next address.
-type Choice = (ObjectKey, String);
-
-fn assess(
-    inventory: &Inventory,
-    version: MetalLbVersion,
-    topologies: &[&ResolvedTopology],
-) -> Vec<Option<(TopologyAssessment, BTreeSet<Choice>)>> {
-    let is_concerned = |name: &str| topologies.iter().any(|topology| *topology.name == *name);
-    let snapshot = Snapshot::of_topologies(inventory, is_concerned);
-    let assessor = Assessor::new(inventory, &snapshot, version);
-    let assess = |topology: &&ResolvedTopology| {
-        Some((assessor.topology(&topology.name, None)?, assessor.other_choices(&topology.name)))
-    };
-    topologies.iter().map(assess).collect()
 }
 
 /// The assessments of a topology before and after a change.
