@@ -4,7 +4,7 @@ default:
     @just --list
 
 # Everything that CI runs.
-ci: format lint docs deny test full-test image bench-smoke
+ci: format lint docs deny workflows test full-test image bench-smoke
 
 # Is everything formatted?
 format:
@@ -25,6 +25,10 @@ deny:
 # Known vulnerabilities of the dependencies; fetches the advisory database.
 advisories:
     cargo deny --locked check advisories
+
+# The workflows and the manifest of the kubectl plugin. Needs Go.
+workflows:
+    .github/check.sh
 
 # The tests that need Rust alone.
 test:

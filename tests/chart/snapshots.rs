@@ -55,4 +55,7 @@ fn the_chart_passes_helms_own_check() {
             .unwrap();
     }
     assert!(text("Chart.yaml").contains(&format!("appVersion: {}\n", env!("CARGO_PKG_VERSION"))));
+    // Artifact Hub scans the image of this annotation.
+    let image = format!("image: ghcr.io/lockstep-dev/lockstep:{}\n", env!("CARGO_PKG_VERSION"));
+    assert!(text("Chart.yaml").contains(&image), "{image}");
 }
