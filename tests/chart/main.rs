@@ -9,6 +9,7 @@ mod doors;
 mod life;
 mod match_conditions;
 mod node_guard;
+mod nodes;
 mod process;
 mod refusals;
 mod replica;
@@ -18,6 +19,7 @@ mod search;
 mod snapshots;
 mod strict;
 mod subresources;
+mod tutorial;
 
 #[test]
 fn the_tests_named_in_documents_exist() {
