@@ -26,7 +26,7 @@ pub use content::{Candidate, Content, add, inventory};
 pub use decode::DecodeError;
 pub use fields::{UnusedField, unused_fields};
 pub use folder::{LeftOut, LeftOutReason, Selection};
-pub use kinds::{not_judged, unread_template};
+pub use kinds::{holds_objects, not_judged, unread_template};
 pub use load::{Loaded, load, load_each, load_selected};
 pub use problem::{ManifestError, ObjectError, Problem};
 pub use renderer::Renderer;

@@ -160,6 +160,35 @@ pub fn unread_template(object: &Value) -> Option<&'static str> {
     )
 }
 
+/// Why an object that holds others is not judged, as an OpenShift Template or a Crossplane Object does; `None` for any other object.
+/// It must be one of which no content is read.
+#[must_use]
+pub fn holds_objects(object: &Value) -> Option<&'static str> {
+    object.as_object()?.values().any(has_object).then_some(
+        "it holds objects of kinds that Lockstep judges: check what is made of them, as in \
+         `kubectl get svc,deploy,ipaddresspools,l2advertisements -A -o yaml | lockstep check -`",
+    )
+}
+
+/// Whether an object of a kind that is judged is in the value. A reference to one has no spec.
+fn has_object(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => {
+            let field = |name| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+            let group = field("apiVersion").split_once('/').map_or("", |(group, _)| group);
+            let is_judged = match group {
+                "" => field("apiVersion") == "v1" && READ.contains(&field("kind")),
+                "apps" | "metallb.io" | "lockstep.dev" => true,
+                _ => false,
+            };
+            is_judged && fields.contains_key("spec") && fields.contains_key("kind")
+                || fields.values().any(has_object)
+        }
+        Value::Array(items) => items.iter().any(has_object),
+        _ => false,
+    }
+}
+
 /// Whether a value has the template of a pod in it: a map whose spec has containers.
 fn has_pod_template(value: &Value) -> bool {
     match value {

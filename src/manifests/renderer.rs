@@ -30,8 +30,12 @@ pub enum Renderer {
     Pulumi,
     /// ytt, whose templates are YAML with comments such as `#@ data.values.name`.
     Ytt,
-    /// Variables such as `${NAME}` that `envsubst` or Flux replaces.
+    /// Variables such as `${NAME}` or `{{ NAME }}` that a tool replaces.
     Variables,
+    /// A patch of kustomize, which changes another object.
+    Patch,
+    /// A kustomization that was given as a file, not found in its folder.
+    Kustomization,
     /// Flux's `Kustomization`.
     FluxKustomization,
     /// Flux's `HelmRelease`.
@@ -66,10 +70,17 @@ impl Renderer {
     #[must_use]
     pub fn of_object(object: &Value) -> Option<Self> {
         let field = |name| object.get(name).and_then(Value::as_str);
+        if object.get("$patch").is_some() {
+            return Some(Self::Patch);
+        }
         let (group, _) = field("apiVersion")?.split_once('/')?;
         Some(match (group, field("kind")?) {
             ("kustomize.toolkit.fluxcd.io", "Kustomization") => Self::FluxKustomization,
-            ("helm.toolkit.fluxcd.io" | "helm.cattle.io", "HelmRelease" | "HelmChart") => Self::HelmRelease,
+            ("kustomize.config.k8s.io", "Kustomization" | "Component") => Self::Kustomization,
+            (
+                "helm.toolkit.fluxcd.io" | "helm.cattle.io",
+                "HelmRelease" | "HelmChart" | "HelmChartConfig",
+            ) => Self::HelmRelease,
             ("argoproj.io", "Application") => Self::ArgoApplication,
             ("argoproj.io", "ApplicationSet") => Self::ArgoApplicationSet,
             ("install.istio.io", "IstioOperator") => Self::IstioOperator,
@@ -84,8 +95,8 @@ impl Renderer {
             && text.lines().any(|line| line.trim_start().starts_with("#@") || line.contains(": #@ "))
     }
 
-    /// Whether a field that is read has a variable such as `${NAME}` in it. Shells write the same in the commands of
-    /// containers, which are not read.
+    /// Whether a field that is read has a variable such as `${NAME}`, `$(NAME)` or `{{ NAME }}` in it. Shells write the same in the
+    /// commands of containers, which are not read.
     #[must_use]
     pub fn is_needed_for(object: &Value) -> bool {
         const NOT_READ: [&str; 8] =
@@ -101,13 +112,22 @@ impl Renderer {
     }
 }
 
-/// Whether a text has a variable: `${NAME}`, or with a default as in `${NAME:=text}`.
+/// Whether a text has a variable: `${NAME}`, or with a default as in `${NAME:=text}`; `$(NAME)`; `{{ NAME }}`; or it is `$NAME` as a
+/// whole.
 fn has_variable(text: &str) -> bool {
-    text.split("${").skip(1).any(|rest| {
-        let name =
-            rest.trim_start_matches(|character: char| character.is_ascii_alphanumeric() || character == '_');
-        name.len() < rest.len() && name.starts_with(['}', ':', '-', '=', '?', '+', '/', '#', '%'])
-    })
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let is_braced = |rest: &str| {
+        let after = rest.trim_start_matches(is_name);
+        after.len() < rest.len() && after.starts_with(['}', ':', '-', '=', '?', '+', '/', '#', '%'])
+    };
+    let is_in_parentheses = |rest: &str| {
+        let after = rest.trim_start_matches(is_name);
+        after.len() < rest.len() && after.starts_with(')')
+    };
+    text.split("${").skip(1).any(is_braced)
+        || text.split("$(").skip(1).any(is_in_parentheses)
+        || text.split_once("{{").is_some_and(|(_, rest)| rest.contains("}}"))
+        || text.strip_prefix('$').is_some_and(|name| !name.is_empty() && name.chars().all(is_name))
 }
 
 #[cfg(test)]
@@ -131,7 +151,13 @@ mod tests {
             (json!({"spec": {"nodeSelectors": [{"matchLabels": {"edge": "${EDGE:=true}"}}]}}), true),
             (json!({"spec": {"nodeSelector": {"${KEY}": "true"}}}), true),
             (json!({"spec": {"containers": [{"command": ["sh", "-c", "echo ${HOME}"]}]}}), false),
-            (json!({"metadata": {"name": "a$b", "labels": {"a": "${}", "b": "${ x }"}}}), false),
+            (json!({"metadata": {"name": "$(CLUSTER)-pool"}}), true),
+            (json!({"spec": {"ipAddressPools": ["{{ pool }}"]}}), true),
+            (json!({"spec": {"ipAddressPools": ["$POOL"]}}), true),
+            (
+                json!({"metadata": {"name": "a$b", "labels": {"a": "${}", "b": "${ x }", "c": "$", "d": "$(a b)", "e": "{{"}}}),
+                false,
+            ),
         ];
         for (object, expected) in cases {
             assert_eq!(Renderer::is_needed_for(&object), expected, "{object}");

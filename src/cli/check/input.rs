@@ -19,7 +19,7 @@ use crate::cli::progress::Progress;
 use crate::field::FieldPath;
 use crate::manifests::{
     self, Candidate, Content, Document, ManifestError, Problem, Renderer, Selection, Source, Span,
-    add_assessed, load_selected, not_judged, unread_template, unused_fields,
+    add_assessed, holds_objects, load_selected, not_judged, unread_template, unused_fields,
 };
 use crate::objects::Object;
 use crate::snapshot::Inventory;
@@ -213,7 +213,10 @@ impl Input {
     /// Remarks on what is written, whatever the rest of the input holds.
     fn remark(&mut self, document: &Document, content: Option<&Content>) {
         let value = &document.value;
-        let unread = || if content.is_none() { unread_template(value) } else { None };
+        let unread = || match content {
+            None => holds_objects(value).or_else(|| unread_template(value)),
+            Some(_) => None,
+        };
         if let Some(why) = not_judged(value).or_else(unread) {
             let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
             let mark = document.positions.find(["metadata", "name"]).mark;

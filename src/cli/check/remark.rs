@@ -163,7 +163,7 @@ impl Remark {
         let (what, help) = match renderer {
             Renderer::Variables => (
                 format!(
-                    "`{name}`{count} {} variables such as `${{NAME}}`: {}",
+                    "`{name}`{count} {} variables such as `${{NAME}}` or `{{{{ NAME }}}}`: {}",
                     one_or_more("has", "have"),
                     one_or_more(
                         "it was not judged, because it is not what is applied",
@@ -173,6 +173,18 @@ impl Remark {
                 format!(
                     "replace them first: `envsubst < FILE | lockstep check -`, or `flux build kustomization NAME --path {folder}`"
                 ),
+            ),
+            Renderer::Patch => (
+                format!(
+                    "`{name}`{count} {} of kustomize (`$patch`): {was} not judged, because {} another object",
+                    one_or_more("is a patch", "are patches"),
+                    one_or_more("it changes", "each changes")
+                ),
+                format!("render what it changes: `kubectl kustomize {folder} | lockstep check -`"),
+            ),
+            Renderer::Kustomization => (
+                format!("a kustomization{count} {was} given as a file: what it builds was not judged"),
+                format!("render it: `kubectl kustomize {folder} | lockstep check -`"),
             ),
             Renderer::FluxKustomization => (
                 format!(
@@ -294,6 +306,8 @@ fn not_rendered(renderer: Renderer, path: &str, files: usize) -> Remark {
         ),
         // These are objects, not files.
         Renderer::Variables
+        | Renderer::Patch
+        | Renderer::Kustomization
         | Renderer::FluxKustomization
         | Renderer::HelmRelease
         | Renderer::ArgoApplication
