@@ -56,7 +56,7 @@ coverage:
         --lib --test offline \
         -- --skip by_check --skip check:: --skip docs::
 
-# The picture in the README, as the browser test takes it.
+# The picture in docs/explain.md, as the browser test takes it.
 picture:
     LOCKSTEP_BLESS=1 cargo test --locked --features full-tests --test browser -- every_page
 

@@ -3,7 +3,9 @@
 mod commands;
 mod links;
 mod names;
+mod pages;
 mod promises;
+mod recipes;
 mod reference;
 mod shown;
 mod words;

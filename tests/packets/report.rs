@@ -163,6 +163,8 @@ impl Report {
 const HEAD: &str = "\
 # What the packets showed
 
+**For newcomers and security teams** who want to see the effect, not only the words.
+
 Written by a run of `tests/full.sh packets`, in which requests went from a client to the gateway's address in a cluster of network
 namespaces, with MetalLB's real speakers and kube-proxy. Each scenario is shown without Lockstep first, and then with it. The table
 tells which node had the gateway's address for the client, on which nodes gateway pods answered, how many of the requests were

@@ -18,7 +18,7 @@ const OTHERS: [&str; 6] = [
 ];
 
 /// Splits a line into commands and words as a shell does. Comments and the targets of redirections are left out.
-fn commands(line: &str) -> Vec<Vec<String>> {
+pub(super) fn commands(line: &str) -> Vec<Vec<String>> {
     let mut commands = vec![vec![String::new()]];
     let mut quote = None;
     for letter in line.chars() {
@@ -43,7 +43,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
 }
 
 /// Returns the arguments of a call of Lockstep, in any of its forms.
-fn arguments(words: &[String]) -> Option<&[String]> {
+pub(super) fn arguments(words: &[String]) -> Option<&[String]> {
     let words = words.strip_prefix(&["$".to_owned()]).unwrap_or(words);
     match words.first()?.as_str() {
         "lockstep" => Some(&words[1..]),

@@ -122,12 +122,12 @@ fn every_file_named_in_documents_exists() {
     assert!(seen > 80, "{seen} files");
 }
 
-/// `just` and `.ci/run` agree with the README.
+/// `just` and `.ci/run` agree with CONTRIBUTING.md.
 #[test]
-fn the_ci_runs_the_commands_that_the_readme_lists_for_developers() {
+fn the_ci_runs_the_commands_that_contributors_are_told_to_run() {
     let [ci, just] = [".ci/run", "justfile"].map(|path| text(path).replace(" --locked", ""));
-    let readme = text("README.md");
-    let (_, section) = readme.split_once("## Develop\n\n```console\n").unwrap();
+    let page = text("CONTRIBUTING.md");
+    let (_, section) = page.split_once("## Every check\n\n```console\n").unwrap();
     let (commands, _) = section.split_once("```").unwrap();
     for line in commands.lines() {
         let command = line.split("  #").next().unwrap().trim();

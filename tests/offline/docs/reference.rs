@@ -128,7 +128,7 @@ fn the_reference_equals_the_help_texts() {
 /// Every heading has an anchor with the code as it is: GitHub's own anchors are in small letters.
 #[test]
 fn the_page_of_codes_equals_the_table() {
-    let mut page = "# Reason codes\n\n<!-- Made from the table of codes by `just cli-docs`. -->\n\n\
+    let mut page = "# Reason codes\n\n**For operators** who read a code in a message, an Event, a metric or a report.\n\n<!-- Made from the table of codes by `just cli-docs`. -->\n\n\
         `lockstep reason CODE` prints the same. A code never changes its meaning.\n\n\
         | code | meaning |\n|---|---|\n"
         .to_owned();

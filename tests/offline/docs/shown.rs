@@ -50,7 +50,7 @@ fn the_flowchart_in_the_page_on_state_is_what_is_printed() {
 
 /// The chart's webhook configurations, after the replicas have written `caBundle`, and with one field changed by hand.
 #[test]
-fn the_status_in_the_readme_is_the_status_with_the_chart_installed() {
+fn the_status_in_the_page_on_operation_is_the_status_with_the_chart_installed() {
     let rendered = text("tests/chart/snapshots/default.yaml");
     let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
     let configuration = |kind: &str, policy: &str| -> Configuration {
@@ -73,12 +73,12 @@ fn the_status_in_the_readme_is_the_status_with_the_chart_installed() {
     };
     let guarded = judge(&GatewayTopologySpec::default(), live);
     let line = format!("{BUILT_IN}: Guarded is False: {}: {}\n", guarded.reason.as_str(), guarded.message);
-    assert!(text("README.md").contains(&line), "README.md does not show: {line}");
+    assert!(text("docs/operation.md").contains(&line), "docs/operation.md does not show: {line}");
 }
 
 #[test]
 fn check_exits_with_the_documented_codes() {
-    let codes: Vec<String> = document("README.md")
+    let codes: Vec<String> = document("docs/check.md")
         .table(&["exit code", "meaning"])
         .into_iter()
         .map(|row| row[0].clone())
@@ -97,8 +97,8 @@ fn check_exits_with_the_documented_codes() {
 
 #[test]
 fn the_topology_in_documents_is_the_built_in_one() {
-    let readme = document("README.md");
-    let blocks = readme.blocks(&["yaml"]);
+    let page = document("docs/topologies.md");
+    let blocks = page.blocks(&["yaml"]);
     let [block] = &blocks[..] else { panic!("{blocks:?}") };
     let shown: GatewayTopology = serde_saphyr::from_str(&block.text).unwrap();
     assert_eq!(shown.metadata.name.as_deref(), Some(BUILT_IN));
@@ -107,13 +107,13 @@ fn the_topology_in_documents_is_the_built_in_one() {
     let written: Value = serde_saphyr::from_str(&block.text).unwrap();
     let names = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
     for name in names(&fields) {
-        assert!(names(&written["spec"]).contains(&name), "README.md shows no `{name}`");
+        assert!(names(&written["spec"]).contains(&name), "docs/topologies.md shows no `{name}`");
     }
 }
 
 #[test]
-fn the_readme_lists_all_rules() {
-    let rows = document("README.md").table(&["rule", "what it does"]);
+fn the_page_on_topologies_lists_all_rules() {
+    let rows = document("docs/topologies.md").table(&["rule", "what it does"]);
     let listed: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
     assert_eq!(listed, Rule::ALL.map(Rule::id));
 }
