@@ -15,6 +15,7 @@ mod refusals;
 mod replica;
 mod reports;
 mod roles;
+mod rollout;
 mod search;
 mod snapshots;
 mod strict;

@@ -25,6 +25,11 @@ impl Replica {
     /// Starts it with the arguments and the account of the release, and returns when every webhook trusts it. The API server must route
     /// to endpoints itself (`--enable-aggregator-routing`), because no kube-proxy runs.
     pub async fn start(cluster: &Cluster, admin: &Client) -> Self {
+        Self::start_into(cluster, admin, Stdio::null()).await
+    }
+
+    /// Starts it with this standard output, which the release's decision log is written to.
+    pub async fn start_into(cluster: &Cluster, admin: &Client, stdout: Stdio) -> Self {
         let account = Account::of(cluster).await;
         let deployment =
             read(admin, &format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments/lockstep")).await;
@@ -32,7 +37,7 @@ impl Replica {
         let arguments = arguments(&deployment);
         let arguments: Vec<&str> =
             arguments.iter().map(String::as_str).chain(["--listen", &listen]).collect();
-        let serve = Serve::start_with_stdout(&arguments, Some(&account.kubeconfig()), Stdio::null()).await;
+        let serve = Serve::start_with_stdout(&arguments, Some(&account.kubeconfig()), stdout).await;
         wait::until_ready(&serve.admin).await;
         let endpoints = endpoints_of(&serve);
         api::create(admin, &endpoints).await;
