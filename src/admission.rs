@@ -9,6 +9,7 @@ mod response;
 mod unread;
 
 pub use patch::{PatchError, edited};
+use request::Undecoded;
 pub use request::{DecodeError, Groups, Request, decode};
 pub use unread::{Body, UNREAD};
 
@@ -41,8 +42,13 @@ pub enum Decision {
         /// The patch in the response, from the edits; `None` if there are no edits.
         patch: Option<Patch>,
     },
-    /// A denial because the object cannot be decoded. The response says why.
-    Undecodable(DecodeError),
+    /// The object cannot be decoded. The response says why.
+    Undecodable {
+        /// What is wrong with it.
+        error: DecodeError,
+        /// Whether the request is denied. A workload is allowed with a warning, because its pods are judged.
+        is_denied: bool,
+    },
 }
 
 /// The conditions under which a review is answered.
@@ -104,11 +110,12 @@ pub fn review_under<'b>(
             request
         }
         Err(error) => {
-            let Some(request) = request::decode_without_object(body) else {
+            let Some(Undecoded { request, is_of_workload }) = request::decode_without_object(body) else {
                 return Err(ReviewError::Malformed(error));
             };
-            let response = response::undecodable(&request.uid, &error);
-            return Ok(Review { request, decision: Decision::Undecodable(error), response });
+            let is_denied = !is_of_workload;
+            let response = response::undecodable(&request.uid, &error, is_denied);
+            return Ok(Review { request, decision: Decision::Undecodable { error, is_denied }, response });
         }
     };
     let verdict = match &request.change {

@@ -149,6 +149,6 @@ fn may_lag(review: &Review<'_>) -> bool {
         Decision::Judged { verdict, .. } => {
             verdict.findings.iter().any(|finding| finding.reason == Reason::UnknownPool)
         }
-        Decision::Undecodable(_) => false,
+        Decision::Undecodable { .. } => false,
     }
 }

@@ -122,7 +122,8 @@ fn parents(object: &Object) -> Value {
         Object::L2Advertisement(_)
         | Object::BgpAdvertisement(_)
         | Object::IpAddressPool(_)
-        | Object::AddressPool(_) => json!({}),
+        | Object::AddressPool(_)
+        | Object::Workload(..) => json!({}),
     }
 }
 

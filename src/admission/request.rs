@@ -169,8 +169,16 @@ fn read(text: &str) -> Result<Request<'_>, DecodeError> {
     review.request.ok_or(DecodeError::NoRequest)?.into_request()
 }
 
+/// A request whose object cannot be decoded.
+pub(super) struct Undecoded<'b> {
+    /// What could be decoded.
+    pub(super) request: Request<'b>,
+    /// Whether it is about a workload, which is never denied.
+    pub(super) is_of_workload: bool,
+}
+
 /// Decodes as much as possible of a request whose object cannot be decoded; `None` if it has no uid.
-pub(super) fn decode_without_object<'b>(body: &'b Body<'_>) -> Option<Request<'b>> {
+pub(super) fn decode_without_object<'b>(body: &'b Body<'_>) -> Option<Undecoded<'b>> {
     #[derive(Deserialize)]
     struct Review<R> {
         request: R,
@@ -186,6 +194,8 @@ pub(super) fn decode_without_object<'b>(body: &'b Body<'_>) -> Option<Request<'b
         #[serde(borrow)]
         kind: TypeName<'a>,
         #[serde(borrow)]
+        resource: TypeName<'a>,
+        #[serde(borrow)]
         namespace: Option<Text<'a>>,
         #[serde(borrow)]
         name: Option<Text<'a>>,
@@ -199,7 +209,9 @@ pub(super) fn decode_without_object<'b>(body: &'b Body<'_>) -> Option<Request<'b
     let uid = Some(review.request.uid.0).filter(|uid| !uid.is_empty() && uid.len() <= UID_LIMIT)?;
     let review: Option<Review<WithoutObject<'_>>> = serde_json::from_slice(body.received()).ok();
     let request = review.map(|review| review.request).unwrap_or_default();
-    Some(Request {
+    let resource = &request.resource;
+    let is_of_workload = Kind::of(&resource.group, &resource.resource).is_some_and(Kind::is_workload);
+    let request = Request {
         uid,
         kind: request.kind.resource,
         namespace: request.namespace.unwrap_or_default().0,
@@ -209,7 +221,8 @@ pub(super) fn decode_without_object<'b>(body: &'b Body<'_>) -> Option<Request<'b
         groups: request.user_info.groups.unwrap_or_default(),
         dry_run: request.dry_run.unwrap_or_default(),
         change: None,
-    })
+    };
+    Some(Undecoded { request, is_of_workload })
 }
 
 #[derive(Deserialize)]
@@ -537,11 +550,11 @@ mod tests {
             br#"{"request": {"uid": "u", "kind": {"kind": "Pod"}, "namespace": "n", "operation": "CREATE",
             "userInfo": {"username": "eve", "groups": ["g"]}, "dryRun": true, "object": {"spec": []}}}"#,
         );
-        let request = decode_without_object(&body).unwrap();
+        let request = decode_without_object(&body).unwrap().request;
         assert_eq!((&*request.uid, &*request.kind, &*request.user), ("u", "Pod", "eve"));
         assert_eq!((request.groups.names.len(), request.dry_run, request.change), (1, true, None));
         let body = Body::new(br#"{"request": {"uid": "u", "namespace": 1}}"#);
-        let request = decode_without_object(&body).unwrap();
+        let request = decode_without_object(&body).unwrap().request;
         assert_eq!((&*request.uid, &*request.namespace), ("u", ""));
         for body in [&b"{}"[..], br#"{"request": {"uid": ""}}"#, b"[", br#"{"request": {"uid": 1}}"#] {
             assert!(decode_without_object(&Body::new(body)).is_none());

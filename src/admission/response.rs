@@ -94,8 +94,14 @@ struct AuditAnnotations<'v> {
     witness: Option<String>,
 }
 
-/// Encodes the denial of a request whose object cannot be decoded.
-pub(super) fn undecodable(uid: &str, error: &DecodeError) -> Vec<u8> {
+/// Encodes the response to a request whose object cannot be decoded: a denial, or a warning.
+pub(super) fn undecodable(uid: &str, error: &DecodeError, is_denied: bool) -> Vec<u8> {
+    if !is_denied {
+        let warning =
+            format!("lockstep cannot judge the pods of this workload before they are created: {error}");
+        let warnings = vec![ascii(&warning, WARNING_LIMIT)];
+        return encode(AdmissionResponse { uid, allowed: true, warnings, ..AdmissionResponse::default() });
+    }
     let message = ascii(&error.to_string(), MESSAGE_LIMIT);
     let status = Status { code: 400, reason: "BadRequest", message, details: None };
     encode(AdmissionResponse { uid, status: Some(status), ..AdmissionResponse::default() })

@@ -69,7 +69,7 @@ pub struct Record<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<serde_json::Map<String, serde_json::Value>>>")]
     pub edits: Option<Cow<'a, Patch>>,
-    /// The reason why the object could not be decoded. Such a review is denied.
+    /// The reason why the object could not be decoded. Such a review is denied, unless the object is a workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Cow<'a, str>>,
     /// The snapshot that the review was judged by; missing if the object could not be decoded.

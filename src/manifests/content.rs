@@ -144,8 +144,8 @@ impl Candidate {
             Object::IpAddressPool(pool) => {
                 inventory.pools.insert(key, pool.metadata.labels.clone());
             }
-            // Only assessments read them.
-            Object::BgpAdvertisement(_) | Object::AddressPool(_) => {}
+            // Only assessments read them. A workload is decoded as one of its pods.
+            Object::BgpAdvertisement(_) | Object::AddressPool(_) | Object::Workload(..) => {}
         }
     }
 }

@@ -109,6 +109,11 @@ struct UnansweredLabels {
     reason: Unanswered,
 }
 
+/// The verdict on a request whose object cannot be decoded, as one word.
+pub(super) const fn undecoded(is_denied: bool) -> &'static str {
+    if is_denied { "deny" } else { "allow" }
+}
+
 impl Default for ReviewMetrics {
     fn default() -> Self {
         let seconds: Family<WebhookLabels, Histogram, fn() -> Histogram> =
@@ -174,9 +179,9 @@ impl ReviewMetrics {
                 self.silent(phase, caller, dry_run).inc();
             }
             Decision::Judged { verdict, .. } => self.judged(phase, caller, dry_run, verdict),
-            Decision::Undecodable(_) => {
+            Decision::Undecodable { is_denied, .. } => {
                 let (webhook, authentication) = (phase.word(), caller.word());
-                let (verdict, rule, reason) = ("deny", NONE, NONE);
+                let (verdict, rule, reason) = (undecoded(*is_denied), NONE, NONE);
                 let labels = ReviewLabels { webhook, authentication, verdict, rule, reason, dry_run };
                 self.reviews.get_or_create(&labels).inc();
             }

@@ -14,7 +14,7 @@ use crate::server::Caller;
 use crate::snapshot::Snapshot;
 use crate::verdict::{Finding, Verdict};
 
-use super::metrics::ReviewMetrics;
+use super::metrics::{ReviewMetrics, undecoded};
 
 /// The decision log, and which reviews are recorded.
 #[derive(Debug)]
@@ -45,7 +45,9 @@ impl ReviewEvent<'_> {
     pub(super) fn record(&self, decisions: Option<&Decisions>) {
         let (verdict, patch) = match &self.review.decision {
             Decision::Judged { verdict, patch } => (verdict, patch.as_ref()),
-            Decision::Undecodable(error) => return self.record_undecodable(error, decisions),
+            Decision::Undecodable { error, is_denied } => {
+                return self.record_undecodable(error, *is_denied, decisions);
+            }
         };
         let is_logged = verdict.headline().is_some() && (decisions.is_none() || verdict.is_denied());
         let recording = decisions.filter(|decisions| decisions.also_allowed || verdict.headline().is_some());
@@ -69,18 +71,15 @@ impl ReviewEvent<'_> {
         may_write
     }
 
-    fn record_undecodable(&self, error: &DecodeError, decisions: Option<&Decisions>) {
+    fn record_undecodable(&self, error: &DecodeError, is_denied: bool, decisions: Option<&Decisions>) {
         if !self.may_write() {
             return;
         }
-        tracing::warn!(
-            error = message(&error.to_string()).as_ref(),
-            "denied a review that cannot be decoded"
-        );
+        tracing::warn!(error = message(&error.to_string()).as_ref(), is_denied, "a review cannot be decoded");
         if let Some(decisions) = decisions {
-            let error = error.to_string();
+            let (error, verdict) = (error.to_string(), undecoded(is_denied));
             let record =
-                Record { verdict: "deny".into(), error: Some(message(&error)), ..self.request_record() };
+                Record { verdict: verdict.into(), error: Some(message(&error)), ..self.request_record() };
             decisions.log.record(Timestamp::now(), &record);
         }
     }

@@ -315,6 +315,41 @@ fn an_unreadable_object_is_denied_with_the_reason() {
 }
 
 #[test]
+fn a_workload_that_cannot_be_read_is_allowed_with_a_warning() {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut review = recorded(POD);
+        let resource = json!({"group": "argoproj.io", "version": "v1alpha1", "resource": "rollouts"});
+        review["request"]["resource"] = resource;
+        let template = review["request"]["object"].take();
+        review["request"]["object"] = json!({"metadata": {"name": "x"}, "spec": {"template": template}});
+        change(&mut review);
+        review
+    };
+    for (review, text) in [
+        (
+            with(&|review| {
+                review["request"]["object"]["spec"]["template"]["spec"]["nodeSelector"] = json!({"a": 1});
+            }),
+            "cannot be read",
+        ),
+        (
+            with(&|review| review["request"]["resource"]["version"] = "v2".into()),
+            "version `v2` of `rollouts`",
+        ),
+        (with(&|review| review["request"]["object"] = Value::Null), "request.object is missing"),
+    ] {
+        for phase in Phase::ALL {
+            let answer = answer_to(&review, phase);
+            assert_eq!((&answer["allowed"], answer.get("patch")), (&json!(true), None), "{answer}");
+            let warning = answer["warnings"][0].as_str().unwrap();
+            assert!(warning.starts_with("lockstep cannot judge the pods of this workload"), "{warning}");
+            assert!(warning.contains(text), "{warning}");
+        }
+    }
+    assert_eq!(answer_to(&with(&|_| {}), Phase::Validate)["allowed"], true);
+}
+
+#[test]
 fn an_unreadable_value_is_not_quoted() {
     let mut review = recorded(POD);
     review["request"]["object"]["metadata"]["labels"] = "hunter2, expected or not".into();
@@ -359,7 +394,7 @@ fn a_deeply_nested_object_is_answered() {
     );
     assert!(matches!(
         review(&Body::new(read.as_bytes()), Phase::Validate, &facts()),
-        Ok(Review { decision: Decision::Undecodable(_), .. })
+        Ok(Review { decision: Decision::Undecodable { .. }, .. })
     ));
 }
 

@@ -3,9 +3,15 @@
 mod check;
 mod rules;
 
+use lockstep::objects::Kind;
 use lockstep_test_support::case::{self, Case, Outcome};
 use lockstep_test_support::findings;
 use lockstep_test_support::levels::{difference, settle};
+use serde_json::{Value, json};
+
+fn is_workload(object: &Value) -> bool {
+    Kind::WORKLOADS.iter().any(|kind| object["kind"] == kind.name())
+}
 
 fn run(level: &str, cases: &[Case], judge: impl Fn(&Case) -> Outcome) {
     let expected = |case: &Case| case.expected.with_texts(findings::whole(&case.findings));
@@ -45,6 +51,47 @@ fn every_case_by_check_as_a_recorded_request() {
 
 #[test]
 fn every_case_by_check_as_a_manifest() {
-    let creations: Vec<Case> = case::all().into_iter().filter(|case| case.operation == "CREATE").collect();
+    // Of a workload, `check` judges the pods: it denies what the webhook warns of.
+    let is_judged = |case: &Case| case.operation == "CREATE" && !is_workload(&case.object);
+    let creations: Vec<Case> = case::all().into_iter().filter(is_judged).collect();
     run("check", &creations, check::judge_manifest);
+}
+
+/// The workload of a kind whose pods are this pod.
+fn workload(kind: Kind, pod: &Value) -> Value {
+    let mut template = pod.clone();
+    let template = template.as_object_mut().unwrap();
+    template.retain(|field, _| ["metadata", "spec"].contains(&field.as_str()));
+    json!({
+        "apiVersion": kind.resource().api_version(), "kind": kind.name(),
+        "metadata": {"name": "workload", "namespace": pod["metadata"]["namespace"]},
+        "spec": {"template": template},
+    })
+}
+
+#[test]
+fn a_workload_of_every_kind_warns_of_what_its_pods_are_denied_for_and_is_neither_denied_nor_edited() {
+    let is_new_pod = |case: &Case| case.operation == "CREATE" && case.object["kind"] == "Pod";
+    let cases: Vec<Case> = case::all().into_iter().filter(is_new_pod).collect();
+    let (mut denied, mut admitted) = (0, 0);
+    for case in &cases {
+        for kind in Kind::WORKLOADS {
+            let mut of_workload = Case { object: workload(kind, &case.object), ..case.clone() };
+            // The pods of a workload have names that the API server generates.
+            of_workload.topologies.retain(|topology| topology["spec"]["exceptions"].is_null());
+            if of_workload.topologies.len() < case.topologies.len() {
+                continue;
+            }
+            let (outcome, findings) = rules::judge(&of_workload);
+            let about = format!("`{}` as {}: {findings:?}", case.name, kind.name());
+            assert_eq!(outcome.verdict, "allow", "{about}");
+            assert!(outcome.edits.is_empty() && outcome.denials.is_empty(), "{about}");
+            assert!(outcome.warnings.is_superset(&case.expected.denials), "{about}");
+            let says_denied = findings.iter().any(|it| it.message.starts_with("its pods would be denied: "));
+            assert_eq!(says_denied, case.expected.verdict == "deny", "{about}");
+            assert!(findings.iter().all(|it| it.field.starts_with("spec.template.")), "{about}");
+            if says_denied { denied += 1 } else { admitted += 1 }
+        }
+    }
+    assert!(denied > 40 && admitted > 40, "{denied} and {admitted}");
 }

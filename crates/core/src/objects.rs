@@ -32,7 +32,7 @@ pub use metadata::{Annotations, Metadata};
 pub use node_state::{NodeState, Taint};
 pub use pod::{
     Affinity, DaemonSet, DaemonSetSpec, NodeAffinity, NodeSelector, NodeSelectorRequirement,
-    NodeSelectorTerm, Pod, PodSpec, PodTemplate,
+    NodeSelectorTerm, Pod, PodSpec, PodTemplate, TemplatedWorkload, TemplatedWorkloadSpec,
 };
 pub use service::{Service, ServiceSpec};
 pub use workload::{HOSTNAME, Rollout, Workload, WorkloadKind};
@@ -67,6 +67,8 @@ pub enum Object {
     IpAddressPool(IpAddressPool),
     /// An `AddressPool`, which MetalLB reads up to 0.13.
     AddressPool(AddressPool),
+    /// One of [`Kind::WORKLOADS`].
+    Workload(Kind, TemplatedWorkload),
 }
 
 impl Object {
@@ -81,6 +83,7 @@ impl Object {
             Self::BgpAdvertisement(_) => Kind::BgpAdvertisement,
             Self::IpAddressPool(_) => Kind::IpAddressPool,
             Self::AddressPool(_) => Kind::AddressPool,
+            Self::Workload(kind, _) => *kind,
         }
     }
 
@@ -95,6 +98,7 @@ impl Object {
             Self::BgpAdvertisement(advertisement) => &advertisement.metadata,
             Self::IpAddressPool(pool) => &pool.metadata,
             Self::AddressPool(pool) => &pool.metadata,
+            Self::Workload(_, workload) => &workload.metadata,
         }
     }
 
@@ -108,6 +112,7 @@ impl Object {
             Self::BgpAdvertisement(advertisement) => &mut advertisement.metadata,
             Self::IpAddressPool(pool) => &mut pool.metadata,
             Self::AddressPool(pool) => &mut pool.metadata,
+            Self::Workload(_, workload) => &mut workload.metadata,
         }
     }
 }

@@ -10,6 +10,7 @@ mod external_traffic_policy;
 mod gateway_placement;
 #[cfg(test)]
 mod tests;
+mod workload;
 
 pub use crate::change::{Change, Operation, Phase};
 
@@ -40,7 +41,7 @@ pub fn is_heavy(change: &Change, snapshot: &Snapshot) -> bool {
         return true;
     }
     let own = match &change.object {
-        Object::Pod(_) | Object::DaemonSet(_) | Object::Service(..) => return false,
+        Object::Pod(_) | Object::DaemonSet(_) | Object::Service(..) | Object::Workload(..) => return false,
         Object::L2Advertisement(new) => {
             let spec = &new.spec;
             [spec.node_selectors.len(), spec.service_selectors.len(), spec.pool_selectors.len()]
@@ -78,7 +79,8 @@ pub fn mutate(change: &Change, snapshot: &Snapshot) -> Verdict {
             Object::L2Advertisement(_)
             | Object::BgpAdvertisement(_)
             | Object::IpAddressPool(_)
-            | Object::AddressPool(_) => {}
+            | Object::AddressPool(_)
+            | Object::Workload(..) => {}
         }
     }
     verdict.into_verdict()
@@ -106,6 +108,7 @@ pub fn validate(change: &Change, snapshot: &Snapshot) -> Verdict {
             Object::BgpAdvertisement(new) => {
                 announcement_placement::check_bgp(change, new, snapshot, &mut verdict);
             }
+            Object::Workload(_, workload) => workload::check(change, workload, snapshot, &mut verdict),
             Object::IpAddressPool(_) | Object::AddressPool(_) => {}
         }
     }

@@ -49,7 +49,7 @@ pub async fn register(client: &Client, address: &str, ca_pem: &str) {
     let validating = json!([
         rule("", "v1", &["pods"], &both),
         rule("", "v1", &["services"], &both),
-        rule("apps", "v1", &["daemonsets"], &both),
+        rule("apps", "v1", &["daemonsets", "deployments", "replicasets", "statefulsets"], &both),
         rule(
             "metallb.io",
             "v1beta1",

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer};
 
 use super::service::WholeService;
-use super::{AddressPool, BgpAdvertisement, DaemonSet, IpAddressPool, L2Advertisement, Object, Pod};
+use super::{
+    AddressPool, BgpAdvertisement, DaemonSet, IpAddressPool, L2Advertisement, Object, Pod, TemplatedWorkload,
+};
 use crate::operation::{Operation, Phase};
 
 /// A kind that rules judge.
@@ -25,6 +27,14 @@ pub enum Kind {
     IpAddressPool,
     /// `metallb.io/v1beta1` `AddressPool`.
     AddressPool,
+    /// `apps/v1` `Deployment`.
+    Deployment,
+    /// `apps/v1` `StatefulSet`.
+    StatefulSet,
+    /// `apps/v1` `ReplicaSet`.
+    ReplicaSet,
+    /// `argoproj.io/v1alpha1` `Rollout`, of Argo Rollouts.
+    Rollout,
 }
 
 /// A resource as in webhook configurations and RBAC, in the only version that is supported.
@@ -56,7 +66,7 @@ impl fmt::Display for Resource {
 }
 
 impl Kind {
-    /// Every kind that rules judge.
+    /// Every kind whose requests rules may deny.
     pub const ALL: [Self; 7] = [
         Self::Pod,
         Self::Service,
@@ -66,6 +76,10 @@ impl Kind {
         Self::IpAddressPool,
         Self::AddressPool,
     ];
+
+    /// The workloads whose requests are answered with warnings, and never denied: each of their pods is judged when it is
+    /// created.
+    pub const WORKLOADS: [Self; 4] = [Self::Deployment, Self::StatefulSet, Self::ReplicaSet, Self::Rollout];
 
     /// The kind as manifests write it.
     #[must_use]
@@ -78,6 +92,10 @@ impl Kind {
             Self::BgpAdvertisement => "BGPAdvertisement",
             Self::IpAddressPool => "IPAddressPool",
             Self::AddressPool => "AddressPool",
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::ReplicaSet => "ReplicaSet",
+            Self::Rollout => "Rollout",
         }
     }
 
@@ -88,6 +106,12 @@ impl Kind {
             self,
             Self::L2Advertisement | Self::BgpAdvertisement | Self::IpAddressPool | Self::AddressPool
         )
+    }
+
+    /// Whether the kind is one of [`Kind::WORKLOADS`].
+    #[must_use]
+    pub const fn is_workload(self) -> bool {
+        matches!(self, Self::Deployment | Self::StatefulSet | Self::ReplicaSet | Self::Rollout)
     }
 
     /// The kind's resource.
@@ -101,6 +125,10 @@ impl Kind {
             Self::BgpAdvertisement => ("metallb.io", "v1beta1", "bgpadvertisements"),
             Self::IpAddressPool => ("metallb.io", "v1beta1", "ipaddresspools"),
             Self::AddressPool => ("metallb.io", "v1beta1", "addresspools"),
+            Self::Deployment => ("apps", "v1", "deployments"),
+            Self::StatefulSet => ("apps", "v1", "statefulsets"),
+            Self::ReplicaSet => ("apps", "v1", "replicasets"),
+            Self::Rollout => ("argoproj.io", "v1alpha1", "rollouts"),
         };
         Resource { group, version, plural }
     }
@@ -112,7 +140,7 @@ impl Kind {
     #[must_use]
     pub const fn operations(self, phase: Phase) -> &'static [Operation] {
         match (phase, self) {
-            (Phase::Mutate, kind) if kind.is_metallb() => &[],
+            (Phase::Mutate, kind) if kind.is_metallb() || kind.is_workload() => &[],
             (Phase::Mutate, Self::Pod) => &[Operation::Create],
             (Phase::Validate, kind) if kind.is_metallb() => {
                 &[Operation::Create, Operation::Update, Operation::Delete]
@@ -130,7 +158,7 @@ impl Kind {
     /// The kind of a resource, by its group and plural name.
     #[must_use]
     pub fn of(group: &str, plural: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| {
+        Self::ALL.into_iter().chain(Self::WORKLOADS).find(|kind| {
             let resource = kind.resource();
             resource.group == group && resource.plural == plural
         })
@@ -159,6 +187,10 @@ impl<'de> DeserializeSeed<'de> for Kind {
                 Option::<IpAddressPool>::deserialize(deserializer)?.map(Object::IpAddressPool)
             }
             Self::AddressPool => Option::<AddressPool>::deserialize(deserializer)?.map(Object::AddressPool),
+            Self::Deployment | Self::StatefulSet | Self::ReplicaSet | Self::Rollout => {
+                let workload = Option::<TemplatedWorkload>::deserialize(deserializer)?;
+                workload.map(|workload| Object::Workload(self, workload))
+            }
         })
     }
 }

@@ -18,7 +18,7 @@ pub struct Pod {
     pub spec: Option<PodSpec>,
 }
 
-/// The pod template of a `DaemonSet`.
+/// The pod template of a workload.
 pub type PodTemplate = Pod;
 
 /// The fields of a pod's spec that decide where it may run.
@@ -118,4 +118,24 @@ pub struct DaemonSetSpec {
     /// The template of the pods.
     #[serde(deserialize_with = "or_default")]
     pub template: PodTemplate,
+}
+
+/// A workload whose pods are judged one by one when they are created.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct TemplatedWorkload {
+    /// Name and namespace.
+    #[serde(deserialize_with = "or_default")]
+    pub metadata: Metadata,
+    /// The spec.
+    #[serde(deserialize_with = "or_default")]
+    pub spec: TemplatedWorkloadSpec,
+}
+
+/// The spec of a [`TemplatedWorkload`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct TemplatedWorkloadSpec {
+    /// The template of the pods; `None` for a `Rollout` that refers to a Deployment by `workloadRef`.
+    pub template: Option<PodTemplate>,
 }

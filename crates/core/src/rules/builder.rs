@@ -125,6 +125,12 @@ impl<'c> VerdictBuilder<'c> {
         });
     }
 
+    /// Adds a finding of another verdict. It warns at most.
+    pub(super) fn adopt(&mut self, finding: Finding) {
+        let severity = finding.severity.min(Severity::Warn);
+        self.verdict.findings.push(Finding { severity, ..finding });
+    }
+
     /// Whether a finding denies the request.
     pub(super) fn denies(&self) -> bool {
         self.verdict.is_denied()

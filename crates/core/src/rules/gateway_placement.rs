@@ -18,7 +18,7 @@ use crate::labels::{Labels, Selector, Values};
 use crate::objects::{Object, Pod, PodSpec};
 use crate::snapshot::{ResolvedTopology, Snapshot};
 use crate::topology::OnConflict;
-use crate::verdict::{Reason, Rule};
+use crate::verdict::{Edit, Reason, Rule};
 
 const RULE: Rule = Rule::GatewayPlacement;
 
@@ -62,6 +62,18 @@ pub(super) fn check_pod(change: &Change, pod: &Pod, snapshot: &Snapshot, verdict
             }
         }
     }
+}
+
+/// Returns the pod with the edits of [`place_pod`].
+pub(super) fn placed(mut pod: Pod, edits: &[Edit]) -> Pod {
+    for Edit { field, value, .. } in edits {
+        let key = field.tokens().last();
+        if let Some((key, value)) = key.zip(value.as_str()) {
+            let selector = &mut pod.spec.get_or_insert_default().node_selector;
+            selector.get_or_insert_default().insert(key.as_ref().into(), value.into());
+        }
+    }
+    pod
 }
 
 /// Returns the only topology that claims the pod. If several claim it, the strictest denies the pod: their placements

@@ -50,7 +50,8 @@ fn with<'i>(
         (None, Object::BgpAdvertisement(_)) => !inventory.bgp_advertisements.contains_key(key),
         (None, Object::IpAddressPool(_)) => !inventory.pools.contains_key(key),
         (None, Object::AddressPool(_)) => !inventory.legacy_pools.contains_key(key),
-        (_, Object::Pod(_) | Object::DaemonSet(_) | Object::Service(..)) | (Some(_), _) => true,
+        (_, Object::Pod(_) | Object::DaemonSet(_) | Object::Service(..) | Object::Workload(..))
+        | (Some(_), _) => true,
     };
     if is_same {
         return Cow::Borrowed(inventory);
@@ -78,7 +79,7 @@ fn with<'i>(
                 changed.pool_specs.remove(key);
             }
             Object::AddressPool(_) => drop(changed.legacy_pools.remove(key)),
-            Object::Pod(_) | Object::DaemonSet(_) | Object::Service(..) => {}
+            Object::Pod(_) | Object::DaemonSet(_) | Object::Service(..) | Object::Workload(..) => {}
         },
     }
     Cow::Owned(changed)
