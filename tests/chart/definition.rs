@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use lockstep_test_support::helm::{Helm, NAMESPACE, chart, the};
 
+/// The object that every release has under the same name, so that there is only one release.
+const ONCE_PER_CLUSTER: &str = "lockstep-is-installed-once-per-cluster";
+
 #[test]
 fn the_default_topology_is_the_built_in_one() {
     let rendered = the("GatewayTopology", &Helm::offline().render("default", &[]));
@@ -72,7 +75,10 @@ fn the_probes_request_paths_that_the_program_serves() {
 fn a_name_override_applies_to_every_object() {
     let helm = Helm::offline();
     let rendered = helm.render("default", &["--set", "fullnameOverride=guard"]);
-    for object in rendered.iter().filter(|object| object["kind"] != "GatewayTopology") {
+    let is_renamed = |object: &&Value| {
+        object["kind"] != "GatewayTopology" && object["metadata"]["name"] != ONCE_PER_CLUSTER
+    };
+    for object in rendered.iter().filter(is_renamed) {
         let name = object["metadata"]["name"].as_str().unwrap();
         assert!(name == "guard" || name.starts_with("guard-"), "{object}");
     }
@@ -96,9 +102,23 @@ fn the_notes_name_the_next_step_and_how_to_uninstall() {
     for line in [
         "Lockstep guards gateways in istio-system and MetalLB in metallb-system.",
         "helm -n lockstep-system test lockstep",
+        "See what would be refused today if it were created again",
+        "lockstep check --cluster --enforce",
         "kubectl -n istio-system rollout restart deployment",
         "kubectl delete validatingwebhookconfiguration/lockstep mutatingwebhookconfiguration/lockstep",
     ] {
         assert!(notes.contains(line), "`{line}` is not in\n{notes}");
     }
+}
+
+#[test]
+fn the_notes_name_the_topologies_that_do_not_enforce_yet() {
+    let chart = chart("");
+    let topologies = r#"topologies=[{"name":"a","spec":{"enforcement":"Warn"}},{"name":"b"},{"name":"c","spec":{"enforcementByRule":{"gateway-placement":"Audit"}}}]"#;
+    let install =
+        ["install", "lockstep", &chart, "-n", NAMESPACE, "--dry-run=client", "--set-json", topologies];
+    let notes = Helm::offline().run(&install).unwrap();
+    let line =
+        "These topologies do not enforce every rule: a, c. Before they do, see what would be refused today:";
+    assert!(notes.contains(line), "{notes}");
 }

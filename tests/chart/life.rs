@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use lockstep_test_support::api::{self, call};
 use lockstep_test_support::control_plane::{MetalLb, Options};
 use lockstep_test_support::helm::{Helm, NAMESPACE, chart, text};
-use lockstep_test_support::objects::{gateway_pod, namespace};
+use lockstep_test_support::objects::{gateway_pod, namespace, topology};
 use lockstep_test_support::release::{Cluster, apply, labelled, read};
 use lockstep_test_support::wait;
 
@@ -184,4 +184,64 @@ async fn it_installs_after_istio_and_metallb_with_rights_in_their_namespaces_onl
     }
     cluster.helm.run(&["uninstall", "lockstep", "-n", NAMESPACE]).unwrap();
     assert_eq!(labelled(&client, INSTANCE).await, Vec::<String>::new());
+}
+
+const DEFINITION: &str =
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gatewaytopologies.lockstep.dev";
+
+/// Applies the definition of an older release, without the short name and without exceptions.
+async fn age_definition(client: &Client, manager: &str) {
+    let mut definition: Value = serde_saphyr::from_str(&text("crds/gatewaytopologies.yaml")).unwrap();
+    definition["spec"]["names"].as_object_mut().unwrap().remove("shortNames");
+    let fields = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    definition.pointer_mut(fields).unwrap().as_object_mut().unwrap().remove("exceptions").unwrap();
+    let path = format!("{DEFINITION}?fieldManager={manager}&force=true");
+    let answer = call(client, Method::PATCH, &path, "application/apply-patch+yaml", &definition).await;
+    assert!(answer.status.is_success(), "{}", answer.body);
+    assert!(!is_of_today(client).await);
+}
+
+async fn is_of_today(client: &Client) -> bool {
+    let definition = read(client, DEFINITION).await;
+    let exceptions = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/exceptions";
+    definition.pointer(exceptions).is_some() && definition["spec"]["names"]["shortNames"] == json!(["gwt"])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upgrades_change_the_definition_once_the_release_has_taken_it_over_and_it_outlives_the_release() {
+    let cluster = Cluster::start(Options::default()).await;
+    let client = cluster.client().await;
+    cluster.install(&[]);
+    let others = topology("of-others", &json!({"announcements": {"onDelete": "Warn"}}));
+    api::create(&client, &others).await;
+    // As the documents say, by hand.
+    age_definition(&client, "kubectl").await;
+    // An upgrade alone leaves it as it is.
+    cluster.upgrade(&[]);
+    assert!(!is_of_today(&client).await);
+
+    let chart = chart("");
+    let upgrade = ["upgrade", "lockstep", &chart, "-n", NAMESPACE, "--set", "crds.enabled=true"];
+    let refused = cluster.helm.run(&upgrade).unwrap_err();
+    assert!(refused.contains("gatewaytopologies.lockstep.dev") && refused.contains("ownership"), "{refused}");
+    cluster.upgrade(&["--set", "crds.enabled=true", "--take-ownership", "--force-conflicts"]);
+    assert!(is_of_today(&client).await);
+    age_definition(&client, "helm").await;
+    cluster.upgrade(&["--set", "crds.enabled=true"]);
+    assert!(is_of_today(&client).await, "the next upgrade needs no flag");
+    let stored = read(&client, &api::path_of(&others)).await;
+    assert_eq!(stored["spec"]["announcements"]["onDelete"], "Warn");
+
+    // Turned off again, and uninstalled: it stays, and so do the topologies of others.
+    cluster.upgrade(&["--set", "crds.enabled=false"]);
+    assert_eq!(status_of(&client, DEFINITION).await, StatusCode::OK);
+    cluster.upgrade(&["--set", "crds.enabled=true", "--take-ownership"]);
+    cluster.helm.run(&["uninstall", "lockstep", "-n", NAMESPACE]).unwrap();
+    assert_eq!(read(&client, &api::path_of(&others)).await["metadata"]["uid"], stored["metadata"]["uid"]);
+
+    // Who asks for it gets it removed with the release.
+    cluster.install(&["--set", "crds.enabled=true,crds.keep=false", "--take-ownership"]);
+    cluster.helm.run(&["uninstall", "lockstep", "-n", NAMESPACE]).unwrap();
+    let is_gone = wait::until_so(async || status_of(&client, DEFINITION).await == StatusCode::NOT_FOUND);
+    assert!(is_gone.await, "the definition is still there");
 }

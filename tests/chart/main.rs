@@ -6,6 +6,7 @@ mod acts;
 mod alerts;
 mod definition;
 mod doors;
+mod hatches;
 mod life;
 mod match_conditions;
 mod node_guard;
@@ -21,6 +22,7 @@ mod snapshots;
 mod strict;
 mod subresources;
 mod tutorial;
+mod workloads;
 
 #[test]
 fn the_tests_named_in_documents_exist() {

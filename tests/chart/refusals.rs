@@ -27,6 +27,46 @@ fn an_unknown_or_impossible_value_is_named() {
             "additional properties 'labels' not allowed",
         ),
         ("topologies=[{\"spec\":{}}]", "at '/topologies/0'", "missing property 'name'"),
+        ("crds.keep=\"yes\"", "at '/crds/keep'", "got string, want boolean"),
+        ("hostNetwork=\"yes\"", "at '/hostNetwork'", "got string, want boolean"),
+        ("dnsPolicy=\"Cluster\"", "at '/dnsPolicy'", "'ClusterFirstWithHostNet'"),
+        ("ports.https=70000", "at '/ports/https'", "maximum"),
+        ("ports.webhook=8443", "at '/ports'", "additional properties 'webhook' not allowed"),
+        ("namespaceOverride=\"Edge\"", "at '/namespaceOverride'", "does not match pattern"),
+        ("commonLabels.team=1", "at '/commonLabels/team'", "got number, want string"),
+        ("commonAnnotations=[]", "at '/commonAnnotations'", "got array, want object"),
+        ("extraEnv=[{\"value\":\"x\"}]", "at '/extraEnv/0'", "missing property 'name'"),
+        ("extraVolumes=[{\"emptyDir\":{}}]", "at '/extraVolumes/0'", "missing property 'name'"),
+        ("extraVolumeMounts=[{\"name\":\"x\"}]", "at '/extraVolumeMounts/0'", "missing property 'mountPath'"),
+        ("extraObjects={\"kind\":\"ConfigMap\"}", "at '/extraObjects'", "got object, want array"),
+        ("podSecurityContext=[]", "at '/podSecurityContext'", "got array, want object"),
+        ("securityContext=\"restricted\"", "at '/securityContext'", "got string, want object"),
+        ("revisionHistoryLimit=-1", "at '/revisionHistoryLimit'", "minimum"),
+        ("resourcesPreset=\"huge\"", "at '/resourcesPreset'", "'standard', 'large', 'none'"),
+        (
+            "webhooks.failurePolicy=\"Ignore\"",
+            "at '/webhooks'",
+            "additional properties 'failurePolicy' not allowed",
+        ),
+        (
+            "webhooks.matchConditions=[{\"name\":\"x\"}]",
+            "at '/webhooks/matchConditions/0'",
+            "missing property 'expression'",
+        ),
+        ("webhooks.labels.x=true", "at '/webhooks/labels/x'", "got boolean, want string"),
+        ("webhooks.warnOfWorkloads=1", "at '/webhooks/warnOfWorkloads'", "got number, want boolean"),
+        (
+            "serviceMonitor.scrapeTimeout=\"fast\"",
+            "at '/serviceMonitor/scrapeTimeout'",
+            "does not match pattern",
+        ),
+        (
+            "serviceMonitor.relabelings=[\"x\"]",
+            "at '/serviceMonitor/relabelings/0'",
+            "got string, want object",
+        ),
+        ("podMonitor.relabeling=[]", "at '/podMonitor'", "additional properties 'relabeling' not allowed"),
+        ("image.tag=1.5", "at '/image/tag'", "got number, want null or string"),
     ] {
         let said = refused(NAMESPACE, &[value]);
         assert!(said.contains(field) && said.contains(complaint), "{value}: {said}");
@@ -56,4 +96,20 @@ fn values_that_cover_no_namespace_or_serve_no_webhook_are_rejected() {
     assert!(said.contains("no namespace is covered: write a topology into `topologies`"), "{said}");
     let said = refused(NAMESPACE, &["certificates.mode=\"files\""]);
     assert!(said.contains("`certificates.files.secretName` is not set"), "{said}");
+}
+
+#[test]
+fn a_label_of_the_chart_cannot_be_set_again() {
+    for (value, key) in [
+        ("podLabels", "app.kubernetes.io/name"),
+        ("podLabels", "app.kubernetes.io/component"),
+        ("commonLabels", "app.kubernetes.io/instance"),
+        ("webhooks.labels", "helm.sh/chart"),
+        ("serviceMonitor.labels", "app.kubernetes.io/managed-by"),
+    ] {
+        let set = format!("{value}={{\"{key}\":\"x\"}}");
+        let said = refused(NAMESPACE, &[&set, "serviceMonitor.enabled=true"]);
+        let expected = format!("`{value}` cannot set the label `{key}`, which the chart sets itself");
+        assert!(said.contains(&expected), "{said}");
+    }
 }

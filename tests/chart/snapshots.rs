@@ -44,7 +44,7 @@ fn the_chart_renders_no_ca_that_the_replicas_create() {
         assert!(!helm.template(values, &[]).contains("caBundle:"), "{values}");
     }
     let pem = "certificates.files.caBundle=-----BEGIN CERTIFICATE-----\nabc\n";
-    assert_eq!(helm.template("minimal", &["--set", pem]).matches("caBundle: ").count(), 3);
+    assert_eq!(helm.template("minimal", &["--set", pem]).matches("caBundle: ").count(), 4);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use lockstep_test_support::objects::namespace;
 use lockstep_test_support::release::{Cluster, apply};
 
 /// API groups whose CRDs are not installed here. Only the snapshots check these objects.
-const ELSEWHERE: [&str; 2] = ["monitoring.coreos.com/v1", "cert-manager.io/v1"];
+const ELSEWHERE: [&str; 3] =
+    ["monitoring.coreos.com/v1", "cert-manager.io/v1", "grafana.integreatly.org/v1beta1"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_rendered_object_is_accepted_under_the_restricted_pod_security_standard() {

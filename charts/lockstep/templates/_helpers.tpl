@@ -14,12 +14,50 @@
 {{- end }}
 {{- end }}
 
+{{- define "lockstep.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
 {{- define "lockstep.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "lockstep.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* The labels of every object. */}}
 {{- define "lockstep.labels" -}}
+{{- include "lockstep.labelsWith" (dict "root" . "labels" dict "value" "labels") }}
+{{- end }}
+
+{{- /* The labels of an object with `labels` of its own, from the value named `value`. None can replace one of the chart's: selectors
+       and upgrades depend on those, and a key must not be there twice. */}}
+{{- define "lockstep.labelsWith" -}}
+{{- $own := append (include "lockstep.ownLabels" .root | fromYaml | keys) "app.kubernetes.io/component" }}
+{{- $more := dict }}
+{{- range $value, $labels := dict "commonLabels" .root.Values.commonLabels .value .labels }}
+{{- range $key, $label := $labels }}
+{{- if has $key $own }}
+{{- fail (printf "`%s` cannot set the label `%s`, which the chart sets itself: leave it out, or use another key" $value $key) }}
+{{- end }}
+{{- if or (ne $value "commonLabels") (not (hasKey $more $key)) }}
+{{- $_ := set $more $key $label }}
+{{- end }}
+{{- end }}
+{{- end -}}
+{{ include "lockstep.ownLabels" .root }}
+{{- with $more }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* The annotations of an object: the common ones, and over them its own. */}}
+{{- define "lockstep.annotations" }}
+{{- with mergeOverwrite (deepCopy (.root.Values.commonAnnotations | default dict)) (.annotations | default dict) }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end }}
+
+{{- define "lockstep.ownLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "lockstep.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -31,13 +69,40 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
 {{- define "lockstep.image" -}}
-{{- with .Values.image }}
-{{- if .digest }}
-{{- printf "%s@%s" .repository .digest }}
+{{- $image := .Values.image | default dict }}
+{{- $repository := $image.repository | default "ghcr.io/lockstep-dev/lockstep" }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $repository $image.digest }}
 {{- else }}
-{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) }}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion $image.tag) }}
 {{- end }}
 {{- end }}
+
+{{- define "lockstep.pullPolicy" -}}
+{{- dig "pullPolicy" "" (.Values.image | default dict) | default "IfNotPresent" }}
+{{- end }}
+
+{{- /* The security context of a pod. OpenShift gives each namespace users and groups of its own, and refuses others. */}}
+{{- define "lockstep.podSecurityContext" -}}
+{{- $context := deepCopy (.Values.podSecurityContext | default dict) }}
+{{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" }}
+{{- range list "runAsUser" "runAsGroup" "fsGroup" }}
+{{- if eq (get $context . | toString) "65532" }}
+{{- $context = omit $context . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml $context }}
+{{- end }}
+
+{{- /* The resources of a replica: those of the preset, and over them `resources`. */}}
+{{- define "lockstep.resources" -}}
+{{- $presets := dict
+  "none" (dict)
+  "standard" (dict "requests" (dict "cpu" "50m" "memory" "64Mi") "limits" (dict "memory" "256Mi"))
+  "large" (dict "requests" (dict "cpu" "500m" "memory" "256Mi") "limits" (dict "memory" "1Gi"))
+}}
+{{- toYaml (mergeOverwrite (get $presets .Values.resourcesPreset) (deepCopy (.Values.resources | default dict))) }}
 {{- end }}
 
 {{/* The Secret that key pairs are mounted from; none in mode `self`. */}}
@@ -64,7 +129,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- fail "no namespace is covered: write a topology into `topologies`, or name the namespaces of topologies that are created elsewhere in `webhooks.gatewayNamespaces` and `webhooks.metallbNamespaces`" }}
 {{- end }}
 {{- range concat $gateways $metallb }}
-{{- if eq . $.Release.Namespace }}
+{{- if eq . (include "lockstep.namespace" $) }}
 {{- fail (printf "namespace `%s` is the release's own, and Lockstep's webhooks must not cover it: they would keep its own pods from starting; install the release into a namespace of its own, such as `lockstep-system`" .) }}
 {{- end }}
 {{- end }}
@@ -75,35 +140,70 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
      gateway of the release's topologies, and for every object of a namespace whose topologies are created elsewhere. The
      condition `Guarded` knows this text (crates/core/src/coverage/match_condition.rs), and no other. */}}
 {{- define "lockstep.gatewayObjects" -}}
+{{- $gateways := include "lockstep.gatewayLabels" . | fromJsonArray }}
+{{- if and $gateways .Values.webhooks.onlyGatewayObjects }}
+- name: may-belong-to-a-gateway
+  expression: >-
+    request.namespace in {{ .Values.webhooks.gatewayNamespaces | uniq | sortAlpha | toJson }}
+    || {{ $gateways | toJson }}.exists(gateway,
+    [object, oldObject].exists(it, it != null && (
+    request.resource.resource == "pods" ? has(it.metadata.labels)
+    && gateway.all(key, key in it.metadata.labels && it.metadata.labels[key] == gateway[key])
+    : request.resource.resource == "daemonsets" ? has(it.spec.template.metadata) && has(it.spec.template.metadata.labels)
+    && gateway.all(key, key in it.spec.template.metadata.labels && it.spec.template.metadata.labels[key] == gateway[key])
+    : request.resource.resource == "services" ? !has(it.spec.selector)
+    || it.spec.selector.all(key, !(key in gateway) || it.spec.selector[key] == gateway[key])
+    || has(it.spec.externalTrafficPolicy) && it.spec.externalTrafficPolicy == "Local" && object != null
+    && (!has(object.spec.externalTrafficPolicy) || object.spec.externalTrafficPolicy != "Local")
+    : true)))
+{{- end }}
+{{- end }}
+
+{{/* The match conditions of the webhook for workloads. A ReplicaSet that a Deployment or a Rollout owns is left out: its owner
+     gets the warning, and the only one who would see another is a controller. */}}
+{{- define "lockstep.gatewayWorkloads" -}}
+{{- $gateways := include "lockstep.gatewayLabels" . | fromJsonArray }}
+- name: has-no-owner-that-is-warned
+  expression: request.resource.resource != "replicasets" || !has(object.metadata.ownerReferences)
+{{- if and $gateways .Values.webhooks.onlyGatewayObjects }}
+- name: may-have-pods-of-a-gateway
+  expression: >-
+    request.namespace in {{ .Values.webhooks.gatewayNamespaces | uniq | sortAlpha | toJson }}
+    || {{ $gateways | toJson }}.exists(gateway,
+    gateway.all(key, object.?spec.?template.?metadata.?labels[?key] == optional.of(gateway[key])))
+{{- end }}
+{{- end }}
+
+{{/* The pod labels of the gateways of the release's topologies, as JSON. */}}
+{{- define "lockstep.gatewayLabels" -}}
 {{- $gateways := list }}
 {{- range .Values.topologies }}
 {{- $labels := dig "gateway" "podLabels" (dict "app" "istio-ingressgateway" "istio" "ingressgateway") (.spec | default dict) }}
 {{- $gateways = append $gateways $labels }}
 {{- end }}
-{{- if and $gateways .Values.webhooks.onlyGatewayObjects }}
+{{- $gateways | uniq | toJson }}
+{{- end }}
+
+{{/* `matchConditions` of a webhook: the chart's `conditions`, as YAML, and those of the values. */}}
+{{- define "lockstep.matchConditions" -}}
+{{- $conditions := trim .conditions }}
+{{- $more := .root.Values.webhooks.matchConditions }}
+{{- if or $conditions $more }}
 matchConditions:
-  - name: may-belong-to-a-gateway
-    expression: >-
-      request.namespace in {{ .Values.webhooks.gatewayNamespaces | uniq | sortAlpha | toJson }}
-      || {{ $gateways | uniq | toJson }}.exists(gateway,
-      [object, oldObject].exists(it, it != null && (
-      request.resource.resource == "pods" ? has(it.metadata.labels)
-      && gateway.all(key, key in it.metadata.labels && it.metadata.labels[key] == gateway[key])
-      : request.resource.resource == "daemonsets" ? has(it.spec.template.metadata) && has(it.spec.template.metadata.labels)
-      && gateway.all(key, key in it.spec.template.metadata.labels && it.spec.template.metadata.labels[key] == gateway[key])
-      : request.resource.resource == "services" ? !has(it.spec.selector)
-      || it.spec.selector.all(key, !(key in gateway) || it.spec.selector[key] == gateway[key])
-      || has(it.spec.externalTrafficPolicy) && it.spec.externalTrafficPolicy == "Local" && object != null
-      && (!has(object.spec.externalTrafficPolicy) || object.spec.externalTrafficPolicy != "Local")
-      : true)))
+  {{- with $conditions }}
+  {{- . | nindent 2 }}
+  {{- end }}
+  {{- with $more }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 {{- end }}
 
 {{/* The annotations of both webhook configurations. */}}
 {{- define "lockstep.webhookAnnotations" -}}
-{{- $annotations := deepCopy .Values.webhooks.annotations }}
+{{- $annotations := deepCopy (.Values.webhooks.annotations | default dict) }}
 {{- if eq .Values.certificates.mode "cert-manager" }}
-{{- $_ := set $annotations "cert-manager.io/inject-ca-from" (printf "%s/%s-tls" .Release.Namespace (include "lockstep.fullname" .)) }}
+{{- $_ := set $annotations "cert-manager.io/inject-ca-from" (printf "%s/%s-tls" (include "lockstep.namespace" .) (include "lockstep.fullname" .)) }}
 {{- end }}
 {{- toYaml $annotations }}
 {{- end }}
@@ -122,10 +222,10 @@ clientConfig:
   {{- end }}
   service:
     name: {{ include "lockstep.fullname" $root }}
-    namespace: {{ $root.Release.Namespace }}
+    namespace: {{ include "lockstep.namespace" $root }}
     path: {{ .path }}
     port: 443
-failurePolicy: Fail
+failurePolicy: {{ .failurePolicy | default "Fail" }}
 matchPolicy: Equivalent
 namespaceSelector:
   matchExpressions:
@@ -134,5 +234,5 @@ namespaceSelector:
       values: {{ toJson .namespaces }}
 objectSelector: {}
 sideEffects: None
-timeoutSeconds: {{ $root.Values.webhooks.timeoutSeconds }}
+timeoutSeconds: {{ .timeoutSeconds | default $root.Values.webhooks.timeoutSeconds }}
 {{- end }}

@@ -11,7 +11,7 @@ use crate::control_plane;
 pub const NAMESPACE: &str = "lockstep-system";
 
 /// The sets of values in the chart's folder `ci`.
-pub const VALUES: [&str; 5] = ["default", "ha", "cert-manager", "mtls", "minimal"];
+pub const VALUES: [&str; 6] = ["default", "ha", "cert-manager", "mtls", "minimal", "everything"];
 
 /// Helm with its own configuration files, for one cluster or for none.
 #[derive(Debug)]
