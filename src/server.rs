@@ -19,6 +19,7 @@ mod admin;
 mod body;
 mod connection_table;
 mod connections;
+mod exposition;
 mod handler;
 mod heavy;
 mod https;

@@ -2,6 +2,7 @@
 
 mod format;
 mod level;
+mod process;
 mod writer;
 
 pub use level::LogLevel;
@@ -10,8 +11,9 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use format::LineFormat;
+use process::ProcessMetrics;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -136,11 +138,15 @@ pub fn registry() -> Registry {
     registry
 }
 
-/// Returns the metrics in the OpenMetrics text format.
+/// Returns the metrics, and those of the process, in the OpenMetrics text format.
 #[must_use]
 pub fn render(registry: &Registry) -> String {
+    let mut process = Registry::with_prefix("process");
+    process.register_collector(Box::new(ProcessMetrics));
     let mut text = String::new();
     // Writing to a string never fails.
-    let _ = encode(&mut text, registry);
+    let _ = encode_registry(&mut text, registry);
+    let _ = encode_registry(&mut text, &process);
+    let _ = encode_eof(&mut text);
     text
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use hyper::Request;
@@ -21,6 +21,7 @@ use tracing::debug;
 
 use super::connection_table::Shares;
 use super::connections::{Accepted, Activity, IdleTimeouts, drive};
+use super::exposition::Format;
 use super::handler::ContentType;
 use super::lifecycle::{Stage, StageReceiver};
 
@@ -42,9 +43,6 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// The smallest buffer that hyper accepts. These requests have no body.
 const HEADER_BYTES: usize = 8 << 10;
-
-const OPEN_METRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// The admin port, the metrics port, and their contents.
 pub struct Admin {
@@ -148,6 +146,7 @@ async fn readyz(State(state): State<Arc<AdminState>>) -> impl IntoResponse {
     (status, [(CONTENT_TYPE, ContentType::Text.header())], text)
 }
 
-async fn metrics(State(state): State<Arc<AdminState>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, OPEN_METRICS)], (state.admin.metrics)())
+async fn metrics(State(state): State<Arc<AdminState>>, headers: HeaderMap) -> impl IntoResponse {
+    let format = Format::of(&headers);
+    ([(CONTENT_TYPE, format.content_type())], format.write((state.admin.metrics)()))
 }

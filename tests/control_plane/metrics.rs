@@ -3,6 +3,7 @@
 mod alerts;
 mod cluster;
 mod course;
+mod dashboard;
 mod decisions;
 mod exposition;
 mod page;

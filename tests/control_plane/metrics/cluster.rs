@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::course::{Alert, Course, POD};
 use super::page::{Page, Series};
-use super::{rights, selectors, table};
+use super::{dashboard, rights, selectors, table};
 use lockstep_test_support::api::{call, create, path_of};
 use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
 use lockstep_test_support::helm::NAMESPACE;
@@ -106,6 +106,7 @@ async fn alert_when_the_cluster_is_not_read_or_a_topology_is_invalid_or_unguarde
     let all = unguarded.clone().and(&kept[2]);
     table::assert_lists(&all);
     selectors::assert_exported(&all);
+    dashboard::assert_answered(&all);
 
     rights::they_are_told(&kept);
 

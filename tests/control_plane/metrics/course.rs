@@ -88,6 +88,31 @@ impl Course {
         self
     }
 
+    /// Asserts that each of these queries returns series at this minute.
+    pub fn assert_answered(&self, minute: usize, queries: &[String]) {
+        let tests: Vec<Value> = queries
+            .iter()
+            .map(|query| {
+                let expr = format!("count({query}) > bool 0");
+                json!({"expr": expr, "eval_time": format!("{minute}m"), "exp_samples": [{"labels": "{}", "value": 1}]})
+            })
+            .collect();
+        let test = json!({
+            "evaluation_interval": "1m",
+            "tests": [{
+                "interval": "1m",
+                "start_timestamp": self.start.to_string(),
+                "input_series": self.series(),
+                "promql_expr_test": tests,
+            }],
+        });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("test.json"), test.to_string()).unwrap();
+        if let Err(said) = promtool(&["test", "rules", "test.json"], folder.path()) {
+            panic!("{said}");
+        }
+    }
+
     fn series(&self) -> Vec<Value> {
         let word = |sample: &Option<f64>| sample.map_or("_".to_owned(), |value| value.to_string());
         let values = |samples: &[Option<f64>]| samples.iter().map(word).collect::<Vec<_>>().join(" ");

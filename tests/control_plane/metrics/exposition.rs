@@ -1,9 +1,14 @@
 //! The metrics of a server under load.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::page::{Page, Series};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::page::{Page, Series, check_metrics};
+use lockstep_test_support::https::get;
 use lockstep_test_support::reviews::{connect, of_somebody, serve};
 use lockstep_test_support::serve::Serve;
 
@@ -87,4 +92,30 @@ async fn latency_buckets_reach_from_microseconds_to_the_longest_timeout() {
     assert!(bounds.contains(&30.0) && bounds.is_sorted(), "{bounds:?}");
     let count = page.value("lockstep_review_duration_seconds_count", &[("webhook", "mutate")]);
     assert_eq!(page.value(name, &[("webhook", "mutate"), ("le", "+Inf")]), count);
+}
+
+/// GETs the metrics as a program that asks for no format, such as curl.
+async fn scraped_by_curl(admin: &str) -> String {
+    let mut stream = TcpStream::connect(admin).await.unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promtool_finds_nothing_wrong_with_the_text_format_and_both_formats_have_the_same_series() {
+    let serve = serve(&[]).await;
+    post(&serve, 0..12).await;
+    let text = scraped_by_curl(&serve.admin).await;
+    let said = check_metrics(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(said, "", "{text}");
+    let (_, open_metrics) = get(&serve.admin, "/metrics").await;
+    let series = |text: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+    };
+    assert_eq!(series(&text), series(&open_metrics));
+    assert!(check_metrics("# TYPE a counter\na 1\n").is_err(), "promtool finds fault with something");
 }

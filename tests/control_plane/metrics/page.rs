@@ -110,6 +110,11 @@ pub fn promtool(arguments: &[&str], folder: &Path) -> Result<String, String> {
     run(command.args(arguments).current_dir(folder), "")
 }
 
+/// Runs `promtool check metrics` on a text, which is all that it says about it.
+pub fn check_metrics(text: &str) -> Result<String, String> {
+    run(Command::new(control_plane::promtool().unwrap()).args(["check", "metrics"]), text)
+}
+
 /// Runs a program. Returns its standard output, or both streams if it fails.
 fn run(command: &mut Command, input: &str) -> Result<String, String> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -11,7 +11,9 @@ use lockstep_test_support::wait;
 /// Returns the head of the response, in lower case, and the body.
 async fn get(admin: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(admin).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    let accept = "application/openmetrics-text";
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -42,6 +44,8 @@ async fn probes_and_metrics_are_served_over_plain_http() {
         "lockstep_reviews_total{webhook=\"validate\",authentication=\"none\",verdict=\"deny\",rule=\"gateway-placement\",reason=\"NOT_PLACED\",dry_run=\"false\"} 1\n",
         "lockstep_review_duration_seconds_count{webhook=\"mutate\"} 1\n",
         "lockstep_handler_panics_total 0\n",
+        "process_resident_memory_bytes ",
+        "process_cpu_seconds_total ",
         "lockstep_connections_total 1\n",
         "lockstep_tls_certificate_expiry_timestamp_seconds ",
     ] {

@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 use super::client::{Client, connect_from};
 use super::test_server::{TestServer, limits};
 
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 #[tokio::test]
 async fn livez_answers_ok() {
     let server = TestServer::start(limits()).await;
@@ -42,15 +44,27 @@ async fn readyz_reports_the_readiness_of_the_program() {
 }
 
 #[tokio::test]
-async fn metrics_are_in_the_openmetrics_format() {
+async fn metrics_are_in_the_format_that_the_client_asks_for_and_in_the_text_format_by_default() {
     let server = TestServer::start(limits()).await;
-    let answer = server.get_admin("/metrics").await;
-    assert_eq!(
-        answer.header("content-type"),
-        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
-    );
-    assert!(answer.body.contains("requests_refused_total{reason=\"busy\"} 0\n"), "{}", answer.body);
-    assert!(answer.body.ends_with("# EOF\n"));
+    for (accept, content_type, kind, end) in [
+        (
+            "accept: application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3\r\n",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            "# TYPE requests_refused counter\n",
+            "# EOF\n",
+        ),
+        ("accept: */*\r\n", TEXT, "# TYPE requests_refused_total counter\n", "\n"),
+        ("", TEXT, "# TYPE requests_refused_total counter\n", "\n"),
+    ] {
+        let mut client = Client::over(TcpStream::connect(server.admin).await.unwrap());
+        client.send(&format!("GET /metrics HTTP/1.1\r\nhost: localhost\r\n{accept}\r\n")).await.unwrap();
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.header("content-type"), Some(content_type), "{accept}");
+        for line in [kind, "requests_refused_total{reason=\"busy\"} 0\n"] {
+            assert!(answer.body.contains(line), "{accept}: {}", answer.body);
+        }
+        assert!(answer.body.ends_with(end) && answer.body.contains("# EOF") == (end != "\n"), "{accept}");
+    }
     server.stop().await;
 }
 

@@ -81,7 +81,10 @@ pub async fn get(address: &str, path: &str) -> (StatusCode, String) {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let request = Request::get(path).header("host", "localhost").body(Full::new(Bytes::new())).unwrap();
+    let request = Request::get(path).header("host", "localhost");
+    // As Prometheus asks for metrics.
+    let request = request.header("accept", "application/openmetrics-text; version=1.0.0");
+    let request = request.body(Full::new(Bytes::new())).unwrap();
     let response = sender.send_request(request).await.unwrap();
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
