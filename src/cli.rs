@@ -59,6 +59,9 @@ Examples:
     kubectl get ipaddresspools,l2advertisements,bgpadvertisements -A -o yaml |
       lockstep check --facts state.yaml --facts - manifests/
 
+  Show what a cluster would reject today, before its topologies enforce it:
+    lockstep check --cluster --enforce
+
   Install the GatewayTopology CRD:
     lockstep crd | kubectl apply -f -
 

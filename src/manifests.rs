@@ -27,7 +27,7 @@ pub use decode::DecodeError;
 pub use fields::{UnusedField, unused_fields};
 pub use folder::{LeftOut, LeftOutReason, Selection};
 pub use kinds::{holds_objects, not_judged, unread_template};
-pub use load::{Loaded, load, load_each, load_selected};
+pub use load::{Loaded, load, load_each, load_selected, load_text};
 pub use problem::{ManifestError, ObjectError, Problem};
 pub use renderer::Renderer;
 pub use source::{LineColumn, Place, Positions, Source, Span};

@@ -26,13 +26,16 @@ use super::{CheckedText, Exit};
 use crate::admission::{self, Body};
 use crate::assessment::{Assessor, TopologyAssessment};
 use crate::change::Operation;
-use crate::cluster::state::{self, ClusterState, Unread};
+use crate::cluster::state::{self, ClusterState, JudgedObjects, Unread};
 use crate::election::AssumedVersion;
 use crate::field::FieldPath;
-use crate::manifests::{Candidate, Content, Document, ManifestError, Problem, STDIN, Selection};
+use crate::manifests::{
+    Candidate, Content, Document, ManifestError, Problem, STDIN, Selection, load_selected,
+};
 use crate::reach::{self, Miss};
 use crate::rules;
 use crate::snapshot::{KnownState, Snapshot};
+use crate::topology::{Enforcement, GatewayTopologySpec};
 use crate::verdict::Verdict;
 
 /// Check manifests as the webhook would
@@ -43,6 +46,9 @@ use crate::verdict::Verdict;
 ///
 /// Objects are judged as if they were created. An object with a pod template, such as a Deployment, a CronJob or a Rollout,
 /// is judged by the pods that it would create. A recorded `AdmissionReview` is judged as recorded.
+///
+/// With `--cluster` and without a file, the objects of the cluster are judged: what would be rejected today, if it were created again.
+/// With `--enforce`, that includes what topologies only warn of or record, so that you see it before you enforce them.
 ///
 /// Sources that must be rendered first are not judged: Helm charts, what a kustomization changes, and objects with variables such as
 /// `${NAME}`. A note names each such folder, and the command that renders it. Warnings name what looks as if it should be
@@ -56,7 +62,7 @@ use crate::verdict::Verdict;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct CheckArgs {
     /// Check these files and directories (`.yaml`, `.yml` and `.json` files at any depth); `-` reads standard input
-    #[arg(required_unless_present_any = ["filename", "cluster_root"], value_name = "FILE")]
+    #[arg(required_unless_present_any = ["filename", "cluster_root", "cluster"], value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Check this file or directory, too, as with kubectl
     #[arg(short, long, value_name = "FILE")]
@@ -64,9 +70,13 @@ pub(super) struct CheckArgs {
     /// Read more objects from this file or directory: verdicts take them into account, but they are not judged
     #[arg(long, value_name = "PATH")]
     facts: Vec<PathBuf>,
-    /// Read more objects from the cluster, with your own rights: verdicts take them into account, but they are not judged
+    /// Read more objects from the cluster, with your own rights: verdicts take them into account, but they are not judged unless no
+    /// file is named
     #[arg(long)]
     cluster: bool,
+    /// Judge as if every topology enforced every rule; exceptions still count
+    #[arg(long)]
+    enforce: bool,
     #[command(flatten)]
     connection: ClusterArgs,
     /// Check this directory as a cluster of its own; `--facts` apply to every cluster
@@ -133,6 +143,7 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
         filename,
         facts,
         cluster,
+        enforce,
         connection,
         cluster_root,
         // There is nothing to turn on.
@@ -157,16 +168,27 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
         print(streams.stderr, format!("lockstep: {}\n", render::printable(&error)).as_bytes())?;
         return Ok(Exit::Unusable);
     }
-    let live = match read_cluster(cluster, &connection, streams.stderr)? {
+    let files: Vec<PathBuf> = files.into_iter().chain(filename).collect();
+    let judges_cluster = files.is_empty() && cluster_root.is_empty();
+    let declared = topologies_of(&facts, &namespace);
+    let wanted = Wanted { is_wanted: cluster, judges: judges_cluster, declared: &declared };
+    let live = match read_cluster(wanted, &connection, streams.stderr)? {
         Ok(live) => live,
         Err(error) => {
             print(streams.stderr, format!("lockstep: {}\n", render::printable(&error)).as_bytes())?;
             return Ok(Exit::Unusable);
         }
     };
-    let run =
-        Check { facts, live, namespace, selection, requires_match: require_match, allows_empty: allow_empty };
-    let files: Vec<PathBuf> = files.into_iter().chain(filename).collect();
+    let run = Check {
+        facts,
+        live,
+        namespace,
+        selection,
+        requires_match: require_match,
+        // A cluster without a gateway has nothing to reject.
+        allows_empty: allow_empty || judges_cluster,
+        enforces: enforce,
+    };
     let mut progress = Progress::new(streams.stderr, io::stderr().is_terminal());
     let report = run.check_all(&files, &cluster_root, streams.stdin, &mut progress);
     progress.clear();
@@ -226,12 +248,42 @@ pub(super) fn run_on_path(path: &Path) -> io::Result<Exit> {
     Ok(report.exit(false))
 }
 
+/// What is read of a cluster.
+#[derive(Clone, Copy)]
+struct Wanted<'w> {
+    is_wanted: bool,
+    /// Whether its objects are judged.
+    judges: bool,
+    /// The topologies of the facts, which the cluster may lack.
+    declared: &'w [GatewayTopologySpec],
+}
+
+/// A cluster that was read.
+struct Live {
+    state: ClusterState,
+    /// The objects to judge; `None` if files are judged.
+    judged: Option<JudgedObjects>,
+}
+
+/// The topologies in these files and folders. What is wrong with them is reported when they are read as facts.
+fn topologies_of(facts: &[PathBuf], namespace: &str) -> Vec<GatewayTopologySpec> {
+    let mut topologies = Vec::new();
+    let files: Vec<PathBuf> = facts.iter().filter(|path| path.as_os_str() != "-").cloned().collect();
+    load_selected(&files, &Selection::default(), &mut io::empty(), &mut |document| {
+        if let Ok(Some(Content::Topology { declared, .. })) = Content::read(&document, namespace) {
+            topologies.push(declared.spec);
+        }
+    });
+    topologies
+}
+
 /// Reads the cluster, if that is asked for. The inner error is a sentence for people.
 fn read_cluster(
-    is_wanted: bool,
+    wanted: Wanted<'_>,
     connection: &ClusterArgs,
     stderr: &mut dyn io::Write,
-) -> io::Result<Result<Option<ClusterState>, String>> {
+) -> io::Result<Result<Option<Live>, String>> {
+    let Wanted { is_wanted, judges, declared } = wanted;
     if !(is_wanted || connection.is_given()) {
         return Ok(Ok(None));
     }
@@ -240,7 +292,17 @@ fn read_cluster(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let read = runtime.block_on(async {
         let client = connection.connect().await.map_err(|error| error.to_string())?;
-        state::read(client, None, &[]).await.map_err(|error| error.to_string())
+        let also: Vec<&GatewayTopologySpec> = declared.iter().collect();
+        let state = state::read(client.clone(), None, &also).await.map_err(|error| error.to_string())?;
+        if !judges {
+            return Ok(Live { state, judged: None });
+        }
+        let built_in = GatewayTopologySpec::default();
+        let held = state.inventory.topologies.values().map(|declared| &declared.spec);
+        let all: Vec<&GatewayTopologySpec> = held.chain(also).collect();
+        let all = if all.is_empty() { vec![&built_in] } else { all };
+        let judged = state::judged(&client, all.into_iter()).await.map_err(|error| error.to_string())?;
+        Ok(Live { state, judged: Some(judged) })
     });
     progress.clear();
     Ok(read.map(Some))
@@ -249,11 +311,13 @@ fn read_cluster(
 /// The settings of a check.
 struct Check {
     facts: Vec<PathBuf>,
-    live: Option<ClusterState>,
+    live: Option<Live>,
     namespace: String,
     selection: Selection,
     requires_match: bool,
     allows_empty: bool,
+    /// Whether topologies count as if they enforced every rule.
+    enforces: bool,
 }
 
 impl Default for Check {
@@ -265,6 +329,7 @@ impl Default for Check {
             selection: Selection::default(),
             requires_match: false,
             allows_empty: false,
+            enforces: false,
         }
     }
 }
@@ -310,15 +375,21 @@ impl Check {
         progress: &mut Progress<'_>,
     ) -> CheckReport {
         let mut input = Input::default();
-        if let Some(live) = &self.live {
-            input.inventory = live.inventory.clone();
-            input.remarks.extend(live.unread.iter().map(not_listed));
+        if let Some(Live { state, .. }) = &self.live {
+            input.inventory = state.inventory.clone();
+            input.remarks.extend(state.unread.iter().map(not_listed));
         }
         let namespace = &self.namespace;
         let reading = |is_facts| Reading { namespace, is_facts };
         let every_file = Selection::default();
         input.read(&self.facts, &every_file, stdin, reading(true), progress);
-        input.read(files, selection, stdin, reading(false), progress);
+        match self.live.as_ref().and_then(|live| live.judged.as_ref()) {
+            Some(judged) => {
+                input.remarks.extend(judged.refused.iter().map(|what| not_judged_list(what)));
+                input.read_text("cluster", judged.text.as_bytes(), reading(false), progress);
+            }
+            None => input.read(files, selection, stdin, reading(false), progress),
+        }
         input.finish(namespace);
         let mut report = CheckReport::default();
         if input.objects == 0 && input.problems.is_empty() && !self.allows_empty {
@@ -335,10 +406,16 @@ impl Check {
             return report;
         }
         let is_built_in = inventory.topologies.is_empty();
+        if self.enforces {
+            for declared in inventory.topologies.values_mut() {
+                declared.spec.enforcement = Enforcement::Enforce;
+                declared.spec.enforcement_by_rule.clear();
+            }
+        }
         inventory.infer_settings();
         let inventory = Arc::new(inventory.or_built_in());
         let AssumedVersion { version, .. } = AssumedVersion::detect(&inventory, |plural| {
-            self.live.as_ref().is_some_and(|live| live.metallb_kinds.contains(plural))
+            self.live.as_ref().is_some_and(|live| live.state.metallb_kinds.contains(plural))
         });
         let snapshot = Snapshot::new(&inventory);
         let assessor = Assessor::new(&inventory, &snapshot, version);
@@ -363,7 +440,7 @@ impl Check {
                 state,
             });
         }
-        let kinds = self.live.as_ref().map(|live| live.metallb_kinds.clone());
+        let kinds = self.live.as_ref().map(|live| live.state.metallb_kinds.clone());
         let state = KnownState {
             inventory: Arc::clone(&inventory),
             metallb_kinds: Arc::new(kinds.unwrap_or_default()),
@@ -401,6 +478,16 @@ impl Check {
         );
         Remark::new(RemarkCode::NoMatch, level, message, help)
     }
+}
+
+/// A list of the cluster whose objects could not be judged.
+fn not_judged_list(what: &str) -> Remark {
+    Remark::new(
+        RemarkCode::Unread,
+        RemarkLevel::Warning,
+        format!("{what} could not be read from the cluster, so these objects are not judged"),
+        "use an account that may list them",
+    )
 }
 
 /// A list of the cluster that could not be read.

@@ -8,8 +8,10 @@
 //! [`Inventory::read`], and the others are read all the same.
 
 mod follow;
+mod judged;
 
 pub use follow::{Followed, Follower};
+pub use judged::{JudgedObjects, judged};
 
 use std::collections::BTreeSet;
 
@@ -266,6 +268,15 @@ impl Listing {
         }
     }
 
+    /// The object with its version and kind, which the items of a list do not carry.
+    fn typed(&self, mut object: Value) -> Value {
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert("apiVersion".to_owned(), self.resource.api_version().into());
+            fields.insert("kind".to_owned(), self.kind.into());
+        }
+        object
+    }
+
     /// The list in words.
     fn what(&self) -> String {
         let place =
@@ -370,6 +381,16 @@ enum PageError {
 
 async fn pages(client: &Client, listing: &Listing) -> Result<(Inventory, Vec<String>, usize), PageError> {
     let (mut inventory, mut problems, mut count) = (Inventory::default(), Vec::new(), 0_usize);
+    each_item(client, listing, &mut |object| {
+        count = count.saturating_add(1);
+        problems.extend(add_object(&mut inventory, listing, object).err());
+    })
+    .await?;
+    Ok((inventory, problems, count))
+}
+
+/// Hands out every object of a list.
+async fn each_item(client: &Client, listing: &Listing, each: &mut dyn FnMut(Value)) -> Result<(), PageError> {
     let mut params = ListParams { limit: Some(PAGE), ..ListParams::default() };
     loop {
         let malformed = |error: &dyn std::error::Error| {
@@ -379,26 +400,21 @@ async fn pages(client: &Client, listing: &Listing) -> Result<(Inventory, Vec<Str
         let text = client.request_text(request).await.map_err(PageError::Refused)?;
         let page: Page<'_> = serde_json::from_str(&text).map_err(|error| malformed(&error))?;
         for item in page.items.unwrap_or_default() {
-            count = count.saturating_add(1);
-            let object: Value = serde_json::from_str(item.get()).map_err(|error| malformed(&error))?;
-            problems.extend(add_object(&mut inventory, listing, object).err());
+            each(serde_json::from_str(item.get()).map_err(|error| malformed(&error))?);
         }
         match page.metadata.and_then(|metadata| metadata.next).filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),
-            None => return Ok((inventory, problems, count)),
+            None => return Ok(()),
         }
     }
 }
 
-/// Adds a listed object to an inventory. The items of a list carry neither their version nor their kind.
+/// Adds a listed object to an inventory.
 ///
 /// # Errors
 /// A sentence that names the object, if it cannot be used.
-fn add_object(inventory: &mut Inventory, listing: &Listing, mut object: Value) -> Result<(), String> {
-    if let Some(fields) = object.as_object_mut() {
-        fields.insert("apiVersion".to_owned(), listing.resource.api_version().into());
-        fields.insert("kind".to_owned(), listing.kind.into());
-    }
+fn add_object(inventory: &mut Inventory, listing: &Listing, object: Value) -> Result<(), String> {
+    let object = listing.typed(object);
     // A workload's template is no pod of the cluster: its pods are listed themselves.
     let add = match listing.source {
         Some(Source::Deployments | Source::StatefulSets | Source::DaemonSets) => add_assessed,

@@ -63,6 +63,13 @@ pub fn load_selected(
     (reader.problems, reader.left_out.into_iter().chain(ytt).collect())
 }
 
+/// Reads one text, and hands out each object. `name` is its name in messages.
+pub fn load_text(name: &str, text: &mut dyn Read, each: &mut dyn FnMut(Document)) -> Vec<Problem> {
+    let mut reader = Reader { each, problems: Vec::new(), left_out: Vec::new(), ytt: BTreeMap::new() };
+    reader.add(name, text);
+    reader.problems
+}
+
 struct Reader<'e> {
     each: &'e mut dyn FnMut(Document),
     problems: Vec<Problem>,

@@ -52,6 +52,110 @@ async fn manifests_are_judged_by_the_topologies_and_pools_of_the_cluster() {
     }
 }
 
+/// Runs `check` without a file.
+fn preflight(control_plane: &ControlPlane, arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = lockstep(control_plane, &["check", "-o", "json"]).args(arguments).output().unwrap();
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code(), report)
+}
+
+/// The verdicts of a report that are not `allow`, as `verdict kind name codes`, in order.
+fn refused(report: &Value) -> Vec<String> {
+    let objects = report["objects"].as_array().unwrap().iter();
+    let mut refused: Vec<String> = objects
+        .filter(|object| object["verdict"] != "allow" || !object["findings"].as_array().unwrap().is_empty())
+        .map(|object| {
+            let text = |field: &str| object[field].as_str().unwrap().to_owned();
+            let codes =
+                object["findings"].as_array().unwrap().iter().map(|it| it["reason"].as_str().unwrap());
+            format!(
+                "{} {} {} {}",
+                text("verdict"),
+                text("kind"),
+                text("name"),
+                codes.collect::<Vec<_>>().join(" ")
+            )
+        })
+        .collect();
+    refused.sort();
+    refused
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_enforcement_the_cluster_shows_what_it_would_refuse_today() {
+    let (control_plane, client) = start(Some(MetalLb::V0_16_2)).await;
+    let labels = objects::gateway_labels();
+    let workload = |name: &str, value: &str| {
+        let spec = json!({"nodeSelector": {objects::LABEL: value}, "containers": [{"name": "proxy", "image": "istio/proxyv2"}]});
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "istio-system"},
+            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+        })
+    };
+    let pool = json!({
+        "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+        "metadata": {"name": "default-pool", "namespace": "metallb-system"}, "spec": {"addresses": ["192.0.2.0/28"]},
+    });
+    // A pod of a Deployment, on a node that it would not get today.
+    let mut owned = objects::gateway_pod("owned");
+    owned["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "5e3e8b7a-6f0e-4c39-9b53-53f2f9a0b0d1"}]);
+    owned["spec"]["nodeName"] = json!("other");
+    let mut bound = objects::gateway_pod("bound");
+    bound["spec"]["nodeName"] = json!("other");
+    put(
+        &client,
+        &[
+            objects::node("gateway", &json!({objects::LABEL: "arp"})),
+            objects::node("other", &json!({})),
+            pool,
+            objects::wide_advertisement("everywhere"),
+            workload("right", "arp"),
+            workload("wrong", "ndp"),
+            owned,
+            bound,
+            objects::service("gateway"),
+        ],
+    )
+    .await;
+    create(&client, &objects::topology("edge", &json!({"enforcement": "Warn"}))).await;
+
+    let (code, report) = preflight(&control_plane, &["--cluster"]);
+    assert_eq!(code, Some(0), "a topology that warns refuses nothing: {report}");
+    let (code, report) = preflight(&control_plane, &["--cluster", "--enforce"]);
+    assert_eq!(code, Some(1), "{report}");
+    assert_eq!(
+        refused(&report),
+        [
+            "deny Deployment wrong CONFLICT",
+            "deny L2Advertisement everywhere WIDER",
+            "edit Pod bound ",
+            "edit Service gateway MADE_LOCAL",
+        ],
+        "{report:#}"
+    );
+    // Before the topology is in the cluster, its manifest is a fact.
+    assert!(
+        lockstep_test_support::api::delete(&client, &objects::topology("edge", &json!({})))
+            .await
+            .status
+            .is_success()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("topology.yaml");
+    let edge = json!({"gateway": {"namespace": "edge", "podLabels": {"app": "edge"}}});
+    std::fs::write(&manifest, objects::topology("edge", &edge).to_string()).unwrap();
+    create(&client, &objects::namespace("edge")).await;
+    let mut pod = objects::pod("edge", "gateway", &json!({"app": "edge"}));
+    pod["spec"]["nodeSelector"] = json!({objects::LABEL: "ndp"});
+    create(&client, &pod).await;
+    let arguments = ["--cluster", "--facts", manifest.to_str().unwrap()];
+    let (code, report) = preflight(&control_plane, &arguments);
+    assert_eq!(code, Some(1), "{report}");
+    assert_eq!(refused(&report)[0], "deny L2Advertisement everywhere WIDER", "{report:#}");
+    assert_eq!(refused(&report)[1], "deny Pod gateway CONFLICT", "{report:#}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_namespaces_of_the_cluster_are_completed() {
     let (control_plane, _) = start(None).await;

@@ -41,9 +41,16 @@ async fn the_recipes_of_the_help_give_the_verdicts_and_outcomes_of_the_cluster()
 
     let live = shell.run("lockstep explain");
     assert_eq!(live.status.code(), Some(0), "{}", said(&live));
-    let (mut checked, mut explained, mut installed) = (0, 0, 0);
+    let (mut judged, mut checked, mut explained, mut installed) = (0, 0, 0, 0);
     for (title, script) in recipes() {
-        if script.contains("lockstep check") && !script.contains("helm") {
+        if script.contains("--enforce") {
+            let output = shell.run(&script);
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(0), "{title}: {said}");
+            assert!(said.contains("topology `edge`: SourceIPPreserved True"), "{title}: {said}");
+            assert!(said.contains(" judged: 0 denied"), "{title}: {said}");
+            judged += 1;
+        } else if script.contains("lockstep check") && !script.contains("helm") {
             let output = shell.run(&script);
             let said = said(&output);
             assert_eq!(output.status.code(), Some(1), "{title}: {said}");
@@ -66,7 +73,7 @@ async fn the_recipes_of_the_help_give_the_verdicts_and_outcomes_of_the_cluster()
             installed += 1;
         }
     }
-    assert_eq!((checked, explained, installed), (2, 2, 1));
+    assert_eq!((judged, checked, explained, installed), (1, 2, 2, 1));
     // A node of the help's example does not exist here.
     let output = shell.run("lockstep explain --fail-node n1");
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));

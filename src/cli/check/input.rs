@@ -18,8 +18,8 @@ use super::stated::Stated;
 use crate::cli::progress::Progress;
 use crate::field::FieldPath;
 use crate::manifests::{
-    self, Candidate, Content, Document, ManifestError, Problem, Renderer, Selection, Source, Span,
-    add_assessed, holds_objects, load_selected, not_judged, unread_template, unused_fields,
+    self, Candidate, Content, Document, LeftOut, ManifestError, Problem, Renderer, Selection, Source, Span,
+    add_assessed, holds_objects, load_selected, load_text, not_judged, unread_template, unused_fields,
 };
 use crate::objects::Object;
 use crate::snapshot::Inventory;
@@ -93,9 +93,30 @@ impl Input {
         reading: Reading<'_>,
         progress: &mut Progress<'_>,
     ) {
+        self.add_each(reading, progress, |each| load_selected(paths, selection, stdin, each));
+    }
+
+    /// Reads a text. `name` is its name in messages.
+    pub(super) fn read_text(
+        &mut self,
+        name: &str,
+        mut text: &[u8],
+        reading: Reading<'_>,
+        progress: &mut Progress<'_>,
+    ) {
+        self.add_each(reading, progress, |each| (load_text(name, &mut text, each), Vec::new()));
+    }
+
+    /// Adds every object that `load` hands out.
+    fn add_each(
+        &mut self,
+        reading: Reading<'_>,
+        progress: &mut Progress<'_>,
+        load: impl FnOnce(&mut dyn FnMut(Document)) -> (Vec<Problem>, Vec<LeftOut>),
+    ) {
         let mut count = 0_usize;
         let mut current: Option<(Arc<Source>, usize)> = None;
-        let (problems, left_out) = load_selected(paths, selection, stdin, &mut |document| {
+        let (problems, left_out) = load(&mut |document| {
             progress.show(|| format!("reading: {count} objects, {}", document.source.name()));
             count = count.saturating_add(1);
             let ordinal = match &mut current {
