@@ -44,6 +44,25 @@ fuzz-check COUNT="10000000" SEED="0" THREADS="1":
 full-test *PROGRAMS:
     tests/full.sh {{PROGRAMS}}
 
+# The smoke tests of the control plane on every release of Kubernetes and MetalLB that is supported, or on the named releases of
+# Kubernetes; prints a table. Needs Go, which builds each kube-apiserver once.
+matrix *RELEASES:
+    tests/matrix.sh {{RELEASES}}
+
+# One fuzz target, guided by coverage, for so many seconds. Needs cargo-fuzz and a C++ compiler. fuzz/README.md lists the targets.
+fuzz TARGET SECONDS="60":
+    cargo run --quiet --manifest-path fuzz/Cargo.toml --bin seeds
+    cargo fuzz run --sanitizer none {{TARGET}} -- -max_total_time={{SECONDS}} -timeout=20
+
+# The fuzz targets without libFuzzer: so many mutations of each, repeatable by the SEED.
+fuzz-all COUNT="100000" SEED="0":
+    LOCKSTEP_EXECUTIONS={{COUNT}} LOCKSTEP_SEED={{SEED}} cargo test --locked --release --test offline -- --nocapture fuzz::
+
+# The models, searched further than in CI: all states of a CA rotation with three replicas, and longer schedules of an API server's failures.
+model LENGTH="2" SCHEDULES="5000" SEED="0":
+    LOCKSTEP_MODEL=full LOCKSTEP_SCHEDULE_LENGTH={{LENGTH}} LOCKSTEP_SCHEDULES={{SCHEDULES}} LOCKSTEP_SEED={{SEED}} \
+        cargo test --locked --release --lib -- --nocapture --test-threads 1 model
+
 # Changes what decides, one place at a time, and names the changes that no test notices (.cargo/mutants.toml). Hours; needs cargo-mutants.
 mutants *ARGS:
     cargo mutants {{ARGS}}

@@ -289,6 +289,9 @@ async fn keep_current(
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use axum::http::Response;
     use kube::client::Body;

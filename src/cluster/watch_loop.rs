@@ -38,7 +38,7 @@ use crate::snapshot::ObjectKey;
 pub(super) const WATCH_SECONDS: u32 = 60;
 
 /// The time after the end of a watch request at which a connection without events counts as dead.
-const GRACE: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(5) };
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The time by which a watch may end early and still count as ended in time, because clocks differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ const OPTIONAL_PAUSE: Duration = Duration::from_secs(30);
 
 /// The maximum pause between two attempts. A recovered API server is used again after at most this time, because
 /// objects may have become stale during the outage. A request per watch every few seconds is a small load.
-const LONGEST_PAUSE: Duration = if cfg!(test) { Duration::from_millis(10) } else { Duration::from_secs(5) };
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A watch that is ready to run.
 pub(super) struct WatchLoop<T = Item> {
@@ -283,7 +283,7 @@ impl<T: Send + 'static> WatchLoop<T> {
             Failure::Missing => {
                 self.liveness.confirm();
                 match self.target.kind.reader() {
-                    Reader::Rules(_) => MISSING_PAUSE.min(LONGEST_PAUSE),
+                    Reader::Rules(_) => MISSING_PAUSE,
                     Reader::Assessments => OPTIONAL_PAUSE,
                 }
             }

@@ -14,6 +14,7 @@ mod certificate;
 mod leaf;
 mod lifetimes;
 mod reconciler;
+mod replica;
 mod rotation;
 mod secret;
 mod time;

@@ -60,10 +60,11 @@ impl CertificateFiles {
         [("--tls-cert", self.cert.clone()), ("--tls-key", self.key.clone())]
     }
 
-    pub(super) fn parse(
-        &self,
-        [cert, key]: &[Vec<u8>; 2],
-    ) -> Result<ServingCertificate, CertificateFilesError> {
+    /// Parses the contents of the two files.
+    ///
+    /// # Errors
+    /// If a file holds something else, or the key belongs to another certificate.
+    pub fn parse(&self, [cert, key]: &[Vec<u8>; 2]) -> Result<ServingCertificate, CertificateFilesError> {
         let chain =
             chain(cert).map_err(|source| CertificateFilesError::Chain { path: self.cert.clone(), source })?;
         let key = PrivateKeyDer::from_pem_slice(key)

@@ -54,7 +54,11 @@ impl ClientCa {
         [("--client-ca", self.path.clone())]
     }
 
-    pub(super) fn parse(&self, [pem]: &[Vec<u8>; 1]) -> Result<Arc<dyn ClientCertVerifier>, ClientCaError> {
+    /// Parses the content of the file.
+    ///
+    /// # Errors
+    /// If it holds no CA certificate, or anything else besides.
+    pub fn parse(&self, [pem]: &[Vec<u8>; 1]) -> Result<Arc<dyn ClientCertVerifier>, ClientCaError> {
         let chain_verifier = trust_anchors(pem).and_then(|trust_anchors| {
             let provider = Arc::new(ring::default_provider());
             WebPkiClientVerifier::builder_with_provider(Arc::new(trust_anchors), provider).build().ok()

@@ -49,7 +49,7 @@ fn admission(number: usize) -> (Value, Option<&'static str>) {
 async fn the_decision_log_agrees_with_the_api_servers_audit_log_and_changes_are_found() {
     let control_plane =
         ControlPlane::start_with(Options::default().audit(AuditLevel::Metadata)).await.unwrap();
-    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    control_plane.install_metallb(MetalLb::default()).await.unwrap();
     control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
     webhook::furnish(&client).await;

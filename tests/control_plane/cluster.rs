@@ -159,7 +159,7 @@ fn node_value<'s>(snapshot: &'s Snapshot, name: &str) -> Option<&'s str> {
 async fn snapshots_follow_the_cluster() {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_topologies().await.unwrap();
-    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    control_plane.install_metallb(MetalLb::default()).await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespaces(&client).await;
     let gateway = pod("gateway", "istio-ingressgateway");
@@ -250,7 +250,7 @@ async fn a_kind_may_be_installed_later_and_removed_again() {
 async fn a_namespace_is_pending_until_its_roles_allow_its_watches() {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_topologies().await.unwrap();
-    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    control_plane.install_metallb(MetalLb::default()).await.unwrap();
     let client = control_plane.client().await.unwrap();
     create_namespaces(&client).await;
     create(&client, &pod("gateway", "istio-ingressgateway")).await;

@@ -8,6 +8,8 @@ mod input;
 mod mutations;
 mod process;
 
+pub use mutations::{Numbers, shrunk};
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -9,6 +9,7 @@ mod check;
 mod decoding;
 mod docs;
 mod explain;
+mod fuzz;
 mod gateways;
 mod generate;
 mod remedies;

@@ -152,7 +152,7 @@ async fn confirmations(lasts: u32, answer: Answer) -> usize {
     scene.liveness.confirmations().checked_sub(1).unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_list_of_several_pages_is_one_update() {
     let first = page(&["a"], &json!({"resourceVersion": "1", "continue": "more"}));
     let mut scene = Scene::start(60, vec![first, list(&["b"]), watch(&[NODE, BOOKMARK])]);
@@ -161,7 +161,7 @@ async fn a_list_of_several_pages_is_one_update() {
     assert!(requests[0].contains("limit=500") && requests[1].contains("continue=more"), "{requests:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_page_that_fails_discards_the_list() {
     let first = page(&["a"], &json!({"resourceVersion": "1", "continue": "more"}));
     let mut scene = Scene::start(60, vec![first, refusal(500), list(&["b"])]);
@@ -169,7 +169,7 @@ async fn a_page_that_fails_discards_the_list() {
     assert_eq!(scene.next().await, "b");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_watch_resumes_at_the_last_event_or_bookmark() {
     let answers = vec![list(&["a"]), watch(&[NODE]), watch(&[BOOKMARK])];
     let mut scene = Scene::start(0, answers);
@@ -177,19 +177,19 @@ async fn a_watch_resumes_at_the_last_event_or_bookmark() {
     assert_eq!(scene.versions(4).await, ["list", "1", "2", "3"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_expired_resource_version_causes_a_relist() {
     let mut scene = Scene::start(60, vec![list(&["a", "b"]), watch(&[EXPIRED]), list(&["b", "c"])]);
     assert_eq!(scene.nexts().await, ["a,b", "too old (410)", "b,c"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn any_other_error_event_causes_a_relist() {
     let mut scene = Scene::start(60, vec![list(&["a"]), watch(&[INTERNAL]), list(&["b"])]);
     assert_eq!(scene.nexts().await, ["a", "broken (500)", "b"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_event_that_does_not_decode_causes_a_relist() {
     let odd = r#"{"type":"ADDED","object":{"metadata":7}}"#;
     let mut scene = Scene::start(60, vec![list(&["a"]), watch(&[odd]), list(&["b"])]);
@@ -197,7 +197,7 @@ async fn an_event_that_does_not_decode_causes_a_relist() {
     assert_eq!([first, second], ["a", "b"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_breaks_resumes_without_a_list() {
     let broken = and(watch(&[NODE]), Piece::Break);
     let mut scene = Scene::start(60, vec![list(&["a"]), broken]);
@@ -207,33 +207,33 @@ async fn a_connection_that_breaks_resumes_without_a_list() {
     assert_eq!(scene.versions(3).await, ["list", "1", "2"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_kind_that_is_removed_is_reported_and_listed_again() {
     let answers = vec![list(&["a"]), refusal(404), refusal(404), list(&["b"])];
     let mut scene = Scene::start(60, answers);
     assert_eq!(scene.nexts().await, ["a", "missing", "missing", "b"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn watches_that_end_at_once_are_a_failure() {
     let mut scene = Scene::start(60, vec![list(&["a"]), watch(&[])]);
     assert_eq!(scene.nexts().await, ["a", "the API server ended the watch at once"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_event_and_the_end_of_a_watch_in_time_confirm_liveness() {
     assert_eq!(confirmations(0, watch(&[])).await, 1);
     assert_eq!(confirmations(0, watch(&[NODE, BOOKMARK])).await, 3);
     assert_eq!(confirmations(60, watch(&[NODE, BOOKMARK])).await, 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_error_event_does_not_confirm_liveness() {
     assert_eq!(confirmations(0, watch(&[INTERNAL])).await, 0);
     assert_eq!(confirmations(0, watch(&[NODE, EXPIRED])).await, 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_partial_event_or_a_broken_connection_does_not_confirm_liveness() {
     let (start, end) = NODE.split_at(NODE.len() / 2);
     let piece = |text: &str| Piece::Text(text.to_owned());
@@ -244,15 +244,15 @@ async fn a_partial_event_or_a_broken_connection_does_not_confirm_liveness() {
     assert_eq!(confirmations(0, and(whole, Piece::Break)).await, 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rejected_request_does_not_confirm_liveness() {
     assert_eq!(confirmations(0, refusal(403)).await, 0);
     assert_eq!(confirmations(0, refusal(500)).await, 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_watch_that_stays_silent_after_its_duration_is_given_up() {
     let mut scene = Scene::start(0, vec![list(&["a"]), and(watch(&[NODE]), Piece::Silence)]);
-    assert_eq!(scene.nexts().await, ["a", "+b", "received nothing for 0s"]);
+    assert_eq!(scene.nexts().await, ["a", "+b", "received nothing for 5s"]);
     assert_eq!(scene.liveness.confirmations(), 2);
 }

@@ -1,10 +1,13 @@
 //! The CA bundle in the webhook configurations: the field `caBundle` of every webhook.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client};
@@ -31,13 +34,32 @@ pub(super) struct CaBundle {
 
 /// The result of comparing the webhook configurations with the CA bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(super) enum Found {
     /// Every webhook has the bundle.
-    Complete,
+    Complete(Revision),
     /// The bundle was written to this number of webhooks, and has not been read back yet.
     Mended(u64),
     /// A configuration has changed since it was read.
     Conflict,
+}
+
+/// A number that differs if any webhook of a configuration has changed, or the configuration was created anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
+pub(super) struct Revision(pub(super) u64);
+
+impl Revision {
+    /// `metadata.generation` changes with the webhooks, and not with labels.
+    fn of(metadata: &ObjectMeta) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&metadata.uid, metadata.generation).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0.rotate_left(1) ^ other.0)
+    }
 }
 
 fn resources() -> [ApiResource; 2] {
@@ -79,9 +101,10 @@ impl CaBundle {
         let configuration = api.get_opt(name).await.map_err(|error| failed("read", &error))?;
         let configuration = configuration
             .ok_or_else(|| CaBundleError::NotFound { kind: kind.clone(), name: name.clone() })?;
+        let revision = Revision::of(&configuration.metadata);
         let version = configuration.metadata.resource_version.unwrap_or_default();
         let Some((mended, patch)) = patch(&configuration.data, &version, bundle) else {
-            return Ok(Found::Complete);
+            return Ok(Found::Complete(revision));
         };
         match api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await {
             Ok(_) => Ok(Found::Mended(mended)),
@@ -92,19 +115,21 @@ impl CaBundle {
 }
 
 impl Found {
-    const fn and(self, other: Self) -> Self {
+    pub(super) const fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Conflict, _) | (_, Self::Conflict) => Self::Conflict,
             (Self::Mended(one), Self::Mended(other)) => Self::Mended(one.saturating_add(other)),
-            (Self::Mended(some), Self::Complete) | (Self::Complete, Self::Mended(some)) => Self::Mended(some),
-            (Self::Complete, Self::Complete) => Self::Complete,
+            (Self::Mended(some), Self::Complete(_)) | (Self::Complete(_), Self::Mended(some)) => {
+                Self::Mended(some)
+            }
+            (Self::Complete(one), Self::Complete(other)) => Self::Complete(one.and(other)),
         }
     }
 }
 
 /// Returns the number of webhooks without `bundle`, and the patch that sets it in them; `None` if every webhook has
 /// it.
-fn patch(configuration: &Value, version: &str, bundle: &str) -> Option<(u64, json_patch::Patch)> {
+pub(super) fn patch(configuration: &Value, version: &str, bundle: &str) -> Option<(u64, json_patch::Patch)> {
     // The indices are those of the list that was read. The patch sets the version of that list, so that the API server
     // rejects it with a conflict if the list has changed since.
     let test_version = json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version});
@@ -133,6 +158,26 @@ mod tests {
         assert!(patch(&configuration, "1", "eA==").is_none());
         assert!(patch(&json!({"webhooks": []}), "1", "eA==").is_none());
         assert!(patch(&json!({}), "1", "eA==").is_none());
+    }
+
+    #[test]
+    fn a_revision_differs_if_the_webhooks_or_the_configuration_do() {
+        let of = |uid: &str, generation| {
+            Revision::of(&ObjectMeta {
+                uid: Some(uid.to_owned()),
+                generation: Some(generation),
+                ..ObjectMeta::default()
+            })
+        };
+        let complete = |one, other| Found::Complete(one).and(Found::Complete(other));
+        let [a, changed, recreated, b] = [of("a", 1), of("a", 2), of("c", 1), of("b", 1)];
+        assert_eq!(complete(a, b), complete(of("a", 1), of("b", 1)));
+        for other in [changed, recreated] {
+            assert_ne!(complete(a, b), complete(other, b));
+            assert_ne!(complete(b, a), complete(b, other));
+        }
+        assert_eq!(Found::Mended(1).and(Found::Complete(a)), Found::Mended(1));
+        assert_eq!(Found::Complete(a).and(Found::Conflict), Found::Conflict);
     }
 
     #[test]

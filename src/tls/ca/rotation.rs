@@ -18,8 +18,8 @@ pub(super) struct Observation<'a> {
     pub(super) remembered: Option<&'a CaSet>,
     /// The time of this replica's clock. The clocks of replicas may differ.
     pub(super) now: Timestamp,
-    /// The time for which this replica has seen the Secret unchanged, with all of its CAs in every webhook
-    /// configuration, by a monotonic clock. `None` while a configuration lacks a CA.
+    /// The time for which this replica has seen the Secret and the webhook configurations unchanged, with all CAs of the Secret
+    /// in each configuration, by a monotonic clock. `None` while a configuration lacks a CA.
     pub(super) settled: Option<Duration>,
 }
 

@@ -17,7 +17,7 @@ use lockstep_test_support::webhook;
 async fn in_a_cluster_the_gateway_is_guarded_and_other_objects_are_not_affected() {
     let options = Options::default().audit(AuditLevel::Metadata);
     let control_plane = ControlPlane::start_with(options).await.unwrap();
-    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    control_plane.install_metallb(MetalLb::default()).await.unwrap();
     control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
     webhook::furnish(&client).await;

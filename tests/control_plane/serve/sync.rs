@@ -74,7 +74,7 @@ async fn before_the_first_sync_every_review_gets_503_and_readyz_gives_the_reason
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn before_the_first_sync_the_api_server_retries_and_admits_nothing_unchecked() {
     let control_plane = ControlPlane::start().await.unwrap();
-    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    control_plane.install_metallb(MetalLb::default()).await.unwrap();
     control_plane.install_topologies().await.unwrap();
     let client = control_plane.client().await.unwrap();
     webhook::furnish(&client).await;
@@ -157,7 +157,7 @@ async fn metallb_may_be_installed_later_and_its_first_advertisement_is_judged() 
     );
     assert_eq!(metric(&serve.admin, NOT_KNOWN).await, before + 1);
 
-    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    control_plane.install_metallb(MetalLb::default()).await.unwrap();
     let (wide, right) = (objects::wide_advertisement("wide"), objects::right_advertisement("right"));
     let (wide, right) = tokio::join!(api::post(&client, &wide, false), api::post(&client, &right, false));
     webhook::assert_refused_as_wider(&wide);

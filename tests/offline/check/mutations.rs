@@ -18,13 +18,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use lockstep::cli::{CheckedText, TextOptions, check_in_every_format};
-use lockstep_core::escape::is_unsafe;
-use serde::de::IgnoredAny;
+use lockstep::cli::{CheckedText, TextOptions};
 
 use self::manifests::{manifests, mutant};
-use self::numbers::Numbers;
-use self::shrink::shrunk;
+pub use self::numbers::Numbers;
+pub use self::shrink::shrunk;
+use crate::fuzz::bodies::check;
 
 /// The number of inputs without `LOCKSTEP_MUTATIONS`.
 const INPUTS: u64 = 300;
@@ -191,29 +190,8 @@ fn last_panic() -> &'static std::sync::Mutex<String> {
 
 /// Checks a text. The error says what is wrong with the answer.
 fn checked(text: &[u8], options: TextOptions) -> Result<CheckedText, String> {
-    let checked = catch_unwind(AssertUnwindSafe(|| check_in_every_format(text, options)))
-        .map_err(|_| format!("a panic: {}", last_panic().lock().unwrap()))?;
-    if checked.exit > 2 {
-        return Err(format!("exit code {}", checked.exit));
-    }
-    for (format, output) in &checked.outputs {
-        let is_read = match format.as_str() {
-            "json" | "sarif" => serde_json::from_str::<IgnoredAny>(output).is_ok(),
-            "human" => options.has_color || !output.contains(|c| is_unsafe(c) && c != '\n'),
-            // Runners of CI end a command at a line break of any kind.
-            "github" => output.lines().all(|line| line.starts_with("::") && !line.contains(is_unsafe)),
-            "html" => {
-                let (_, body) = output.split_once("</style>").unwrap_or_default();
-                body.ends_with("</html>\n") && !body.contains(|c| is_unsafe(c) && c != '\n')
-            }
-            "junit" => output.ends_with("</testsuites>\n") && !output.contains(|c| is_unsafe(c) && c != '\n'),
-            _ => !output.is_empty(),
-        };
-        if !is_read {
-            return Err(format!("an output as {format} that cannot be read"));
-        }
-    }
-    Ok(checked)
+    catch_unwind(AssertUnwindSafe(|| check::checked(text, options)))
+        .map_err(|_| format!("a panic: {}", last_panic().lock().unwrap()))?
 }
 
 fn checked_fails_so(text: &[u8], options: TextOptions, failure: &str) -> bool {

@@ -31,7 +31,7 @@ pub fn assets() -> Result<Assets> {
 /// See [`assets`].
 pub(super) fn assets_of(release: Kubernetes) -> Result<Assets> {
     match (release, variable("KUBEBUILDER_ASSETS")) {
-        (Kubernetes::V1_36_3, Some(folder)) => given(Path::new(&folder)),
+        (Kubernetes::USUAL, Some(folder)) => given(Path::new(&folder)),
         _ => Ok(Assets {
             etcd: etcd()?,
             kube_apiserver: kubernetes_of(release, "kube-apiserver", "6 minutes")?,
@@ -97,15 +97,15 @@ pub(super) fn controller_manager() -> Result<PathBuf> {
 }
 
 fn kubernetes(program: &str, time: &str) -> Result<PathBuf> {
-    kubernetes_of(Kubernetes::default(), program, time)
+    kubernetes_of(Kubernetes::USUAL, program, time)
 }
 
 fn kubernetes_of(release: Kubernetes, program: &str, time: &str) -> Result<PathBuf> {
     let folder = match release {
-        Kubernetes::V1_36_3 => "kubernetes",
-        Kubernetes::V1_37_2 => "kubernetes-1.37.2",
+        Kubernetes::USUAL => "kubernetes".to_owned(),
+        other => format!("kubernetes-{}", other.version()),
     };
-    let pin = Pin::read(folder, "k8s.io/kubernetes")?;
+    let pin = Pin::read(&folder, "k8s.io/kubernetes")?;
     pin.cached(program, |output| {
         announce(format_args!("building {program} {}, once; about {time} on 2 cores", pin.version()));
         let package = format!("k8s.io/kubernetes/cmd/{program}");

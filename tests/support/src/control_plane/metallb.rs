@@ -5,9 +5,10 @@ use std::process::Command;
 
 use super::cache::Pin;
 use super::definitions::{self, Definition};
+use super::options::chosen;
 use super::{Error, Result, go};
 
-/// A release of MetalLB.
+/// A release of MetalLB. The default is the newest one, or the one that `LOCKSTEP_METALLB` names, such as `0.13.5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetalLb {
     /// 0.13.5, the oldest supported: it still has `AddressPool`.
@@ -16,6 +17,29 @@ pub enum MetalLb {
     V0_15_2,
     /// 0.16.2, the newest supported.
     V0_16_2,
+}
+
+impl MetalLb {
+    /// All releases, the oldest first.
+    pub const ALL: [Self; 3] = [Self::V0_13_5, Self::V0_15_2, Self::V0_16_2];
+
+    /// The version, without `v`.
+    #[must_use]
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::V0_13_5 => "0.13.5",
+            Self::V0_15_2 => "0.15.2",
+            Self::V0_16_2 => "0.16.2",
+        }
+    }
+}
+
+impl Default for MetalLb {
+    /// # Panics
+    /// If `LOCKSTEP_METALLB` names a release that the tests do not have.
+    fn default() -> Self {
+        chosen("LOCKSTEP_METALLB", &Self::ALL, Self::version).unwrap_or(Self::V0_16_2)
+    }
 }
 
 /// The release's CRDs: one YAML text per kind, unmodified.
@@ -48,10 +72,5 @@ pub(super) fn definitions(version: MetalLb) -> Result<Vec<Definition>> {
 }
 
 fn pin(version: MetalLb) -> Result<Pin> {
-    let folder = match version {
-        MetalLb::V0_13_5 => "metallb-0.13.5",
-        MetalLb::V0_15_2 => "metallb-0.15.2",
-        MetalLb::V0_16_2 => "metallb-0.16.2",
-    };
-    Pin::read(folder, "go.universe.tf/metallb")
+    Pin::read(&format!("metallb-{}", version.version()), "go.universe.tf/metallb")
 }

@@ -3,15 +3,59 @@
 use std::path::{Path, PathBuf};
 
 use super::AuditLevel;
+use super::cache::variable;
 
-/// A release of Kubernetes that the tests run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// A release of Kubernetes that the tests run. The default is [`Self::USUAL`], or the one that `LOCKSTEP_KUBERNETES` names, such as
+/// `1.33.13`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kubernetes {
-    /// 1.36.3, which every test runs on that names no other.
-    #[default]
+    /// 1.33.13, the oldest supported.
+    V1_33_13,
+    /// 1.34.4.
+    V1_34_4,
+    /// 1.35.4.
+    V1_35_4,
+    /// 1.36.3.
     V1_36_3,
     /// 1.37.2, the newest.
     V1_37_2,
+}
+
+impl Kubernetes {
+    /// All releases, the oldest first.
+    pub const ALL: [Self; 5] = [Self::V1_33_13, Self::V1_34_4, Self::V1_35_4, Self::V1_36_3, Self::V1_37_2];
+
+    /// The release that every test runs on that names no other.
+    pub const USUAL: Self = Self::V1_36_3;
+
+    /// The version, without `v`.
+    #[must_use]
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::V1_33_13 => "1.33.13",
+            Self::V1_34_4 => "1.34.4",
+            Self::V1_35_4 => "1.35.4",
+            Self::V1_36_3 => "1.36.3",
+            Self::V1_37_2 => "1.37.2",
+        }
+    }
+}
+
+impl Default for Kubernetes {
+    /// # Panics
+    /// If `LOCKSTEP_KUBERNETES` names a release that the tests do not have.
+    fn default() -> Self {
+        chosen("LOCKSTEP_KUBERNETES", &Self::ALL, Self::version).unwrap_or(Self::USUAL)
+    }
+}
+
+/// The release that a variable names, if it is set.
+pub(super) fn chosen<T: Copy>(name: &str, all: &[T], version: impl Fn(T) -> &'static str) -> Option<T> {
+    let wanted = variable(name)?;
+    let found = all.iter().find(|release| wanted.to_str() == Some(version(**release)));
+    let versions: Vec<&str> = all.iter().map(|release| version(*release)).collect();
+    assert!(found.is_some(), "{name} is `{}`; set it to one of {}", wanted.display(), versions.join(", "));
+    found.copied()
 }
 
 /// The options of a control plane. The default has no audit log and no extra flags.
