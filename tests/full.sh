@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The tests that need more than Rust: `tests/full.sh [control_plane] [chart] [browser] [shells] [packets]`, all five by default.
+# The tests that need more than Rust: `tests/full.sh [oracle] [control_plane] [chart] [browser] [shells] [packets]`, all six by default.
 # What is missing on this machine is said first, and nothing is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -gt 0 ] || set -- control_plane chart browser shells packets
+[ $# -gt 0 ] || set -- oracle control_plane chart browser shells packets
 
 missing=() programs=()
 needs() { command -v "$1" >/dev/null || missing+=("$2"); }

@@ -27,6 +27,7 @@ mod go;
 mod metallb;
 mod node;
 mod options;
+mod oracle;
 mod port;
 mod ready;
 mod report_kinds;
@@ -42,6 +43,7 @@ pub use controllers::Controller;
 pub use error::{Error, Result};
 pub use metallb::{MetalLb, metallb_chart, metallb_crds};
 pub use options::{Kubernetes, Options};
+pub use oracle::{MetalLbOracle, metallb_oracle};
 pub use report_kinds::ReportKinds;
 
 use credentials::{ADMIN, Credentials};

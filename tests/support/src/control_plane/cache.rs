@@ -24,9 +24,19 @@ pub(super) struct Pin {
 impl Pin {
     /// Reads the pin of `module` from `tests/support/go/<folder>`.
     pub(super) fn read(folder: &str, module: &'static str) -> Result<Self> {
-        let source = crate::root().join("tests/support/go").join(folder);
+        Self::read_with(folder, module, &[])
+    }
+
+    /// Reads the pin of `module`, for a build that also depends on these folders in `tests/support/go`.
+    pub(super) fn read_with(folder: &str, module: &'static str, also: &[&str]) -> Result<Self> {
+        let go = crate::root().join("tests/support/go");
+        let source = go.join(folder);
         let version = required_version(&source.join("go.mod"), module)?;
-        let key = format!("{folder}-{version}-{:016x}", hash(&source)?);
+        let mut folders = vec![source.clone()];
+        for also in also {
+            folders.extend(files::folders(&go.join(also))?);
+        }
+        let key = format!("{}-{version}-{:016x}", folder.replace('/', "-"), hash(&folders)?);
         let cache = root()?.join("control-plane").join(key);
         Ok(Self { source, cache, module, version })
     }
@@ -34,7 +44,7 @@ impl Pin {
     /// Reads the pins of npm packages from `tests/support/node/<folder>`, which `package-lock.json` fixes with their hashes.
     pub(super) fn read_node(folder: &str) -> Result<Self> {
         let source = crate::root().join("tests/support/node").join(folder);
-        let version = format!("{:016x}", hash(&source)?);
+        let version = format!("{:016x}", hash(std::slice::from_ref(&source))?);
         let cache = root()?.join("node").join(format!("{folder}-{version}"));
         Ok(Self { source, cache, module: "", version })
     }
@@ -143,9 +153,13 @@ fn required_version(go_mod: &Path, module: &str) -> Result<String> {
 
 /// FNV-1a over everything that a build depends on. The standard library's hasher may change with releases of Rust, and
 /// each would then rebuild everything.
-fn hash(source: &Path) -> Result<u64> {
+fn hash(folders: &[PathBuf]) -> Result<u64> {
     let mut parts = vec![format!("{RECIPE} {} {}\n", env::consts::OS, env::consts::ARCH)];
-    for path in files::list(source)? {
+    let mut paths = Vec::new();
+    for folder in folders {
+        paths.extend(files::list(folder)?.into_iter().filter(|path| path.is_file()));
+    }
+    for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let content = files::read(&path)?;
         parts.push(format!("{name} {}\n{content}", content.len()));

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::{Error, Result};
 
@@ -68,6 +69,29 @@ pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>> {
         .map_err(|error| Error::failed(format_args!("cannot list `{}`: {error}", directory.display())))?;
     paths.sort();
     Ok(paths)
+}
+
+/// The folder and all folders in it, in the order of their paths.
+pub(super) fn folders(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = vec![root.to_owned()];
+    let mut position = 0;
+    while let Some(folder) = found.get(position) {
+        let below = list(folder)?;
+        found.extend(below.into_iter().filter(|path| path.is_dir()));
+        position += 1;
+    }
+    Ok(found)
+}
+
+/// Copies what is in a folder into another one, with permission to write.
+pub(super) fn copy(from: &Path, into: &Path) -> Result<()> {
+    let copied = Command::new("cp").args(["-r", "--no-preserve=mode"]).arg(from.join(".")).arg(into).output();
+    let problem = match copied {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Error::failed(format_args!("cannot copy `{}` into `{}`: {problem}", from.display(), into.display())))
 }
 
 /// The end of a log, or the reason why it cannot be read.

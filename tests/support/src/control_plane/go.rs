@@ -22,13 +22,28 @@ pub(super) fn build_with(
     link_flags: &str,
     output: &Path,
 ) -> Result<()> {
+    build_in(pin.source(), pin, package, tags, link_flags, output)
+}
+
+/// Builds a program in a folder that is a module of its own, such as a copy of the pinned one.
+pub(super) fn build_in(
+    folder: &Path,
+    pin: &Pin,
+    package: &str,
+    tags: &str,
+    link_flags: &str,
+    output: &Path,
+) -> Result<()> {
     let mut go = go(pin);
-    go.args(["build", "-mod=readonly", "-buildvcs=false", "-trimpath"])
+    go.current_dir(folder)
+        .args(["build", "-mod=readonly", "-buildvcs=false", "-trimpath"])
         .arg(format!("-tags={tags}"))
         .arg(format!("-ldflags=-s -w {link_flags}"))
         .arg("-o")
         .arg(output)
         .arg(package)
+        // A `toolchain` line of another project would download another Go.
+        .env("GOTOOLCHAIN", "local")
         .env("CGO_ENABLED", "0");
     run(&mut go, pin, "set KUBEBUILDER_ASSETS to a folder with etcd and kube-apiserver").map(drop)
 }

@@ -1,12 +1,11 @@
 //! MetalLB's CRDs and its chart, as its releases contain them.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use super::cache::Pin;
 use super::definitions::{self, Definition};
 use super::options::chosen;
-use super::{Error, Result, go};
+use super::{Result, files, go};
 
 /// A release of MetalLB. The default is the newest one, or the one that `LOCKSTEP_METALLB` names, such as `0.13.5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,11 +58,7 @@ pub fn metallb_chart(version: MetalLb) -> Result<PathBuf> {
     pin.cached("chart", |output| {
         let chart = go::module_directory(&pin)?.join("charts/metallb");
         // Go's module cache may be emptied at any time, and its files cannot be written.
-        let copied = Command::new("cp").args(["-r", "--no-preserve=mode"]).arg(&chart).arg(output).status();
-        match copied {
-            Ok(status) if status.success() => Ok(()),
-            _ => Err(Error::failed(format_args!("cannot copy `{}`", chart.display()))),
-        }
+        files::copy(&chart, output)
     })
 }
 
