@@ -148,6 +148,13 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+impl SpeakerAnswer {
+    /// Whether MetalLB ends in a panic instead of an answer.
+    pub fn has_panicked(&self) -> bool {
+        self.rejected.iter().any(|reason| reason.starts_with("panic: "))
+    }
+}
+
 /// What MetalLB decides.
 pub fn theirs(world: &World, answer: &SpeakerAnswer) -> Result<Decisions, String> {
     let rejected: Vec<bool> = answer.rejected.iter().map(|reason| !reason.is_empty()).collect();
