@@ -44,7 +44,7 @@ pub enum Decision {
     },
     /// The object cannot be decoded. The response says why.
     Undecodable {
-        /// What is wrong with it.
+        /// The mistake.
         error: DecodeError,
         /// Whether the request is denied. A workload is allowed with a warning, because its pods are judged.
         is_denied: bool,

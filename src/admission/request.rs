@@ -171,7 +171,7 @@ fn read(text: &str) -> Result<Request<'_>, DecodeError> {
 
 /// A request whose object cannot be decoded.
 pub(super) struct Undecoded<'b> {
-    /// What could be decoded.
+    /// The fields that could be decoded.
     pub(super) request: Request<'b>,
     /// Whether it is about a workload, which is never denied.
     pub(super) is_of_workload: bool,

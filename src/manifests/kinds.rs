@@ -160,7 +160,7 @@ pub fn unread_template(object: &Value) -> Option<&'static str> {
     )
 }
 
-/// Why an object that holds others is not judged, as an OpenShift Template or a Crossplane Object does; `None` for any other object.
+/// The reason why an object that holds others is not judged, as an OpenShift Template or a Crossplane Object does; `None` for any other object.
 /// It must be one of which no content is read.
 #[must_use]
 pub fn holds_objects(object: &Value) -> Option<&'static str> {

@@ -11,7 +11,7 @@ use prometheus_client::registry::Unit;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
-/// What the kernel reports of this process, read at each scrape. What cannot be read is not exported.
+/// The numbers that the kernel reports of this process, read at each scrape. A number that cannot be read is not exported.
 #[derive(Debug)]
 pub(super) struct ProcessMetrics;
 

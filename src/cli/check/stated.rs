@@ -88,7 +88,7 @@ impl Stated {
         Some((self.sources.get(place.source)?, place.mark))
     }
 
-    /// What is wrong with objects that are defined twice. Objects of the same two folders are reported together.
+    /// The problems and remarks of objects that are defined twice. Objects of the same two folders are reported together.
     pub(super) fn reports(&mut self) -> (Vec<Problem>, Vec<Remark>) {
         let (mut problems, mut remarks) = (Vec::new(), Vec::new());
         let mut groups: Vec<Vec<Twice>> = Vec::new();

@@ -29,7 +29,7 @@ pub(super) type Key = (String, String);
 /// The objects of a kind.
 pub(super) type Objects = BTreeMap<Key, Value>;
 
-/// What the server does with requests.
+/// The treatment of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Mode {
     #[default]

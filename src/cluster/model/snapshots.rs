@@ -30,7 +30,7 @@ const RECOVERY: Duration = READ_TIMEOUT.saturating_add(Duration::from_secs(60));
 /// A check of staleness is at most this late: the time between two checks and the pause between two snapshots.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// What happens in a step of a schedule.
+/// A step of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     ChangeNode,
@@ -84,7 +84,7 @@ type Schedule = [(Event, Duration)];
 /// The objects of a kind by name, each with the value that distinguishes its versions; `None` if the kind is not served.
 type Held = Option<BTreeMap<String, String>>;
 
-/// What the API server has held of one kind: since when, and what.
+/// The objects of one kind that the API server has held, each with the time since when.
 #[derive(Default)]
 struct History {
     held: Vec<(Instant, Held)>,
@@ -228,7 +228,7 @@ impl World {
         self.kinds.iter_mut().zip(now).for_each(|(kind, now)| kind.push(now));
     }
 
-    /// What the present snapshot says of each kind; `None` of what it says nothing.
+    /// The objects of each kind in the present snapshot; `None` for a kind of which it says nothing.
     fn said(&self) -> [Option<Held>; 4] {
         let snapshot = self.snapshots.borrow().clone();
         let Some(inventory) = snapshot.as_ref().and_then(|it| it.state()).map(|state| &state.inventory)

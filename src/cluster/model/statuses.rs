@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    /// What is wrong with the stored status.
+    /// The rule that the stored status breaks.
     fn check(&self) -> Result<(), String> {
         let status = self.server.get(TOPOLOGIES, ("", "one")).unwrap()["status"].take();
         let message = format!("state {}; none", self.state);

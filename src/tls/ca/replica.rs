@@ -18,7 +18,7 @@ use super::time::between;
 /// The pause between attempts to sign a certificate.
 const SIGN_RETRY: Duration = Duration::from_secs(10);
 
-/// What a pass does next.
+/// The next action of a pass.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Make every webhook configuration trust this bundle in PEM, and compare again.

@@ -7,7 +7,7 @@
 //!
 //! While another client has removed a CA, certificates may be untrusted. This must be repaired, and then the first rule holds again.
 //!
-//! What is assumed is a field of [`Scenario`]: each test of an assumption shows that without it the rule is broken.
+//! Each assumption is a field of [`Scenario`]: each test of an assumption shows that without it the rule is broken.
 
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 

@@ -18,7 +18,7 @@ pub(super) trait System {
     /// The steps from a state, always in the same order.
     fn steps(&mut self, state: &Self::State) -> Vec<(Self::Act, Self::State)>;
 
-    /// What is wrong with a state.
+    /// The rule that a state breaks.
     fn violation(&self, state: &Self::State) -> Option<String>;
 
     /// Whether a state is an end that everything must be able to reach.
@@ -33,7 +33,7 @@ pub(super) struct Explored {
     pub(super) ends: usize,
     /// The length of the longest shortest path.
     pub(super) depth: usize,
-    /// What is wrong, and the steps that lead there.
+    /// The broken rule, and the steps that lead there.
     pub(super) violation: Option<(String, Vec<String>)>,
 }
 
@@ -77,7 +77,7 @@ pub(super) fn explore<S: System>(system: &mut S, limit: usize) -> Explored {
     explored
 }
 
-/// What is kept of each visited state: a fingerprint of 128 bits, and the step that led there first.
+/// The record of each visited state: a fingerprint of 128 bits, and the step that led there first.
 #[derive(Default)]
 struct Graph {
     hashers: [RandomState; 2],

@@ -7,7 +7,7 @@ use super::abstraction::{Bundle, CHANGED, CURRENT, CaRef, Call, Cas, MINUTES, Me
 use super::search::System;
 use serde_json::json;
 
-/// What can happen, and how often.
+/// The events that can happen, and how often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Budget {
     /// A replica restarts; a write that it has sent may still arrive.
@@ -59,7 +59,7 @@ pub(super) enum Part {
     Conflict,
 }
 
-/// What a replica is doing.
+/// The present action of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Phase {
     Idle,
@@ -91,7 +91,7 @@ pub(super) enum Detached {
 pub(super) struct World {
     secret: Option<Cas>,
     configurations: Vec<Bundle>,
-    /// What API servers may still use, and the ticks since it was replaced.
+    /// The bundle that API servers may still use, and the ticks since it was replaced.
     views: Vec<(Bundle, u8)>,
     members: Vec<Member>,
     detached: Vec<(Detached, u8)>,
