@@ -170,8 +170,7 @@ pub(super) fn run(args: CheckArgs, streams: &mut Streams<'_>, has_color: bool) -
     }
     let files: Vec<PathBuf> = files.into_iter().chain(filename).collect();
     let judges_cluster = files.is_empty() && cluster_root.is_empty();
-    let declared = topologies_of(&facts, &namespace);
-    let wanted = Wanted { is_wanted: cluster, judges: judges_cluster, declared: &declared };
+    let wanted = Wanted { is_wanted: cluster, judges: judges_cluster, facts: &facts, namespace: &namespace };
     let live = match read_cluster(wanted, &connection, streams.stderr)? {
         Ok(live) => live,
         Err(error) => {
@@ -248,14 +247,16 @@ pub(super) fn run_on_path(path: &Path) -> io::Result<Exit> {
     Ok(report.exit(false))
 }
 
-/// What is read of a cluster.
+/// The part of a cluster to read.
 #[derive(Clone, Copy)]
 struct Wanted<'w> {
     is_wanted: bool,
     /// Whether its objects are judged.
     judges: bool,
-    /// The topologies of the facts, which the cluster may lack.
-    declared: &'w [GatewayTopologySpec],
+    /// The facts. The cluster may lack their topologies.
+    facts: &'w [PathBuf],
+    /// The namespace of facts that name none.
+    namespace: &'w str,
 }
 
 /// A cluster that was read.
@@ -283,12 +284,13 @@ fn read_cluster(
     connection: &ClusterArgs,
     stderr: &mut dyn io::Write,
 ) -> io::Result<Result<Option<Live>, String>> {
-    let Wanted { is_wanted, judges, declared } = wanted;
+    let Wanted { is_wanted, judges, facts, namespace } = wanted;
     if !(is_wanted || connection.is_given()) {
         return Ok(Ok(None));
     }
     let mut progress = Progress::new(stderr, io::stderr().is_terminal());
     progress.show_now("reading the cluster");
+    let declared = topologies_of(facts, namespace);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let read = runtime.block_on(async {
         let client = connection.connect().await.map_err(|error| error.to_string())?;

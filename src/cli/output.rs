@@ -24,6 +24,12 @@ pub(super) fn print(stream: &mut dyn Write, text: &[u8]) -> io::Result<()> {
     }
 }
 
+/// `1 node`, `2 nodes`.
+pub(super) fn count(number: usize, one: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{plural}")
+}
+
 /// Lays out rows in columns, with two spaces between them: one line for each row.
 pub(super) fn columns(rows: &[Vec<String>]) -> Vec<String> {
     let mut widths: Vec<usize> = Vec::new();

@@ -137,12 +137,6 @@ pub(super) fn lines_to_copy(label: &str, text: &str) -> Markup {
     }
 }
 
-/// `1 node`, `2 nodes`.
-pub(super) fn count(number: usize, one: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {one}{plural}")
-}
-
 /// The mark of the program: two steps at the same height.
 fn mark() -> Markup {
     html! {

@@ -23,6 +23,7 @@ pub(super) use sarif::sarif;
 use serde_json::Value;
 
 use crate::cli::check_report::{CheckReport, ReportedTopology};
+use crate::cli::output::count;
 use crate::reach::Reach;
 use crate::verdict::Edit;
 
@@ -59,14 +60,14 @@ fn counts(report: &CheckReport, is_strict: bool) -> String {
     let strictly = if is_strict && counts.edited > 0 { " (which --strict rejects)" } else { "" };
     let problems = match counts.problems {
         0 => String::new(),
-        some => format!(", {}", number(some, "problem")),
+        some => format!(", {}", count(some, "problem")),
     };
     format!(
         "{} judged: {} denied, {} would be changed{strictly}, {}{problems}",
-        number(counts.judged, "object"),
+        count(counts.judged, "object"),
         counts.denied,
         counts.edited,
-        number(counts.warnings, "warning")
+        count(counts.warnings, "warning")
     )
 }
 
@@ -89,21 +90,16 @@ fn conditions(topology: &ReportedTopology) -> (String, Option<String>) {
 fn covered(reach: &Reach) -> String {
     let bgp = match reach.bgp_advertisements {
         0 => String::new(),
-        some => format!(", {}", number(some, "BGPAdvertisement")),
+        some => format!(", {}", count(some, "BGPAdvertisement")),
     };
     format!(
         "covers {}, {}{bgp} and {}, and {} of {}",
-        number(reach.services, "Service"),
-        number(reach.pods, "pod"),
-        number(reach.advertisements, "L2Advertisement"),
+        count(reach.services, "Service"),
+        count(reach.pods, "pod"),
+        count(reach.advertisements, "L2Advertisement"),
         reach.pools,
-        number(reach.named_pools, "pool")
+        count(reach.named_pools, "pool")
     )
-}
-
-fn number(count: usize, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
 }
 
 /// Returns the place of a code in the documentation.

@@ -352,16 +352,26 @@ fn failed(what: &str, error: &kube::Error) -> StateError {
     StateError::Failed { what: what.to_owned(), cause: failure::words(error) }
 }
 
-/// Lists a kind, and starts over if the list expires between two pages: half of an old list says nothing.
-async fn list(client: &Client, listing: &Listing) -> Result<Listed, StateError> {
+/// The API server's answer to a list.
+enum Answer<T> {
+    Objects(T),
+    /// The cluster does not serve the kind (404).
+    NotServed,
+    /// The list is refused (403).
+    Forbidden,
+}
+
+/// Lists a kind by `pages`, and starts over if the list expires between two pages: half of an old list says nothing.
+async fn answer<T>(
+    listing: &Listing,
+    mut pages: impl AsyncFnMut() -> Result<T, PageError>,
+) -> Result<Answer<T>, StateError> {
     for _ in 0..TRIES {
-        match pages(client, listing).await {
-            Ok((inventory, problems, count)) => {
-                return Ok(Listed::Objects { inventory: Box::new(inventory), problems, count });
-            }
+        match pages().await {
+            Ok(objects) => return Ok(Answer::Objects(objects)),
             Err(PageError::Refused(error)) => match code(&error) {
-                Some(403) => return Ok(Listed::Forbidden),
-                Some(404) => return Ok(Listed::NotServed),
+                Some(403) => return Ok(Answer::Forbidden),
+                Some(404) => return Ok(Answer::NotServed),
                 Some(410) => {}
                 _ => return Err(failed(&listing.what(), &error)),
             },
@@ -371,6 +381,17 @@ async fn list(client: &Client, listing: &Listing) -> Result<Listed, StateError> 
         }
     }
     Err(StateError::Expired(listing.what()))
+}
+
+/// Lists a kind into an inventory.
+async fn list(client: &Client, listing: &Listing) -> Result<Listed, StateError> {
+    Ok(match answer(listing, async || pages(client, listing).await).await? {
+        Answer::Objects((inventory, problems, count)) => {
+            Listed::Objects { inventory: Box::new(inventory), problems, count }
+        }
+        Answer::NotServed => Listed::NotServed,
+        Answer::Forbidden => Listed::Forbidden,
+    })
 }
 
 /// The reason why a page could not be used.

@@ -217,9 +217,7 @@ fn misplaced(object: &Value, path: &FieldPath, template: &FieldPath, found: &mut
         if at.is_some_and(|holder| holder.get(name).is_some()) {
             let path = path.clone().field(name);
             found.push(UnusedField {
-                message: format!(
-                    "`{path}` does nothing: the API has no such field, and the API server drops it"
-                ),
+                message: does_nothing(&path),
                 help: format!("move it to `{template}.spec.{name}`"),
                 path,
             });
@@ -306,11 +304,12 @@ fn unknown(path: FieldPath, key: &str, known: impl Iterator<Item = &'static str>
             None => format!("remove it, or write one of {}", listed(&known)),
         }
     };
-    let message = format!(
-        "`{}` does nothing: the API has no such field, and the API server drops it",
-        shown(&path.to_string())
-    );
-    UnusedField { path, message, help }
+    UnusedField { message: does_nothing(&path), path, help }
+}
+
+fn does_nothing(path: &FieldPath) -> String {
+    let path = shown(&path.to_string());
+    format!("`{path}` does nothing: the API has no such field, and the API server drops it")
 }
 
 /// A text with a character that nobody sees, or one that looks like a letter of a name and is another: it is another text than the

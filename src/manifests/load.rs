@@ -45,7 +45,7 @@ pub fn load_selected(
     stdin: &mut dyn Read,
     each: &mut dyn FnMut(Document),
 ) -> (Vec<Problem>, Vec<LeftOut>) {
-    let mut reader = Reader { each, problems: Vec::new(), left_out: Vec::new(), ytt: BTreeMap::new() };
+    let mut reader = Reader::new(each);
     for path in paths {
         if path.as_os_str() == "-" {
             reader.add(STDIN, stdin);
@@ -65,7 +65,7 @@ pub fn load_selected(
 
 /// Reads one text, and hands out each object. `name` is its name in messages.
 pub fn load_text(name: &str, text: &mut dyn Read, each: &mut dyn FnMut(Document)) -> Vec<Problem> {
-    let mut reader = Reader { each, problems: Vec::new(), left_out: Vec::new(), ytt: BTreeMap::new() };
+    let mut reader = Reader::new(each);
     reader.add(name, text);
     reader.problems
 }
@@ -78,7 +78,11 @@ struct Reader<'e> {
     ytt: BTreeMap<String, usize>,
 }
 
-impl Reader<'_> {
+impl<'e> Reader<'e> {
+    fn new(each: &'e mut dyn FnMut(Document)) -> Self {
+        Self { each, problems: Vec::new(), left_out: Vec::new(), ytt: BTreeMap::new() }
+    }
+
     fn add_directory(&mut self, directory: &Path, selection: &Selection) {
         let Folder { manifests, left_out, problems } = Folder::list(directory, selection);
         if manifests.is_empty() && left_out.is_empty() && problems.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::cli::output::count;
 use crate::manifests::{LeftOut, LeftOutReason, LineColumn, Renderer, Source, Span, UnusedField};
 use crate::reach::{Miss, MissCode};
 
@@ -242,7 +243,6 @@ const CREATED: &str = "kubectl get svc,deploy -A -o yaml | lockstep check -";
 
 /// A folder whose files a tool renders.
 fn not_rendered(renderer: Renderer, path: &str, files: usize) -> Remark {
-    let number = |noun: &str| if files == 1 { format!("1 {noun}") } else { format!("{files} {noun}s") };
     let were = if files == 1 { "was" } else { "were" };
     let (they_are, them) = if files == 1 { ("it is", "it") } else { ("they are", "them") };
     let (what, help) = match renderer {
@@ -253,7 +253,7 @@ fn not_rendered(renderer: Renderer, path: &str, files: usize) -> Remark {
             (
                 format!(
                     "`{path}` is a Helm chart: its {} {were} not judged, because charts are templates and values",
-                    number("file")
+                    count(files, "file")
                 ),
                 format!("render it: `{before}helm template {name} {path} | lockstep check -`"),
             )
@@ -261,14 +261,14 @@ fn not_rendered(renderer: Renderer, path: &str, files: usize) -> Remark {
         Renderer::Kustomize => (
             format!(
                 "kustomize changes what `{path}` includes: {} of the input {were} not judged, because {they_are} not what is applied",
-                number("file")
+                count(files, "file")
             ),
             format!("render it: `kubectl kustomize {path} | lockstep check -`"),
         ),
         Renderer::Terraform => (
             format!(
                 "{} in `{path}` {were} not read: objects that Terraform creates were not judged",
-                number("Terraform file")
+                count(files, "Terraform file")
             ),
             format!("pass what it created: `{CREATED}`"),
         ),
@@ -277,15 +277,15 @@ fn not_rendered(renderer: Renderer, path: &str, files: usize) -> Remark {
             format!("pass what it created: `{CREATED}`"),
         ),
         Renderer::Jsonnet => (
-            format!("{} in `{path}` {were} not read", number("Jsonnet file")),
+            format!("{} in `{path}` {were} not read", count(files, "Jsonnet file")),
             format!("render {them}: `jsonnet FILE | lockstep check -`"),
         ),
         Renderer::Cue => (
-            format!("{} in `{path}` {were} not read", number("CUE file")),
+            format!("{} in `{path}` {were} not read", count(files, "CUE file")),
             format!("render {them}: `cue export --out yaml | lockstep check -`"),
         ),
         Renderer::Ytt => (
-            format!("{} of ytt in `{path}` {were} not judged", number("template")),
+            format!("{} of ytt in `{path}` {were} not judged", count(files, "template")),
             format!("render {them}: `ytt -f {path} | lockstep check -`"),
         ),
         Renderer::Skaffold => (

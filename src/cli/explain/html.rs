@@ -10,7 +10,8 @@ mod verdict;
 use k8s_openapi::jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::super::page::{self, Page, Tone, count, sentence};
+use super::super::output::count;
+use super::super::page::{self, Page, Tone, sentence};
 use super::{Explained, Origin, service_name};
 use crate::assessment::{
     AddressAssessment, Assessment, Cause, Condition, Outcome, ServiceAssessment, TopologyAssessment,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::super::render::printable;
 use super::{Explained, service_name};
 use crate::assessment::{AddressAssessment, NodeAssessment, Outcome, ServiceAssessment};
+use crate::cli::output::count;
 
 /// The most addresses in one diagram; more are not readable, and Mermaid itself stops at 500 edges.
 const MAX_ADDRESSES: usize = 20;
@@ -84,9 +85,7 @@ impl Chart {
         let mut pods = Vec::new();
         for (node, (_, node_id)) in shown.iter().zip(&nodes) {
             if node.ready_endpoints > 0 {
-                let plural = if node.ready_endpoints == 1 { "" } else { "s" };
-                let words = format!("{} ready gateway pod{plural}", node.ready_endpoints);
-                let pod = self.shape("([", &words, "])");
+                let pod = self.shape("([", &count(node.ready_endpoints, "ready gateway pod"), "])");
                 self.line(&format!("{pod} --- {id}"));
                 pods.push((node_id, pod));
             }

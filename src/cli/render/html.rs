@@ -7,11 +7,12 @@ use std::cmp::Reverse;
 
 use maud::{Markup, html};
 
-use super::{Options, docs_url, edit_sentence};
+use super::{Options, covered, docs_url, edit_sentence};
 use crate::cli::check::remark::{Remark, RemarkLevel};
 use crate::cli::check_report::{CheckReport, JudgedObject, Placed, ReportedTopology};
 use crate::cli::explain::html::condition_card;
-use crate::cli::page::{Page, Tone, count, lines_to_copy, sentence};
+use crate::cli::output::count;
+use crate::cli::page::{Page, Tone, lines_to_copy, sentence};
 use crate::manifests::{LineColumn, Place, Problem, Source};
 use crate::verdict::{Edit, Finding, Severity};
 
@@ -310,8 +311,7 @@ fn topology_section(topology: &ReportedTopology, index: usize) -> Markup {
                 @if *is_built_in { span class="kind" { " (built in: the input has no topology)" } }
             }
             p class="facts" {
-                "It covers " (count(reach.services, "Service")) ", " (count(reach.pods, "pod")) " and "
-                (count(reach.advertisements, "L2Advertisement")) ", and " (reach.pools) " of " (count(reach.named_pools, "pool")) "."
+                "It " (covered(reach)) "."
             }
             ul class="conditions" { @for condition in &state.conditions() { (condition_card(condition)) } }
             @if !state.findings.is_empty() {

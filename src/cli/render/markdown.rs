@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use super::{Options, conditions, counts, covered, docs_url, edit_sentence, with_help};
-use crate::cli::check::remark::RemarkLevel;
 use crate::cli::check_report::CheckReport;
 use crate::manifests::LineColumn;
 use crate::verdict::Severity;
@@ -80,11 +79,7 @@ fn entries(report: &CheckReport, options: Options) -> Vec<String> {
         }
     }
     for remark in &report.remarks {
-        let level = match remark.level {
-            RemarkLevel::Note => "note",
-            RemarkLevel::Warning => "warning",
-            RemarkLevel::Error => "error",
-        };
+        let level = remark.level.word();
         let file = remark.file.as_deref().unwrap_or("the input");
         let text = with_help(&remark.message, &remark.help);
         add(level, place(file, remark.line_column()), remark.code.code(), "", &text, &remark.proposal);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kube::Client;
 use serde_json::Value;
 
-use super::{Listing, PageError, StateError, TRIES, code, each_item, failed};
+use super::{Answer, Listing, PageError, StateError, answer, each_item};
 use crate::objects::Kind;
 use crate::topology::GatewayTopologySpec;
 
@@ -56,40 +56,27 @@ pub async fn judged<'t>(
     }
     let mut judged = JudgedObjects::default();
     for listing in listings {
-        match text(client, &listing).await? {
-            Some(text) => judged.text.push_str(&text),
-            None => judged.refused.push(listing.what()),
+        match answer(&listing, async || text(client, &listing).await).await? {
+            Answer::Objects(text) => judged.text.push_str(&text),
+            Answer::NotServed => {}
+            Answer::Forbidden => judged.refused.push(listing.what()),
         }
     }
     Ok(judged)
 }
 
-/// The objects of a list; `None` if the API server refuses it.
-async fn text(client: &Client, listing: &Listing) -> Result<Option<String>, StateError> {
-    for _ in 0..TRIES {
-        let mut text = String::new();
-        let listed = each_item(client, listing, &mut |object| {
-            if let Some(object) = created_again(listing.typed(object)) {
-                // Writing a value to a string never fails.
-                let object = serde_json::to_string_pretty(&object).unwrap_or_default();
-                text.push_str(&format!("---\n{object}\n"));
-            }
-        })
-        .await;
-        match listed {
-            Ok(()) => return Ok(Some(text)),
-            Err(PageError::Refused(error)) => match code(&error) {
-                Some(403) => return Ok(None),
-                Some(404) => return Ok(Some(String::new())),
-                Some(410) => {}
-                _ => return Err(failed(&listing.what(), &error)),
-            },
-            Err(PageError::Malformed(cause)) => {
-                return Err(StateError::Failed { what: listing.what(), cause });
-            }
+/// The objects of a list, one JSON document for each.
+async fn text(client: &Client, listing: &Listing) -> Result<String, PageError> {
+    let mut text = String::new();
+    each_item(client, listing, &mut |object| {
+        if let Some(object) = created_again(listing.typed(object)) {
+            // Writing a value to a string never fails.
+            let object = serde_json::to_string_pretty(&object).unwrap_or_default();
+            text.push_str(&format!("---\n{object}\n"));
         }
-    }
-    Err(StateError::Expired(listing.what()))
+    })
+    .await?;
+    Ok(text)
 }
 
 /// The object as it would be created again; `None` for one that nobody creates again by itself.

@@ -66,13 +66,18 @@ fn first_other<'c>(
     pools.find(|pool| !topology.spec.address_pools.contains(&pool.name))
 }
 
-/// Two lists of pools, before and after a change, by their addresses.
-type Lists = (*const [usize], *const [usize]);
-
-/// The pools that a state has in a list and an earlier state has not. Most Services share one list, so that thousands of Services with a
-/// thousand pools cost one comparison.
+/// The pools that a state has in a list and an earlier state has not, for each pair of lists that was compared. Most Services share one
+/// list, so that thousands of Services with a thousand pools cost one comparison.
 #[derive(Debug, Default)]
-pub(crate) struct GainedPools(HashMap<Lists, Arc<[usize]>>);
+pub(crate) struct GainedPools(Vec<Gained>);
+
+/// The comparison of two lists of unreserved pools.
+#[derive(Debug)]
+struct Gained {
+    known: Arc<[usize]>,
+    possible: Arc<[usize]>,
+    new: Arc<[usize]>,
+}
 
 impl GainedPools {
     /// The pools of `possible` that `known` does not have by name, by position in the configuration of `possible`.
@@ -92,13 +97,15 @@ impl GainedPools {
             };
             possible.first_choice().iter().copied().filter(is_new).collect::<Arc<[usize]>>()
         };
-        match (known, possible) {
-            // Each configuration keeps its lists, so that an address stands for one list.
-            (Some((Origin::Any(known), _)), Origin::Any(possible)) => {
-                let lists = (Arc::as_ptr(known), Arc::as_ptr(possible));
-                Arc::clone(self.0.entry(lists).or_insert_with(find))
-            }
-            _ => find(),
+        let (Some((Origin::Any(known), _)), Origin::Any(possible)) = (known, possible) else { return find() };
+        let is_same =
+            |held: &&Gained| Arc::ptr_eq(&held.known, known) && Arc::ptr_eq(&held.possible, possible);
+        if let Some(held) = self.0.iter().find(is_same) {
+            return Arc::clone(&held.new);
         }
+        let new = find();
+        let (known, possible) = (Arc::clone(known), Arc::clone(possible));
+        self.0.push(Gained { known, possible, new: Arc::clone(&new) });
+        new
     }
 }

@@ -3,11 +3,11 @@
 
 use maud::{Markup, html};
 
-use super::super::super::page::count;
 use super::super::service_name;
 use super::nodes::role_in_short;
 use super::verdict::{self, badge};
 use crate::assessment::{AddressAssessment, NodeAssessment, Outcome, ServiceAssessment};
+use crate::cli::output::count;
 use crate::cli::page::Tone;
 
 /// The most nodes of a map.

@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::super::super::page::{count, sentence};
+use super::super::super::page::sentence;
 use super::super::Explained;
 use super::super::probe;
 use super::left_out;
 use crate::assessment::{CauseCode, NodeAssessment, ServiceAssessment};
+use crate::cli::output::count;
 
 /// The most rows of one group.
 const MAX_ROWS: usize = 50;

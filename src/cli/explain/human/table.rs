@@ -4,7 +4,7 @@ use super::super::probe::{self, Probes};
 use super::super::service_name;
 use super::{Style, line};
 use crate::assessment::{NodeAssessment, ServiceAssessment};
-use crate::cli::output::columns;
+use crate::cli::output::{columns, count};
 
 /// The most rows of a table that is not wide: what fits on a screen.
 const MAX_ROWS: usize = 30;
@@ -56,8 +56,7 @@ fn write_nodes(
     }
     let rest = cluster.saturating_sub(nodes.len());
     if rest > 0 {
-        let plural = if rest == 1 { "" } else { "s" };
-        line(text, &format!("  and {rest} more node{plural}: `-o wide` lists all"));
+        line(text, &format!("  and {}: `-o wide` lists all", count(rest, "more node")));
     }
 }
 
