@@ -5,44 +5,31 @@ use std::fmt::Write;
 use lockstep::election::MetalLbVersion;
 use serde_json::{Map, Value};
 
-use crate::decisions::{self, ControllerAnswer, Decisions, SpeakerAnswer, inventory, theirs};
+use crate::decisions::{self, Answer, Decisions, inventory, theirs};
 use crate::process::Oracle;
 use crate::world::World;
 
-/// MetalLB as an oracle: its speakers and its controller.
-#[derive(Debug)]
-pub struct MetalLb {
-    pub speaker: Oracle,
-    pub controller: Oracle,
-}
-
-/// What is decided in a world: by the product, or by one with a fault.
+/// Decides a world: the product, or one with a fault.
 pub type Decide = dyn Fn(&World, MetalLbVersion) -> Decisions + Sync;
 
-/// What the product decides.
+/// The decisions of the product.
 pub fn product(world: &World, version: MetalLbVersion) -> Decisions {
     decisions::ours(&inventory(world), version)
 }
 
-/// What differs, by the name of the decision, with both sides.
+/// A difference, by the name of the decision, with both sides.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     pub what: &'static str,
     pub text: String,
 }
 
-impl MetalLb {
+impl Oracle {
     /// MetalLB's answers on worlds.
-    pub fn answers(&mut self, worlds: &[World]) -> Vec<(SpeakerAnswer, ControllerAnswer)> {
+    pub fn answers(&mut self, worlds: &[World]) -> Vec<Answer> {
         let questions: Vec<String> =
             worlds.iter().map(|world| serde_json::to_string(world).expect("JSON")).collect();
-        let Self { speaker, controller } = self;
-        let (speaker, controller) = std::thread::scope(|scope| {
-            let speaker = scope.spawn(|| speaker.ask(&questions));
-            let controller = controller.ask(&questions);
-            (speaker.join().expect("the speaker answers"), controller)
-        });
-        speaker.into_iter().zip(controller).collect()
+        self.ask(&questions)
     }
 
     /// The first difference in a world.
@@ -52,8 +39,8 @@ impl MetalLb {
         version: MetalLbVersion,
         decide: &Decide,
     ) -> Option<Difference> {
-        let (speaker, controller) = self.answers(std::slice::from_ref(world)).remove(0);
-        difference(world, version, decide, &speaker, &controller)
+        let answer = self.answers(std::slice::from_ref(world)).remove(0);
+        difference(world, version, decide, &answer)
     }
 
     /// The smallest world found in which the same decision differs.
@@ -77,16 +64,15 @@ pub fn difference(
     world: &World,
     version: MetalLbVersion,
     decide: &Decide,
-    speaker: &SpeakerAnswer,
-    controller: &ControllerAnswer,
+    answer: &Answer,
 ) -> Option<Difference> {
     let ours = decide(world, version);
-    let theirs = match theirs(world, speaker) {
+    let theirs = match theirs(world, answer) {
         Ok(theirs) => theirs,
         Err(text) => return Some(Difference { what: "oracle", text }),
     };
     let differs = |what, ours: &dyn std::fmt::Debug, theirs: &dyn std::fmt::Debug| {
-        let text = format!("ours {ours:?}, MetalLB's {theirs:?} ({speaker:?}, {controller:?})");
+        let text = format!("ours {ours:?}, MetalLB's {theirs:?} ({answer:?})");
         Some(Difference { what, text })
     };
     if ours.rejected != theirs.rejected {
@@ -103,7 +89,7 @@ pub fn difference(
         };
     }
     compare!(pools, winner, candidates, bgp, bgp_obstacles);
-    if !controller.rejected.is_empty() {
+    if !answer.rejected_pools.is_empty() {
         return differs("rejected pools", &false, &true);
     }
     None

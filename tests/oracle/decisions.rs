@@ -1,4 +1,4 @@
-//! What is decided in a world: by the product, and by MetalLB.
+//! The decisions in a world: of the product, and of MetalLB.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::world::{GATEWAY, METALLB, SERVICE, World};
 /// The nodes of an L2 advertisement, each with its preference.
 pub type Announcing = BTreeMap<String, i64>;
 
-/// What is decided in a world. `None` where every speaker rejects the configuration.
+/// The decisions in a world. `None` where every speaker rejects the configuration.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decisions {
     /// Whether the speaker of each node rejects the configuration.
@@ -21,7 +21,7 @@ pub struct Decisions {
     pub accepted: Option<Accepted>,
 }
 
-/// What is decided with a configuration that a speaker accepts.
+/// The decisions with a configuration that a speaker accepts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Accepted {
     /// The L2 advertisements of each pool. Those that announce the same are one.
@@ -31,11 +31,11 @@ pub struct Accepted {
     pub winner: Option<String>,
     /// The nodes that announce the Service by BGP.
     pub bgp: Vec<String>,
-    /// Why the speaker of each node does not announce by BGP; nothing if the Service has no address of a pool.
+    /// The obstacle to the speaker of each node that does not announce by BGP; nothing if the Service has no address of a pool.
     pub bgp_obstacles: Option<Vec<Option<Obstacle>>>,
 }
 
-/// What the product reads of a world.
+/// The inventory that the product reads of a world.
 pub fn inventory(world: &World) -> Inventory {
     let mut inventory = Inventory::default();
     for object in world.objects() {
@@ -50,7 +50,7 @@ pub fn inventory(world: &World) -> Inventory {
     inventory
 }
 
-/// What the product decides.
+/// The decisions of the product.
 pub fn ours(inventory: &Inventory, version: MetalLbVersion) -> Decisions {
     let Ok(metallb) = MetalLb::new(METALLB, inventory, version) else {
         return Decisions { rejected: vec![true; inventory.nodes.len()], accepted: None };
@@ -106,37 +106,26 @@ fn our_pools(metallb: &MetalLb<'_>) -> BTreeMap<String, BTreeSet<Announcing>> {
         .collect()
 }
 
-/// What MetalLB's speakers answer.
+/// The answer of MetalLB: the decisions of its speakers, and whether its controller rejects the pools.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SpeakerAnswer {
+pub struct Answer {
     #[serde(deserialize_with = "or_default")]
     pub rejected: Vec<String>,
+    /// The reason why the controller rejects the pools; empty if it accepts them.
+    pub rejected_pools: String,
+    /// The nodes of the L2 advertisements of each pool.
     #[serde(deserialize_with = "or_default")]
-    pools: BTreeMap<String, Vec<Nodes>>,
+    pools: BTreeMap<String, Vec<Vec<String>>>,
     #[serde(deserialize_with = "or_default")]
     layer2: Vec<String>,
     #[serde(deserialize_with = "or_default")]
     ranking: Vec<String>,
     #[serde(deserialize_with = "or_default")]
     bgp: Vec<String>,
-    /// Why each node does not announce, by layer 2 and by BGP.
+    /// The reason why each node does not announce, by layer 2 and by BGP.
     #[serde(deserialize_with = "or_default")]
     reasons: Vec<[String; 2]>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Nodes {
-    #[serde(deserialize_with = "or_default")]
-    nodes: Vec<String>,
-    #[serde(deserialize_with = "or_default")]
-    preferred: BTreeMap<String, i64>,
-}
-
-/// What MetalLB's controller answers.
-#[derive(Debug, Clone, Deserialize)]
-pub struct ControllerAnswer {
-    pub rejected: String,
 }
 
 /// Go writes an empty list as null.
@@ -148,15 +137,15 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-impl SpeakerAnswer {
+impl Answer {
     /// Whether MetalLB ends in a panic instead of an answer.
     pub fn has_panicked(&self) -> bool {
         self.rejected.iter().any(|reason| reason.starts_with("panic: "))
     }
 }
 
-/// What MetalLB decides.
-pub fn theirs(world: &World, answer: &SpeakerAnswer) -> Result<Decisions, String> {
+/// The decisions of MetalLB.
+pub fn theirs(world: &World, answer: &Answer) -> Result<Decisions, String> {
     let rejected: Vec<bool> = answer.rejected.iter().map(|reason| !reason.is_empty()).collect();
     if rejected.iter().all(|rejected| *rejected) {
         return Ok(Decisions { rejected, accepted: None });
@@ -186,11 +175,8 @@ pub fn theirs(world: &World, answer: &SpeakerAnswer) -> Result<Decisions, String
                 .pools
                 .iter()
                 .map(|(pool, advertisements)| {
-                    let nodes = |advertisement: &Nodes| {
-                        let preferred =
-                            |node: &String| advertisement.preferred.get(node).copied().unwrap_or(0);
-                        advertisement.nodes.iter().map(|node| (node.clone(), preferred(node))).collect()
-                    };
+                    // This release has no preferences.
+                    let nodes = |nodes: &Vec<String>| nodes.iter().map(|node| (node.clone(), 0)).collect();
                     (pool.clone(), advertisements.iter().map(nodes).collect())
                 })
                 .collect(),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use lockstep::election::MetalLbVersion;
 use lockstep_test_support::control_plane::metallb_oracle;
 
-use crate::comparison::{Decide, MetalLb, as_case, difference, product};
+use crate::comparison::{Decide, as_case, difference, product};
 use crate::process::Oracle;
 use crate::tally::Tally;
 use crate::world::{Weights, World};
@@ -19,9 +19,8 @@ const BATCH: u64 = 500;
 /// The number of kinds of differences after which a run ends.
 const ENOUGH: usize = 12;
 
-fn oracle() -> MetalLb {
-    let programs = metallb_oracle().expect("the oracle");
-    MetalLb { speaker: Oracle::start(&programs.speaker), controller: Oracle::start(&programs.controller) }
+fn oracle() -> Oracle {
+    Oracle::start(&metallb_oracle().expect("the oracle"))
 }
 
 /// The differences in the worlds of these seeds, one of each kind, as cases, what the worlds had in them, and the number of worlds in which
@@ -37,16 +36,16 @@ fn differences(
     while from < seeds.end && found.len() < ENOUGH {
         let to = (from + BATCH).min(seeds.end);
         let worlds: Vec<World> = (from..to).map(|seed| World::new(seed, &weights)).collect();
-        for ((seed, world), (speaker, controller)) in (from..to).zip(&worlds).zip(metallb.answers(&worlds)) {
+        for ((seed, world), answer) in (from..to).zip(&worlds).zip(metallb.answers(&worlds)) {
             // Every tenth is enough to count.
             if seed % 10 == 0 {
                 tally.add(world, &decide(world, version));
             }
-            if speaker.has_panicked() {
+            if answer.has_panicked() {
                 panicked += 1;
                 continue;
             }
-            let Some(first) = difference(world, version, decide, &speaker, &controller) else {
+            let Some(first) = difference(world, version, decide, &answer) else {
                 continue;
             };
             if !found.contains_key(first.what) {

@@ -39,9 +39,9 @@ pub struct SelectorWeights {
     pub empty: u32,
     /// Selectors with labels and expressions together.
     pub both: u32,
-    /// What Kubernetes rejects: operators, numbers of values, keys and values.
+    /// Mistakes that Kubernetes rejects: operators, numbers of values, keys and values.
     pub invalid: u32,
-    /// What MetalLB alone rejects: a value, an expression or a selector twice.
+    /// Mistakes that MetalLB alone rejects: a value, an expression or a selector twice.
     pub repeated: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What the worlds of a run had in them. A generator that stops making something compares nothing there, and no difference shows it.
+//! The contents of the worlds of a run. A generator that stops making something compares nothing there, and no difference shows it.
 
 use std::collections::BTreeMap;
 
@@ -107,7 +107,7 @@ impl Tally {
         }
     }
 
-    /// What is rarer than it must be.
+    /// The contents that are rarer than they must be.
     pub fn lacking(&self) -> Vec<String> {
         let rare = LEAST.iter().filter_map(|(what, least)| {
             let count = self.counts.get(what).copied().unwrap_or(0);

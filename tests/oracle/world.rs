@@ -165,7 +165,7 @@ impl World {
     }
 }
 
-/// What a world is made with.
+/// The weights and the numbers that a world is made with.
 struct Maker<'r> {
     random: &'r mut Rng,
     weights: &'r Weights,
@@ -349,19 +349,24 @@ impl Maker<'_> {
         object
     }
 
+    /// The pools, nodes and Services that an advertisement of either kind selects.
+    fn selections(&mut self, spec: &mut Map<String, Value>, pools: &[String]) {
+        self.pool_choice(spec, pools);
+        let lists = [
+            ("nodeSelectors", NODE_WORDS, 35),
+            ("serviceSelectors", SERVICE_WORDS, 100 - self.weights.service_selectors),
+        ];
+        for (field, words, missing) in lists {
+            if let Some(list) = selectors(self.random, words, &self.weights.selectors, missing) {
+                spec.insert(field.to_owned(), list);
+            }
+        }
+    }
+
     fn layer2(&mut self, n: usize, pools: &[String]) -> Value {
         let mut spec = Map::new();
         if !self.chance(4) {
-            self.pool_choice(&mut spec, pools);
-            let lists = [
-                ("nodeSelectors", NODE_WORDS, 35),
-                ("serviceSelectors", SERVICE_WORDS, 100 - self.weights.service_selectors),
-            ];
-            for (field, words, missing) in lists {
-                if let Some(list) = selectors(self.random, words, &self.weights.selectors, missing) {
-                    spec.insert(field.to_owned(), list);
-                }
-            }
+            self.selections(&mut spec, pools);
             if self.chance(self.weights.preferences) {
                 let preferred: Vec<Value> = (0..self.random.u32(1..=2))
                     .map(|_| {
@@ -401,16 +406,7 @@ impl Maker<'_> {
     fn bgp(&mut self, n: usize, pools: &[String]) -> Value {
         let mut spec = Map::new();
         if !self.chance(4) {
-            self.pool_choice(&mut spec, pools);
-            let lists = [
-                ("nodeSelectors", NODE_WORDS, 35),
-                ("serviceSelectors", SERVICE_WORDS, 100 - self.weights.service_selectors),
-            ];
-            for (field, words, missing) in lists {
-                if let Some(list) = selectors(self.random, words, &self.weights.selectors, missing) {
-                    spec.insert(field.to_owned(), list);
-                }
-            }
+            self.selections(&mut spec, pools);
             self.attributes(&mut spec);
             if self.chance(20) {
                 spec.insert("asPathPrepend".to_owned(), json!(self.random.u32(0..3)));
@@ -520,7 +516,7 @@ impl Maker<'_> {
         spec["ipFamilyPolicy"] = json!(policy);
     }
 
-    /// What the Service asks MetalLB for.
+    /// The requests of the Service to MetalLB.
     fn requests(
         &mut self,
         spec: &mut Value,

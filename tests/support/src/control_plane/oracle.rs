@@ -1,4 +1,4 @@
-//! The oracle: programs of this repository that answer questions with the code of MetalLB.
+//! The oracle: a program of this repository that answers questions with the code of MetalLB.
 //!
 //! What decides in MetalLB is not exported, so the program is compiled into a copy of its module: the files in
 //! `tests/support/go/oracle/metallb` are laid over the copy, and `init` functions among them take the place of MetalLB's
@@ -10,23 +10,14 @@ use std::path::{Path, PathBuf};
 use super::cache::{Pin, announce};
 use super::{Error, Result, files, go};
 
-/// The two programs that answer as MetalLB.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetalLbOracle {
-    /// Answers as the speakers do: what they reject, and who announces.
-    pub speaker: PathBuf,
-    /// Answers as the controller does: whether it rejects the pools.
-    pub controller: PathBuf,
-}
-
 /// The folder of what is laid over MetalLB's module.
 const LAYER: &str = "oracle/metallb";
 
-/// The oracle of MetalLB 0.15.2, from the cache; it is built if it is missing.
+/// The oracle of MetalLB 0.15.2, a program, from the cache; it is built if it is missing.
 ///
 /// # Errors
 /// [`Error::Unavailable`] without Go, [`Error::Failed`] if the build fails.
-pub fn metallb_oracle() -> Result<MetalLbOracle> {
+pub fn metallb_oracle() -> Result<PathBuf> {
     let pin = Pin::read_with("metallb-0.15.2", "go.universe.tf/metallb", &[LAYER])?;
     let built = pin.cached("oracle", |output| {
         announce(format_args!(
@@ -37,14 +28,12 @@ pub fn metallb_oracle() -> Result<MetalLbOracle> {
         make(&source)?;
         files::copy(&go::module_directory(&pin)?, &source)?;
         files::copy(&crate::root().join("tests/support/go").join(LAYER), &source)?;
-        for program in ["speaker", "controller"] {
-            go::build_in(&source, &pin, &format!("./{program}"), "", "", &output.join(program))?;
-        }
+        go::build_in(&source, &pin, "./speaker", "", "", &output.join("speaker"))?;
         // What is kept is small, and Go finds the sources in its own cache.
         fs::remove_dir_all(&source)
             .map_err(|error| Error::failed(format_args!("cannot remove `{}`: {error}", source.display())))
     })?;
-    Ok(MetalLbOracle { speaker: built.join("speaker"), controller: built.join("controller") })
+    Ok(built.join("speaker"))
 }
 
 fn make(folder: &Path) -> Result<()> {
