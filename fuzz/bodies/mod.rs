@@ -1,5 +1,7 @@
 //! The bodies of the fuzz targets. libFuzzer calls them (`fuzz_targets`), and so do the ordinary tests (`tests/offline/fuzz.rs`).
 
+#![allow(dead_code, reason = "libFuzzer takes the bodies alone, and every program uses its own")]
+
 mod ca_secret;
 mod certificate_files;
 pub mod check;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use lockstep_test_support::api;
-use lockstep_test_support::control_plane::{ControlPlane, Controller, MetalLb, Options, helm, metallb_chart};
+use lockstep_test_support::control_plane::Controller;
 use lockstep_test_support::helm::chart;
 use lockstep_test_support::objects;
 use lockstep_test_support::release::Cluster;
@@ -16,7 +16,7 @@ use lockstep_test_support::shell::Shell;
 use lockstep_test_support::wait;
 use serde::Deserialize;
 
-use crate::nodes::{CONTROLLERS, METALLB_VALUES, join, run, run_pods};
+use crate::nodes::{self, run};
 use crate::replica::Replica;
 
 const POOL: &str = "apiVersion: metallb.io/v1beta1
@@ -60,32 +60,20 @@ struct House {
 impl House {
     /// Starts it; MetalLB and the gateway are there before Lockstep is. If `is_right`, they are as Lockstep wants them.
     async fn start(is_right: bool) -> Self {
-        let options = Options::default()
-            .api_server_arg("--enable-aggregator-routing=true")
-            // Nothing would take the taints of new nodes away.
-            .api_server_arg("--disable-admission-plugins=TaintNodesByCondition");
-        let cluster = Cluster::start(options).await;
-        let admin = cluster.client().await;
-        let control_plane = &cluster.control_plane;
-        let shell = Arc::new(shell(control_plane, is_right));
-        for name in ["n1", "n2", "n3", "n4"] {
-            join(&admin, name, !["n3", "n4"].contains(&name)).await;
-        }
-        for name in ["istio-system", "metallb-system"] {
-            api::create(&admin, &objects::namespace(name)).await;
-        }
-        let mut controllers = vec![control_plane.start_controllers(&CONTROLLERS).await.unwrap()];
-        tokio::spawn(run_pods(admin.clone()));
+        let nodes = [("n1", true), ("n2", true), ("n3", false), ("n4", false)];
+        let (cluster, admin, controllers) = nodes::start(&nodes).await;
+        let mut controllers = vec![controllers];
+        let shell = Arc::new(shell(&cluster, is_right));
+        api::create(&admin, &objects::namespace("istio-system")).await;
+        nodes::install_metallb(&shell).await;
         let right = "--set nodeSelector.loadbalancerIPs\\\\.metallb\\\\.io=arp,externalTrafficPolicy=Local";
         let script = format!(
-            "helm install metallb $METALLB -n metallb-system $METALLB_VALUES
-             kubectl wait --for=condition=Established crd/l2advertisements.metallb.io crd/ipaddresspools.metallb.io --timeout=60s
-             until kubectl apply -f first-pool.yaml; do sleep 1; done
+            "until kubectl apply -f first-pool.yaml; do sleep 1; done
              helm install istio-ingressgateway $GATEWAY -n istio-system {}",
             if is_right { right } else { "" }
         );
         run(&shell, &script).await.unwrap();
-        controllers.extend(control_plane.start_scheduler_and_metallb().await.unwrap());
+        controllers.extend(cluster.control_plane.start_scheduler_and_metallb().await.unwrap());
         let script = "kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=60s
              kubectl -n istio-system wait --for=jsonpath='{.status.loadBalancer.ingress}' service/istio-ingressgateway --timeout=60s";
         run(&shell, script).await.unwrap();
@@ -101,9 +89,9 @@ impl House {
     }
 }
 
-/// A shell with Helm, and the charts and manifests that the scripts use.
-fn shell(control_plane: &ControlPlane, is_right: bool) -> Shell {
-    let shell = Shell::on(control_plane).with("helm", &helm().unwrap());
+/// A shell with the charts and manifests that the scripts use.
+fn shell(cluster: &Cluster, is_right: bool) -> Shell {
+    let shell = nodes::shell(cluster);
     let right = format!("{POOL}{OF_GATEWAY_NODES}");
     std::fs::write(shell.folder().join("first-pool.yaml"), if is_right { &right } else { POOL }).unwrap();
     let pool = shell.folder().join("pool.yaml");
@@ -111,8 +99,6 @@ fn shell(control_plane: &ControlPlane, is_right: bool) -> Shell {
     shell
         .with_variable("GATEWAY", root().join("tests/acts/gateway"))
         .with_variable("LOCKSTEP", chart(""))
-        .with_variable("METALLB", metallb_chart(MetalLb::V0_15_2).unwrap())
-        .with_variable("METALLB_VALUES", METALLB_VALUES)
         .with_variable("POOL", pool)
 }
 

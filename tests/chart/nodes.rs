@@ -9,13 +9,15 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use lockstep_test_support::api::{self, call};
+use lockstep_test_support::control_plane::{Controller, MetalLb, Options, helm, metallb_chart};
 use lockstep_test_support::helm::NAMESPACE;
 use lockstep_test_support::objects::{self, LABEL};
+use lockstep_test_support::release::Cluster;
 use lockstep_test_support::shell::{Shell, said};
 use serde_json::{Value, json};
 
 /// Nothing sends heartbeats, so nobody looks for them.
-pub const CONTROLLERS: [&str; 10] = [
+const CONTROLLERS: [&str; 10] = [
     "deployment-controller",
     "replicaset-controller",
     "daemonset-controller",
@@ -29,7 +31,39 @@ pub const CONTROLLERS: [&str; 10] = [
 ];
 
 /// MetalLB's own webhook has no endpoint that answers.
-pub const METALLB_VALUES: &str = "--set speaker.frr.enabled=false,frrk8s.enabled=false,crds.validationFailurePolicy=Ignore,speaker.tolerateMaster=false";
+const METALLB_VALUES: &str = "--set speaker.frr.enabled=false,frrk8s.enabled=false,crds.validationFailurePolicy=Ignore,speaker.tolerateMaster=false";
+
+/// A cluster with these nodes, each with whether it is a gateway node. Kubernetes' controllers run until the last value is dropped.
+pub async fn start(nodes: &[(&str, bool)]) -> (Cluster, Client, Controller) {
+    let options = Options::default()
+        .api_server_arg("--enable-aggregator-routing=true")
+        // Nothing would take the taints of new nodes away.
+        .api_server_arg("--disable-admission-plugins=TaintNodesByCondition");
+    let cluster = Cluster::start(options).await;
+    let admin = cluster.client().await;
+    for (name, is_gateway) in nodes {
+        join(&admin, name, *is_gateway).await;
+    }
+    api::create(&admin, &objects::namespace("metallb-system")).await;
+    let controllers = cluster.control_plane.start_controllers(&CONTROLLERS).await.unwrap();
+    tokio::spawn(run_pods(admin.clone()));
+    (cluster, admin, controllers)
+}
+
+/// A shell with Helm and with MetalLB's chart and its values in variables.
+pub fn shell(cluster: &Cluster) -> Shell {
+    Shell::on(&cluster.control_plane)
+        .with("helm", &helm().unwrap())
+        .with_variable("METALLB", metallb_chart(MetalLb::V0_15_2).unwrap())
+        .with_variable("METALLB_VALUES", METALLB_VALUES)
+}
+
+/// Installs MetalLB by its chart.
+pub async fn install_metallb(shell: &Arc<Shell>) {
+    let script = "helm install metallb $METALLB -n metallb-system $METALLB_VALUES
+        kubectl wait --for=condition=Established crd/l2advertisements.metallb.io crd/ipaddresspools.metallb.io --timeout=60s";
+    run(shell, script).await.unwrap();
+}
 
 /// Runs a script. Returns all that it printed; an error if it fails.
 pub async fn run(shell: &Arc<Shell>, script: &str) -> Result<String, String> {
@@ -39,7 +73,7 @@ pub async fn run(shell: &Arc<Shell>, script: &str) -> Result<String, String> {
 }
 
 /// Adds a node that is ready.
-pub async fn join(admin: &Client, name: &str, is_gateway: bool) {
+async fn join(admin: &Client, name: &str, is_gateway: bool) {
     let mut labels = json!({"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"});
     if is_gateway {
         labels[LABEL] = json!("arp");
@@ -56,7 +90,7 @@ pub async fn join(admin: &Client, name: &str, is_gateway: bool) {
 
 /// Says of every pod on a node that it runs, and of every pod that ends that it has ended, as kubelets do. Lockstep's own pods start
 /// never: its replica is a process of the test.
-pub async fn run_pods(client: Client) {
+async fn run_pods(client: Client) {
     let pods: Api<Pod> = Api::all(client.clone());
     let mut events = watcher(pods, Config::default()).default_backoff().boxed();
     let mut started = 0_u16;

@@ -50,7 +50,7 @@ async fn run(shell: &Shell, command: &str) {
     assert!(has_run.await, "{command}: {last}");
 }
 
-/// What kubectl says of an advertisement from every node, and whether it would be stored.
+/// Whether an advertisement from every node would be stored, and the output of kubectl.
 fn wide_advertisement(shell: &Shell) -> (bool, String) {
     let output = shell.run("kubectl create --dry-run=server -f wide.json");
     (output.status.success(), said(&output))

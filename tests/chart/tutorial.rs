@@ -3,14 +3,10 @@
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use lockstep_test_support::control_plane::{MetalLb, Options, helm, metallb_chart};
-use lockstep_test_support::objects;
-use lockstep_test_support::release::Cluster;
+use lockstep_test_support::documents::{self, Block};
 use lockstep_test_support::root;
-use lockstep_test_support::shell::Shell;
-use lockstep_test_support::{api, documents};
 
-use crate::nodes::{CONTROLLERS, METALLB_VALUES, join, run, run_pods};
+use crate::nodes::{self, run};
 use crate::replica::Replica;
 
 /// The command that waits for Lockstep's pods, which do not run here. Its replica is a process of the test.
@@ -24,17 +20,20 @@ struct Step {
 
 /// The steps of the tutorial. A block of text below a block of commands is what they print; `...` stands for lines that are left out.
 fn steps() -> Vec<Step> {
-    let text = documents::text("docs/tutorial.md");
+    let page = documents::document("docs/tutorial.md");
+    let blocks = page.blocks(&["console", "text"]);
+    assert_eq!(
+        page.text.matches("\n```").count(),
+        2 * blocks.len(),
+        "a block of another language is not run"
+    );
     let mut steps: Vec<Step> = Vec::new();
-    for block in text.split("\n```").skip(1).step_by(2) {
-        let (language, content) = block.split_once('\n').unwrap();
-        match language {
-            "console" => steps.push(Step { commands: content.to_owned(), expected: Vec::new() }),
-            "text" => {
-                let lines = content.lines().filter(|line| !line.is_empty() && *line != "...");
-                steps.last_mut().unwrap().expected.extend(lines.map(ToOwned::to_owned));
-            }
-            other => panic!("a block of `{other}`"),
+    for Block { language, text } in blocks {
+        if language == "console" {
+            steps.push(Step { commands: text, expected: Vec::new() });
+        } else {
+            let lines = text.lines().filter(|line| !line.is_empty() && *line != "...");
+            steps.last_mut().unwrap().expected.extend(lines.map(ToOwned::to_owned));
         }
     }
     steps
@@ -42,29 +41,15 @@ fn steps() -> Vec<Step> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_of_the_tutorial_does_what_the_tutorial_says() {
-    let options = Options::default()
-        .api_server_arg("--enable-aggregator-routing=true")
-        // Nothing would take the taints of new nodes away.
-        .api_server_arg("--disable-admission-plugins=TaintNodesByCondition");
-    let cluster = Cluster::start(options).await;
-    let admin = cluster.client().await;
-    for name in ["n1", "n2", "n3"] {
-        join(&admin, name, false).await;
-    }
-    api::create(&admin, &objects::namespace("metallb-system")).await;
-    let mut controllers = vec![cluster.control_plane.start_controllers(&CONTROLLERS).await.unwrap()];
-    tokio::spawn(run_pods(admin.clone()));
-    let shell = Shell::on(&cluster.control_plane)
-        .with("helm", &helm().unwrap())
-        .with_variable("METALLB", metallb_chart(MetalLb::V0_15_2).unwrap());
+    let nodes = [("n1", false), ("n2", false), ("n3", false)];
+    let (cluster, admin, _controllers) = nodes::start(&nodes).await;
+    let shell = nodes::shell(&cluster);
     for folder in ["charts", "examples"] {
         symlink(root().join(folder), shell.folder().join(folder)).unwrap();
     }
     let shell = Arc::new(shell);
-    let metallb = format!("helm install metallb $METALLB -n metallb-system {METALLB_VALUES}
-        kubectl wait --for=condition=Established crd/l2advertisements.metallb.io crd/ipaddresspools.metallb.io --timeout=60s");
-    run(&shell, &metallb).await.unwrap();
-    controllers.extend(cluster.control_plane.start_scheduler_and_metallb().await.unwrap());
+    nodes::install_metallb(&shell).await;
+    let _metallb = cluster.control_plane.start_scheduler_and_metallb().await.unwrap();
 
     let mut replica = None;
     for Step { commands, expected } in steps() {

@@ -17,10 +17,10 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 /// The exit code and the output of a run.
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Run {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 fn command(arguments: &[&str]) -> Command {
@@ -29,7 +29,8 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-fn run_with(arguments: &[&str], stdin: &str) -> Run {
+/// Runs the program in the repository with this text as its standard input.
+pub fn run_with(arguments: &[&str], stdin: &str) -> Run {
     let mut child = command(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -45,7 +46,7 @@ fn run_with(arguments: &[&str], stdin: &str) -> Run {
     }
 }
 
-fn run(arguments: &[&str]) -> Run {
+pub fn run(arguments: &[&str]) -> Run {
     run_with(arguments, "")
 }
 

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use lockstep_test_support::documents::document;
 use lockstep_test_support::root;
 use serde_json::{Value, json};
+
+use crate::check::{Run, run_with};
 
 const FOLDER: &str = "examples/gateways";
 const HEAD: [&str; 6] = ["folder", "placement", "`Local`", "pod labels", "what to know", "read in"];
@@ -39,21 +39,10 @@ fn objects(gateway: &str) -> Vec<Value> {
 
 /// The exit code of a command on these objects, and its JSON document.
 fn judged(arguments: &[&str], objects: &[Value]) -> (i32, Value) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lockstep"))
-        .args(arguments)
-        .current_dir(root())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
-    child.stdin.take().unwrap().write_all(list.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let document = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {said}"));
-    (output.status.code().unwrap(), document)
+    let Run { code, out, err } = run_with(arguments, &list);
+    let document = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {err}"));
+    (code, document)
 }
 
 fn check(objects: &[Value]) -> (i32, Value) {

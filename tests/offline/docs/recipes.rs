@@ -1,11 +1,10 @@
 //! Commands in documents that need files of the repository alone are run, and what is shown below them is what they print.
 
-use std::process::Command;
-
 use lockstep_test_support::documents::{Block, documents};
 use lockstep_test_support::root;
 
 use super::commands::{arguments, commands};
+use crate::check::{self, Run};
 
 /// A command line of Lockstep, and the lines that are shown as its output.
 #[derive(Debug)]
@@ -49,16 +48,11 @@ fn commands_on_files_of_the_repository_print_what_is_shown() {
         let recipes = page.blocks(&["console"]).iter().flat_map(recipes).collect::<Vec<_>>();
         for recipe in recipes.into_iter().filter(is_offline) {
             let Recipe { arguments, shown } = recipe;
-            let output = Command::new(env!("CARGO_BIN_EXE_lockstep"))
-                .args(&arguments)
-                .current_dir(root())
-                .output()
-                .unwrap();
-            let [printed, said] =
-                [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+            let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let Run { code, out, err } = check::run(&words);
             let place = format!("`{}`: {arguments:?}", page.path.display());
-            assert!(matches!(output.status.code(), Some(0 | 1)), "{place}: {said}");
-            assert!(printed.contains(&shown), "{place} shows:\n{shown}\nand this is printed:\n{printed}");
+            assert!(matches!(code, 0 | 1), "{place}: {err}");
+            assert!(out.contains(&shown), "{place} shows:\n{shown}\nand this is printed:\n{out}");
             run += 1;
             compared += usize::from(!shown.is_empty());
         }
