@@ -3,7 +3,7 @@
 //!
 //! The pure core is the crate [`lockstep_core`], re-exported here. This crate is the program around it: [`manifests`] and
 //! [`cluster`] read objects into a [`snapshot`], [`admission`] speaks the API server's `AdmissionReview`, [`server`] and
-//! [`tls`] speak HTTPS, [`webhook`] joins them, [`audit`] records decisions, and [`cli`] is the command line.
+//! [`tls`] speak HTTPS, [`webhook`] joins them, [`audit`] records decisions, [`trace`] exports spans, and [`cli`] is the command line.
 
 // No panic path outside tests, and no output outside `cli`'s own streams.
 #![warn(
@@ -35,4 +35,5 @@ pub mod manifests;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
+pub mod trace;
 pub mod webhook;

@@ -1,7 +1,8 @@
-//! The webhook: it answers the API server's calls by the latest snapshot, and counts, logs and records each review.
+//! The webhook: it answers the API server's calls by the latest snapshot, and counts, logs, records and traces each review.
 
 mod metrics;
 mod record;
+mod span;
 mod topology_labels;
 
 pub use metrics::ReviewMetrics;
@@ -18,6 +19,7 @@ use crate::admission::{self, Body, Decision, Review, ReviewError, Terms};
 use crate::audit::bounded::{message, name};
 use crate::server::{Authentication, Call, Caller, Handled, Handler, Reply, StatusCode};
 use crate::snapshot::Snapshot;
+use crate::trace::SpanExporter;
 use crate::verdict::Reason;
 use metrics::Unanswered;
 use record::ReviewEvent;
@@ -28,6 +30,7 @@ pub struct Webhook {
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     metrics: ReviewMetrics,
     decisions: Option<Decisions>,
+    spans: Option<SpanExporter>,
     node_names: NodeNames,
 }
 
@@ -42,15 +45,17 @@ pub enum NodeNames {
 }
 
 impl Webhook {
-    /// Creates a webhook that judges by the latest of `snapshots`, and answers 503 while there is none.
+    /// Creates a webhook that judges by the latest of `snapshots`, and answers 503 while there is none. It records reviews in `decisions`,
+    /// and exports those of sampled traces to `spans`.
     #[must_use]
     pub fn new(
         snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
         metrics: ReviewMetrics,
         decisions: Option<Decisions>,
+        spans: Option<SpanExporter>,
         node_names: NodeNames,
     ) -> Self {
-        Self { snapshots, metrics, decisions, node_names }
+        Self { snapshots, metrics, decisions, spans, node_names }
     }
 
     /// Answers a call. Unless it `answers_all`, a heavy one is left, and one for which the snapshot may lag behind.
@@ -59,7 +64,9 @@ impl Webhook {
         let latest = self.snapshots.borrow().clone();
         let Some(snapshot) = latest else {
             self.metrics.unanswered(Unanswered::NotSynced);
-            return Handled::Reply(Reply::unavailable("lockstep does not know the cluster's state"));
+            let reply = Reply::unavailable("lockstep does not know the cluster's state");
+            span::export(self.spans.as_ref(), call, reply.status, None);
+            return Handled::Reply(reply);
         };
         let authentication = call.caller.authentication();
         let names_nodes =
@@ -72,15 +79,23 @@ impl Webhook {
                 ReviewEvent {
                     phase: call.phase,
                     caller: call.caller,
+                    trace: call.trace,
                     review: &review,
                     snapshot: &snapshot,
                     start,
                     metrics: &self.metrics,
                 }
                 .record(self.decisions.as_ref());
+                span::export(self.spans.as_ref(), call, StatusCode::OK, Some(&review));
                 Handled::Reply(Reply::json(review.response))
             }
-            Err(error) => self.unanswered(&error, &call.caller),
+            Err(error) => {
+                let handled = self.unanswered(&error, &call.caller);
+                if let Handled::Reply(reply) = &handled {
+                    span::export(self.spans.as_ref(), call, reply.status, None);
+                }
+                handled
+            }
         }
     }
 
@@ -120,7 +135,7 @@ impl Handler for Webhook {
         let start = Instant::now();
         let handled = self.answer(&call, false, start);
         if matches!(handled, Handled::Reply(_)) {
-            self.metrics.observe_duration(call.phase, start.elapsed());
+            self.metrics.observe_duration(call.phase, start.elapsed(), call.trace);
         }
         handled
     }
@@ -128,7 +143,7 @@ impl Handler for Webhook {
     fn handle_heavy(&self, call: Call<'_>) -> Reply {
         let start = Instant::now();
         let reply = self.answer(&call, true, start);
-        self.metrics.observe_duration(call.phase, start.elapsed());
+        self.metrics.observe_duration(call.phase, start.elapsed(), call.trace);
         match reply {
             Handled::Reply(reply) => reply,
             // The terms exclude nothing.

@@ -132,6 +132,7 @@ fn recording(facts: Snapshot, log: &str) -> Webhook {
         facts,
         ReviewMetrics::default(),
         Some(Decisions { log, also_allowed: false }),
+        None,
         NodeNames::default(),
     )
 }
@@ -171,7 +172,7 @@ fn large(topologies: usize, is_changing: bool, is_assessing: bool) -> Webhook {
             std::thread::sleep(PAUSE);
         }
     });
-    Webhook::new(facts, ReviewMetrics::default(), None, NodeNames::default())
+    Webhook::new(facts, ReviewMetrics::default(), None, None, NodeNames::default())
 }
 
 /// Serves a no-op webhook on rustls and hyper until the process is killed.

@@ -65,6 +65,8 @@ pub struct RecordFilter {
     pub kinds: BTreeSet<String>,
     /// The topology of any finding.
     pub topologies: BTreeSet<String>,
+    /// The id of the trace.
+    pub traces: BTreeSet<String>,
     /// The earliest time.
     pub since: Option<Timestamp>,
     /// The end of the time range, exclusive.
@@ -93,6 +95,7 @@ impl RecordFilter {
             && has(&self.verdicts, [&*record.verdict])
             && has(&self.kinds, [&*record.kind])
             && has(&self.topologies, topology.into_iter().chain(findings().map(|finding| &*finding.topology)))
+            && has(&self.traces, record.trace_id.as_deref())
             && self.since.is_none_or(|since| line.time >= since)
             && self.until.is_none_or(|until| line.time < until)
             && self.dry_run.is_none_or(|dry_run| record.dry_run == dry_run)

@@ -36,6 +36,11 @@ pub struct Record<'a> {
     pub topology: Option<RecordedTopology<'a>>,
     /// The uid of the `AdmissionReview`, which the API server's audit log has as the annotation `uid`.
     pub uid: Cow<'a, str>,
+    /// The trace that the API server's call belongs to (W3C Trace Context), 32 hexadecimal digits; missing if its tracing is off.
+    /// Records of versions before 0.2 have no such field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9a-f]{32}$"))]
+    pub trace_id: Option<Cow<'a, str>>,
     /// The user who made the request.
     pub user: Cow<'a, str>,
     /// The groups of the user.

@@ -4,6 +4,7 @@ mod decisions;
 mod reports;
 mod signals;
 mod snapshot;
+mod spans;
 mod status;
 mod tls;
 
@@ -21,7 +22,6 @@ use tokio::sync::watch;
 use tracing::error;
 
 use super::{Exit, duration};
-use crate::audit::DecisionLog;
 use crate::cluster::{
     self, AssessmentMetrics, MIN_STALE_AFTER, ReportInputs, STALE_AFTER, StatusInputs,
     watch_webhook_configurations,
@@ -35,6 +35,7 @@ use crate::webhook::{NodeNames, ReviewMetrics, Webhook};
 use decisions::DecisionArgs;
 use signals::Stop;
 use snapshot::SnapshotSource;
+use spans::SpanArgs;
 use tls::TlsSettings;
 
 /// Run the webhook
@@ -90,6 +91,8 @@ pub(super) struct ServeArgs {
     tls: tls::TlsArgs,
     #[command(flatten)]
     decisions: DecisionArgs,
+    #[command(flatten)]
+    spans: SpanArgs,
     /// Keep answering reviews for this long after SIGTERM, while the API server moves to other replicas
     #[arg(
         long,
@@ -151,6 +154,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
         facts,
         tls,
         decisions,
+        spans,
         drain,
         node_names,
         // `run` has already used them.
@@ -162,9 +166,12 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     log.register(&mut registry);
     let stop = Stop::on_signals()?;
     signals::change_level(log.level())?;
+    let spans = spans.start(&decisions.replica(), &mut registry)?;
     let decisions = decisions.start(&mut registry)?;
-    // It is dropped last, so that the log contains every decision.
-    let _end = decisions.as_ref().map(|decisions| End(decisions.log.clone()));
+    // They are dropped last, so that the log contains every decision, and the collector gets every span.
+    let _spans = spans.clone().map(|spans| End(move || spans.close()));
+    let _decisions =
+        decisions.as_ref().map(|decisions| decisions.log.clone()).map(|log| End(move || log.close()));
     let source = if facts.is_empty() {
         SnapshotSource::cluster(&mut registry).await?
     } else {
@@ -207,7 +214,7 @@ async fn serve(args: ServeArgs, log: &Log) -> Result<(), Failure> {
     let status = status::keep(cluster, status);
     let webhook_metrics = ReviewMetrics::default();
     webhook_metrics.register(&mut registry);
-    let webhook = Webhook::new(source.snapshots(), webhook_metrics, decisions, node_names);
+    let webhook = Webhook::new(source.snapshots(), webhook_metrics, decisions, spans, node_names);
     let served =
         Served { tls: tls.config(), tls_readiness: tls.readiness(), webhook, snapshots: source.snapshots() };
     let bound = bind(Ports { listen, admin_listen, metrics_listen }, drain, served, registry).await?;
@@ -233,12 +240,12 @@ async fn until_ended<T>(task: Option<impl Future<Output = T>>) -> T {
     }
 }
 
-/// Closes the decision log when dropped.
-struct End(DecisionLog);
+/// Calls a function when dropped.
+struct End<F: Fn()>(F);
 
-impl Drop for End {
+impl<F: Fn()> Drop for End<F> {
     fn drop(&mut self) {
-        self.0.close();
+        (self.0)();
     }
 }
 

@@ -50,14 +50,14 @@ impl Format {
 }
 
 /// Rewrites the lines that describe a metric: the text format names it as its series are named, has no infos, and has no
-/// units and no end. The series are the same.
+/// units and no end. The series are the same, without exemplars.
 fn text_format(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     // The name of a metric depends on its type, which stands after its help.
     let mut help = None;
     for line in open_metrics.lines() {
         let Some(description) = line.strip_prefix("# ") else {
-            text.push_str(line);
+            text.push_str(without_exemplar(line));
             text.push('\n');
             continue;
         };
@@ -83,6 +83,15 @@ fn text_format(open_metrics: &str) -> String {
         }
     }
     text
+}
+
+/// A series without its exemplar. Values of labels may look like one, but no value of a metric precedes it there.
+fn without_exemplar(series: &str) -> &str {
+    let is_sample = |text: &&str| {
+        let value = text.rsplit_once("} ").map(|(_, value)| value.parse::<f64>());
+        matches!(value, Some(Ok(_)))
+    };
+    series.rsplit_once(" # {").map(|(sample, _)| sample).filter(is_sample).unwrap_or(series)
 }
 
 #[cfg(test)]
@@ -125,5 +134,18 @@ mod tests {
             # HELP c Size.\n# TYPE c gauge\nc 2\n";
         assert_eq!(Format::Text.write(open_metrics.to_owned()), text);
         assert_eq!(Format::OpenMetrics.write(open_metrics.to_owned()), open_metrics);
+    }
+
+    #[test]
+    fn the_text_format_has_no_exemplars() {
+        for (series, plain) in [
+            ("a_bucket{le=\"0.1\"} 3 # {trace_id=\"4b\"} 0.05 1700000000.5", "a_bucket{le=\"0.1\"} 3"),
+            ("a_bucket{le=\"0.1\"} 3", "a_bucket{le=\"0.1\"} 3"),
+            ("a{x=\"1 # {y\"} 2", "a{x=\"1 # {y\"} 2"),
+            ("a{x=\"1 # {y\"} 2 # {trace_id=\"4b\"} 1.0", "a{x=\"1 # {y\"} 2"),
+            ("a 2", "a 2"),
+        ] {
+            assert_eq!(without_exemplar(series), plain);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The contract between the server and its handler: calls in, replies out.
 
 use std::pin::Pin;
+use std::time::Instant;
 
 use http_body_util::Full;
 use hyper::Response;
@@ -10,6 +11,7 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
 use super::connection_table::{Charge, Connection, UnwrittenAnswer};
 use crate::change::Phase;
+use crate::trace::TraceContext;
 
 pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -54,6 +56,10 @@ pub struct Call<'a> {
     pub body: &'a [u8],
     /// The caller.
     pub caller: Caller<'a>,
+    /// The trace that the caller says the request belongs to.
+    pub trace: Option<TraceContext>,
+    /// The time at which the head of the request was received.
+    pub received: Instant,
 }
 
 /// The caller of a [`Call`], as far as the connection shows it.

@@ -22,6 +22,7 @@ use super::limits::Limits;
 use super::metrics::ServerMetrics;
 use super::rejection::Rejection;
 use crate::change::Phase;
+use crate::trace::TraceContext;
 
 /// The service of reviews, which decides which requests reach the handler.
 pub(super) struct Reviews {
@@ -34,6 +35,21 @@ pub(super) struct Reviews {
 /// The longest time for which a call waits for newer knowledge. A watch receives an object within milliseconds after it is
 /// stored, and a snapshot follows within 0.1 s.
 const LONGEST_LAG: Duration = Duration::from_millis(500);
+
+/// What is kept of the head of a request that an endpoint accepts.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    phase: Phase,
+    trace: Option<TraceContext>,
+    received: Instant,
+}
+
+impl Head {
+    fn call<'c>(self, body: &'c [u8], sender: &'c Sender) -> Call<'c> {
+        let Self { phase, trace, received } = self;
+        Call { phase, body, caller: sender.caller(), trace, received }
+    }
+}
 
 /// The sender of a request.
 #[derive(Debug, Clone)]
@@ -64,7 +80,7 @@ impl Reviews {
         // Every request is charged, also one whose body is discarded: it takes memory until it is answered.
         let charge = sender.connection.charge(Limits::REQUEST_BYTES).ok_or(Rejection::Memory);
         let outcome = match (endpoint, charge) {
-            (Ok(phase), Ok(charge)) => self.review(phase, &mut body, charge, sender).await,
+            (Ok(head), Ok(charge)) => self.review(head, &mut body, charge, sender).await,
             (Err(rejection), Ok(charge)) => {
                 let response = self.reject(rejection, version, body).await;
                 drop(charge);
@@ -80,7 +96,7 @@ impl Reviews {
 
     async fn review(
         &self,
-        phase: Phase,
+        head: Head,
         body: &mut Incoming,
         charge: Charge,
         sender: &Sender,
@@ -89,14 +105,14 @@ impl Reviews {
         let _answering = sender.connection.answer();
         let is_large = payload.bytes.len() > self.limits.light_bytes;
         let handled =
-            if is_large { Handled::Heavy } else { self.judge_current(phase, &payload, sender).await? };
+            if is_large { Handled::Heavy } else { self.judge_current(head, &payload, sender).await? };
         let (reply, charge) = match handled {
             Handled::Reply(reply) => {
                 let Payload { bytes, charge } = payload;
                 drop(bytes);
                 (reply, charge)
             }
-            Handled::Heavy | Handled::Behind => self.judge_heavy(phase, payload, sender).await?,
+            Handled::Heavy | Handled::Behind => self.judge_heavy(head, payload, sender).await?,
         };
         reply.into_charged_response(charge).ok_or(Rejection::Memory)
     }
@@ -104,13 +120,13 @@ impl Reviews {
     /// Judges a light call, again with each newer knowledge while the handler lags behind.
     async fn judge_current(
         &self,
-        phase: Phase,
+        head: Head,
         payload: &Payload,
         sender: &Sender,
     ) -> Result<Handled, Rejection> {
         let start = Instant::now();
         loop {
-            let handled = self.judge(phase, payload, sender)?;
+            let handled = self.judge(head, payload, sender)?;
             let left = LONGEST_LAG.saturating_sub(start.elapsed());
             if handled != Handled::Behind || !timeout(left, self.handler.newer()).await.unwrap_or(false) {
                 return Ok(handled);
@@ -118,15 +134,15 @@ impl Reviews {
         }
     }
 
-    fn judge(&self, phase: Phase, payload: &Payload, sender: &Sender) -> Result<Handled, Rejection> {
-        let call = Call { phase, body: &payload.bytes, caller: sender.caller() };
-        caught(phase, || self.handler.handle(call)).ok_or_else(|| self.panicked())
+    fn judge(&self, head: Head, payload: &Payload, sender: &Sender) -> Result<Handled, Rejection> {
+        let call = head.call(&payload.bytes, sender);
+        caught(head.phase, || self.handler.handle(call)).ok_or_else(|| self.panicked())
     }
 
     /// Judges a heavy call on a thread of its own, when its turn comes.
     async fn judge_heavy(
         &self,
-        phase: Phase,
+        head: Head,
         payload: Payload,
         sender: &Sender,
     ) -> Result<(Reply, Charge), Rejection> {
@@ -136,8 +152,8 @@ impl Reviews {
             // The turn ends with the work, also if nobody waits for it any longer.
             let _turn = turn;
             let Payload { bytes, charge } = payload;
-            let call = Call { phase, body: &bytes, caller: sender.caller() };
-            caught(phase, || handler.handle_heavy(call)).map(|reply| (reply, charge))
+            let call = head.call(&bytes, &sender);
+            caught(head.phase, || handler.handle_heavy(call)).map(|reply| (reply, charge))
         });
         judged.await.ok().flatten().ok_or_else(|| self.panicked())
     }
@@ -174,8 +190,8 @@ fn caught<T>(phase: Phase, handle: impl FnOnce() -> T) -> Option<T> {
         .ok()
 }
 
-/// Returns the phase of the endpoint, if an endpoint accepts the request.
-fn endpoint(head: &Parts) -> Result<Phase, Rejection> {
+/// Returns what is kept of the head, if an endpoint accepts the request.
+fn endpoint(head: &Parts) -> Result<Head, Rejection> {
     let mut phases = Phase::ALL.into_iter();
     let phase = phases.find(|phase| phase.path() == head.uri.path()).ok_or(Rejection::NotFound)?;
     if head.method != Method::POST {
@@ -183,7 +199,7 @@ fn endpoint(head: &Parts) -> Result<Phase, Rejection> {
     } else if !is_json(&head.headers) {
         Err(Rejection::MediaType)
     } else {
-        Ok(phase)
+        Ok(Head { phase, trace: TraceContext::of(&head.headers), received: Instant::now() })
     }
 }
 

@@ -1,18 +1,19 @@
 //! Metrics of reviews. Every label has a bounded set of values, and none is the name of an object.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::topology_labels::{TopologyLabel, TopologyLabels};
 use crate::admission::{Decision, Review};
 use crate::change::Phase;
 use crate::server::Authentication;
+use crate::trace::TraceContext;
 use crate::verdict::Verdict;
 
 /// The rule and the reason of a review without findings and edits.
@@ -25,6 +26,14 @@ const EXCEPTION: &str = "exception";
 /// longest timeout.
 const BUCKETS: [f64; 14] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, 1.0, 5.0, 30.0];
 
+/// The durations of reviews. Each bucket has the newest review of a sampled trace.
+type Durations = HistogramWithExemplars<ExemplarLabels>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExemplarLabels {
+    trace_id: String,
+}
+
 /// Metrics of reviews. Clones share their counts.
 #[derive(Debug, Clone)]
 pub struct ReviewMetrics {
@@ -35,10 +44,10 @@ pub struct ReviewMetrics {
     findings: Family<FindingLabels, Counter>,
     unanswered: Family<UnansweredLabels, Counter>,
     not_recorded: Counter,
-    seconds: Family<WebhookLabels, Histogram, fn() -> Histogram>,
+    seconds: Family<WebhookLabels, Durations, fn() -> Durations>,
     // The series are looked up once, which saves each review a lock and a hash.
-    mutate_seconds: Histogram,
-    validate_seconds: Histogram,
+    mutate_seconds: Durations,
+    validate_seconds: Durations,
 }
 
 /// The reason why a review has no verdict.
@@ -116,8 +125,8 @@ pub(super) const fn undecoded(is_denied: bool) -> &'static str {
 
 impl Default for ReviewMetrics {
     fn default() -> Self {
-        let seconds: Family<WebhookLabels, Histogram, fn() -> Histogram> =
-            Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        let seconds: Family<WebhookLabels, Durations, fn() -> Durations> =
+            Family::new_with_constructor(|| Durations::new(BUCKETS.into_iter()));
         let time = |phase: Phase| seconds.get_or_create_owned(&WebhookLabels { webhook: phase.word() });
         let reviews = Family::<ReviewLabels, Counter>::default();
         let silent = |phase, caller, dry_run| {
@@ -226,11 +235,15 @@ impl ReviewMetrics {
     }
 
     /// Observes the duration of a review, with or without a verdict.
-    pub(super) fn observe_duration(&self, phase: Phase, duration: Duration) {
+    pub(super) fn observe_duration(&self, phase: Phase, duration: Duration, trace: Option<TraceContext>) {
         let seconds = match phase {
             Phase::Mutate => &self.mutate_seconds,
             Phase::Validate => &self.validate_seconds,
         };
-        seconds.observe(duration.as_secs_f64());
+        // A trace that is not sampled can be looked up nowhere.
+        let sampled = trace.filter(|trace| trace.is_sampled);
+        let exemplar = sampled.map(|trace| ExemplarLabels { trace_id: trace.trace_id.to_string() });
+        let time = exemplar.is_some().then(SystemTime::now);
+        seconds.observe(duration.as_secs_f64(), exemplar, time);
     }
 }

@@ -12,6 +12,7 @@ use crate::audit::{self, DecisionLog, Record};
 use crate::change::Phase;
 use crate::server::Caller;
 use crate::snapshot::Snapshot;
+use crate::trace::TraceContext;
 use crate::verdict::{Finding, Verdict};
 
 use super::metrics::{ReviewMetrics, undecoded};
@@ -29,6 +30,7 @@ pub struct Decisions {
 pub(super) struct ReviewEvent<'r> {
     pub(super) phase: Phase,
     pub(super) caller: Caller<'r>,
+    pub(super) trace: Option<TraceContext>,
     pub(super) review: &'r Review<'r>,
     pub(super) snapshot: &'r Snapshot,
     /// The time at which the request's body was complete.
@@ -95,6 +97,7 @@ impl ReviewEvent<'_> {
             authentication = self.caller.authentication().word(),
             webhook = phase.word(),
             uid = name(&request.uid).as_ref(),
+            trace_id = self.trace.map(|trace| tracing::field::display(trace.trace_id)),
             user = name(&request.user).as_ref(),
             operation = name(&request.operation).as_ref(),
             kind = name(&request.kind).as_ref(),
@@ -143,6 +146,7 @@ impl ReviewEvent<'_> {
             webhook: self.phase.word().into(),
             authentication: self.caller.authentication().word().into(),
             uid: name(&request.uid),
+            trace_id: self.trace.map(|trace| trace.trace_id.to_string().into()),
             user: name(&request.user),
             groups: groups.names.iter().take(Record::GROUPS).map(|group| name(group)).collect(),
             more_groups: groups.names.len().saturating_sub(Record::GROUPS).saturating_add(groups.more),

@@ -23,6 +23,7 @@ mod soak;
 mod states;
 mod status;
 mod topologies;
+mod tracing;
 
 #[test]
 fn the_tests_named_in_documents_exist() {

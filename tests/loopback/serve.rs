@@ -7,3 +7,4 @@ mod log;
 mod log_level;
 mod startup;
 mod strangers;
+mod tracing;

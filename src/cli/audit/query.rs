@@ -52,6 +52,9 @@ pub(super) struct QueryArgs {
     /// Topology with a finding
     #[arg(long, value_name = "NAME")]
     topology: Vec<String>,
+    /// Trace of the API server's call, as 32 hexadecimal digits
+    #[arg(long, value_name = "ID")]
+    trace_id: Vec<String>,
     /// Earliest time: a time, a day (UTC), or how long ago, such as `90m` or `7d`
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     since: Option<Timestamp>,
@@ -162,6 +165,7 @@ fn filter(args: &QueryArgs) -> RecordFilter {
         verdicts: set(&args.verdict),
         kinds: set(&args.kind),
         topologies: set(&args.topology),
+        traces: set(&args.trace_id),
         since: args.since,
         until: args.until,
         dry_run: args.dry_run,

@@ -31,17 +31,22 @@ pub(super) struct DecisionArgs {
     /// Also record requests that were allowed without findings
     #[arg(long, env = "LOCKSTEP_AUDIT_ALLOWED")]
     audit_allowed: bool,
-    /// Name this replica in the decision log; by default, the host name, which in a pod is the pod's name
+    /// Name this replica in the decision log and in spans; by default, the host name, which in a pod is the pod's name
     #[arg(long, value_name = "NAME", env = "LOCKSTEP_REPLICA")]
     replica: Option<String>,
 }
 
 impl DecisionArgs {
+    /// Returns the name of this replica.
+    pub(super) fn replica(&self) -> String {
+        self.replica.clone().unwrap_or_else(host_name)
+    }
+
     /// Opens the decision log; `None` without `--audit-log`.
     pub(super) fn start(self, registry: &mut Registry) -> Result<Option<Decisions>, Failure> {
-        let Self { audit_log, audit_log_size, audit_log_files, audit_allowed, replica } = self;
+        let replica = self.replica();
+        let Self { audit_log, audit_log_size, audit_log_files, audit_allowed, replica: _ } = self;
         let Some(path) = audit_log else { return Ok(None) };
-        let replica = replica.unwrap_or_else(host_name);
         let rotation = Rotation { size: audit_log_size, older: audit_log_files };
         let log = open(&path, rotation, &replica)
             .map_err(|error| format!("`--audit-log` `{}` cannot be written: {error}", path.display()))?;

@@ -67,7 +67,9 @@ async fn lost() -> [Page; 3] {
 
 /// Returns the pages of a replica without webhook configurations: with a topology, with an invalid one, and with none.
 async fn found(kubeconfig: &Path, client: &Client) -> [Page; 3] {
-    let serve = Serve::start(&["--webhook-configuration", "lockstep"], Some(kubeconfig)).await;
+    // No span is exported, but its metrics are.
+    let arguments = ["--webhook-configuration", "lockstep", "--otlp-endpoint", "http://127.0.0.1:9"];
+    let serve = Serve::start(&arguments, Some(kubeconfig)).await;
     wait::until_ready(&serve.admin).await;
     create(client, &topology(&json!({}))).await;
     wait::until_enforced(&serve.admin, 1).await;

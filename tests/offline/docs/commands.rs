@@ -8,15 +8,17 @@ use super::reference::command;
 use lockstep_test_support::documents::{Document, documents};
 
 /// Flags of other programs in the documents.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 10] = [
     "--admission-control-config-file",
     "--api-versions",
     "--enable-certificate-owner-ref",
+    "--enable-feature",
     "--force",
     "--force-conflicts",
     "--force-replace",
     "--ignore-exclude-lb",
     "--take-ownership",
+    "--tracing-config-file",
 ];
 
 /// Splits a line into commands and words as a shell does. Comments and the targets of redirections are left out.

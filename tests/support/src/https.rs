@@ -58,12 +58,21 @@ impl Connection {
 
     /// Posts an `AdmissionReview`.
     pub async fn post(&mut self, path: &str, body: impl Into<Bytes>) -> Answer {
-        let request = Request::post(path)
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .body(Full::new(body.into()))
-            .unwrap();
-        self.send(request).await
+        self.post_in_trace(path, &[], body).await
+    }
+
+    /// Posts an `AdmissionReview` with these values of the header `traceparent`.
+    pub async fn post_in_trace(
+        &mut self,
+        path: &str,
+        traceparents: &[&str],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let request =
+            Request::post(path).header("host", "localhost").header("content-type", "application/json");
+        let request =
+            traceparents.iter().fold(request, |request, value| request.header("traceparent", *value));
+        self.send(request.body(Full::new(body.into())).unwrap()).await
     }
 
     /// Sends any request.

@@ -10,6 +10,7 @@ pub mod balancer;
 pub mod browser;
 pub mod busy;
 pub mod case;
+pub mod collector;
 pub mod control_plane;
 pub mod dashboard;
 pub mod decision_log;
