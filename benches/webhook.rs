@@ -6,7 +6,7 @@
 //!
 //! The benchmark prints medians, medians of the ratios within a round (the speed of a machine varies from minute to
 //! minute), the cost of the decision log, memory and start-up time. `--smoke` runs everything briefly, `--state` only the reviews during
-//! changes of a large cluster, `--rungs` only what `rungs` lists.
+//! changes of a large cluster, `--rungs` only what `rungs` lists, `--traces` only the cost of tracing.
 
 #![allow(dead_code, unreachable_pub, reason = "every program uses its own part of what is shared")]
 
@@ -22,6 +22,8 @@ mod memory;
 mod process;
 #[path = "webhook/rungs.rs"]
 mod rungs;
+#[path = "webhook/traces.rs"]
+mod traces;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -55,7 +57,7 @@ fn main() -> ExitCode {
         Effort { rounds: 8, round: Duration::from_secs(3), starts: 9 }
     };
     let only = |part: &str| arguments.iter().any(|argument| argument == part);
-    let (only_state, only_rungs) = (only("--state"), only("--rungs"));
+    let (only_state, only_rungs, only_traces) = (only("--state"), only("--rungs"), only("--traces"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         if only_state {
@@ -64,11 +66,15 @@ fn main() -> ExitCode {
         if only_rungs {
             return rungs::print(effort).await;
         }
+        if only_traces {
+            return traces::print(effort).await;
+        }
         throughput(effort).await;
         while_assessing(effort).await;
         starts(effort).await;
         memory::print(effort.round).await;
         rungs::print(effort).await;
+        traces::print(effort).await;
     });
     ExitCode::SUCCESS
 }
@@ -105,8 +111,9 @@ const ON_STDOUT: &str = "metrics, log on stdout";
 const IN_FILE: &str = "metrics, log in a file";
 
 /// A review that is patched. Each one is recorded, which is the highest load on a decision log.
-const PATCHED: Call = Call { path: "/mutate", body: pod, marker: "\"patch\":" };
-const ALLOWED: Call = Call { path: "/validate", body: placed_pod, marker: "\"allowed\":true" };
+const PATCHED: Call = Call { path: "/mutate", body: pod, marker: "\"patch\":", traceparent: None };
+const ALLOWED: Call =
+    Call { path: "/validate", body: placed_pod, marker: "\"allowed\":true", traceparent: None };
 
 const CONTESTANTS: [Contestant; 7] = [
     Contestant::new("no-op", Server::noop, Call { marker: "\"allowed\":true", ..PATCHED }),
@@ -156,7 +163,7 @@ async fn compare(
     for (contestant, loads_of) in contestants.iter().zip(&loads) {
         let (load, ratio) = (Load::median(loads_of), Ratio::median(loads_of, &loads[0]));
         println!(
-            "{:<32} {:>10.0} {:>9.2} {:>9.2} {:>16.3} {:>8.2}x {:>8.2}x",
+            "{:<32} {:>10.0} {:>9.2} {:>9.2} {:>16.3} {:>8.3}x {:>8.3}x",
             contestant.name,
             load.rate,
             load.p50 * 1e3,

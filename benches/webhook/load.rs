@@ -77,6 +77,8 @@ pub struct Call {
     pub body: fn() -> Vec<u8>,
     /// The text that every response must contain.
     pub marker: &'static str,
+    /// The header of the trace that it belongs to.
+    pub traceparent: Option<&'static str>,
 }
 
 /// Loads a server over this many connections for a while. Its responses must contain the marker before and after, and be 200 throughout.
@@ -93,7 +95,7 @@ pub async fn run_with(
     closes: bool,
     time: Duration,
 ) -> Load {
-    let script = script(call.path, &(call.body)(), closes);
+    let script = script(call, closes);
     once(address, call).await;
     // A warm-up that is not measured: the first requests pay for page faults and cold caches.
     wrk(address, script.path(), in_flight, Duration::from_secs(1)).await;
@@ -112,20 +114,24 @@ pub async fn run_with(
 }
 
 /// Sends one request over a connection of its own and asserts its response.
-pub async fn once(address: &Address, Call { path, body, marker }: Call) {
+pub async fn once(address: &Address, call: Call) {
+    let Call { path, body, marker, traceparent } = call;
     let mut connection = Connection::open(&address.webhook, &trusting(&address.ca_pem)).await;
-    let answer = connection.post(path, body()).await;
+    let answer = connection.post_in_trace(path, traceparent.as_slice(), body()).await;
     let is_right =
         answer.status.is_success() && answer.body.windows(marker.len()).any(|part| part == marker.as_bytes());
     assert!(is_right, "{}: {:?}", answer.status, answer.body);
 }
 
-fn script(path: &str, body: &[u8], closes: bool) -> tempfile::NamedTempFile {
+fn script(call: Call, closes: bool) -> tempfile::NamedTempFile {
+    let Call { path, body, traceparent, .. } = call;
     let script = tempfile::NamedTempFile::new().expect("a temporary file");
-    let body = String::from_utf8(body.to_vec()).expect("a review is text");
+    let body = String::from_utf8(body()).expect("a review is text");
     let connection = if closes { "wrk.headers[\"Connection\"] = \"close\"\n" } else { "" };
+    let trace =
+        traceparent.map_or_else(String::new, |value| format!("wrk.headers[\"traceparent\"] = \"{value}\"\n"));
     let text = format!(
-        "{connection}wrk.method = \"POST\"\nwrk.path = \"{path}\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\nwrk.body = [==[{body}]==]\n"
+        "{connection}{trace}wrk.method = \"POST\"\nwrk.path = \"{path}\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\nwrk.body = [==[{body}]==]\n"
     );
     std::fs::write(script.path(), text).expect("a temporary file");
     script

@@ -102,6 +102,13 @@ impl Server {
         Self::serve(&mut command, &seed)
     }
 
+    /// Starts the product as [`Self::lockstep`] does, with an exporter of spans to this collector.
+    pub fn tracing(collector: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+        let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/seed");
+        Self::serve(command.args(["serve", "--otlp-endpoint", collector]), &seed)
+    }
+
     /// Starts the product with its log on a pipe that is read.
     pub fn lockstep_on(facts: &Path) -> Self {
         Self::serve(Command::new(env!("CARGO_BIN_EXE_lockstep")).arg("serve"), facts)

@@ -5,7 +5,7 @@ use super::load::Call;
 use super::process::Server;
 use super::{ALLOWED, Contestant, Effort, IN_FLIGHT, PATCHED, compare};
 
-const DENIED: Call = Call { path: "/validate", body: wide_advertisement, marker: "\"allowed\":false" };
+const DENIED: Call = Call { body: wide_advertisement, marker: "\"allowed\":false", ..ALLOWED };
 const NOOP_DENIED: Call = Call { marker: "\"allowed\":true", ..DENIED };
 const NOOP: Call = Call { marker: "\"allowed\":true", ..PATCHED };
 
