@@ -7,7 +7,7 @@ use lockstep_test_support::helm::{Helm, NAMESPACE, objects, text};
 use serde_json::{Value, json};
 
 use super::course::Course;
-use super::page::Page;
+use super::page::{Page, against_grafanas_types};
 
 /// The rows, which are the questions that the dashboard answers.
 const ROWS: [&str; 4] = [
@@ -80,6 +80,24 @@ fn the_dashboard_has_a_row_for_each_question_and_a_place_for_each_panel() {
     let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
     let variables: Vec<&str> = variables.map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!(variables, ["datasource", "namespace", "service"]);
+}
+
+/// Also a field that Grafana would default must be there: the types have no optional one for it.
+#[test]
+fn the_dashboard_is_what_grafanas_own_types_describe() {
+    let text = text("dashboards/lockstep.json");
+    assert_eq!(against_grafanas_types(&text), [""; 0]);
+    for (right, wrong, problem) in [
+        ("\"graphTooltip\": 1", "\"graphTooltips\": 1", "unexpected field 'graphTooltips'"),
+        ("\"showHeader\"", "\"showHead\"", "unexpected field 'showHead'"),
+        ("\"frameIndex\": 0, ", "", ".options.frameIndex: required field is missing"),
+        ("\"type\": \"stat\"", "\"type\": \"singlestat\"", "unknown type \"singlestat\""),
+        ("\"expr\":", "\"query\":", ".Dataquery: unexpected field 'query'"),
+        ("[\"lockstep\", ", "[1, ", "cannot unmarshal number"),
+    ] {
+        let found = against_grafanas_types(&text.replace(right, wrong));
+        assert!(found.iter().any(|found| found.contains(problem)), "{wrong}: {found:?}");
+    }
 }
 
 #[test]

@@ -115,6 +115,12 @@ pub fn check_metrics(text: &str) -> Result<String, String> {
     run(Command::new(control_plane::promtool().unwrap()).args(["check", "metrics"]), text)
 }
 
+/// Reads a dashboard with the types that Grafana publishes. Returns what they do not allow.
+pub fn against_grafanas_types(dashboard: &str) -> Vec<String> {
+    let found = run(&mut Command::new(control_plane::grafana_types().unwrap()), dashboard).unwrap();
+    serde_json::from_str(&found).unwrap()
+}
+
 /// Runs a program. Returns its standard output, or both streams if it fails.
 fn run(command: &mut Command, input: &str) -> Result<String, String> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

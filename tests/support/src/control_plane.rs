@@ -34,8 +34,8 @@ mod report_kinds;
 mod server;
 
 pub use assets::{
-    Assets, Machinery, assets, browser_driver, helm, kubectl, machinery, openmetrics, promtool,
-    sarif_validator,
+    Assets, Machinery, assets, browser_driver, grafana_types, helm, kubectl, machinery, openmetrics,
+    promtool, sarif_validator,
 };
 pub use audit::AuditLevel;
 pub use concurrency::Turn;

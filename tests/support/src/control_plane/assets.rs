@@ -177,6 +177,19 @@ fn prometheus(name: &str, package: &str) -> Result<PathBuf> {
     })
 }
 
+/// The program in `tests/support/go/grafana`, which reads a dashboard with the types that Grafana publishes; from the cache, where it is
+/// built if it is missing.
+///
+/// # Errors
+/// [`Error::Unavailable`] without Go, [`Error::Failed`] if the build fails.
+pub fn grafana_types() -> Result<PathBuf> {
+    let pin = Pin::read("grafana", "github.com/grafana/grafana-foundation-sdk/go")?;
+    pin.cached("dashboard", |output| {
+        announce(format_args!("building Grafana's types {}, once; half a minute on 2 cores", pin.version()));
+        go::build(&pin, ".", "", output)
+    })
+}
+
 /// The folder of the script that drives a browser, with the npm packages that it takes; from the cache, where it is made if it is
 /// missing. Chromium itself is Debian's.
 ///
