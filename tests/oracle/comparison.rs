@@ -5,9 +5,16 @@ use std::fmt::Write;
 use lockstep::election::MetalLbVersion;
 use serde_json::{Map, Value};
 
-use crate::decisions::{self, Answer, Decisions, inventory, theirs};
+use crate::decisions::{self, ControllerAnswer, Decisions, SpeakerAnswer, agree, inventory, theirs};
 use crate::process::Oracle;
 use crate::world::World;
+
+/// MetalLB as an oracle: its speakers and its controller.
+#[derive(Debug)]
+pub struct MetalLb {
+    pub speaker: Oracle,
+    pub controller: Oracle,
+}
 
 /// Decides a world: the product, or one with a fault.
 pub type Decide = dyn Fn(&World, MetalLbVersion) -> Decisions + Sync;
@@ -24,12 +31,18 @@ pub struct Difference {
     pub text: String,
 }
 
-impl Oracle {
+impl MetalLb {
     /// MetalLB's answers on worlds.
-    pub fn answers(&mut self, worlds: &[World]) -> Vec<Answer> {
+    pub fn answers(&mut self, worlds: &[World]) -> Vec<(SpeakerAnswer, ControllerAnswer)> {
         let questions: Vec<String> =
             worlds.iter().map(|world| serde_json::to_string(world).expect("JSON")).collect();
-        self.ask(&questions)
+        let Self { speaker, controller } = self;
+        let (speaker, controller) = std::thread::scope(|scope| {
+            let speaker = scope.spawn(|| speaker.ask(&questions));
+            let controller = controller.ask(&questions);
+            (speaker.join().expect("the speaker answers"), controller)
+        });
+        speaker.into_iter().zip(controller).collect()
     }
 
     /// The first difference in a world.
@@ -39,8 +52,8 @@ impl Oracle {
         version: MetalLbVersion,
         decide: &Decide,
     ) -> Option<Difference> {
-        let answer = self.answers(std::slice::from_ref(world)).remove(0);
-        difference(world, version, decide, &answer)
+        let (speaker, controller) = self.answers(std::slice::from_ref(world)).remove(0);
+        difference(world, version, decide, &speaker, &controller)
     }
 
     /// The smallest world found in which the same decision differs.
@@ -64,15 +77,16 @@ pub fn difference(
     world: &World,
     version: MetalLbVersion,
     decide: &Decide,
-    answer: &Answer,
+    speaker: &SpeakerAnswer,
+    controller: &ControllerAnswer,
 ) -> Option<Difference> {
     let ours = decide(world, version);
-    let theirs = match theirs(world, answer) {
+    let theirs = match theirs(world, speaker) {
         Ok(theirs) => theirs,
         Err(text) => return Some(Difference { what: "oracle", text }),
     };
     let differs = |what, ours: &dyn std::fmt::Debug, theirs: &dyn std::fmt::Debug| {
-        let text = format!("ours {ours:?}, MetalLB's {theirs:?} ({answer:?})");
+        let text = format!("ours {ours:?}, MetalLB's {theirs:?} ({speaker:?}, {controller:?})");
         Some(Difference { what, text })
     };
     if ours.rejected != theirs.rejected {
@@ -88,11 +102,13 @@ pub fn difference(
             })*
         };
     }
-    compare!(pools, winner, candidates, bgp, bgp_obstacles);
-    if !answer.rejected_pools.is_empty() {
+    compare!(pools, winner, candidates, runner_up, next, bgp, bgp_obstacles);
+    if !controller.rejected.is_empty() {
         return differs("rejected pools", &false, &true);
     }
-    None
+    (!agree(&ours.origin, &controller.pools))
+        .then(|| differs("origin", &ours.origin, &controller.pools))
+        .flatten()
 }
 
 /// Fields without which an object would be another one, or none.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep::election::{BalancedService, Layer2, MetalLb, MetalLbVersion, NobodyElected, Obstacle};
+use lockstep::election::{
+    AllocationError, BalancedService, Layer2, MetalLb, MetalLbVersion, NobodyElected, Obstacle, Origin,
+};
 use lockstep::manifests;
 use lockstep::objects::EndpointSlice;
 use lockstep::snapshot::{Inventory, ObjectKey, Source};
@@ -29,10 +31,23 @@ pub struct Accepted {
     /// The nodes that may announce the Service by layer 2.
     pub candidates: BTreeSet<String>,
     pub winner: Option<String>,
+    pub next: Option<String>,
+    pub runner_up: Option<String>,
     /// The nodes that announce the Service by BGP.
     pub bgp: Vec<String>,
     /// The obstacle to the speaker of each node that does not announce by BGP; nothing if the Service has no address of a pool.
     pub bgp_obstacles: Option<Vec<Option<Obstacle>>>,
+    pub origin: Pools,
+}
+
+/// The pools that a Service gets addresses of.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Pools {
+    /// It gets none, or it is not known.
+    #[default]
+    None,
+    /// These come first, those of one rank in any order. `all` tells that no other pool follows.
+    Ranked { ranks: Vec<BTreeSet<String>>, all: bool },
 }
 
 /// The inventory that the product reads of a world.
@@ -66,7 +81,11 @@ pub fn ours(inventory: &Inventory, version: MetalLbVersion) -> Decisions {
         balancer: &inventory.load_balancers[&key],
         slices: &slices,
     };
-    let mut accepted = Accepted { pools: our_pools(&metallb), ..Accepted::default() };
+    let mut accepted = Accepted {
+        pools: our_pools(&metallb),
+        origin: ranked(&metallb, metallb.origin(service), service.balancer.prefers_dual_stack),
+        ..Accepted::default()
+    };
     if let Ok(election) = metallb.elect(service) {
         let name = |position: usize| metallb.node_name(position).to_owned();
         let nodes = 0..metallb.node_count();
@@ -77,9 +96,11 @@ pub fn ours(inventory: &Inventory, version: MetalLbVersion) -> Decisions {
                 .map(name)
                 .collect();
         }
-        if let Layer2::Elected { winner, candidates, .. } = election.layer2 {
+        if let Layer2::Elected { winner, next, runner_up, candidates } = election.layer2 {
             assert_eq!(candidates, accepted.candidates.len(), "the number of candidates is theirs");
             accepted.winner = Some(name(winner));
+            accepted.next = next.map(name);
+            accepted.runner_up = runner_up.map(name);
         }
         accepted.bgp_obstacles =
             Some(nodes.map(|node| metallb.bgp_obstacle(service, election.pool, node)).collect());
@@ -106,26 +127,60 @@ fn our_pools(metallb: &MetalLb<'_>) -> BTreeMap<String, BTreeSet<Announcing>> {
         .collect()
 }
 
-/// The answer of MetalLB: the decisions of its speakers, and whether its controller rejects the pools.
+fn ranked(metallb: &MetalLb<'_>, origin: Result<Origin, AllocationError>, prefers_dual_stack: bool) -> Pools {
+    let name = |pool: &usize| metallb.configuration().pools[*pool].name.clone();
+    let rank = |pools: &[usize]| pools.iter().map(name).collect();
+    match origin {
+        Err(_) => Pools::None,
+        Ok(Origin::Address(pool) | Origin::Requested(pool)) => {
+            Pools::Ranked { ranks: vec![rank(&[pool])], all: true }
+        }
+        // With a preference, pools of fewer families follow.
+        Ok(Origin::Any(pools)) => Pools::Ranked { ranks: vec![rank(&pools)], all: !prefers_dual_stack },
+        // Pools that are not reserved follow.
+        Ok(Origin::Reserved(ranks)) => {
+            Pools::Ranked { ranks: ranks.iter().map(|pools| rank(pools)).collect(), all: false }
+        }
+    }
+}
+
+/// The answer of MetalLB's speakers.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct SpeakerAnswer {
     #[serde(deserialize_with = "or_default")]
     pub rejected: Vec<String>,
-    /// The reason why the controller rejects the pools; empty if it accepts them.
-    pub rejected_pools: String,
-    /// The nodes of the L2 advertisements of each pool.
     #[serde(deserialize_with = "or_default")]
-    pools: BTreeMap<String, Vec<Vec<String>>>,
+    pools: BTreeMap<String, Vec<Nodes>>,
     #[serde(deserialize_with = "or_default")]
     layer2: Vec<String>,
     #[serde(deserialize_with = "or_default")]
     ranking: Vec<String>,
+    next: String,
+    runner_up: String,
     #[serde(deserialize_with = "or_default")]
     bgp: Vec<String>,
     /// The reason why each node does not announce, by layer 2 and by BGP.
     #[serde(deserialize_with = "or_default")]
     reasons: Vec<[String; 2]>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Nodes {
+    #[serde(deserialize_with = "or_default")]
+    nodes: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    preferred: BTreeMap<String, i64>,
+}
+
+/// The answer of MetalLB's controller.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ControllerAnswer {
+    /// The reason why it rejects the pools; empty if it accepts them.
+    pub rejected: String,
+    /// The pools that the Service gets addresses of, each after those before it are gone.
+    #[serde(deserialize_with = "or_default")]
+    pub pools: Vec<String>,
 }
 
 /// Go writes an empty list as null.
@@ -137,20 +192,20 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-impl Answer {
-    /// Whether MetalLB ends in a panic instead of an answer.
-    pub fn has_panicked(&self) -> bool {
-        self.rejected.iter().any(|reason| reason.starts_with("panic: "))
-    }
+/// Whether MetalLB ends in a panic instead of an answer.
+pub fn have_panicked(speaker: &SpeakerAnswer, controller: &ControllerAnswer) -> bool {
+    let mut reasons = speaker.rejected.iter().chain([&controller.rejected]);
+    reasons.any(|reason| reason.starts_with("panic: "))
 }
 
-/// The decisions of MetalLB.
-pub fn theirs(world: &World, answer: &Answer) -> Result<Decisions, String> {
+/// The decisions of MetalLB, apart from the pools of the Service.
+pub fn theirs(world: &World, answer: &SpeakerAnswer) -> Result<Decisions, String> {
     let rejected: Vec<bool> = answer.rejected.iter().map(|reason| !reason.is_empty()).collect();
     if rejected.iter().all(|rejected| *rejected) {
         return Ok(Decisions { rejected, accepted: None });
     }
     let runs = |node: &str| world.speakers.iter().any(|speaker| speaker == node);
+    let some = |name: &String| (!name.is_empty()).then(|| name.clone());
     let winner = answer.ranking.first().cloned();
     // All speakers must agree, or the oracle asks them wrongly. One that rejects the configuration announces nothing.
     let mut announcers = world.node_names().zip(&rejected).filter(|(_, rejected)| !**rejected);
@@ -175,15 +230,21 @@ pub fn theirs(world: &World, answer: &Answer) -> Result<Decisions, String> {
                 .pools
                 .iter()
                 .map(|(pool, advertisements)| {
-                    // This release has no preferences.
-                    let nodes = |nodes: &Vec<String>| nodes.iter().map(|node| (node.clone(), 0)).collect();
+                    let nodes = |advertisement: &Nodes| {
+                        let preferred =
+                            |node: &String| advertisement.preferred.get(node).copied().unwrap_or(0);
+                        advertisement.nodes.iter().map(|node| (node.clone(), preferred(node))).collect()
+                    };
                     (pool.clone(), advertisements.iter().map(nodes).collect())
                 })
                 .collect(),
             candidates: answer.ranking.iter().cloned().collect(),
             winner,
+            next: some(&answer.next),
+            runner_up: some(&answer.runner_up),
             bgp: answer.bgp.iter().filter(|node| runs(node)).cloned().collect(),
             bgp_obstacles: (has_pool || world.node_names().any(is_announced)).then_some(obstacles),
+            origin: Pools::None,
         }),
     })
 }
@@ -201,4 +262,22 @@ fn obstacle(reason: &str) -> Result<Option<Obstacle>, String> {
         "noLocalEndpoints" => Some(Obstacle::NoLocalEndpoint),
         other => return Err(format!("`{other}` is no reason")),
     })
+}
+
+/// Whether MetalLB may take the pools in the order in which it did. They come one after the other, each after those before it are gone.
+pub fn agree(expected: &Pools, taken: &[String]) -> bool {
+    let Pools::Ranked { ranks, all } = expected else {
+        return taken.is_empty();
+    };
+    let mut rest = taken;
+    for rank in ranks {
+        let Some((of_rank, after)) = rest.split_at_checked(rank.len()) else {
+            return false;
+        };
+        if of_rank.iter().collect::<BTreeSet<_>>() != rank.iter().collect() {
+            return false;
+        }
+        rest = after;
+    }
+    rest.is_empty() || !all
 }

@@ -1,5 +1,5 @@
-//! MetalLB as the oracle: random worlds are decided by its own code and by the product, and every decision must be the
-//! same. It takes Go, for the first run.
+//! MetalLB and Kubernetes as oracles: random worlds are decided by their own code and by the product, and every decision
+//! must be the same. It takes Go, for the first run.
 //!
 //! `LOCKSTEP_WORLDS` is the number of worlds of each release, `LOCKSTEP_SEED` the first of their seeds, and `LOCKSTEP_THREADS` the number
 //! of threads for each release.
@@ -8,6 +8,8 @@
 
 mod comparison;
 mod decisions;
+mod faults;
+mod kubernetes;
 mod metallb;
 mod process;
 mod random;

@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::time::Instant;
 
 use lockstep::election::MetalLbVersion;
-use lockstep_test_support::control_plane::metallb_oracle;
+use lockstep_test_support::control_plane::{MetalLb as Release, metallb_oracle};
 
-use crate::comparison::{Decide, as_case, difference, product};
+use crate::comparison::{Decide, MetalLb, as_case, difference, product};
+use crate::decisions::have_panicked;
 use crate::process::Oracle;
 use crate::tally::Tally;
 use crate::world::{Weights, World};
@@ -19,8 +20,14 @@ const BATCH: u64 = 500;
 /// The number of kinds of differences after which a run ends.
 const ENOUGH: usize = 12;
 
-fn oracle() -> Oracle {
-    Oracle::start(&metallb_oracle().expect("the oracle"))
+pub fn oracle(version: MetalLbVersion) -> MetalLb {
+    let release = match version {
+        MetalLbVersion::V0_13_5 => Release::V0_13_5,
+        MetalLbVersion::V0_15_2 => Release::V0_15_2,
+        MetalLbVersion::V0_16_2 => Release::V0_16_2,
+    };
+    let programs = metallb_oracle(release).expect("the oracle");
+    MetalLb { speaker: Oracle::start(&programs.speaker), controller: Oracle::start(&programs.controller) }
 }
 
 /// The differences in the worlds of these seeds, one of each kind, as cases, what the worlds had in them, and the number of worlds in which
@@ -30,22 +37,22 @@ fn differences(
     seeds: Range<u64>,
     decide: &Decide,
 ) -> (BTreeMap<&'static str, String>, Tally, u64) {
-    let (mut metallb, weights) = (oracle(), Weights::default());
+    let (mut metallb, weights) = (oracle(version), Weights::default());
     let (mut found, mut tally, mut panicked) = (BTreeMap::new(), Tally::default(), 0);
     let mut from = seeds.start;
     while from < seeds.end && found.len() < ENOUGH {
         let to = (from + BATCH).min(seeds.end);
         let worlds: Vec<World> = (from..to).map(|seed| World::new(seed, &weights)).collect();
-        for ((seed, world), answer) in (from..to).zip(&worlds).zip(metallb.answers(&worlds)) {
+        for ((seed, world), (speaker, controller)) in (from..to).zip(&worlds).zip(metallb.answers(&worlds)) {
             // Every tenth is enough to count.
             if seed % 10 == 0 {
                 tally.add(world, &decide(world, version));
             }
-            if answer.has_panicked() {
+            if have_panicked(&speaker, &controller) {
                 panicked += 1;
                 continue;
             }
-            let Some(first) = difference(world, version, decide, &answer) else {
+            let Some(first) = difference(world, version, decide, &speaker, &controller) else {
                 continue;
             };
             if !found.contains_key(first.what) {
@@ -90,6 +97,16 @@ fn agrees(version: MetalLbVersion) {
 }
 
 #[test]
+fn metallb_0_13_5_decides_the_same() {
+    agrees(MetalLbVersion::V0_13_5);
+}
+
+#[test]
 fn metallb_0_15_2_decides_the_same() {
     agrees(MetalLbVersion::V0_15_2);
+}
+
+#[test]
+fn metallb_0_16_2_decides_the_same() {
+    agrees(MetalLbVersion::V0_16_2);
 }

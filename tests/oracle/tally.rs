@@ -5,16 +5,21 @@ use std::collections::BTreeMap;
 use lockstep::objects::Endpoint;
 use serde_json::Value;
 
-use crate::decisions::Decisions;
+use crate::decisions::{Decisions, Pools};
 use crate::world::World;
 
 /// The share of the worlds, in thousandths, that must have each thing at least.
 const LEAST: &[(&str, usize)] = &[
     ("accepted", 400),
     ("rejected", 20),
-    ("elected", 150),
+    ("elected", 100),
+    ("runner-up", 20),
     ("nobody elected", 100),
     ("announced by BGP", 20),
+    ("a pool", 200),
+    ("no pool", 50),
+    ("several pools", 30),
+    ("a reserved pool", 20),
     ("In", 100),
     ("NotIn", 50),
     ("Exists", 30),
@@ -50,8 +55,17 @@ impl Tally {
         let Some(accepted) = accepted else { return };
         count("accepted", true);
         count("elected", accepted.winner.is_some());
+        count("runner-up", accepted.runner_up.is_some());
         count("nobody elected", accepted.winner.is_none());
         count("announced by BGP", !accepted.bgp.is_empty());
+        match &accepted.origin {
+            Pools::None => count("no pool", true),
+            Pools::Ranked { ranks, all } => {
+                count("a pool", true);
+                count("several pools", ranks.iter().any(|rank| rank.len() > 1));
+                count("a reserved pool", !all);
+            }
+        }
         let text = |value: &Value| value.to_string();
         let configuration: String =
             world.layer2.iter().chain(&world.bgp).chain(&world.pools).map(text).collect();

@@ -104,9 +104,11 @@ pub enum Layer2 {
     Elected {
         /// The elected node, by position.
         winner: usize,
-        /// The node that is elected if the winner's node fails, with the pods on it; `None` if there is none.
+        /// The node that is elected if the winner's node fails, with the pods on it; `None` if there is none. Without a
+        /// memberlist the node stays elected, unless it loses the endpoints that `Local` needs.
         next: Option<usize>,
-        /// The node that is elected if only the winner's speaker stops; `None` if there is none.
+        /// The node that is elected if only the winner's speaker stops; `None` if there is none. Without a memberlist, no other
+        /// speaker knows.
         runner_up: Option<usize>,
         /// The number of nodes that could announce, including the winner.
         candidates: usize,
@@ -376,7 +378,10 @@ impl<'i> MetalLb<'i> {
         };
         let winner_name = self.nodes.name(winner);
         let outlives = |endpoint: &Endpoint| endpoint.node_name != winner_name && self.is_active(endpoint);
-        let next = runner_up.filter(|_| service.endpoints().any(outlives));
+        let is_missed = !self.settings.lacks_memberlist;
+        let next =
+            runner_up.filter(|_| (is_missed || service.is_local()) && service.endpoints().any(outlives));
+        let runner_up = runner_up.filter(|_| is_missed);
         Layer2::Elected { winner, next, runner_up, candidates: candidates.len() }
     }
 

@@ -43,7 +43,7 @@ pub use controllers::Controller;
 pub use error::{Error, Result};
 pub use metallb::{MetalLb, metallb_chart, metallb_crds};
 pub use options::{Kubernetes, Options};
-pub use oracle::metallb_oracle;
+pub use oracle::{MetalLbOracle, kubernetes_oracle, metallb_oracle};
 pub use report_kinds::ReportKinds;
 
 use credentials::{ADMIN, Credentials};

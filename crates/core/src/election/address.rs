@@ -97,7 +97,8 @@ impl AddressRange {
         let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
         let length: u8 = if is_number { length.parse().ok()? } else { return None };
         let written: IpAddr = address.parse().ok()?;
-        let address = written.to_canonical();
+        // A prefix of IPv6 addresses that contains all of IPv4 and more is one of IPv6 (`To4`, Go's package net).
+        let address = if written.is_ipv6() && length < 96 { written } else { written.to_canonical() };
         if length > Family::of(written).bits() {
             return None;
         }
@@ -120,6 +121,11 @@ impl AddressRange {
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
         self.family == Family::of(address) && (self.first..=self.last).contains(&number(address))
+    }
+
+    /// The first three addresses of the range, or as many as it has.
+    pub(super) fn first_addresses(self) -> impl Iterator<Item = IpAddr> {
+        (self.first..=self.last).take(3).map(move |number| address(self.family, number))
     }
 
     /// Whether the range starts at or before the address, in the order of ranges.
@@ -156,6 +162,13 @@ fn number(address: IpAddr) -> u128 {
     }
 }
 
+fn address(family: Family, number: u128) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX))),
+        Family::V6 => IpAddr::V6(Ipv6Addr::from(number)),
+    }
+}
+
 fn as_bytes(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
@@ -171,11 +184,7 @@ fn all_ones(count: u8) -> u128 {
 /// Displays as text for messages: `192.0.2.0-192.0.2.15`.
 impl std::fmt::Display for AddressRange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let address = |number: u128| match self.family {
-            Family::V4 => IpAddr::V4(Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX))),
-            Family::V6 => IpAddr::V6(Ipv6Addr::from(number)),
-        };
-        write!(f, "{}-{}", address(self.first), address(self.last))
+        write!(f, "{}-{}", address(self.family, self.first), address(self.family, self.last))
     }
 }
 
@@ -215,6 +224,7 @@ mod tests {
             ("2001:db8::/126", "2001:db8::-2001:db8::3"),
             ("::/0", "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
             ("::ffff:192.0.2.0/120", "192.0.2.0-192.0.2.255"),
+            ("::ffff:192.0.2.0/95", "::fffe:0:0-::ffff:255.255.255.255"),
         ] {
             assert_eq!(range(text).to_string(), shown, "{text}");
         }

@@ -55,6 +55,9 @@ pub enum AllocationError {
     /// The pool has no addresses of the Service's families.
     #[error("pool `{0}` has no addresses of the Service's IP families")]
     WrongFamily(String),
+    /// The requested addresses are not one of each of the Service's families.
+    #[error("the requested addresses are not one of each IP family of the Service")]
+    OtherFamilies,
     /// No pool assigns addresses automatically to this Service.
     #[error("no pool gives addresses to a Service that asks for none")]
     NoAutoAssign,
@@ -90,23 +93,56 @@ enum Fit {
 struct NeededFamilies {
     v4: bool,
     v6: bool,
+    /// The first of them in the order of the Service.
+    first: Option<Family>,
     /// Whether one of them is enough.
     any: bool,
 }
 
 impl NeededFamilies {
     fn of(service: BalancedService<'_>, version: MetalLbVersion) -> Self {
-        let needs = |wanted| service.balancer.families.iter().any(|text| family(text) == Some(wanted));
+        let mut families = service.balancer.families.iter().filter_map(|text| family(text));
+        let needs = |wanted| families.clone().any(|family| family == wanted);
         // Before 0.14, a Service with `PreferDualStack` got addresses of both families or none.
         let any = service.balancer.prefers_dual_stack && version.reserves_pools();
-        Self { v4: needs(Family::V4), v6: needs(Family::V6), any }
+        Self { v4: needs(Family::V4), v6: needs(Family::V6), first: families.next(), any }
     }
 
-    /// Whether a pool has such addresses. A pool passes if the families are unknown.
+    fn each(self) -> impl Iterator<Item = Family> {
+        [(self.v4, Family::V4), (self.v6, Family::V6)]
+            .into_iter()
+            .filter_map(|(needs, family)| needs.then_some(family))
+    }
+
+    /// Whether a pool gives such addresses. A pool passes if the families are unknown.
     fn suit(self, pool: &AddressPool) -> bool {
-        let mut needed = [(self.v4, Family::V4), (self.v6, Family::V6)].into_iter().filter(|(is, _)| *is);
-        let has = |(_, family): (bool, Family)| pool.has(family);
-        !(self.v4 || self.v6) || if self.any { needed.any(has) } else { needed.all(has) }
+        let gives = |family| pool.gives_family(family);
+        self.first.is_none() || if self.any { self.each().any(gives) } else { self.each().all(gives) }
+    }
+
+    /// Keeps, of pools that suit, those that give addresses of all families; without any, those that give the first family
+    /// (`findBestPoolForService`, internal/allocator/allocator.go, 0.15.2).
+    fn keep_best<'p, P>(self, pools: &mut Vec<P>, pool: impl Fn(&P) -> Option<&'p AddressPool>) {
+        let gives = |found: &P, family| pool(found).is_some_and(|pool| pool.gives_family(family));
+        let gives_all = |found: &P| self.each().all(|family| gives(found, family));
+        let gives_first = |found: &P| self.first.is_none_or(|family| gives(found, family));
+        if pools.iter().any(gives_all) {
+            pools.retain(gives_all);
+        } else if pools.iter().any(gives_first) {
+            pools.retain(gives_first);
+        }
+    }
+
+    /// Checks that requested addresses are one of each family (`allocateIPs`, controller/service.go, and `ForAddresses`,
+    /// internal/ipfamily/ipfamily.go, in 0.13.5, 0.15.2 and 0.16.2).
+    fn check(self, requested: &[IpAddr]) -> Result<(), AllocationError> {
+        let count = |family| requested.iter().filter(|address| Family::of(**address) == family).count();
+        let counts = [count(Family::V4), count(Family::V6)];
+        let needed = [usize::from(self.v4), usize::from(self.v6)];
+        if counts.iter().any(|count| *count > 1) || self.first.is_some() && counts != needed {
+            return Err(AllocationError::OtherFamilies);
+        }
+        Ok(())
     }
 }
 
@@ -117,7 +153,7 @@ pub(super) struct AutomaticPools {
     reserved: Vec<usize>,
     /// Those that are not, for each of the needed families, computed on first use: a cluster with a thousand pools may have thousands of
     /// Services.
-    open: [OnceLock<Arc<[usize]>>; 8],
+    open: [OnceLock<Arc<[usize]>>; 16],
 }
 
 impl AutomaticPools {
@@ -128,12 +164,17 @@ impl AutomaticPools {
     }
 
     fn open(&self, families: NeededFamilies, pools: &[AddressPool]) -> Arc<[usize]> {
-        let place = usize::from(families.v4) | usize::from(families.v6) << 1 | usize::from(families.any) << 2;
+        let place = usize::from(families.v4)
+            | usize::from(families.v6) << 1
+            | usize::from(families.any) << 2
+            | usize::from(families.first == Some(Family::V6)) << 3;
         let find = || {
-            let pools = pools.iter().enumerate();
-            let open = pools
-                .filter(|(_, pool)| pool.auto_assigns && pool.reservation.is_none() && families.suit(pool));
-            open.map(|(position, _)| position).collect()
+            let suits = |(_, pool): &(usize, &AddressPool)| {
+                pool.auto_assigns && pool.reservation.is_none() && families.suit(pool)
+            };
+            let mut open: Vec<_> = pools.iter().enumerate().filter(suits).collect();
+            families.keep_best(&mut open, |(_, pool)| Some(*pool));
+            open.iter().map(|(position, _)| *position).collect()
         };
         self.open.get(place).map_or_else(find, |kept| Arc::clone(kept.get_or_init(find)))
     }
@@ -157,24 +198,23 @@ impl MetalLb<'_> {
             (None, Some(one)) => addresses([one].into_iter())?,
             (None, None) => Vec::new(),
         };
+        let families = NeededFamilies::of(service, self.version);
         if !addresses.is_empty() {
+            families.check(&addresses)?;
             return self.origin_of(&addresses, requested, service).map(Origin::Address);
         }
         if let Some(name) = requested {
             let found = self.configuration.pools.iter().position(|pool| pool.name == name);
             let pool = found.ok_or_else(|| AllocationError::UnknownPool(name.to_owned()))?;
             self.check_fit(pool, service)?;
-            let is_usable = self
-                .configuration
-                .pool(pool)
-                .is_some_and(|pool| NeededFamilies::of(service, self.version).suit(pool));
+            let is_usable = self.configuration.pool(pool).is_some_and(|pool| families.suit(pool));
             return if is_usable {
                 Ok(Origin::Requested(pool))
             } else {
                 Err(AllocationError::WrongFamily(name.to_owned()))
             };
         }
-        self.automatic_origin(service)
+        self.automatic_origin(families, service)
     }
 
     fn origin_of(
@@ -185,7 +225,10 @@ impl MetalLb<'_> {
     ) -> Result<usize, AllocationError> {
         let mut pools = Vec::with_capacity(addresses.len());
         for address in addresses {
-            pools.push(self.configuration.pool_of(*address).ok_or(AllocationError::NoPool(*address))?);
+            let pool = self.configuration.pool_of(*address);
+            let gives =
+                |pool: &usize| self.configuration.pool(*pool).is_some_and(|pool| pool.gives(*address));
+            pools.push(pool.filter(gives).ok_or(AllocationError::NoPool(*address))?);
         }
         let Some(pool) = pools.first().copied().filter(|pool| pools.iter().all(|other| other == pool)) else {
             return Err(AllocationError::SeveralPools);
@@ -193,7 +236,7 @@ impl MetalLb<'_> {
         self.check_fit(pool, service)?;
         let actual = self.configuration.pool(pool).map_or("", |pool| &pool.name);
         match requested {
-            Some(requested) if requested != actual => {
+            Some(requested) if requested != actual && self.version.compares_requests() => {
                 Err(AllocationError::OtherPool { actual: actual.to_owned(), requested: requested.to_owned() })
             }
             _ => Ok(pool),
@@ -210,8 +253,11 @@ impl MetalLb<'_> {
     }
 
     /// The reserved pools by rank, or any unreserved pool if none is reserved for the Service.
-    fn automatic_origin(&self, service: BalancedService<'_>) -> Result<Origin, AllocationError> {
-        let families = NeededFamilies::of(service, self.version);
+    fn automatic_origin(
+        &self,
+        families: NeededFamilies,
+        service: BalancedService<'_>,
+    ) -> Result<Origin, AllocationError> {
         let priority = |held: &Reservation| if held.priority > 0 { held.priority } else { i64::MAX };
         let reserved = self.configuration.automatic.reserved.iter().filter_map(|position| {
             let pool = self.configuration.pool(*position)?;
@@ -219,6 +265,7 @@ impl MetalLb<'_> {
             is_pinned.then_some((priority(pool.reservation.as_ref()?), *position))
         });
         let mut pinned: Vec<(i64, usize)> = reserved.collect();
+        families.keep_best(&mut pinned, |(_, position)| self.configuration.pool(*position));
         pinned.sort_unstable();
         if !pinned.is_empty() {
             let ranks = pinned.chunk_by(|(one, _), (other, _)| one == other);
@@ -232,6 +279,19 @@ impl MetalLb<'_> {
 }
 
 impl AddressPool {
+    /// Whether MetalLB gives the address to a Service (`poolFor`, internal/allocator/allocator.go).
+    fn gives(&self, address: IpAddr) -> bool {
+        !(self.avoids_buggy_addresses && is_buggy(address))
+    }
+
+    /// Whether the pool has an address of a family that MetalLB gives to a Service.
+    fn gives_family(&self, family: Family) -> bool {
+        let mut ranges = self.ranges.iter().filter(|range| range.family() == family);
+        ranges.any(|range| {
+            !self.avoids_buggy_addresses || range.first_addresses().any(|address| !is_buggy(address))
+        })
+    }
+
     /// Whether the pool, which has the Service's addresses, is reserved for other Services, so that MetalLB takes them away. A pool
     /// that selects namespaces which were not read may be reserved for this one, too.
     pub(crate) fn is_reserved_for_others(&self, service: BalancedService<'_>) -> bool {
@@ -295,6 +355,12 @@ fn fit(reservation: Option<&Reservation>, service: BalancedService<'_>) -> Fit {
     } else {
         Fit::Pinned
     }
+}
+
+/// Whether the address is an IPv4 address that ends with 0 or 255, which some devices take for a network's or a broadcast address
+/// (`ipConfusesBuggyFirmwares`, internal/allocator/allocator.go).
+const fn is_buggy(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(address) if matches!(address.octets(), [.., 0 | 255]))
 }
 
 fn addresses<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Vec<IpAddr>, AllocationError> {

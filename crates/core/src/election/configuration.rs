@@ -40,6 +40,8 @@ pub struct AddressPool {
     pub ranges: Vec<AddressRange>,
     /// Whether the pool assigns addresses to Services that request no pool.
     pub auto_assigns: bool,
+    /// Whether the pool gives no IPv4 address that ends with 0 or 255.
+    pub avoids_buggy_addresses: bool,
     /// The Services that the pool is reserved for.
     pub reservation: Option<Reservation>,
     /// The L2 advertisements that announce the pool, by position in [`Configuration::layer2`].
@@ -84,6 +86,8 @@ pub struct BgpAdvertisement {
     local_pref: u32,
     as_path_prepend: u32,
     peers: Vec<String>,
+    /// Whether MetalLB adds it to a legacy pool without any, and does not check it (`bgpAdvertisementsFromLegacyCR`, 0.13.5).
+    is_implied: bool,
 }
 
 /// A valid configuration.
@@ -213,9 +217,11 @@ impl Configuration {
             "bgp" => {
                 let one = [BgpAdvertisementSpec::default()];
                 let written = spec.bgp_advertisements.as_slice();
-                for spec in if written.is_empty() { &one } else { written } {
+                let is_implied = written.is_empty();
+                for spec in if is_implied { &one } else { written } {
                     pool.bgp.push(self.bgp.len());
-                    self.bgp.push(BgpAdvertisement::parse(&key.name, spec, version)?);
+                    let advertisement = BgpAdvertisement::parse(&key.name, spec, version)?;
+                    self.bgp.push(BgpAdvertisement { is_implied, ..advertisement });
                 }
             }
             _ => return Err(reject("spec.protocol: set `layer2` or `bgp`")),
@@ -348,6 +354,7 @@ impl AddressPool {
         const KIND: &str = "IPAddressPool";
         let mut pool = Self::of_ranges(KIND, name, &spec.addresses, version)?;
         pool.auto_assigns = spec.auto_assign.unwrap_or(true);
+        pool.avoids_buggy_addresses = spec.avoids_buggy_addresses;
         let allocation = spec.service_allocation.as_ref().filter(|_| version.reserves_pools());
         if let Some(allocation) = allocation {
             let field = |field| FieldPath::fields(["spec", "serviceAllocation", field]);
@@ -410,6 +417,7 @@ impl AddressPool {
             name: name.to_owned(),
             ranges,
             auto_assigns: true,
+            avoids_buggy_addresses: false,
             reservation: None,
             layer2: Vec::new(),
             bgp: Vec::new(),
@@ -462,6 +470,7 @@ impl BgpAdvertisement {
             local_pref: spec.local_pref,
             as_path_prepend: if version.selects_services() { spec.as_path_prepend } else { 0 },
             peers: spec.peers.clone(),
+            is_implied: false,
         })
     }
 
@@ -476,7 +485,8 @@ impl BgpAdvertisement {
 
     /// The problem, if a range of the pool is smaller than an announced prefix (`validateBGPAdvPerPool`).
     fn too_short_for(&self, pool: &AddressPool) -> Option<String> {
-        pool.ranges.iter().find_map(|range| {
+        let mut ranges = pool.ranges.iter().filter(|_| !self.is_implied);
+        ranges.find_map(|range| {
             let (field, length) = match range.family() {
                 Family::V4 => ("aggregationLength", self.aggregation_length),
                 Family::V6 => ("aggregationLengthV6", self.aggregation_length_v6),

@@ -304,7 +304,17 @@ fn the_reason_is_given_if_no_node_is_elected() {
     inventory.metallb.lacks_memberlist = true;
     assert_eq!(elect_with(&inventory, V0_13_5).unwrap().winner, Err("NoMemberlist".to_owned()));
     inventory.speakers.clear();
-    assert_eq!(elect_with(&inventory, V0_15_2).unwrap().winner, Ok(HASHES[0].1.to_owned()));
+    let local = elect_with(&inventory, V0_15_2).unwrap();
+    assert_eq!(
+        (local.winner.as_deref(), local.runner_up),
+        (Ok(HASHES[0].1), None),
+        "no speaker knows that another stopped"
+    );
+    assert!(local.next.is_some(), "the endpoints of a node that fails are gone");
+    let mut cluster = inventory_of(&with(&[service("Cluster", &[HASHES[0].0])]));
+    cluster.metallb.lacks_memberlist = true;
+    let cluster = elect_with(&cluster, V0_15_2).unwrap();
+    assert_eq!((cluster.winner.as_deref(), cluster.next), (Ok(HASHES[0].1), None), "the node stays elected");
 }
 
 #[test]
@@ -560,6 +570,22 @@ fn a_configuration_is_rejected_as_metallb_rejects_it() {
             Some("AddressPool `old`: spec.protocol: set `layer2` or `bgp`"),
         ),
         (vec![legacy("old", json!({"addresses": ["192.0.2.0/24"]}))], V0_15_2, None),
+        // Only written advertisements are compared with the ranges.
+        (
+            vec![legacy("old", json!({"protocol": "bgp", "addresses": ["::ffff:192.0.2.0/124"]}))],
+            V0_13_5,
+            None,
+        ),
+        (
+            vec![legacy(
+                "old",
+                json!({"protocol": "bgp", "addresses": ["::ffff:192.0.2.0/124"], "bgpAdvertisements": [{}]}),
+            )],
+            V0_13_5,
+            Some(
+                "BGPAdvertisement `old`: spec.aggregationLength: `32` is shorter than the prefix /124 of the addresses 192.0.2.0-192.0.2.15 in pool `old`",
+            ),
+        ),
     ];
     for (changes, version, expected) in cases {
         let decided =
@@ -629,6 +655,17 @@ fn an_address_is_allocated_from_the_pool_that_metallb_chooses() {
         service["spec"]["clusterIPs"] = json!(["10.96.0.1"]);
         service
     };
+    let of_families = |cluster_ips: &[&str], policy: &str, address: &str| {
+        let mut service = asking(json!({}), address);
+        service["spec"]["clusterIPs"] = json!(cluster_ips);
+        service["spec"]["ipFamilyPolicy"] = json!(policy);
+        service
+    };
+    let avoiding = |range: &str| {
+        let spec = json!({"addresses": [range], "avoidBuggyIPs": true});
+        object("IPAddressPool", "avoiding", json!({"spec": spec}))
+    };
+    const OTHER_FAMILIES: &str = "the requested addresses are not one of each IP family of the Service";
     let cases: Vec<(Vec<Value>, MetalLbVersion, &str)> = vec![
         (vec![plain()], V0_16_2, "any of default-pool"),
         (vec![plain(), pool("more", &["192.0.2.0/24"])], V0_16_2, "any of default-pool, more"),
@@ -665,7 +702,7 @@ fn an_address_is_allocated_from_the_pool_that_metallb_chooses() {
         (vec![asking(json!({}), "198.51.100.7"), manual.clone()], V0_16_2, "address in manual"),
         (
             vec![
-                asking(json!({"metallb.io/loadBalancerIPs": "198.51.100.7, 10.6.229.180"}), ""),
+                asking(json!({"metallb.io/loadBalancerIPs": "198.51.100.7, 2001:db8::1"}), ""),
                 manual.clone(),
             ],
             V0_16_2,
@@ -682,9 +719,58 @@ fn an_address_is_allocated_from_the_pool_that_metallb_chooses() {
             "the annotation `loadBalancerIPs` and `spec.loadBalancerIP` are both set: remove one",
         ),
         (
-            vec![asking(json!({"metallb.io/address-pool": "default-pool"}), "198.51.100.7"), manual],
+            vec![asking(json!({"metallb.io/address-pool": "default-pool"}), "198.51.100.7"), manual.clone()],
             V0_16_2,
             "the requested address is in pool `manual`, not in the requested pool `default-pool`",
+        ),
+        (
+            vec![asking(json!({"metallb.universe.tf/address-pool": "default-pool"}), "198.51.100.7"), manual],
+            V0_13_5,
+            "address in manual",
+        ),
+        (
+            vec![asking(json!({"metallb.io/loadBalancerIPs": "10.6.229.180,10.6.229.181"}), "")],
+            V0_16_2,
+            OTHER_FAMILIES,
+        ),
+        (vec![of_families(&["fd00::1"], "SingleStack", "10.6.229.180")], V0_16_2, OTHER_FAMILIES),
+        (
+            vec![of_families(&["10.96.0.1", "fd00::1"], "PreferDualStack", "10.6.229.180")],
+            V0_16_2,
+            OTHER_FAMILIES,
+        ),
+        (
+            vec![asking(json!({}), "192.0.2.0"), avoiding("192.0.2.0/24")],
+            V0_16_2,
+            "no pool has the address 192.0.2.0",
+        ),
+        (vec![asking(json!({}), "192.0.2.1"), avoiding("192.0.2.0/24")], V0_16_2, "address in avoiding"),
+        (
+            vec![of_families(&["10.96.0.1"], "SingleStack", ""), avoiding("192.0.2.255-192.0.3.0")],
+            V0_16_2,
+            "any of default-pool",
+        ),
+        (
+            vec![of_families(&["10.96.0.1"], "SingleStack", ""), avoiding("192.0.2.254-192.0.3.0")],
+            V0_16_2,
+            "any of avoiding, default-pool",
+        ),
+        (
+            vec![
+                of_families(&["10.96.0.1", "fd00::1"], "PreferDualStack", ""),
+                pool("more", &["192.0.2.0/24"]),
+            ],
+            V0_16_2,
+            "any of default-pool",
+        ),
+        (
+            vec![
+                of_families(&["fd00::1", "10.96.0.1"], "PreferDualStack", ""),
+                pool("default-pool", &["192.0.2.0/24"]),
+                pool("more", &["2001:db8:1::/64"]),
+            ],
+            V0_16_2,
+            "any of more",
         ),
         (vec![asking(json!({}), "203.0.113.1")], V0_16_2, "no pool has the address 203.0.113.1"),
         (vec![asking(json!({}), "here")], V0_16_2, "`here` is not an IP address"),

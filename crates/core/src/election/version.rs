@@ -63,6 +63,12 @@ impl MetalLbVersion {
         !matches!(self, Self::V0_13_5)
     }
 
+    /// Whether a requested address must be in the requested pool. 0.13.5 ignores the pool then.
+    #[must_use]
+    pub const fn compares_requests(self) -> bool {
+        !matches!(self, Self::V0_13_5)
+    }
+
     /// Whether `serviceAllocation` can reserve pools. Since 0.13.8.
     #[must_use]
     pub const fn reserves_pools(self) -> bool {

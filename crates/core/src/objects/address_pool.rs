@@ -39,6 +39,9 @@ pub struct AddressPoolSpec {
     pub addresses: Vec<String>,
     /// Whether the pool assigns addresses to Services that request no pool; `None` means yes.
     pub auto_assign: Option<bool>,
+    /// Whether the pool gives no IPv4 address that ends with 0 or 255.
+    #[serde(rename = "avoidBuggyIPs", deserialize_with = "or_default")]
+    pub avoids_buggy_addresses: bool,
     /// The Services that the pool is reserved for; `None` means every Service.
     pub service_allocation: Option<ServiceAllocation>,
 }

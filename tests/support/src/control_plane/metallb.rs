@@ -67,5 +67,10 @@ pub(super) fn definitions(version: MetalLb) -> Result<Vec<Definition>> {
 }
 
 fn pin(version: MetalLb) -> Result<Pin> {
-    Pin::read(&format!("metallb-{}", version.version()), "go.universe.tf/metallb")
+    pin_with(version, &[])
+}
+
+/// The pin of a release, for a build that also depends on these folders.
+pub(super) fn pin_with(version: MetalLb, folders: &[&str]) -> Result<Pin> {
+    Pin::read_with(&format!("metallb-{}", version.version()), "go.universe.tf/metallb", folders)
 }

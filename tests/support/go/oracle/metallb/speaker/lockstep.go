@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"slices"
 
 	"github.com/go-kit/log"
@@ -11,7 +10,6 @@ import (
 	"go.universe.tf/metallb/internal/config"
 	"go.universe.tf/metallb/internal/k8s/controllers"
 	"go.universe.tf/metallb/internal/oracle"
-	"go.universe.tf/metallb/internal/speakerlist"
 )
 
 func init() {
@@ -22,15 +20,17 @@ func init() {
 type answer struct {
 	// Rejected tells for each node why its speaker rejects the configuration.
 	Rejected []string `json:"rejected"`
-	// RejectedPools tells why the controller rejects the pools.
-	RejectedPools string `json:"rejectedPools"`
 	// Pools are the nodes of the L2 advertisements of each pool.
-	Pools map[string][][]string `json:"pools"`
+	Pools map[string][]advertised `json:"pools"`
 	// Layer2 are the nodes whose speaker announces the Service by layer 2.
 	Layer2 []string `json:"layer2"`
 	// Ranking are the nodes in the order in which they are elected, each after
 	// those before it are gone.
 	Ranking []string `json:"ranking"`
+	// Next announces if the elected node fails, with its pods.
+	Next string `json:"next"`
+	// RunnerUp announces if the elected node's speaker stops.
+	RunnerUp string `json:"runnerUp"`
 	// BGP are the nodes whose speaker announces the Service by BGP.
 	BGP []string `json:"bgp"`
 	// Reasons are MetalLB's words why the speaker of each node does not
@@ -38,12 +38,19 @@ type answer struct {
 	Reasons [][2]string `json:"reasons"`
 }
 
+// advertised is an L2 advertisement of a pool.
+type advertised struct {
+	Nodes     []string         `json:"nodes"`
+	Preferred map[string]int64 `json:"preferred"`
+}
+
 // moment is what the speakers know at one time.
 type moment struct {
 	world *oracle.World
 	// alive are the members of the memberlist.
-	alive map[string]bool
-	nodes map[string]*v1.Node
+	alive  map[string]bool
+	nodes  map[string]*v1.Node
+	slices []discovery.EndpointSlice
 }
 
 // decisions are what one speaker does with the Service.
@@ -68,27 +75,22 @@ func (silent) Infof(*v1.Service, string, string, ...any)  {}
 func (silent) Errorf(*v1.Service, string, string, ...any) {}
 
 func answerFor(world *oracle.World) *answer {
-	result := &answer{}
-	pools := config.ClusterResources{Pools: world.Pools, Namespaces: world.Namespaces}
-	if _, err := controllers.LockstepConfig(pools); err != nil {
-		result.RejectedPools = err.Error()
-	}
-	cfg, err := controllers.LockstepConfig(resources(world))
-	for range world.Nodes {
-		reason := ""
-		if err != nil {
-			reason = err.Error()
-		}
-		result.Rejected = append(result.Rejected, reason)
-	}
-	if err != nil {
+	configs, result := parse(world)
+	known := slices.IndexFunc(configs, func(cfg *config.Config) bool { return cfg != nil })
+	if known < 0 {
 		return result
 	}
-	result.Pools = announcingNodes(cfg)
+	// Layer 2 is the same in every configuration that is accepted.
+	common := configs[known]
+	result.Pools = announcingNodes(common)
 
 	now := momentOf(world)
-	for _, node := range world.Nodes {
-		decided := now.decide(node.Name, cfg)
+	for i, node := range world.Nodes {
+		if configs[i] == nil {
+			result.Reasons = append(result.Reasons, [2]string{"rejected", "rejected"})
+			continue
+		}
+		decided := now.decide(node.Name, configs[i])
 		if decided.layer2.announces {
 			result.Layer2 = append(result.Layer2, node.Name)
 		}
@@ -99,26 +101,50 @@ func answerFor(world *oracle.World) *answer {
 	}
 
 	fewer := momentOf(world)
-	for winner := fewer.elected(cfg); winner != ""; winner = fewer.elected(cfg) {
+	for {
+		winner := fewer.elected(common, "")
+		if winner == "" {
+			break
+		}
 		result.Ranking = append(result.Ranking, winner)
 		delete(fewer.alive, winner)
 		delete(fewer.nodes, winner)
 	}
+	if len(result.Ranking) > 0 {
+		winner := result.Ranking[0]
+		after := momentOf(world)
+		delete(after.alive, winner)
+		result.RunnerUp = after.elected(common, winner)
+		after.slices = withoutNode(world.Slices, winner)
+		result.Next = after.elected(common, winner)
+	}
 	return result
 }
 
-func resources(world *oracle.World) config.ClusterResources {
-	return config.ClusterResources{
-		Pools:      world.Pools,
-		BGPAdvs:    world.BGPAdvertisements,
-		L2Advs:     world.L2Advertisements,
-		Nodes:      world.Nodes,
-		Namespaces: world.Namespaces,
+// parse returns the configuration of the speaker on each node, which is nil
+// where it is rejected.
+func parse(world *oracle.World) ([]*config.Config, *answer) {
+	result := &answer{}
+	configs := make([]*config.Config, len(world.Nodes))
+	for i, node := range world.Nodes {
+		if i > 0 && !controllers.ParsesPerNode {
+			configs[i] = configs[0]
+			result.Rejected = append(result.Rejected, result.Rejected[0])
+			continue
+		}
+		cfg, err := controllers.LockstepConfig(resources(world), node)
+		reason := ""
+		if err != nil {
+			cfg, reason = nil, err.Error()
+		}
+		configs[i] = cfg
+		result.Rejected = append(result.Rejected, reason)
 	}
+	return configs, result
 }
 
 func momentOf(world *oracle.World) *moment {
-	now := &moment{world: world, alive: map[string]bool{}, nodes: map[string]*v1.Node{}}
+	now := &moment{world: world, alive: map[string]bool{}, nodes: map[string]*v1.Node{}, slices: world.Slices}
 	for _, name := range world.Speakers {
 		now.alive[name] = true
 	}
@@ -128,68 +154,34 @@ func momentOf(world *oracle.World) *moment {
 	return now
 }
 
-// elected is the node whose speaker announces by layer 2.
-func (m *moment) elected(cfg *config.Config) string {
+// elected is the first node but one whose speaker announces by layer 2.
+func (m *moment) elected(cfg *config.Config, but string) string {
 	for _, node := range m.world.Nodes {
-		if m.nodes[node.Name] != nil && m.decide(node.Name, cfg).layer2.announces {
+		if node.Name != but && m.nodes[node.Name] != nil && m.decide(node.Name, cfg).layer2.announces {
 			return node.Name
 		}
 	}
 	return ""
 }
 
-func (m *moment) UsableSpeakers() speakerlist.SpeakerListInfo {
-	if m.world.LacksMemberlist {
-		return speakerlist.SpeakerListInfo{Disabled: true}
-	}
-	return speakerlist.SpeakerListInfo{Nodes: m.alive}
-}
-
-func (m *moment) Rejoin() {}
-
-func (m *moment) decide(node string, cfg *config.Config) *decisions {
-	ignores := m.world.IgnoresExcludeLabel
-	result := &decisions{}
-	result.layer2.Protocol = &layer2Controller{myNode: node, ignoreExcludeLB: ignores, sList: m}
-	result.bgp.Protocol = &bgpController{myNode: node, ignoreExcludeLB: ignores}
-	speaker := &controller{
-		myNode:           node,
-		nodes:            m.nodes,
-		config:           cfg,
-		client:           silent{},
-		protocolHandlers: map[config.Proto]Protocol{config.Layer2: &result.layer2, config.BGP: &result.bgp},
-		announced:        map[config.Proto]map[string]bool{config.Layer2: {}, config.BGP: {}},
-		svcIPs:           map[string][]net.IP{},
-		protocols:        []config.Proto{config.BGP, config.Layer2},
-	}
-	speaker.SetBalancer(log.NewNopLogger(), m.world.Key(), m.world.Service, m.world.Slices)
-	return result
-}
-
-func (d *decision) ShouldAnnounce(l log.Logger, name string, ips []net.IP, pool *config.Pool, svc *v1.Service, slices []discovery.EndpointSlice, nodes map[string]*v1.Node) string {
-	d.reason = d.Protocol.ShouldAnnounce(l, name, ips, pool, svc, slices, nodes)
-	return d.reason
-}
-
-func (d *decision) SetBalancer(log.Logger, string, []net.IP, *config.Pool, service, *v1.Service) error {
-	d.announces = true
-	return nil
-}
-
-func announcingNodes(cfg *config.Config) map[string][][]string {
-	pools := map[string][][]string{}
-	for name, pool := range cfg.Pools.ByName {
-		pools[name] = [][]string{}
-		for _, advertisement := range pool.L2Advertisements {
-			pools[name] = append(pools[name], names(advertisement.Nodes))
+func withoutNode(all []discovery.EndpointSlice, node string) []discovery.EndpointSlice {
+	var kept []discovery.EndpointSlice
+	for _, slice := range all {
+		endpoints := slice.Endpoints
+		slice.Endpoints = nil
+		for _, endpoint := range endpoints {
+			if endpoint.NodeName == nil || *endpoint.NodeName != node {
+				slice.Endpoints = append(slice.Endpoints, endpoint)
+			}
 		}
+		kept = append(kept, slice)
 	}
-	return pools
+	return kept
 }
 
 // names are the nodes of a set.
 func names(set map[string]bool) []string {
-	names := []string{}
+	var names []string
 	for name, isIn := range set {
 		if isIn {
 			names = append(names, name)

@@ -26,7 +26,9 @@ type World struct {
 	Pools             []v1beta1.IPAddressPool    `json:"pools"`
 	L2Advertisements  []v1beta1.L2Advertisement  `json:"layer2"`
 	BGPAdvertisements []v1beta1.BGPAdvertisement `json:"bgp"`
-	Service           *corev1.Service            `json:"service"`
+	// LegacyPools are AddressPools, a type that only 0.13 has.
+	LegacyPools json.RawMessage `json:"legacyPools"`
+	Service     *corev1.Service `json:"service"`
 	// Slices are those of the Service.
 	Slices []discovery.EndpointSlice `json:"slices"`
 	// Speakers are the nodes whose speaker is a member of the memberlist.
@@ -40,6 +42,16 @@ type World struct {
 // Key is the namespace and name of the Service, as MetalLB writes them.
 func (w *World) Key() string {
 	return w.Service.Namespace + "/" + w.Service.Name
+}
+
+// Legacy decodes the AddressPools.
+func (w *World) Legacy(into any) {
+	if len(w.LegacyPools) == 0 {
+		return
+	}
+	if err := json.Unmarshal(w.LegacyPools, into); err != nil {
+		panic(err)
+	}
 }
 
 // Main answers the worlds on standard input until it ends, and ends the
