@@ -49,10 +49,10 @@ full-test *PROGRAMS:
 matrix *RELEASES:
     tests/matrix.sh {{RELEASES}}
 
-# One fuzz target, guided by coverage, for so many seconds. Needs cargo-fuzz and a C++ compiler. fuzz/README.md lists the targets.
-fuzz TARGET SECONDS="60":
-    cargo run --quiet --manifest-path fuzz/Cargo.toml --bin seeds
-    cargo fuzz run --sanitizer none {{TARGET}} -- -max_total_time={{SECONDS}} -timeout=20
+# The fuzz targets, guided by coverage: each until ten million executions or so many seconds, or the named ones. Needs cargo-fuzz and a C++
+# compiler. fuzz/README.md lists the targets.
+fuzz SECONDS="3600" *TARGETS:
+    fuzz/run.sh {{SECONDS}} {{TARGETS}}
 
 # The fuzz targets without libFuzzer: so many mutations of each, repeatable by the SEED.
 fuzz-all COUNT="100000" SEED="0":
@@ -141,3 +141,7 @@ search CORE="1000000" API="10000" SEED="0":
 oracle WORLDS="1000000" SEED="0":
     LOCKSTEP_WORLDS={{WORLDS}} LOCKSTEP_SEED={{SEED}} LOCKSTEP_THREADS=2 \
         cargo test --locked --profile optimized --features full-tests --test oracle -- --nocapture --test-threads 1
+
+# All long runs, or the named ones, and their results in docs/evidence.md. All take a night on 2 cores.
+evidence *RUNS:
+    tests/evidence.sh {{RUNS}}

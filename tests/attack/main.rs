@@ -65,15 +65,18 @@ async fn run(duration: Duration, only: Option<&str>) -> ExitCode {
     }
     let ended = serve.child.try_wait().expect("a status");
     let (reviews, probes) = (review.await.expect("no panic"), probes.await.expect("no panic"));
-    println!("{}", strangers.stop());
+    println!("evidence: {}", strangers.stop());
     let records = std::fs::metadata(&log).map_or(0, |file| file.len());
-    println!("reviews of the API server: {reviews}");
-    println!("probes: {probes}");
+    println!("evidence: reviews of the API server: {reviews}");
+    println!("evidence: probes: {probes}");
     let most = usages.iter().map(Usage::mebibytes).fold(0.0, f64::max);
-    println!("resident set: at most {most:.0} MiB, in the median {:.0}", Usage::median(&usages).mebibytes());
+    println!(
+        "evidence: resident set: at most {most:.0} MiB, in the median {:.0}",
+        Usage::median(&usages).mebibytes()
+    );
     println!("decision log: {} KiB in {:.0}s", records >> 10, start.elapsed().as_secs_f64());
     println!(
-        "out of memory: {}; the program {}",
+        "evidence: out of memory: {}; the program {}",
         group.kills(),
         ended.map_or("still runs".into(), |end| format!("ended: {end}"))
     );

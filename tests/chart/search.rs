@@ -167,7 +167,7 @@ async fn no_admitted_change_costs_an_address_without_a_report() {
         }
     }
     println!(
-        "{} steps from seed {}: {admitted} admitted, {refused} refused, {invalid} invalid; an address was preserved before \
+        "evidence: API server: {} steps from seed {}: {admitted} admitted, {refused} refused, {invalid} invalid; an address was preserved before \
          {preserved}; {reports} losses were reported, the slowest after {slowest:?}",
         admitted + refused + invalid,
         seeds.start

@@ -236,7 +236,7 @@ async fn a_soak_loses_no_call_that_the_design_does_not_name() {
     events.iter().for_each(|(happening, ..)| *counts.entry(*happening).or_default() += 1);
     let (explained, unexplained) = explained(&record, &events);
     println!(
-        "{:.0} s: {} admissions with the placement, {:.0} a second; {} unchecked; events: {counts:?}; failed: {explained:?}, \
+        "evidence: {:.0} s: {} admissions with the placement, {:.0} a second; {} unchecked; events: {counts:?}; failed: {explained:?}, \
          and {} that no event explains",
         record.took.as_secs_f64(),
         record.placed(),
@@ -246,7 +246,12 @@ async fn a_soak_loses_no_call_that_the_design_does_not_name() {
     );
     let quarters: Vec<Usage> = usages.chunks(usages.len().div_ceil(4)).map(Usage::median).collect();
     for (quarter, usage) in quarters.iter().enumerate() {
-        println!("quarter {}: {:.1} MiB, {} descriptors", quarter + 1, usage.mebibytes(), usage.descriptors);
+        println!(
+            "evidence: quarter {}: {:.1} MiB, {} descriptors",
+            quarter + 1,
+            usage.mebibytes(),
+            usage.descriptors
+        );
     }
     assert_eq!((record.unchecked(), unexplained), (0, Vec::new()));
     assert!(record.placed() > 0 && cluster.oldest.child.try_wait().unwrap().is_none());

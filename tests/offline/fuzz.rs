@@ -34,7 +34,7 @@ fn run(name: &str, executions: u64) {
         execute(target, &mutant(target, &inputs, &mut Numbers::of_input(seed, number)));
     }
     println!(
-        "{name}: {} inputs and {executions} mutations of seed {seed} in {:.1?}",
+        "evidence: {name}: {} inputs and {executions} mutations of seed {seed} in {:.1?}",
         inputs.len(),
         start.elapsed()
     );

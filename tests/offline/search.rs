@@ -272,7 +272,8 @@ fn no_admitted_change_costs_an_address_unseen() {
     }
     let Counts { admitted, refused, invalid, preserved } = counts;
     println!(
-        "{} steps from seed {}: {admitted} admitted, {refused} refused, {invalid} invalid; an address was preserved before {preserved}",
+        "evidence: core: {} steps from seed {}: {admitted} admitted, {refused} refused, {invalid} invalid; an address was preserved \
+         before {preserved}",
         admitted + refused + invalid,
         seeds.start
     );

@@ -44,7 +44,11 @@ fn in_batches(what: &str, seeds: Range<u64>, mut ask: impl FnMut(Range<u64>)) {
     }
     let count = seeds.end - seeds.start;
     let rate = count as f64 / started.elapsed().as_secs_f64();
-    println!("{count} {what} from seed {} in {:.1?}, {rate:.0} a second", seeds.start, started.elapsed());
+    println!(
+        "evidence: {count} {what} from seed {} in {:.1?}, {rate:.0} a second",
+        seeds.start,
+        started.elapsed()
+    );
 }
 
 /// The snapshot of a cluster with one topology.

@@ -85,7 +85,7 @@ fn agrees(version: MetalLbVersion) {
     });
     let (count, time) = (seeds.end - seeds.start, started.elapsed());
     println!(
-        "MetalLB {version}: {count} worlds from seed {} in {time:.1?}, {:.0} a second; it panics in {panicked} of them",
+        "evidence: MetalLB {version}: {count} worlds from seed {} in {time:.1?}, {:.0} a second; it panics in {panicked} of them",
         seeds.start,
         count as f64 / time.as_secs_f64()
     );

@@ -380,7 +380,7 @@ fn a_snapshot_is_never_older_than_allowed_and_never_goes_back_in_all_short_sched
     let length = u32::try_from(set("LOCKSTEP_SCHEDULE_LENGTH", 1)).unwrap();
     let start = std::time::Instant::now();
     let count = exhaustive(length, Fault::None).unwrap();
-    println!("{count} schedules of {length} steps in {:.0?}", start.elapsed());
+    println!("evidence: snapshots: {count} schedules of {length} steps in {:.0?}", start.elapsed());
 }
 
 #[test]
@@ -388,7 +388,7 @@ fn a_snapshot_is_never_older_than_allowed_and_never_goes_back_in_random_schedule
     let (seed, count) = (set("LOCKSTEP_SEED", 0), set("LOCKSTEP_SCHEDULES", 30));
     let start = std::time::Instant::now();
     random(seed, count, Fault::None).unwrap();
-    println!("{count} random schedules of seed {seed} in {:.0?}", start.elapsed());
+    println!("evidence: snapshots: {count} random schedules of seed {seed} in {:.0?}", start.elapsed());
 }
 
 /// The model notices what a lost event does.

@@ -233,7 +233,7 @@ fn the_newest_status_is_stored_and_stays_after_all_short_schedules() {
         let of = |place| steps[number / steps.len().pow(place) % steps.len()];
         holds(&(0..length).map(of).collect::<Vec<_>>(), 2);
     }
-    println!("{count} schedules of {length} steps in {:.0?}", start.elapsed());
+    println!("evidence: statuses: {count} schedules of {length} steps in {:.0?}", start.elapsed());
 }
 
 #[test]
@@ -246,5 +246,5 @@ fn the_newest_status_is_stored_and_stays_after_random_schedules() {
         let schedule: Vec<_> = (0..random.usize(3..30)).map(|_| steps[random.usize(..steps.len())]).collect();
         holds(&schedule, replicas);
     }
-    println!("{count} random schedules of seed {seed} in {:.0?}", start.elapsed());
+    println!("evidence: statuses: {count} random schedules of seed {seed} in {:.0?}", start.elapsed());
 }

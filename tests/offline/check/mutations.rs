@@ -256,7 +256,7 @@ fn no_mutated_manifest_causes_a_panic_a_hang_or_an_unknown_exit_code() {
     }
     drop(sender);
     let counts = watch(&inputs, &results, count.is_some()).unwrap_or_else(|failure| panic!("{failure}"));
-    println!("{}", counts.line(inputs.begin));
+    println!("evidence: seed {}: {}", inputs.seed, counts.line(inputs.begin));
     assert_eq!(counts.inputs, inputs.end - first);
     if counts.inputs >= INPUTS {
         assert!(counts.exits.iter().all(|count| *count > 0), "{counts:?}");

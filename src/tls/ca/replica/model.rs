@@ -105,6 +105,9 @@ fn explored(protocol: &dyn Protocol, lifetimes: Lifetimes, scenario: Scenario) -
         start.elapsed(),
         scenario,
     );
+    if violation.is_none() {
+        println!("evidence: {scenario}: {states} states");
+    }
     if let Some((violation, trace)) = violation {
         println!("{violation}\n  {}", trace.join("\n  "));
     }

@@ -47,6 +47,30 @@ pub(super) struct Scenario {
     pub(super) retirement: i8,
 }
 
+/// Displays as text for reports: `2 replicas, a rotation, a crash`.
+impl std::fmt::Display for Scenario {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Budget { crashes, failures, foreign_bundles, foreign_secrets, rotations, clock_steps } =
+            self.budget;
+        write!(f, "{} replica{}", self.replicas, if self.replicas == 1 { "" } else { "s" })?;
+        let limited = [
+            (rotations, "a rotation"),
+            (crashes, "a crash"),
+            (failures, "a failed request"),
+            (foreign_bundles, "a foreign bundle"),
+            (foreign_secrets, "a foreign change of the Secret"),
+            (clock_steps, "a clock that is set"),
+        ];
+        let allowed = [
+            (self.starts_empty, "an empty Secret"),
+            (self.has_partitions, "partitions"),
+            (self.has_endless_passes, "endless passes"),
+        ];
+        let all = limited.into_iter().map(|(count, what)| (count > 0, what)).chain(allowed);
+        all.filter(|(is_there, _)| *is_there).try_for_each(|(_, what)| write!(f, ", {what}"))
+    }
+}
+
 /// The state of one webhook configuration in a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Part {
