@@ -4,7 +4,7 @@ default:
     @just --list
 
 # Everything that CI runs.
-ci: format lint docs deny workflows test full-test image bench-smoke
+ci: format lint docs deny workflows test full-test matrix-ends image bench-smoke
 
 # Is everything formatted?
 format:
@@ -48,6 +48,10 @@ full-test *PROGRAMS:
 # Kubernetes; prints a table. Needs Go, which builds each kube-apiserver once.
 matrix *RELEASES:
     tests/matrix.sh {{RELEASES}}
+
+# A few of these tests on the oldest releases and on the newest ones.
+matrix-ends:
+    tests/matrix.sh --ends
 
 # The fuzz targets, guided by coverage: each until ten million executions or so many seconds, or the named ones. Needs cargo-fuzz and a C++
 # compiler. fuzz/README.md lists the targets.
