@@ -50,6 +50,7 @@ pub async fn print(effort: Effort) {
         Contestant::new("no collector, not sampled", Server::lockstep, UNSAMPLED),
         Contestant::new("collector, no trace", tracing, ALLOWED),
         Contestant::new("collector, not sampled", tracing, UNSAMPLED),
+        // Of these, a hundred a second are exported, because wrk has no client certificate; the others are counted.
         Contestant::new("collector, sampled", tracing, SAMPLED),
     ];
     compare("allowed, by its trace", &contestants, IN_FLIGHT, false, effort).await;

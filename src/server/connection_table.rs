@@ -18,7 +18,7 @@ use tokio::sync::{Notify, SemaphorePermit};
 
 use super::limits::Limits;
 use super::metrics::{Eviction, ServerMetrics};
-use super::peer::{Peer, PeerAddress, RateLimit};
+use super::peer::{Peer, PeerAddress};
 
 /// The bit in a connection's count of bytes that says that it was evicted.
 const EVICTED: usize = 1 << (usize::BITS - 1);
@@ -48,7 +48,7 @@ pub(super) struct Shares {
     pub(super) unread: Duration,
     /// The handshakes that are signed at the same time, for each peer.
     pub(super) signatures: usize,
-    /// The records of unauthenticated callers a second and at once, for each peer.
+    /// The records of unauthenticated callers a second and at once, for each peer; and as many spans.
     pub(super) records: (u32, u32),
 }
 
@@ -155,9 +155,7 @@ impl ConnectionTable {
         if open.peers.len() > self.shares.places.saturating_mul(2) {
             open.peers.retain(|_, peer| peer.connections.load(Ordering::Relaxed) > 0);
         }
-        let (per_second, at_once) = self.shares.records;
-        let signatures = self.shares.signatures;
-        let new = || Arc::new(Peer::new(address, RateLimit::new(per_second, at_once), signatures));
+        let new = || Arc::new(Peer::new(address, self.shares.records, self.shares.signatures));
         Arc::clone(open.peers.entry(address).or_insert_with(new))
     }
 
@@ -267,8 +265,16 @@ impl Connection {
 
     /// Takes one record of an unauthenticated caller from the share of its peer. Returns whether it is allowed.
     pub(super) fn take_record(&self) -> bool {
-        let elapsed = self.table.start.elapsed().as_micros();
-        self.peer.records.take(u64::try_from(elapsed).unwrap_or(u64::MAX))
+        self.peer.records.take(self.microseconds())
+    }
+
+    /// Takes one span of an unauthenticated caller from the share of its peer. Returns whether it is allowed.
+    pub(super) fn take_span(&self) -> bool {
+        self.peer.spans.take(self.microseconds())
+    }
+
+    fn microseconds(&self) -> u64 {
+        u64::try_from(self.table.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn peer(&self) -> PeerAddress {

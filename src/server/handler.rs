@@ -83,6 +83,12 @@ impl Caller<'_> {
     pub fn take_record(&self) -> bool {
         self.authentication == Authentication::ClientCertificate || self.connection.take_record()
     }
+
+    /// Takes one span from the share of the caller, which is limited as records are, and returns whether it may be exported.
+    #[must_use]
+    pub fn take_span(&self) -> bool {
+        self.authentication == Authentication::ClientCertificate || self.connection.take_span()
+    }
 }
 
 /// The way in which a caller was authenticated.

@@ -67,7 +67,7 @@ pub struct Limits {
     /// The maximum size of a request head in bytes, and the size of a connection's read buffer. Default 16 KiB, at
     /// least 8 KiB. The API server's heads have less than 1 KB, or some KB with a token.
     pub header_bytes: usize,
-    /// The number of records and log lines a second that reviews of one peer without a client certificate may cause.
+    /// The number of records and log lines a second that reviews of one peer without a client certificate may cause, and of spans.
     /// Default 100: about 200 KB. Further ones are counted.
     pub records_per_second: u32,
     /// The number of such records at once after a pause. Default 1000, the edits of a large rollout.

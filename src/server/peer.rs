@@ -1,4 +1,4 @@
-//! Peers: the addresses that connections come from, by which places, bytes and records are shared.
+//! Peers: the addresses that connections come from, by which places, bytes, records and spans are shared.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -29,13 +29,21 @@ pub(super) struct Peer {
     /// The number of its open connections, changed under the lock of the connection table.
     pub(super) connections: AtomicUsize,
     pub(super) records: RateLimit,
+    pub(super) spans: RateLimit,
     /// The turns to sign a handshake.
     pub(super) signatures: Semaphore,
 }
 
 impl Peer {
-    pub(super) fn new(address: PeerAddress, records: RateLimit, signatures: usize) -> Self {
-        Self { address, connections: AtomicUsize::new(0), records, signatures: Semaphore::new(signatures) }
+    pub(super) fn new(address: PeerAddress, (per_second, at_once): (u32, u32), signatures: usize) -> Self {
+        let limit = || RateLimit::new(per_second, at_once);
+        Self {
+            address,
+            connections: AtomicUsize::new(0),
+            records: limit(),
+            spans: limit(),
+            signatures: Semaphore::new(signatures),
+        }
     }
 }
 

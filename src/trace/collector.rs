@@ -104,7 +104,7 @@ enum Trust {
 #[derive(Debug, thiserror::Error)]
 pub enum CollectorError {
     /// The file of CAs cannot be read.
-    #[error("`{path}` cannot be read: {error}", path = path.display())]
+    #[error("`--otlp-ca` `{path}` cannot be read: {error}", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -112,14 +112,14 @@ pub enum CollectorError {
         error: io::Error,
     },
     /// The file has no certificate.
-    #[error("`{path}` holds no certificate; give a PEM file with the CA of the collector", path = path.display())]
+    #[error("`--otlp-ca` `{path}` holds no certificate; give a PEM file with the CA of the collector", path = path.display())]
     NoCertificate {
         /// The file.
         path: PathBuf,
     },
     /// The system has no CAs, as in the image.
     #[error(
-        "this system has no CA certificates to verify an `https` collector by; give its CA with `--otlp-ca`"
+        "this system has no CA certificates to verify an `https` collector by; give the CA of the collector with `--otlp-ca`"
     )]
     NoSystemCertificates,
     /// The certificates cannot be used.

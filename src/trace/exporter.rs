@@ -70,6 +70,8 @@ struct DropLabels {
 enum DropReason {
     /// The queue was full.
     QueueFull,
+    /// The caller, who may be anyone, exceeded its rate.
+    Limited,
     /// No export succeeded, and the retries are over.
     Failed,
     /// The collector rejected it.
@@ -77,13 +79,14 @@ enum DropReason {
 }
 
 impl DropReason {
-    const ALL: [Self; 3] = [Self::QueueFull, Self::Failed, Self::Rejected];
+    const ALL: [Self; 4] = [Self::QueueFull, Self::Limited, Self::Failed, Self::Rejected];
 }
 
 impl EncodeLabelValue for DropReason {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
         let label = match self {
             Self::QueueFull => "queue_full",
+            Self::Limited => "limited",
             Self::Failed => "failed",
             Self::Rejected => "rejected",
         };
@@ -158,7 +161,7 @@ impl SpanExporter {
         registry.register("spans_exported", "Spans that the collector took", exported.clone());
         registry.register(
             "spans_dropped",
-            "Spans that no collector has, by reason; queue_full: too many waited; failed: no export succeeded; rejected: the collector did not take them",
+            "Spans that no collector has, by reason; queue_full: too many waited; limited: a caller without a client certificate exceeded its rate; failed: no export succeeded; rejected: the collector did not take them",
             dropped.clone(),
         );
         registry.register(
@@ -173,6 +176,11 @@ impl SpanExporter {
         if !self.0.queue.push(|queue| queue.push(span)) {
             self.0.metrics.dropped(DropReason::QueueFull, 1);
         }
+    }
+
+    /// Counts a span that is not exported, because its caller exceeded its rate.
+    pub(crate) fn limit(&self) {
+        self.0.metrics.dropped(DropReason::Limited, 1);
     }
 
     /// Exports the queued spans, within 1 s; a collector that failed last is not waited for.

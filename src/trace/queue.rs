@@ -4,8 +4,9 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 
 use crate::batch_queue::Batch;
 
-/// The maximum number of spans that wait. One takes about a kilobyte, and at most some, because the names in it are cut.
-const CAPACITY: usize = 4096;
+/// The maximum number of spans that wait, which is the default of OpenTelemetry's processors. One takes some kilobytes, as its texts are
+/// names that are cut. As many are in the hands of the exporting thread.
+const CAPACITY: usize = 2048;
 
 /// Spans that wait to be exported.
 #[derive(Debug, Default)]

@@ -23,6 +23,10 @@ pub(super) fn export(
     review: Option<&Review<'_>>,
 ) {
     let Some((spans, trace)) = spans.zip(call.trace.filter(|trace| trace.is_sampled)) else { return };
+    // A caller without a client certificate may be anyone, and claim that its trace is sampled.
+    if !call.caller.take_span() {
+        return spans.limit();
+    }
     // Without random numbers there is no id for the span.
     let Some(id) = SpanId::random() else { return };
     spans.export(span(call, trace, id, status, review));

@@ -194,6 +194,7 @@ async fn an_api_server_accepts_each_value_by_itself() {
         "image=null",
         "networkPolicy.enabled=false",
         "mutualTLS.clientCASecret=\"ca\"",
+        "tracing={\"endpoint\":\"https://collector:4318\",\"caSecret\":\"ca\"}",
         "certificates={\"mode\":\"files\",\"files\":{\"secretName\":\"pair\"}}",
     ] {
         for object in render(&[values]) {

@@ -63,6 +63,11 @@ async fn an_invalid_command_line_is_explained() {
             "cannot be used with",
         ),
         (&["--client-name", "x"], "--client-ca <FILE>"),
+        (&["--otlp-ca", "x"], "--otlp-endpoint <URL>"),
+        (
+            &["--otlp-endpoint", "otel-collector:4317"],
+            "it is not the URL of a collector: its scheme is neither `http` nor `https`; write it as in `http://otel-collector",
+        ),
         (&["--listen", "everywhere"], "'--listen <ADDRESS:PORT>'"),
         (&["--log-level", "lockstep=loud"], "is not a log level"),
     ] {
@@ -104,6 +109,16 @@ async fn invalid_lifetimes_and_client_cas_are_named() {
     for (path, sentence) in [("/nonexistent", "cannot be read"), ("/dev/null", "holds no CA certificates")] {
         let error = error(&["--facts", facts.to_str().unwrap(), "--client-ca", path]).await;
         assert!(error.starts_with(&format!("`--client-ca` `{path}` {sentence}")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_ca_of_a_collector_that_cannot_be_used_is_named() {
+    let facts = seed();
+    let https = ["--facts", facts.to_str().unwrap(), "--otlp-endpoint", "https://collector:4318"];
+    for (path, sentence) in [("/nonexistent", "cannot be read"), ("/dev/null", "holds no certificate")] {
+        let error = error(&[&https[..], &["--otlp-ca", path]].concat()).await;
+        assert!(error.starts_with(&format!("`--otlp-ca` `{path}` {sentence}")), "{error}");
     }
 }
 

@@ -14,6 +14,7 @@ use lockstep_test_support::https::{Connection, get};
 use lockstep_test_support::reviews::{connect, response, review, review_elsewhere, serve};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::wait;
+use lockstep_test_support::webhook::metric;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -199,6 +200,24 @@ async fn a_collector_that_is_away_fails_no_review_and_is_reported() {
     let (code, lines) = serve.ended().await;
     assert_eq!(code, Some(0), "{lines:?}");
     assert!(!lines.iter().any(|line| line.contains("spans are not exported")), "once: {lines:?}");
+}
+
+#[tokio::test]
+async fn spans_of_anyone_are_exported_within_a_rate() {
+    let mut collector = Collector::start().await;
+    let (serve, mut connection) = exporting(&url(&collector), &[]).await;
+    let (calls, start) = (2000, Instant::now());
+    let review = review_elsewhere().to_string();
+    for _ in 0..calls {
+        connection.post_in_trace("/validate", &[SAMPLED], review.clone()).await;
+    }
+    let allowed = 1000 + (start.elapsed().as_millis() / 10) as u64 + 1;
+    let limited = metric(&serve.admin, "lockstep_spans_dropped_total{reason=\"limited\"}").await;
+    let mut exported = 0;
+    while exported < calls - limited {
+        exported += collector.spans().await.len() as u64;
+    }
+    assert!((1000..=allowed).contains(&exported) && exported + limited == calls, "{exported} and {limited}");
 }
 
 #[tokio::test]
