@@ -34,7 +34,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const RETRIES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
 /// The time limit for exporting the last spans before the process exits.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause between two warnings.
 const SILENCE: Duration = Duration::from_mins(1);
 /// The maximum length of an error in a log line, in bytes.
@@ -183,7 +183,7 @@ impl SpanExporter {
         self.0.metrics.dropped(DropReason::Limited, 1);
     }
 
-    /// Exports the queued spans, within 1 s; a collector that failed last is not waited for.
+    /// Exports the queued spans, within 2 s; a collector that failed last is not waited for.
     pub fn close(&self) {
         let is_failing = self.0.is_failing.load(Ordering::Relaxed);
         let limit = if is_failing { Duration::ZERO } else { CLOSE_TIMEOUT };

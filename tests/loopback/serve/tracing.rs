@@ -54,9 +54,10 @@ async fn until_dropped(serve: &Serve, reason: &str, count: u64) {
 #[tokio::test]
 async fn a_review_in_a_sampled_trace_is_a_span_with_its_verdict() {
     let mut collector = Collector::start().await;
-    let (_serve, mut connection) = exporting(&url(&collector), &["--replica", "pod-1"]).await;
+    let (mut serve, mut connection) = exporting(&url(&collector), &["--replica", "pod-1"]).await;
     let answer = connection.post_in_trace("/validate", &[SAMPLED], review().to_string()).await;
     assert_eq!(response(&answer)["allowed"], false);
+    assert_eq!(serve.event("review").await["trace_id"], TRACE);
 
     let [Received { resource, span, attributes }] = collector.spans().await.try_into().unwrap();
     let version = env!("CARGO_PKG_VERSION");
@@ -91,6 +92,35 @@ async fn a_review_in_a_sampled_trace_is_a_span_with_its_verdict() {
         ("lockstep.topology", "istio-ingressgateway"),
         ("lockstep.verdict", "deny"),
         ("url.path", "/validate"),
+        ("url.scheme", "https"),
+    ];
+    assert_eq!(attributes, texts(expected));
+}
+
+#[tokio::test]
+async fn a_review_without_a_verdict_is_a_failed_span() {
+    let mut collector = Collector::start().await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("config");
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "away",
+        "clusters": [{"name": "away", "cluster": {"server": format!("http://{closed}")}}],
+        "users": [{"name": "away", "user": {}}],
+        "contexts": [{"name": "away", "context": {"cluster": "away", "user": "away"}}],
+    });
+    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    let serve = Serve::start(&["--otlp-endpoint", &url(&collector)], Some(&kubeconfig)).await;
+    let answer = connect(&serve).await.post_in_trace("/mutate", &[SAMPLED], review().to_string()).await;
+    assert_eq!(answer.status, 503);
+    let [Received { span, attributes, .. }] = collector.spans().await.try_into().unwrap();
+    assert_eq!(span.status.unwrap().code, 2, "an error");
+    let expected = [
+        ("error.type", "503"),
+        ("http.request.method", "POST"),
+        ("http.response.status_code", "503"),
+        ("http.route", "/mutate"),
+        ("url.path", "/mutate"),
         ("url.scheme", "https"),
     ];
     assert_eq!(attributes, texts(expected));

@@ -82,6 +82,11 @@ impl Collector {
         Self { address, requests }
     }
 
+    /// Whether no further request with spans has arrived.
+    pub fn is_idle(&self) -> bool {
+        self.requests.is_empty()
+    }
+
     /// Waits for the next request with spans. Returns its spans.
     pub async fn spans(&mut self) -> Vec<Received> {
         let request = tokio::time::timeout(Duration::from_secs(30), self.requests.recv()).await;
