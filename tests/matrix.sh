@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests of the control plane on each release of Kubernetes with the CRDs of each release of MetalLB: `tests/matrix.sh` for all,
-# `tests/matrix.sh 1.33.13 1.37.2` for some releases of Kubernetes. Prints a table of Markdown with its date. `tests/matrix.sh --ends` runs
+# Tests of the control plane on each release of Kubernetes with the CRDs of each release of MetalLB, and what the chart renders in every state
+# of its values on each release of Kubernetes: `tests/matrix.sh` for all, `tests/matrix.sh 1.33.13 1.37.2` for some releases of Kubernetes. Prints a table of Markdown with its date. `tests/matrix.sh --ends` runs
 # the fewest tests on the oldest releases and on the newest ones. What is missing of a kube-apiserver is built once, which takes about
 # 6 minutes each on 2 cores.
 set -euo pipefail
@@ -9,18 +9,19 @@ cd "$(dirname "$0")/.."
 logs=target/matrix
 mkdir -p "$logs"
 
-# Runs tests on a release of Kubernetes and one of MetalLB.
+# Runs tests of the program $1 on release $2 of Kubernetes and $3 of MetalLB.
 run() {
-    local kubernetes=$1 metallb=$2
-    shift 2
-    LOCKSTEP_KUBERNETES=$kubernetes LOCKSTEP_METALLB=$metallb cargo test --locked --quiet --features full-tests --test control_plane \
+    local program=$1 kubernetes=$2 metallb=$3
+    shift 3
+    LOCKSTEP_KUBERNETES=$kubernetes LOCKSTEP_METALLB=$metallb cargo test --locked --quiet --features full-tests --test "$program" \
         -- "$@" --skip with_metallb_0_13_5
 }
 
 if [ "${1:-}" = --ends ]; then
     for pair in "1.33.13 0.13.5" "1.37.2 0.16.2"; do
         echo "Kubernetes ${pair% *}, MetalLB ${pair#* }" >&2
-        run $pair cases::every_case_by_the_api_server certificates::repair:: status::
+        run control_plane $pair cases::every_case_by_the_api_server certificates::repair:: status::
+        run chart $pair strict::
     done
     exit
 fi
@@ -38,23 +39,29 @@ tests=(
     topologies::
 )
 
-cargo test --locked --quiet --no-run --features full-tests --test control_plane
+cargo test --locked --quiet --no-run --features full-tests --test control_plane --test chart
 failed=0
 table="| Kubernetes |"
 for metallb in "${releases[@]}"; do table+=" MetalLB $metallb |"; done
-table+=$'\n|---|---|---|---|'
+table+=$' chart |\n|---|---|---|---|---|'
+# Adds a cell: how many tests pass. The arguments are those of `run`.
+cell() {
+    local log=$logs/$2-$3-$1.log
+    if run "$@" >"$log" 2>&1; then
+        table+=" $(sed -n 's/^test result: ok. \([0-9]*\) passed.*/\1 passed/p' "$log") |"
+    else
+        table+=" failed, see \`$log\` |"
+        failed=1
+    fi
+    echo "Kubernetes $2, MetalLB $3, $1: done" >&2
+}
+
 for kubernetes in "$@"; do
     table+=$'\n'"| $kubernetes |"
     for metallb in "${releases[@]}"; do
-        log="$logs/$kubernetes-$metallb.log"
-        if run "$kubernetes" "$metallb" "${tests[@]}" >"$log" 2>&1; then
-            table+=" $(sed -n 's/^test result: ok. \([0-9]*\) passed.*/\1 passed/p' "$log") |"
-        else
-            table+=" failed, see \`$log\` |"
-            failed=1
-        fi
-        echo "Kubernetes $kubernetes, MetalLB $metallb: done" >&2
+        cell control_plane "$kubernetes" "$metallb" "${tests[@]}"
     done
+    cell chart "$kubernetes" 0.16.2 strict::
 done
 printf '%s, commit %s:\n\n%s\n' "$(date -u +%Y-%m-%d)" "$(git rev-parse --short HEAD)" "$table"
 exit $failed

@@ -1,6 +1,7 @@
 //! Helm rejects invalid values before it changes the cluster, with a message that says what to do.
 
-use lockstep_test_support::helm::{Helm, NAMESPACE, chart};
+use lockstep_test_support::helm::{Helm, NAMESPACE, chart, text};
+use serde_json::Value;
 
 /// Returns Helm's error for values that it must reject.
 fn refused(namespace: &str, values: &[&str]) -> String {
@@ -111,5 +112,78 @@ fn a_label_of_the_chart_cannot_be_set_again() {
         let said = refused(NAMESPACE, &[&set, "serviceMonitor.enabled=true"]);
         let expected = format!("`{value}` cannot set the label `{key}`, which the chart sets itself");
         assert!(said.contains(&expected), "{said}");
+    }
+}
+
+/// Values that may be null: their absence is the same as their default, or means less.
+const NULLABLE: [&str; 10] = [
+    "image",
+    "topologies",
+    "resources",
+    "podSecurityContext",
+    "securityContext",
+    "nodeSelector",
+    "webhooks.labels",
+    "dashboard.labels",
+    "prometheusRule.runbookUrl",
+    "commonLabels",
+];
+
+/// Everything that the chart renders on request.
+const ON_REQUEST: [&str; 5] = [
+    "serviceMonitor.enabled=true",
+    "podMonitor.enabled=true",
+    "prometheusRule.enabled=true",
+    "dashboard.enabled=true",
+    "dashboard.grafanaOperator.enabled=true",
+];
+
+/// The paths of values with their defaults, sections included.
+fn paths(values: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+    for (key, value) in values.as_object().into_iter().flatten() {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        found.push((path.clone(), value.clone()));
+        if !NULLABLE.contains(&path.as_str()) {
+            paths(value, &path, found);
+        }
+    }
+}
+
+#[test]
+fn a_value_that_is_missing_is_named_where_the_templates_need_it() {
+    let mut all = Vec::new();
+    paths(&serde_saphyr::from_str(&text("values.yaml")).unwrap(), "", &mut all);
+    assert!(all.len() > 90, "{}", all.len());
+    let chart = chart("");
+    for (path, default) in all {
+        let value = format!("{path}=null");
+        let mut arguments = vec!["template", "lockstep", &chart, "-n", NAMESPACE];
+        for value in ON_REQUEST.iter().copied().chain([value.as_str()]) {
+            arguments.extend(["--set-json", value]);
+        }
+        let rendered = Helm::offline().run(&arguments);
+        let is_empty = matches!(default.to_string().as_str(), "\"\"" | "[]" | "{}" | "false");
+        match rendered {
+            Ok(_) => assert!(
+                is_empty || NULLABLE.contains(&path.as_str()),
+                "nothing says that `{path}` is missing"
+            ),
+            // As with an empty list.
+            Err(said) if path == "topologies" => assert!(said.contains("no namespace is covered"), "{said}"),
+            Err(said) => assert!(said.contains(&format!("the value `{path}` is missing")), "{path}: {said}"),
+        }
+    }
+}
+
+#[test]
+fn every_template_looks_for_missing_values_first() {
+    let first = "{{- include \"lockstep.valuesAreComplete\" . ";
+    for folder in ["templates", "templates/tests"] {
+        for path in std::fs::read_dir(chart(folder)).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_file() && !path.ends_with("_helpers.tpl") {
+                let template = std::fs::read_to_string(&path).unwrap();
+                assert!(template.starts_with(first), "{}", path.display());
+            }
+        }
     }
 }

@@ -1,3 +1,29 @@
+{{- /* Fails if a value is missing that the templates need: `helm upgrade --reuse-values` leaves out those that are new in the
+       chart. The first line of every template. */}}
+{{- define "lockstep.valuesAreComplete" -}}
+{{- range $path := list
+  "audit" "audit.enabled" "certificates" "certificates.certManager" "certificates.certManager.duration"
+  "certificates.certManager.renewBefore" "certificates.files" "certificates.mode" "certificates.reloadSeconds"
+  "certificates.self" "certificates.self.caLifetime" "certificates.self.caPropagation" "certificates.self.leafLifetime" "crds"
+  "crds.keep" "dashboard" "dashboard.grafanaOperator" "drainSeconds" "listenAddress" "log" "log.format" "log.level" "metrics"
+  "metrics.listen" "mutualTLS" "networkPolicy" "networkPolicy.enabled" "nodeGuard" "nodeGuard.enabled" "nodeNames"
+  "podDisruptionBudget" "podDisruptionBudget.enabled" "podDisruptionBudget.maxUnavailable" "podMonitor" "podMonitor.interval"
+  "ports" "ports.https" "ports.metrics" "ports.probes" "preStopSleepSeconds" "prometheusRule"
+  "prometheusRule.certificateExpirySeconds" "rbac" "rbac.reader" "replicas" "reports" "reports.enabled" "resourcesPreset"
+  "revisionHistoryLimit" "service" "serviceAccount" "serviceMonitor" "serviceMonitor.interval" "topologySpread"
+  "topologySpread.whenUnsatisfiable" "tracing" "webhooks" "webhooks.onlyGatewayObjects" "webhooks.timeoutSeconds"
+  "webhooks.warnOfWorkloads"
+}}
+{{- $at := $.Values }}
+{{- range $key := splitList "." $path }}
+{{- if not (hasKey $at $key) }}
+{{- fail (printf "the value `%s` is missing: upgrade with `--reset-then-reuse-values` instead of `--reuse-values`, which leaves out what is new in the chart, or do not set it to null" $path) }}
+{{- end }}
+{{- $at = get $at $key }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "lockstep.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
@@ -118,8 +144,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* The covered namespaces, as JSON: those of the release's topologies, and the further ones of the values.
      Where a topology leaves a namespace out, it is the default of the definition. */}}
 {{- define "lockstep.namespaces" -}}
-{{- $gateways := .Values.webhooks.gatewayNamespaces }}
-{{- $metallb := .Values.webhooks.metallbNamespaces }}
+{{- $gateways := .Values.webhooks.gatewayNamespaces | default list }}
+{{- $metallb := .Values.webhooks.metallbNamespaces | default list }}
 {{- range .Values.topologies }}
 {{- $spec := .spec | default dict }}
 {{- $gateways = append $gateways (dig "gateway" "namespace" "istio-system" $spec) }}
@@ -144,7 +170,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and $gateways .Values.webhooks.onlyGatewayObjects }}
 - name: may-belong-to-a-gateway
   expression: >-
-    request.namespace in {{ .Values.webhooks.gatewayNamespaces | uniq | sortAlpha | toJson }}
+    request.namespace in {{ .Values.webhooks.gatewayNamespaces | default list | uniq | sortAlpha | toJson }}
     || {{ $gateways | toJson }}.exists(gateway,
     [object, oldObject].exists(it, it != null && (
     request.resource.resource == "pods" ? has(it.metadata.labels)
@@ -168,7 +194,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and $gateways .Values.webhooks.onlyGatewayObjects }}
 - name: may-have-pods-of-a-gateway
   expression: >-
-    request.namespace in {{ .Values.webhooks.gatewayNamespaces | uniq | sortAlpha | toJson }}
+    request.namespace in {{ .Values.webhooks.gatewayNamespaces | default list | uniq | sortAlpha | toJson }}
     || {{ $gateways | toJson }}.exists(gateway,
     gateway.all(key, object.?spec.?template.?metadata.?labels[?key] == optional.of(gateway[key])))
 {{- end }}
