@@ -117,6 +117,12 @@ attack SECONDS="600" ONLY="":
     cargo build --locked --release
     LOCKSTEP_PROGRAM=$PWD/target/release/lockstep cargo test --locked --features full-tests --test attack -- --seconds {{SECONDS}} {{ if ONLY == "" { "" } else { "--only " + ONLY } }}
 
+# An upgrade by Helm under load, a rollback and another upgrade: from the chart and the program of an earlier COMMIT, the last one before
+# the program became a workspace by default, to those of this one. Builds the earlier program once, which takes 4 minutes. Needs Go, and
+# the history of git.
+upgrade COMMIT="":
+    tests/upgrade.sh {{COMMIT}}
+
 # An hour of load on three replicas and a real API server, while replicas, certificates, the API server and etcd change and fail; prints what
 # failed, and the slope of memory and descriptors.
 soak SECONDS="3600":

@@ -9,13 +9,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::assessment::Changes;
+use crate::field::FieldPath;
 use crate::labels::Labels;
 use crate::objects::{
     AddressPoolSpec, AdvertisementSpec, BgpAdvertisementSpec, DisruptionBudget, EndpointSlice,
     LegacyPoolSpec, LoadBalancer, Metadata, NodeState, Service, ServiceL2Status, Workload, WorkloadKind,
 };
 use crate::snapshot::{Declared, Inventory, ObjectKey, RunningPod, Speaker};
-use crate::topology::{GatewayTopologySpec, GatewayTopologyStatus};
+use crate::topology::{GatewayTopologySpec, GatewayTopologyStatus, prune};
 
 /// An object as received, whole or metadata only.
 #[derive(Debug)]
@@ -45,8 +46,9 @@ impl ReceivedObject {
         }
     }
 
-    /// Returns the spec of a usable topology, or the reason why it is not usable.
+    /// Returns the spec of a usable topology, or the reason why it is not usable. Fields that only a later release knows are left out.
     pub(super) fn topology(mut self) -> Result<Declared, String> {
+        self.prune_topology();
         let spec: GatewayTopologySpec = self.take("spec")?.ok_or("spec: it is missing")?;
         spec.check().map_err(|error| error.to_string())?;
         Ok(Declared {
@@ -54,6 +56,11 @@ impl ReceivedObject {
             created: self.metadata.creation_timestamp.map(|time| time.0),
             spec,
         })
+    }
+
+    /// Removes the fields of a topology that only a later release knows, and returns their paths.
+    fn prune_topology(&mut self) -> Vec<FieldPath> {
+        self.rest.get_mut("spec").map(prune).unwrap_or_default()
     }
 
     /// Takes the status of a topology out of the object; empty if it does not decode.
@@ -77,7 +84,8 @@ impl ReceivedObject {
 pub(super) enum Item {
     /// The labels of a node, shared with every snapshot, and its state.
     Node(Arc<Labels>, Box<NodeState>),
-    Topology(Box<Declared>),
+    /// A topology, and the fields of it that only a later release knows, which are left out.
+    Topology(Box<Declared>, Vec<FieldPath>),
     Service(Box<(Service, LoadBalancer)>),
     /// The labels of a pod, and its node.
     Pod(Labels, String),
@@ -112,7 +120,7 @@ impl Item {
                 inventory.nodes.insert(name(), Arc::clone(labels));
                 inventory.node_states.insert(name(), state.as_ref().clone());
             }
-            Self::Topology(declared) => {
+            Self::Topology(declared, _) => {
                 drop(inventory.topologies.insert(name(), declared.as_ref().clone()));
             }
             Self::Service(service) => {
@@ -163,7 +171,7 @@ impl Item {
                 inventory.nodes.remove(&key.name);
                 inventory.node_states.remove(&key.name);
             }
-            Self::Topology(_) => drop(inventory.topologies.remove(&key.name)),
+            Self::Topology(..) => drop(inventory.topologies.remove(&key.name)),
             Self::Service(_) => {
                 inventory.services.remove(key);
                 inventory.load_balancers.remove(key);
@@ -221,7 +229,7 @@ impl Item {
     fn add_to(&self, key: &ObjectKey, changes: &mut Changes) {
         match self {
             Self::Speaker(speaker) => changes.add_speaker(&speaker.node),
-            Self::Topology(declared) => {
+            Self::Topology(declared, _) => {
                 changes.add_topology(&key.name);
                 // Which topology keeps a pool depends on all that name it.
                 changes.add_namespace(&declared.spec.metallb_namespace);
@@ -266,8 +274,9 @@ pub(super) fn pool(mut object: ReceivedObject) -> Result<Item, String> {
     Ok(Item::Pool(Box::new((labels(object.metadata.labels), spec.unwrap_or_default()))))
 }
 
-pub(super) fn topology(object: ReceivedObject) -> Result<Item, String> {
-    object.topology().map(|declared| Item::Topology(Box::new(declared)))
+pub(super) fn topology(mut object: ReceivedObject) -> Result<Item, String> {
+    let pruned = object.prune_topology();
+    object.topology().map(|declared| Item::Topology(Box::new(declared), pruned))
 }
 
 pub(super) fn advertisement(mut object: ReceivedObject) -> Result<Item, String> {
@@ -402,7 +411,7 @@ mod tests {
         for (spec, expected) in [
             (json!({"gateway": {"podLabels": {}}}), "spec.gateway.podLabels: "),
             (json!({"addressPools": []}), "spec.addressPools: "),
-            (json!({"pools": []}), "spec: unknown field `pools`"),
+            (json!({"enforcement": "Always"}), "spec: unknown variant `Always`"),
             (Value::Null, "spec: it is missing"),
         ] {
             let item = decoded(topology, json!({"metadata": {"name": "t"}, "spec": spec}));
@@ -412,9 +421,23 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_only_a_later_release_knows_is_left_out() {
+        let spec = json!({"pools": [], "addressPools": ["edge"]});
+        let item = decoded(topology, json!({"metadata": {"name": "t"}, "spec": spec})).unwrap();
+        let Item::Topology(declared, pruned) = item else { panic!("{item:?}") };
+        assert_eq!(
+            (declared.spec.address_pools, pruned[0].to_string()),
+            (vec!["edge".to_owned()], "spec.pools".to_owned())
+        );
+    }
+
+    #[test]
     fn an_empty_topology_is_the_built_in_one() {
         let item = decoded(topology, json!({"metadata": {"name": "t", "generation": 3}, "spec": {}}));
         let spec = GatewayTopologySpec::default();
-        assert_eq!(item, Ok(Item::Topology(Box::new(Declared { generation: 3, created: None, spec }))));
+        assert_eq!(
+            item,
+            Ok(Item::Topology(Box::new(Declared { generation: 3, created: None, spec }), Vec::new()))
+        );
     }
 }

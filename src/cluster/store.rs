@@ -242,7 +242,7 @@ impl Stores {
         let Some((target, store)) = self.watches.get_mut(&watch) else {
             return Effect::default();
         };
-        warn_of_unusable(target, store, &update);
+        warn_of_problems(target, store, &update);
         let (kind, before) = (target.kind, store.state);
         let mut differences = Vec::new();
         let changed = store.apply_with(update, &mut |key, before, after| {
@@ -369,13 +369,24 @@ impl Stores {
     }
 }
 
-/// Logs every unusable object of `update`, unless it was unusable before for the same reason.
-fn warn_of_unusable(target: &Target, store: &Store<Item>, update: &Update) {
+/// Logs every object of `update` that is unusable or not wholly known, unless it was so before.
+fn warn_of_problems(target: &Target, store: &Store<Item>, update: &Update) {
     let warn = |key: &ObjectKey, item: &Item| {
-        let Item::Unusable(problem) = item else { return };
-        if store.objects.get(key) != Some(item) {
-            let (kind, namespace) = (target.kind, target.namespace.as_deref());
-            warn!(?kind, namespace, name = key.name, problem, "ignoring an object that cannot be used");
+        let (kind, namespace, name) = (target.kind, target.namespace.as_deref(), &key.name);
+        let before = store.objects.get(key);
+        match item {
+            Item::Unusable(problem) if before != Some(item) => {
+                warn!(?kind, namespace, name, problem, "ignoring an object that cannot be used");
+            }
+            Item::Topology(_, pruned)
+                if !pruned.is_empty()
+                    && !matches!(before, Some(Item::Topology(_, before)) if before == pruned) =>
+            {
+                let fields: Vec<String> = pruned.iter().map(ToString::to_string).collect();
+                let fields = fields.join(", ");
+                warn!(?kind, name, fields, "ignoring fields that only a later release knows");
+            }
+            _ => {}
         }
     };
     match update {

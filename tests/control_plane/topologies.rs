@@ -1,9 +1,12 @@
 //! The CRD of topologies on a real API server rejects and fills in the same fields as the program.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use lockstep::topology::GatewayTopologySpec;
-use lockstep_test_support::api;
-use lockstep_test_support::control_plane::ControlPlane;
+use lockstep_test_support::control_plane::{ControlPlane, MetalLb};
+use lockstep_test_support::https::get;
+use lockstep_test_support::objects::namespace;
+use lockstep_test_support::serve::Serve;
+use lockstep_test_support::{api, wait};
 use serde_json::{Map, Value, json};
 
 async fn start() -> (ControlPlane, kube::Client) {
@@ -149,4 +152,44 @@ async fn the_program_and_the_api_server_fill_in_the_same_defaults() {
         assert_eq!(read(&stored["spec"]), Ok(expected));
     }
     assert_eq!(read(&json!({})), Ok(GatewayTopologySpec::default()));
+}
+
+/// The definition of a later release: a field more in the spec and one in a part of it, both with defaults.
+async fn define_later_fields(client: &kube::Client) {
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gatewaytopologies.lockstep.dev";
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    let later = json!({"type": "string", "default": "AsBefore"});
+    let patch = json!([
+        {"op": "add", "path": format!("{spec}/later"), "value": later},
+        {"op": "add", "path": format!("{spec}/announcements/properties/later"), "value": later},
+    ]);
+    let answer = api::call(client, Method::PATCH, path, "application/json-patch+json", &patch).await;
+    assert!(answer.status.is_success(), "{}", answer.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topology_is_enforced_although_its_definition_is_of_a_later_release() {
+    let (control_plane, client) = start().await;
+    control_plane.install_metallb(MetalLb::V0_16_2).await.unwrap();
+    for name in ["istio-system", "metallb-system"] {
+        api::create(&client, &namespace(name)).await;
+    }
+    let stored = topology(0, &json!({}));
+    api::create(&client, &stored).await;
+    define_later_fields(&client).await;
+    let is_defined = wait::until_so(async || {
+        let answer =
+            api::call(&client, Method::GET, &api::path_of(&stored), "application/json", &Value::Null).await;
+        answer.body["spec"]["announcements"]["later"] == "AsBefore"
+            && answer.body["spec"]["later"] == "AsBefore"
+    });
+    assert!(is_defined.await, "the API server fills in the fields of the definition");
+    // As a replica does after an upgrade of the definition, or after a rollback.
+    let mut serve = Serve::on_cluster(control_plane.kubeconfig_path()).await;
+    let event = serve.event("ignoring fields that only a later release knows").await;
+    assert_eq!(event["name"], "topology-0", "{event}");
+    assert_eq!(event["fields"], "spec.later, spec.announcements.later", "{event}");
+    wait::until_enforced(&serve.admin, 1).await;
+    let (_, metrics) = get(&serve.admin, "/metrics").await;
+    assert!(metrics.contains("lockstep_topologies_invalid 0\n"), "{metrics}");
 }

@@ -3,12 +3,14 @@
 mod check;
 mod default;
 mod exception;
+mod pruning;
 mod schema;
 mod status;
 
 pub use check::TopologyError;
 pub use default::BUILT_IN;
 pub use exception::Exception;
+pub use pruning::prune;
 pub use status::{
     ENFORCED, FindingStatus, GUARDED, GatewayTopologyStatus, MAX_FINDINGS, MAX_SERVICES, STALLED,
     ServiceStatus, StatusSummary,

@@ -90,7 +90,7 @@ fn advertisement(name: &str) -> (ObjectKey, Item) {
 }
 
 fn topology(name: &str, spec: GatewayTopologySpec) -> (ObjectKey, Item) {
-    (key("", name), Item::Topology(Box::new(Declared { generation: 1, created: None, spec })))
+    (key("", name), Item::Topology(Box::new(Declared { generation: 1, created: None, spec }), Vec::new()))
 }
 
 fn elsewhere(namespace: &str) -> GatewayTopologySpec {

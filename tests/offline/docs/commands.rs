@@ -8,7 +8,7 @@ use super::reference::command;
 use lockstep_test_support::documents::{Document, documents};
 
 /// Flags of other programs in the documents.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 12] = [
     "--admission-control-config-file",
     "--api-versions",
     "--enable-certificate-owner-ref",
@@ -17,6 +17,8 @@ const OTHERS: [&str; 10] = [
     "--force-conflicts",
     "--force-replace",
     "--ignore-exclude-lb",
+    "--reset-then-reuse-values",
+    "--reuse-values",
     "--take-ownership",
     "--tracing-config-file",
 ];

@@ -3,8 +3,8 @@
 
 use lockstep_test_support::documents::document;
 
-const PROGRAMS: [&str; 8] =
-    ["offline", "loopback", "oracle", "control_plane", "chart", "browser", "shells", "packets"];
+const PROGRAMS: [&str; 9] =
+    ["offline", "loopback", "oracle", "control_plane", "chart", "browser", "shells", "packets", "upgrade"];
 
 #[test]
 fn every_promise_has_an_id_and_a_test() {

@@ -51,9 +51,19 @@ impl Serve {
 
     /// Starts a server with further arguments and this standard output.
     pub async fn start_with_stdout(arguments: &[&str], kubeconfig: Option<&Path>, stdout: Stdio) -> Self {
+        Self::start_program(&crate::program(), arguments, kubeconfig, stdout).await
+    }
+
+    /// Starts a server of another program, such as that of an earlier release.
+    pub async fn start_program(
+        program: &Path,
+        arguments: &[&str],
+        kubeconfig: Option<&Path>,
+        stdout: Stdio,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
-        let mut command = Command::new(crate::program());
+        let mut command = Command::new(program);
         command
             .args(["serve", "--admin-listen", "127.0.0.1:0", "--log-format", "json"])
             .args(arguments)
