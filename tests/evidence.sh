@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -gt 0 ] || set -- oracle model fuzz fuzz-check search matrix attack soak
+[ $# -gt 0 ] || set -- oracle model fuzz fuzz-check search matrix attack soak mutants
 page=docs/evidence.md logs=target/evidence
 mkdir -p "$logs"
 for run in "$@"; do
@@ -29,7 +29,7 @@ for run in "$@"; do
             !skips' "$page" >"$logs/page"
     else
         # The lines of one run are one cell.
-        shown=$(sed -n 's/.*evidence: //p' "$logs/$run.log" | paste -sd '~' | sed 's/~/; /g; s/|/\\|/g')
+        shown=$(sed -n -e 's/.*evidence: //p' -e '/ mutants tested in /p' "$logs/$run.log" | paste -sd '~' | sed 's/~/; /g; s/|/\\|/g')
         run=$run seen=$seen shown=$shown awk '
             BEGIN { FS = OFS = "|" }
             index($3, "`just " ENVIRON["run"] "`") || index($3, "`just " ENVIRON["run"] " ") {

@@ -34,15 +34,12 @@ async fn every_case_by_the_api_server_with_metallb_0_13_5() {
 
 /// Returns the case with what is expected of it on this release. The objects stay whole, because the API server prunes them by the CRDs.
 fn expecting(metallb: MetalLb, case: &Case) -> Case {
-    match metallb {
+    let Case { expected, findings, .. } = match metallb {
+        MetalLb::V0_13_5 => case.on_0_13_5(),
+        MetalLb::V0_15_2 => case.on_0_15_2(),
         MetalLb::V0_16_2 => case.clone(),
-        // What rules read is in neither.
-        MetalLb::V0_13_5 | MetalLb::V0_15_2 => Case {
-            expected: case.expected_on_0_13_5.clone(),
-            findings: case.findings_on_0_13_5.clone(),
-            ..case.clone()
-        },
-    }
+    };
+    Case { expected, findings, ..case.clone() }
 }
 
 async fn by_the_api_server(metallb: MetalLb) {

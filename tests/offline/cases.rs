@@ -33,6 +33,8 @@ fn every_case_by_the_rules() {
         let codes = |outcome: &Outcome| outcome.with_texts(Default::default());
         differences.extend(difference(case, &case.expected, &codes(&outcome)));
         differences.extend(difference(&old, &old.expected, &codes(&outcome_of_old)));
+        let between = case.on_0_15_2();
+        differences.extend(difference(&between, &between.expected, &codes(&rules::judge(&between).0)));
         seen.push(findings::Seen {
             folder: &case.folder,
             mode: case.mode,

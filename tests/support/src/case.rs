@@ -110,11 +110,21 @@ struct Request {
 
 const MODES: [&str; 3] = ["Exact", "Contained", "LiveNodes"];
 
-/// The fields of an `L2Advertisement`'s spec in MetalLB 0.13.5. Its CRD prunes all others.
-const FIELDS_ON_0_13_5: [&str; 3] = ["ipAddressPools", "ipAddressPoolSelectors", "nodeSelectors"];
+/// The fields of the specs of a MetalLB release. Its CRDs prune all others.
+struct Fields {
+    advertisement: &'static [&'static str],
+    pool: &'static [&'static str],
+}
 
-/// The fields of an `IPAddressPool`'s spec in MetalLB 0.13.5.
-const POOL_FIELDS_ON_0_13_5: [&str; 3] = ["addresses", "autoAssign", "avoidBuggyIPs"];
+const ON_0_13_5: Fields = Fields {
+    advertisement: &["ipAddressPools", "ipAddressPoolSelectors", "nodeSelectors"],
+    pool: &["addresses", "autoAssign", "avoidBuggyIPs"],
+};
+
+const ON_0_15_2: Fields = Fields {
+    advertisement: &["ipAddressPools", "ipAddressPoolSelectors", "nodeSelectors", "interfaces"],
+    pool: &["addresses", "autoAssign", "avoidBuggyIPs", "serviceAllocation"],
+};
 
 /// Returns every case, in the order of names.
 pub fn all() -> Vec<Case> {
@@ -213,11 +223,34 @@ fn identity(object: &Value) -> [&Value; 4] {
 impl Case {
     /// Returns the case as it is after the CRDs of MetalLB 0.13.5 have pruned its objects.
     pub fn on_0_13_5(&self) -> Self {
+        Self {
+            expected: self.expected_on_0_13_5.clone(),
+            findings: self.findings_on_0_13_5.clone(),
+            ..self.pruned(&ON_0_13_5)
+        }
+    }
+
+    /// Returns the case as it is after the CRDs of MetalLB 0.15.2 have pruned its objects. What is expected then is what is expected on
+    /// the release before or after, whichever leaves the same.
+    ///
+    /// # Panics
+    /// If neither leaves the same.
+    pub fn on_0_15_2(&self) -> Self {
+        let (pruned, old) = (self.pruned(&ON_0_15_2), self.on_0_13_5());
+        let is_left = |case: &Self| {
+            (&case.objects, &case.object, &case.old_object)
+                == (&pruned.objects, &pruned.object, &pruned.old_object)
+        };
+        let mut found = [self, &old].into_iter().filter(|case| is_left(case));
+        found.next().unwrap_or_else(|| panic!("`{}` is another case on MetalLB 0.15.2", self.name)).clone()
+    }
+
+    fn pruned(&self, fields: &Fields) -> Self {
         let pruned = |object: &Value| {
             let mut object = object.clone();
-            let fields: &[&str] = match object["kind"].as_str() {
-                Some("L2Advertisement") => &FIELDS_ON_0_13_5,
-                Some("IPAddressPool") => &POOL_FIELDS_ON_0_13_5,
+            let fields = match object["kind"].as_str() {
+                Some("L2Advertisement") => fields.advertisement,
+                Some("IPAddressPool") => fields.pool,
                 _ => return object,
             };
             if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
@@ -229,8 +262,6 @@ impl Case {
             objects: self.objects.iter().map(pruned).collect(),
             object: pruned(&self.object),
             old_object: self.old_object.as_ref().map(pruned),
-            expected: self.expected_on_0_13_5.clone(),
-            findings: self.findings_on_0_13_5.clone(),
             ..self.clone()
         }
     }
