@@ -100,6 +100,10 @@ chart-docs:
     LOCKSTEP_BLESS=1 cargo test --locked --test offline -- the_readmes_table
     LOCKSTEP_BLESS=1 cargo test --locked --features full-tests --test chart -- the_rendered_chart
 
+# What kube-score and checkov find in the chart, compared with the table in its README. kube-score needs Go, checkov Python 3.
+chart-audit *TOOLS:
+    tests/chart_audit.sh {{TOOLS}}
+
 # The image, built and checked without a container engine; PLATFORM=BINARY, such as linux/arm64=lockstep-arm64, adds another platform.
 image *PLATFORMS:
     image/build.sh {{PLATFORMS}}

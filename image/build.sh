@@ -110,8 +110,12 @@ rm -rf "$work/oci" && "$crane" pull --format=oci "$image" "$work/oci"
 echo "digest: $digest"
 for number in "${!platforms[@]}"; do
     platform=${platforms[$number]} binary=${binaries[$number]}
-    files=$("$crane" export --platform "$platform" "$image" - | tar --list)
-    [ "$files" = lockstep ] || fail "the image of $platform holds more than the binary: $files"
+    listed=$("$crane" export --platform "$platform" "$image" - | tar --list --verbose --numeric-owner | tr --squeeze-repeats ' ')
+    if [ "${listed##* }" != lockstep ] || [ "$(wc -l <<<"$listed")" != 1 ]; then
+        fail "the image of $platform holds more than the binary: $listed"
+    fi
+    # OpenShift runs it as a user that the image does not know, of the group 0.
+    [ "$(cut -d' ' -f1,2 <<<"$listed")" = "-r-xr-xr-x 0/0" ] || fail "not every user can run the binary in the image of $platform: $listed"
     size=$("$crane" manifest --platform "$platform" "$image" | sed -n 's/.*"layers":\[{[^}]*"size":\([0-9]*\).*/\1/p')
     echo "$platform:"
     echo "  binary: $(stat --format=%s "$binary") bytes, sha256:$(sha256sum "$binary" | cut -d' ' -f1)"
