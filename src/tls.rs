@@ -8,6 +8,7 @@
 pub mod ca;
 mod certificate_files;
 mod client_ca;
+pub(crate) mod client_config;
 mod ephemeral;
 mod failure_log;
 mod file_watcher;

@@ -10,5 +10,5 @@ mod exporter;
 mod queue;
 
 pub use collector::{Collector, CollectorError, Endpoint, EndpointError};
-pub use context::{SpanId, TraceContext, TraceId};
+pub use context::{Id, SpanId, TraceContext, TraceId};
 pub use exporter::{SpanExporter, resource};

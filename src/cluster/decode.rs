@@ -46,21 +46,18 @@ impl ReceivedObject {
         }
     }
 
-    /// Returns the spec of a usable topology, or the reason why it is not usable. Fields that only a later release knows are left out.
-    pub(super) fn topology(mut self) -> Result<Declared, String> {
-        self.prune_topology();
+    /// Returns the spec of a usable topology with the fields that only a later release knows, which are left out of it, or the reason why
+    /// it is not usable.
+    pub(super) fn topology(mut self) -> Result<(Declared, Vec<FieldPath>), String> {
+        let pruned = self.rest.get_mut("spec").map(prune).unwrap_or_default();
         let spec: GatewayTopologySpec = self.take("spec")?.ok_or("spec: it is missing")?;
         spec.check().map_err(|error| error.to_string())?;
-        Ok(Declared {
+        let declared = Declared {
             generation: self.metadata.generation.unwrap_or_default(),
             created: self.metadata.creation_timestamp.map(|time| time.0),
             spec,
-        })
-    }
-
-    /// Removes the fields of a topology that only a later release knows, and returns their paths.
-    fn prune_topology(&mut self) -> Vec<FieldPath> {
-        self.rest.get_mut("spec").map(prune).unwrap_or_default()
+        };
+        Ok((declared, pruned))
     }
 
     /// Takes the status of a topology out of the object; empty if it does not decode.
@@ -274,9 +271,8 @@ pub(super) fn pool(mut object: ReceivedObject) -> Result<Item, String> {
     Ok(Item::Pool(Box::new((labels(object.metadata.labels), spec.unwrap_or_default()))))
 }
 
-pub(super) fn topology(mut object: ReceivedObject) -> Result<Item, String> {
-    let pruned = object.prune_topology();
-    object.topology().map(|declared| Item::Topology(Box::new(declared), pruned))
+pub(super) fn topology(object: ReceivedObject) -> Result<Item, String> {
+    object.topology().map(|(declared, pruned)| Item::Topology(Box::new(declared), pruned))
 }
 
 pub(super) fn advertisement(mut object: ReceivedObject) -> Result<Item, String> {

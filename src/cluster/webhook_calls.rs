@@ -19,9 +19,8 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
 use kube::{Api, Client};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -34,6 +33,7 @@ use super::webhook_configurations::WebhookConfigurations;
 use crate::coverage::{CallFault, CallTarget, Calls};
 use crate::error::chain;
 use crate::labels::is_dns_label;
+use crate::tls::client_config;
 
 /// The time between two checks of a target that is reached.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -173,7 +173,7 @@ async fn fault(client: &Client, target: &CallTarget) -> Option<CallFault> {
         Ok(Err(fault)) => return Some(fault),
         Err(_) => return Some(CallFault::Unread("the API server has not answered in time".to_owned())),
     };
-    let config = match client_config(&target.ca_bundle) {
+    let config = match trusting(&target.ca_bundle) {
         Ok(config) => config,
         Err(problem) => return Some(CallFault::Certificate(problem)),
     };
@@ -224,18 +224,10 @@ async fn endpoints(client: &Client, target: &CallTarget) -> Result<Vec<SocketAdd
 }
 
 /// The TLS settings of a client that trusts the bundle.
-fn client_config(ca_bundle: &str) -> Result<Arc<ClientConfig>, String> {
+fn trusting(ca_bundle: &str) -> Result<Arc<ClientConfig>, String> {
     let pem = STANDARD.decode(ca_bundle).map_err(|_| "`caBundle` is not base64".to_owned())?;
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
-    if roots.is_empty() {
-        return Err("`caBundle` has no certificate".to_owned());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| chain(&error))?;
-    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+    let roots = client_config::roots(&pem).ok_or_else(|| "`caBundle` has no certificate".to_owned())?;
+    client_config::client_config(roots).map_err(|error| chain(&error))
 }
 
 /// Connects and verifies the certificate.
@@ -264,7 +256,8 @@ async fn dial(endpoint: SocketAddr, target: &CallTarget, config: Arc<ClientConfi
 
 #[cfg(test)]
 mod tests {
-    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::RootCertStore;
+    use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
     use rustls::server::WebPkiClientVerifier;
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
@@ -319,7 +312,7 @@ mod tests {
             port: 443,
             ca_bundle: STANDARD.encode(trusted.cert.pem()),
         };
-        let config = client_config(&target.ca_bundle).unwrap();
+        let config = trusting(&target.ca_bundle).unwrap();
         dial(endpoint, &target, config).await
     }
 
@@ -337,7 +330,7 @@ mod tests {
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let fault = dialled(closed, &right).await;
         assert!(matches!(fault, Some(CallFault::NotConnected(_))), "{fault:?}");
-        assert!(client_config("no base64").is_err() && client_config(&STANDARD.encode("no PEM")).is_err());
+        assert!(trusting("no base64").is_err() && trusting(&STANDARD.encode("no PEM")).is_err());
     }
 
     fn after(start: Instant, seconds: u64) -> Instant {

@@ -36,7 +36,7 @@ pub(super) struct Reviews {
 /// stored, and a snapshot follows within 0.1 s.
 const LONGEST_LAG: Duration = Duration::from_millis(500);
 
-/// What is kept of the head of a request that an endpoint accepts.
+/// The parts of a request head that its call needs.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     phase: Phase,
@@ -190,7 +190,7 @@ fn caught<T>(phase: Phase, handle: impl FnOnce() -> T) -> Option<T> {
         .ok()
 }
 
-/// Returns what is kept of the head, if an endpoint accepts the request.
+/// Returns the parts that the call needs, if an endpoint accepts the request.
 fn endpoint(head: &Parts) -> Result<Head, Rejection> {
     let mut phases = Phase::ALL.into_iter();
     let phase = phases.find(|phase| phase.path() == head.uri.path()).ok_or(Rejection::NotFound)?;

@@ -16,13 +16,14 @@ use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+use crate::tls::client_config::{client_config, roots};
 
 /// The time limit of an export, which is the default of OpenTelemetry's exporters.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -164,7 +165,7 @@ impl ExportError {
 pub(super) struct Taken {
     /// The number of spans that it rejected.
     pub(super) rejected: u64,
-    /// Why it rejected them, or what it warns of.
+    /// The reason for the rejection, or a warning.
     pub(super) message: String,
 }
 
@@ -250,21 +251,13 @@ impl Collector {
 
 fn roots_in(path: &PathBuf) -> Result<RootCertStore, CollectorError> {
     let pem = std::fs::read(path).map_err(|error| CollectorError::Read { path: path.clone(), error })?;
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
-    if roots.is_empty() { Err(CollectorError::NoCertificate { path: path.clone() }) } else { Ok(roots) }
+    roots(&pem).ok_or_else(|| CollectorError::NoCertificate { path: path.clone() })
 }
 
 fn roots_of_the_system() -> Result<RootCertStore, CollectorError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() { Err(CollectorError::NoSystemCertificates) } else { Ok(roots) }
-}
-
-fn client_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
 #[cfg(test)]

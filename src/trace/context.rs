@@ -26,13 +26,15 @@ pub struct TraceContext {
     pub is_sampled: bool,
 }
 
-/// The id of a trace: 16 bytes, written as 32 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TraceId([u8; 16]);
+/// The id of a trace, written as 32 hexadecimal digits.
+pub type TraceId = Id<16>;
 
-/// The id of a span: 8 bytes, written as 16 hexadecimal digits.
+/// The id of a span, written as 16 hexadecimal digits.
+pub type SpanId = Id<8>;
+
+/// An id of so many bytes, written as two hexadecimal digits each.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SpanId([u8; 8]);
+pub struct Id<const BYTES: usize>([u8; BYTES]);
 
 impl TraceContext {
     /// Reads the header of a request. `None` without one, or with several or a malformed one, which the recommendation says to ignore.
@@ -60,8 +62,8 @@ impl TraceContext {
         // Zeros stand for no trace and no span.
         let is_valid = is_whole && trace_id != [0; 16] && parent_id != [0; 8];
         is_valid.then_some(Self {
-            trace_id: TraceId(trace_id),
-            parent_id: SpanId(parent_id),
+            trace_id: Id(trace_id),
+            parent_id: Id(parent_id),
             is_sampled: flags & 1 == 1,
         })
     }
@@ -77,17 +79,10 @@ fn digits<const BYTES: usize>(text: &[u8]) -> Option<[u8; BYTES]> {
     Some(bytes)
 }
 
-impl TraceId {
-    /// The bytes, as OTLP has them.
-    pub(crate) fn to_bytes(self) -> Vec<u8> {
-        self.0.to_vec()
-    }
-}
-
-impl SpanId {
+impl<const BYTES: usize> Id<BYTES> {
     /// A new id. `None` if the operating system has no random numbers.
     pub(crate) fn random() -> Option<Self> {
-        let mut bytes = [0; 8];
+        let mut bytes = [0; BYTES];
         SystemRandom::new().fill(&mut bytes).ok()?;
         Some(Self(bytes))
     }
@@ -98,25 +93,13 @@ impl SpanId {
     }
 }
 
-impl fmt::Display for TraceId {
+impl<const BYTES: usize> fmt::Display for Id<BYTES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HEXLOWER.encode_mut_str(&self.0, &mut [0; 32]))
+        HEXLOWER.encode_display(&self.0).fmt(f)
     }
 }
 
-impl fmt::Debug for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for SpanId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HEXLOWER.encode_mut_str(&self.0, &mut [0; 16]))
-    }
-}
-
-impl fmt::Debug for SpanId {
+impl<const BYTES: usize> fmt::Debug for Id<BYTES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

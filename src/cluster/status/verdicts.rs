@@ -38,7 +38,7 @@ impl StoredTopology {
             resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
             generation: object.metadata.generation.unwrap_or_default(),
             status: object.take_status(),
-            spec: object.topology().map(|declared| declared.spec),
+            spec: object.topology().map(|(declared, _)| declared.spec),
         }
     }
 }
