@@ -1,13 +1,16 @@
 //! The comparison of what is decided in a world, and the smallest world in which it differs.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use lockstep::election::MetalLbVersion;
 use serde_json::{Map, Value};
 
-use crate::decisions::{self, ControllerAnswer, Decisions, SpeakerAnswer, agree, inventory, theirs};
+use crate::decisions::{
+    self, ControllerAnswer, Decisions, SpeakerAnswer, agree, have_panicked, inventory, theirs,
+};
 use crate::process::Oracle;
-use crate::world::World;
+use crate::world::{Weights, World};
 
 /// MetalLB as an oracle: its speakers and its controller.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub struct Difference {
 
 impl MetalLb {
     /// MetalLB's answers on worlds.
-    pub fn answers(&mut self, worlds: &[World]) -> Vec<(SpeakerAnswer, ControllerAnswer)> {
+    fn answers(&mut self, worlds: &[World]) -> Vec<(SpeakerAnswer, ControllerAnswer)> {
         let questions: Vec<String> =
             worlds.iter().map(|world| serde_json::to_string(world).expect("JSON")).collect();
         let Self { speaker, controller } = self;
@@ -43,6 +46,21 @@ impl MetalLb {
             (speaker.join().expect("the speaker answers"), controller)
         });
         speaker.into_iter().zip(controller).collect()
+    }
+
+    /// The worlds of these seeds with MetalLB's answers, but for those in which it panics.
+    pub fn answered(
+        &mut self,
+        seeds: Range<u64>,
+        weights: &Weights,
+    ) -> Vec<(u64, World, SpeakerAnswer, ControllerAnswer)> {
+        let worlds: Vec<World> = seeds.clone().map(|seed| World::new(seed, weights)).collect();
+        let answers = self.answers(&worlds);
+        let answered = seeds.zip(worlds).zip(answers);
+        answered
+            .filter(|(_, (speaker, controller))| !have_panicked(speaker, controller))
+            .map(|((seed, world), (speaker, controller))| (seed, world, speaker, controller))
+            .collect()
     }
 
     /// The first difference in a world.

@@ -43,10 +43,10 @@ pub struct Accepted {
 /// The pools that a Service gets addresses of.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Pools {
-    /// It gets none, or it is not known.
+    /// No pool, or an unknown one.
     #[default]
     None,
-    /// These come first, those of one rank in any order. `all` tells that no other pool follows.
+    /// The first pools, those of one rank in any order. `all` tells that no other pool follows.
     Ranked { ranks: Vec<BTreeSet<String>>, all: bool },
 }
 

@@ -6,7 +6,7 @@ use lockstep::labels::{LabelSelector, Requirement};
 use lockstep::snapshot::Inventory;
 
 use crate::comparison::{Decide, MetalLb, difference, product};
-use crate::decisions::{Decisions, have_panicked, inventory, ours};
+use crate::decisions::{Decisions, inventory, ours};
 use crate::metallb::oracle;
 use crate::tally::Tally;
 use crate::world::{Weights, World};
@@ -156,19 +156,15 @@ fn faults_of_reading() -> Vec<(&'static str, Box<Decide>)> {
 /// The number of worlds until the first one in which something differs.
 fn found_within(metallb: &mut MetalLb, decide: &Decide) -> Option<u64> {
     let weights = Weights::default();
-    for from in (0..WORLDS).step_by(BATCH as usize) {
-        let worlds: Vec<World> = (from..from + BATCH).map(|seed| World::new(seed, &weights)).collect();
-        let answers = metallb.answers(&worlds);
-        for ((number, world), (speaker, controller)) in (from..).zip(&worlds).zip(answers) {
-            if have_panicked(&speaker, &controller) {
-                continue;
-            }
-            if difference(world, NEWEST, decide, &speaker, &controller).is_some() {
-                return Some(number + 1);
-            }
-        }
-    }
-    None
+    (0..WORLDS).step_by(BATCH as usize).find_map(|from| {
+        let answered = metallb.answered(from..from + BATCH, &weights).into_iter();
+        answered
+            .filter(|(_, world, speaker, controller)| {
+                difference(world, NEWEST, decide, speaker, controller).is_some()
+            })
+            .map(|(number, ..)| number + 1)
+            .next()
+    })
 }
 
 #[test]

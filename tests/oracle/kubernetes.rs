@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::process::Oracle;
+use crate::seeds;
 
 /// The number of questions that are asked at once.
 const BATCH: u64 = 500;
@@ -33,9 +34,9 @@ fn oracle() -> Oracle {
     Oracle::start(&kubernetes_oracle().expect("the oracle"))
 }
 
-/// Calls `ask` with the seeds of each batch, and reports the rate.
-fn in_batches(what: &str, seeds: Range<u64>, mut ask: impl FnMut(Range<u64>)) {
-    let started = Instant::now();
+/// Calls `ask` with the seeds of each batch of the run, and reports the rate. Returns the number of seeds.
+fn in_batches(what: &str, mut ask: impl FnMut(Range<u64>)) -> usize {
+    let (seeds, started) = (seeds(), Instant::now());
     let mut from = seeds.start;
     while from < seeds.end {
         let to = (from + BATCH).min(seeds.end);
@@ -49,6 +50,7 @@ fn in_batches(what: &str, seeds: Range<u64>, mut ask: impl FnMut(Range<u64>)) {
         seeds.start,
         started.elapsed()
     );
+    usize::try_from(count).expect("a number")
 }
 
 /// The snapshot of a cluster with one topology.

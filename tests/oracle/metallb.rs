@@ -8,10 +8,9 @@ use lockstep::election::MetalLbVersion;
 use lockstep_test_support::control_plane::{MetalLb as Release, metallb_oracle};
 
 use crate::comparison::{Decide, MetalLb, as_case, difference, product};
-use crate::decisions::have_panicked;
 use crate::process::Oracle;
 use crate::tally::Tally;
-use crate::world::{Weights, World};
+use crate::world::Weights;
 use crate::{number, seeds};
 
 /// The number of worlds that are asked about at once.
@@ -42,21 +41,18 @@ fn differences(
     let mut from = seeds.start;
     while from < seeds.end && found.len() < ENOUGH {
         let to = (from + BATCH).min(seeds.end);
-        let worlds: Vec<World> = (from..to).map(|seed| World::new(seed, &weights)).collect();
-        for ((seed, world), (speaker, controller)) in (from..to).zip(&worlds).zip(metallb.answers(&worlds)) {
+        let answered = metallb.answered(from..to, &weights);
+        panicked += to - from - answered.len() as u64;
+        for (seed, world, speaker, controller) in answered {
             // Every tenth is enough to count.
             if seed % 10 == 0 {
-                tally.add(world, &decide(world, version));
+                tally.add(&world, &decide(&world, version));
             }
-            if have_panicked(&speaker, &controller) {
-                panicked += 1;
-                continue;
-            }
-            let Some(first) = difference(world, version, decide, &speaker, &controller) else {
+            let Some(first) = difference(&world, version, decide, &speaker, &controller) else {
                 continue;
             };
             if !found.contains_key(first.what) {
-                let small = metallb.shrunk(world, version, decide, first.what);
+                let small = metallb.shrunk(&world, version, decide, first.what);
                 let again = metallb.difference(&small, version, decide).expect("it still differs");
                 found.insert(first.what, format!("# seed {seed}\n{}", as_case(&small, version, &again)));
             }

@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 
 use super::{Answer, in_batches, judge, oracle, snapshot};
 use crate::random::{Vocabulary, chance, pick, subset, weighted};
-use crate::seeds;
 
 /// The keys of placements and of pods. `rank` has numbers, for `Gt` and `Lt`.
 const PLACES: Vocabulary = &[
@@ -135,8 +134,7 @@ fn pods_are_denied_exactly_if_kubernetes_can_run_them_elsewhere_or_nowhere() {
     let (mut outside, mut nowhere, mut patched) = (0_usize, 0_usize, 0_usize);
     // The nodes stay the same for all questions.
     oracle.ask::<Answer>(&[json!({"pod": {"spec": {}}, "nodes": universe}).to_string()]);
-    let seeds = seeds();
-    in_batches("pods", seeds.clone(), |seeds| {
+    let count = in_batches("pods", |seeds| {
         let pods: Vec<Placed> = seeds
             .map(|seed| {
                 let (placement, pod) = placed(seed);
@@ -199,7 +197,6 @@ fn pods_are_denied_exactly_if_kubernetes_can_run_them_elsewhere_or_nowhere() {
             }
         }
     });
-    let count = usize::try_from(seeds.end - seeds.start).expect("a number");
     for (what, number) in [("outside", outside), ("nowhere", nowhere), ("patched", patched)] {
         assert!(number * 20 > count && number < count, "{number} of {count} {what}");
     }

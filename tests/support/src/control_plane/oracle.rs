@@ -1,6 +1,6 @@
 //! Oracles: programs of this repository that answer questions with the code of MetalLB and of Kubernetes.
 //!
-//! What decides in MetalLB is not exported, so its programs are compiled into a copy of its module: the files in
+//! MetalLB does not export the functions that decide, so its programs are compiled into a copy of its module: the files in
 //! `tests/support/go/oracle/metallb` are laid over the copy, and `init` functions among them take the place of MetalLB's
 //! own `main`.
 
@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use super::cache::{Pin, announce};
 use super::metallb::{self, MetalLb};
 use super::{Error, Result, files, go};
+
+/// The package that reads questions and writes answers, a part of every oracle.
+const LINES: &str = "oracle/lines";
 
 /// The two programs that answer as a release of MetalLB.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +32,7 @@ pub fn metallb_oracle(version: MetalLb) -> Result<MetalLbOracle> {
         MetalLb::V0_16_2 => &["oracle/metallb", "oracle/metallb-0.16.2"],
         MetalLb::V0_13_5 | MetalLb::V0_15_2 => &["oracle/metallb"],
     };
-    let pin = metallb::pin_with(version, layers)?;
+    let pin = metallb::pin_with(version, &[layers, &[LINES]].concat())?;
     let built = pin.cached("oracle", |output| {
         announce(format_args!(
             "building the oracle of MetalLB {}, once; about 1 minute on 2 cores",
@@ -39,8 +42,9 @@ pub fn metallb_oracle(version: MetalLb) -> Result<MetalLbOracle> {
         make(&source)?;
         files::copy(&go::module_directory(&pin)?, &source)?;
         for layer in layers {
-            files::copy(&crate::root().join("tests/support/go").join(layer), &source)?;
+            lay(layer, &source)?;
         }
+        lay(LINES, &source.join("internal/lines"))?;
         if version == MetalLb::V0_16_2 {
             replace_frr_k8s(&source)?;
         }
@@ -73,21 +77,27 @@ fn replace_frr_k8s(source: &Path) -> Result<()> {
 /// [`Error::Unavailable`] without Go, [`Error::Failed`] if the build fails.
 pub fn kubernetes_oracle() -> Result<PathBuf> {
     const PROGRAM: &str = "oracle/kubernetes";
-    let pin = Pin::read_with("kubernetes", "k8s.io/kubernetes", &[PROGRAM])?;
+    let pin = Pin::read_with("kubernetes", "k8s.io/kubernetes", &[PROGRAM, LINES])?;
     let built = pin.cached("oracle", |output| {
         announce(format_args!(
             "building the oracle of Kubernetes {}, once; about 2 minutes on 2 cores",
             pin.version()
         ));
         let source = output.join("source");
-        let program = source.join("oracle");
-        make(&program)?;
+        make(&source)?;
         files::copy(pin.source(), &source)?;
-        files::copy(&crate::root().join("tests/support/go").join(PROGRAM), &program)?;
+        lay(PROGRAM, &source.join("oracle"))?;
+        lay(LINES, &source.join("lines"))?;
         go::build_in(&source, &pin, "./oracle", "", "", &output.join("kubernetes"))?;
         remove(&source)
     })?;
     Ok(built.join("kubernetes"))
+}
+
+/// Copies a folder of `tests/support/go` into a folder of the sources.
+fn lay(layer: &str, into: &Path) -> Result<()> {
+    make(into)?;
+    files::copy(&crate::root().join("tests/support/go").join(layer), into)
 }
 
 fn make(folder: &Path) -> Result<()> {

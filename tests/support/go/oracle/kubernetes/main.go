@@ -3,12 +3,7 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +15,8 @@ import (
 	"k8s.io/kubernetes/pkg/apis/core"
 	_ "k8s.io/kubernetes/pkg/apis/core/install"
 	"k8s.io/kubernetes/pkg/apis/core/validation"
+
+	"lockstep.dev/tests/control-plane/kubernetes/lines"
 )
 
 // question is one of four: which label sets a selector matches, which nodes a
@@ -48,28 +45,11 @@ type answer struct {
 }
 
 func main() {
-	if err := run(os.Stdin, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func run(input io.Reader, output io.Writer) error {
-	reader := bufio.NewReaderSize(input, 1<<20)
-	writer := bufio.NewWriterSize(output, 1<<20)
-	encoder := json.NewEncoder(writer)
 	var nodes []corev1.Node
-	for {
-		line, err := reader.ReadBytes('\n')
-		if errors.Is(err, io.EOF) && len(line) == 0 {
-			return writer.Flush()
-		}
-		if err != nil {
-			return err
-		}
+	lines.Main(func(line []byte) (any, error) {
 		var asked question
 		if err := json.Unmarshal(line, &asked); err != nil {
-			return fmt.Errorf("%w in the question %s", err, line)
+			return nil, err
 		}
 		if asked.Nodes == nil {
 			asked.Nodes = nodes
@@ -79,16 +59,8 @@ func run(input io.Reader, output io.Writer) error {
 		if err != nil {
 			answered = answer{Error: err.Error()}
 		}
-		if err := encoder.Encode(answered); err != nil {
-			return err
-		}
-		// Whoever asks one question waits for its answer.
-		if reader.Buffered() == 0 {
-			if err := writer.Flush(); err != nil {
-				return err
-			}
-		}
-	}
+		return answered, nil
+	})
 }
 
 func (q *question) answer() (answer, error) {

@@ -22,13 +22,6 @@ type answer struct {
 	Pools []string `json:"pools"`
 }
 
-// silent is a Kubernetes client that keeps nothing.
-type silent struct{}
-
-func (silent) UpdateStatus(*v1.Service) error             { return nil }
-func (silent) Infof(*v1.Service, string, string, ...any)  {}
-func (silent) Errorf(*v1.Service, string, string, ...any) {}
-
 func answerFor(world *oracle.World) *answer {
 	result := &answer{}
 	wanted := resources(world)

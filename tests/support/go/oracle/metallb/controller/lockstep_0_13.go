@@ -37,7 +37,7 @@ func without(resources config.ClusterResources, pool string) config.ClusterResou
 }
 
 func newController() *controller {
-	return &controller{client: silent{}, ips: allocator.New()}
+	return &controller{client: oracle.Silent{}, ips: allocator.New()}
 }
 
 func set(own *controller, key string, service *v1.Service) {

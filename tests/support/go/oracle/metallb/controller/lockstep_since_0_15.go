@@ -26,7 +26,7 @@ func without(resources config.ClusterResources, pool string) config.ClusterResou
 }
 
 func newController() *controller {
-	return &controller{client: silent{}, ips: allocator.New(func(string) {})}
+	return &controller{client: oracle.Silent{}, ips: allocator.New(func(string) {})}
 }
 
 func set(own *controller, key string, service *v1.Service) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"slices"
 
 	"github.com/go-kit/log"
@@ -66,13 +67,6 @@ type decision struct {
 }
 
 func (d *decision) DeleteBalancer(log.Logger, string, string) error { return nil }
-
-// silent is a Kubernetes client that drops events.
-type silent struct{}
-
-func (silent) UpdateStatus(*v1.Service) error             { return nil }
-func (silent) Infof(*v1.Service, string, string, ...any)  {}
-func (silent) Errorf(*v1.Service, string, string, ...any) {}
 
 func answerFor(world *oracle.World) *answer {
 	configs, result := parse(world)
@@ -152,6 +146,21 @@ func momentOf(world *oracle.World) *moment {
 		now.nodes[world.Nodes[i].Name] = &world.Nodes[i]
 	}
 	return now
+}
+
+func (m *moment) Rejoin() {}
+
+// newSpeaker is a speaker on the node that records what it decides.
+func newSpeaker(node string, cfg *config.Config, decided *decisions) *controller {
+	return &controller{
+		myNode:           node,
+		config:           cfg,
+		client:           oracle.Silent{},
+		protocolHandlers: map[config.Proto]Protocol{config.Layer2: &decided.layer2, config.BGP: &decided.bgp},
+		announced:        map[config.Proto]map[string]bool{config.Layer2: {}, config.BGP: {}},
+		svcIPs:           map[string][]net.IP{},
+		protocols:        []config.Proto{config.BGP, config.Layer2},
+	}
 }
 
 // elected is the first node but one whose speaker announces by layer 2.

@@ -31,21 +31,11 @@ func (m *moment) UsableSpeakers() map[string]bool {
 	return m.alive
 }
 
-func (m *moment) Rejoin() {}
-
 func (m *moment) decide(node string, cfg *config.Config) *decisions {
 	result := &decisions{}
 	result.layer2.Protocol = &layer2Controller{myNode: node, sList: m}
 	result.bgp.Protocol = &bgpController{myNode: node}
-	speaker := &controller{
-		myNode:           node,
-		config:           cfg,
-		client:           silent{},
-		protocolHandlers: map[config.Proto]Protocol{config.Layer2: &result.layer2, config.BGP: &result.bgp},
-		announced:        map[config.Proto]map[string]bool{config.Layer2: {}, config.BGP: {}},
-		svcIPs:           map[string][]net.IP{},
-		protocols:        []config.Proto{config.BGP, config.Layer2},
-	}
+	speaker := newSpeaker(node, cfg, result)
 	slices := epslices.EpsOrSlices{Type: epslices.Slices, SlicesVal: m.slices}
 	speaker.SetBalancer(log.NewNopLogger(), m.world.Key(), m.world.Service, slices)
 	return result

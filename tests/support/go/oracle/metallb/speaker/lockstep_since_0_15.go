@@ -31,23 +31,13 @@ func (m *moment) UsableSpeakers() speakerlist.SpeakerListInfo {
 	return speakerlist.SpeakerListInfo{Nodes: m.alive}
 }
 
-func (m *moment) Rejoin() {}
-
 func (m *moment) decide(node string, cfg *config.Config) *decisions {
 	ignores := m.world.IgnoresExcludeLabel
 	result := &decisions{}
 	result.layer2.Protocol = &layer2Controller{myNode: node, ignoreExcludeLB: ignores, sList: m}
 	result.bgp.Protocol = &bgpController{myNode: node, ignoreExcludeLB: ignores}
-	speaker := &controller{
-		myNode:           node,
-		nodes:            m.nodes,
-		config:           cfg,
-		client:           silent{},
-		protocolHandlers: map[config.Proto]Protocol{config.Layer2: &result.layer2, config.BGP: &result.bgp},
-		announced:        map[config.Proto]map[string]bool{config.Layer2: {}, config.BGP: {}},
-		svcIPs:           map[string][]net.IP{},
-		protocols:        []config.Proto{config.BGP, config.Layer2},
-	}
+	speaker := newSpeaker(node, cfg, result)
+	speaker.nodes = m.nodes
 	speaker.SetBalancer(log.NewNopLogger(), m.world.Key(), m.world.Service, m.slices)
 	return result
 }

@@ -6,17 +6,13 @@
 package oracle
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 
 	corev1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
 
 	"go.universe.tf/metallb/api/v1beta1"
+	"go.universe.tf/metallb/internal/lines"
 )
 
 // World is a cluster with one Service.
@@ -58,37 +54,18 @@ func (w *World) Legacy(into any) {
 // process. It is called by init functions, so that MetalLB's own main does not
 // run.
 func Main(answer func(*World) any) {
-	if err := run(os.Stdin, os.Stdout, answer); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	lines.Main(func(question []byte) (any, error) {
+		var world World
+		if err := json.Unmarshal(question, &world); err != nil {
+			return nil, err
+		}
+		return answer(&world), nil
+	})
 }
 
-func run(input io.Reader, output io.Writer, answer func(*World) any) error {
-	reader := bufio.NewReaderSize(input, 1<<20)
-	writer := bufio.NewWriterSize(output, 1<<20)
-	encoder := json.NewEncoder(writer)
-	for {
-		line, err := reader.ReadBytes('\n')
-		if errors.Is(err, io.EOF) && len(line) == 0 {
-			return writer.Flush()
-		}
-		if err != nil {
-			return err
-		}
-		var world World
-		if err := json.Unmarshal(line, &world); err != nil {
-			return fmt.Errorf("%w in the world %s", err, line)
-		}
-		if err := encoder.Encode(answer(&world)); err != nil {
-			return err
-		}
-		// Whoever asks for one world waits for its answer.
-		if reader.Buffered() == 0 {
-			if err := writer.Flush(); err != nil {
-				return err
-			}
-		}
-	}
-}
+// Silent is a Kubernetes client that keeps nothing.
+type Silent struct{}
+
+func (Silent) UpdateStatus(*corev1.Service) error             { return nil }
+func (Silent) Infof(*corev1.Service, string, string, ...any)  {}
+func (Silent) Errorf(*corev1.Service, string, string, ...any) {}

@@ -2,19 +2,9 @@
 
 package controllers
 
-import (
-	corev1 "k8s.io/api/core/v1"
+import "go.universe.tf/metallb/internal/config"
 
-	"go.universe.tf/metallb/internal/config"
-)
-
-// ParsesPerNode tells that the speakers parse different configurations.
-const ParsesPerNode = false
-
-func speakerConfig(resources config.ClusterResources, _ corev1.Node) (*config.Config, error) {
-	return controllerConfig(resources)
-}
-
-func controllerConfig(resources config.ClusterResources) (*config.Config, error) {
-	return config.For(resources, config.ValidationFor("frr"))
+// Later releases have this function.
+func toConfig(resources config.ClusterResources, validate config.Validate) (*config.Config, error) {
+	return config.For(resources, validate)
 }

@@ -1,4 +1,4 @@
-//go:build !lockstep_0_13 && !lockstep_0_16
+//go:build !lockstep_0_16
 
 package controllers
 
