@@ -14,6 +14,8 @@ for run in "$@"; do
     fi
 done
 
+# Taken before the first result changes the page.
+commit=$(git describe --always --dirty)
 failed=()
 for run in "$@"; do
     echo "just $run: its output is in $logs/$run.log" >&2
@@ -21,7 +23,7 @@ for run in "$@"; do
         failed+=("$run")
         continue
     fi
-    seen="$(date -u +%Y-%m-%d), commit $(git describe --always --dirty)"
+    seen="$(date -u +%Y-%m-%d), commit $commit"
     if [ "$run" = matrix ]; then
         table=$(sed -n '/^| Kubernetes /,$p' "$logs/$run.log") seen=$seen awk '
             /^<!-- matrix -->/ { print; print ""; print ENVIRON["seen"] ":"; print ""; print ENVIRON["table"]; print ""; skips = 1 }

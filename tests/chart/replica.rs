@@ -1,16 +1,16 @@
 //! The replica of an installed release: a process of the test, which the API server calls through the release's Service.
 
-use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
 
 use kube::Client;
 use lockstep_test_support::api;
+use lockstep_test_support::endpoints::{endpoints_of, own_address};
 use lockstep_test_support::helm::NAMESPACE;
 use lockstep_test_support::release::{Cluster, arguments, read};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::service_account::Account;
 use lockstep_test_support::wait;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A replica that is called.
 pub struct Replica {
@@ -39,29 +39,11 @@ impl Replica {
             arguments.iter().map(String::as_str).chain(["--listen", &listen]).collect();
         let serve = Serve::start_with_stdout(&arguments, Some(&account.kubeconfig()), stdout).await;
         wait::until_ready(&serve.admin).await;
-        let endpoints = endpoints_of(&serve);
+        let endpoints = endpoints_of(&serve, "lockstep");
         api::create(admin, &endpoints).await;
         until_certified(admin).await;
         Self { serve, endpoints, _account: account }
     }
-}
-
-/// An address of this machine that an EndpointSlice may have. No packet is sent to find it.
-fn own_address() -> IpAddr {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-    socket.connect("198.51.100.1:9").expect("this machine has a network interface with a route");
-    socket.local_addr().unwrap().ip()
-}
-
-/// The endpoints of the webhook's Service: the replica. No controller writes them here.
-fn endpoints_of(serve: &Serve) -> Value {
-    let address: SocketAddr = serve.webhook.parse().unwrap();
-    json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": "lockstep", "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": "lockstep"}},
-        "endpoints": [{"addresses": [address.ip()], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": address.port(), "protocol": "TCP"}],
-    })
 }
 
 /// Waits until the replica has written the CA into every webhook.

@@ -2,20 +2,20 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use kube::Client;
 use lockstep_test_support::control_plane::{MetalLb, Options};
+use lockstep_test_support::endpoints::{endpoints_of, own_address};
 use lockstep_test_support::helm::NAMESPACE;
 use lockstep_test_support::release::{Cluster, arguments, read};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::service_account::Account;
 use lockstep_test_support::state::{put, stored_objects};
 use lockstep_test_support::{api, objects, root, wait};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const REPLICAS: usize = 2;
 
@@ -40,7 +40,7 @@ pub struct House {
     pub cluster: Cluster,
     /// With all rights.
     pub admin: Client,
-    /// What the replicas act as.
+    /// The service account of the replicas.
     pub account: Account,
     decision_log: DecisionLog,
     /// A folder for each node. One more than replicas, so that a new one starts before an old one ends.
@@ -132,7 +132,7 @@ impl House {
         let serve = Serve::start_program(program, &arguments, Some(&self.account.kubeconfig()), stdout).await;
         wait::until_ready(&serve.admin).await;
         self.started += 1;
-        let endpoints = endpoints_of(&serve, self.started);
+        let endpoints = endpoints_of(&serve, &format!("lockstep-{}", self.started));
         api::create(&self.admin, &endpoints).await;
         self.replicas.push_back(Replica { serve, endpoints, node });
     }
@@ -146,22 +146,4 @@ impl House {
         let (code, said) = oldest.serve.ended().await;
         assert_eq!(code, Some(0), "{said:?}");
     }
-}
-
-/// An address of this machine that an EndpointSlice may have. No packet is sent to find it.
-fn own_address() -> IpAddr {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-    socket.connect("198.51.100.1:9").expect("this machine has a network interface with a route");
-    socket.local_addr().unwrap().ip()
-}
-
-/// The endpoint of a replica in a slice of its own, because its port is its own.
-fn endpoints_of(serve: &Serve, number: usize) -> Value {
-    let address: SocketAddr = serve.webhook.parse().unwrap();
-    json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": format!("lockstep-{number}"), "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": "lockstep"}},
-        "endpoints": [{"addresses": [address.ip()], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": address.port(), "protocol": "TCP"}],
-    })
 }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use lockstep_test_support::helm::NAMESPACE;
 
-/// What the earlier commit left.
+/// The chart and the program of the earlier commit.
 struct Previous;
 
 impl Previous {

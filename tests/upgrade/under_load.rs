@@ -31,7 +31,7 @@ const WEBHOOKS: [&str; 2] = [
     "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/lockstep",
 ];
 
-/// What is asked of Lockstep all the time.
+/// The load: pods that are placed, and advertisements that are denied.
 struct Asked {
     pods: Load,
     refusals: Refusals,

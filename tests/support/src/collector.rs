@@ -27,11 +27,11 @@ use tokio_rustls::TlsAcceptor;
 /// An answer of the collector.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// It takes all spans.
+    /// All spans are taken.
     Takes,
-    /// It takes all spans but for this number, for the reason `too old`.
+    /// All spans but for this number are taken, for the reason `too old`.
     Rejects(i64),
-    /// It answers this, and takes nothing.
+    /// This status and text; no span is taken.
     Says(StatusCode, &'static str),
 }
 

@@ -15,6 +15,7 @@ pub mod control_plane;
 pub mod dashboard;
 pub mod decision_log;
 pub mod documents;
+pub mod endpoints;
 pub mod findings;
 pub mod golden_file;
 pub mod helm;
