@@ -43,29 +43,26 @@ fn selector(bytes: &[u8]) -> Selector {
     selector
 }
 
+/// The label sets that a selector matches: bit `n` is set `n` of the universe.
+fn matched(selector: &Selector) -> u128 {
+    let bits = UNIVERSE.iter().enumerate().map(|(place, set)| u128::from(selector.matches(set)) << place);
+    bits.fold(0, |all, bit| all | bit)
+}
+
 pub(super) fn body(bytes: &[u8]) {
     let mut selectors = super::parts(bytes).take(MOST + 1).map(selector);
     let left = selectors.next().unwrap_or_default();
     let others: Vec<Selector> = selectors.collect();
-    let any = |is_so: &dyn Fn(&Labels) -> bool| UNIVERSE.iter().any(is_so);
-    assert_eq!(left.is_empty(), !any(&|set| left.matches(set)));
-    assert_eq!(left.is_everything(), !any(&|set| !left.matches(set)));
+    let in_left = matched(&left);
+    assert_eq!(left.is_empty(), in_left == 0);
+    assert_eq!(left.is_everything(), in_left == (1 << UNIVERSE.len()) - 1);
+    let mut in_others = 0;
     for right in &others {
-        assert_eq!(
-            left.is_within(right),
-            !any(&|set| left.matches(set) && !right.matches(set)),
-            "{left} / {right}"
-        );
-        assert_eq!(
-            left.overlaps(right),
-            any(&|set| left.matches(set) && right.matches(set)),
-            "{left} / {right}"
-        );
-        let both = left.intersect(right);
-        assert!(
-            !any(&|set| both.matches(set) != (left.matches(set) && right.matches(set))),
-            "{left} / {right}"
-        );
+        let in_right = matched(right);
+        in_others |= in_right;
+        assert_eq!(left.is_within(right), in_left & !in_right == 0, "{left} / {right}");
+        assert_eq!(left.overlaps(right), in_left & in_right != 0, "{left} / {right}");
+        assert_eq!(matched(&left.intersect(right)), in_left & in_right, "{left} / {right}");
         match left.outside(right) {
             Some(witness) => {
                 assert!(left.matches(&witness.labels) && !right.matches(&witness.labels), "{left} / {right}");
@@ -83,6 +80,6 @@ pub(super) fn body(bytes: &[u8]) {
             let witness = rest.witness().expect("the remainder is not empty");
             assert!(left.matches(&witness.labels) && !is_covered(&witness.labels), "{witness}");
         }
-        None => assert!(!any(&|set| left.matches(set) && !is_covered(set)), "{left}"),
+        None => assert_eq!(in_left & !in_others, 0, "{left}"),
     }
 }
