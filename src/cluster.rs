@@ -30,6 +30,7 @@ mod debounce;
 mod decode;
 mod failure;
 mod kinds;
+pub(crate) mod kubeconfig;
 mod last_assessments;
 mod liveness;
 mod metrics;
@@ -60,14 +61,12 @@ pub use webhook_configurations::{
     Observed, ObservedConfiguration, WebhookConfigurations, watch_webhook_configurations,
 };
 
-use std::error::Error as _;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::client::ClientBuilder;
-use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{KubeConfigOptions, KubeconfigError};
 use kube::{Client, Config};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
@@ -76,7 +75,6 @@ use tokio_util::sync::CancellationToken;
 use tower::BoxError;
 use tower::util::MapErrLayer;
 
-use crate::error::chain;
 use crate::snapshot::Snapshot;
 use debounce::Debounce;
 use publication::Publisher;
@@ -139,7 +137,8 @@ pub enum Error {
 /// # Errors
 /// [`Error::NoCluster`], [`Error::Kubeconfig`] and [`Error::Client`].
 pub async fn connect() -> Result<Client, Error> {
-    client(Config::infer().await.map_err(|error| unconfigured(&error))?)
+    kubeconfig::check_encoding(None).map_err(|error| Error::Kubeconfig(kubeconfig::words(&error)))?;
+    client(Config::infer().await.map_err(|error| kubeconfig::unconfigured(&error))?)
 }
 
 /// Creates a client for the cluster that kubectl's flags `--kubeconfig` and `--context` select. Without both, it works like
@@ -147,23 +146,22 @@ pub async fn connect() -> Result<Client, Error> {
 ///
 /// # Errors
 /// As [`connect`], and [`Error::NoContext`].
-pub async fn connect_to(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client, Error> {
-    if kubeconfig.is_none() && context.is_none() {
+pub async fn connect_to(path: Option<&Path>, context: Option<&str>) -> Result<Client, Error> {
+    if path.is_none() && context.is_none() {
         return connect().await;
     }
-    let read = kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let config = match read {
+    let config = match kubeconfig::read(path) {
         Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
         Err(error) => Err(error),
     };
     client(config.map_err(|error| match error {
         KubeconfigError::LoadContext(name) => Error::NoContext(name),
-        error => match kubeconfig {
+        error => match path {
             Some(path) if !matches!(error, KubeconfigError::ReadConfig(..)) => {
-                Error::Kubeconfig(format!("`{}`: {}", path.display(), kubeconfig_words(&error)))
+                Error::Kubeconfig(format!("`{}`: {}", path.display(), kubeconfig::words(&error)))
             }
-            _ => Error::Kubeconfig(kubeconfig_words(&error)),
+            _ => Error::Kubeconfig(kubeconfig::words(&error)),
         },
     })?)
 }
@@ -185,33 +183,6 @@ fn client(mut config: Config) -> Result<Client, Error> {
 struct Unanswered {
     address: String,
     source: BoxError,
-}
-
-/// The error of a kubeconfig, with the path that kube's text has in quotes within quotes.
-fn kubeconfig_words(error: &KubeconfigError) -> String {
-    match error {
-        KubeconfigError::ReadConfig(cause, path) => {
-            format!("`{}` cannot be read: {}", path.display(), chain(cause))
-        }
-        // The excerpt that follows is of several lines.
-        error => error.to_string().lines().next().unwrap_or_default().to_owned(),
-    }
-}
-
-/// The error without a pod, and with a missing or invalid kubeconfig. kube's text contains both; its source is the
-/// error of the kubeconfig.
-fn unconfigured(error: &InferConfigError) -> Error {
-    let Some(error) = error.source().and_then(|source| source.downcast_ref::<KubeconfigError>()) else {
-        return Error::NoCluster(error.to_string());
-    };
-    let words = kubeconfig_words(error);
-    match error {
-        KubeconfigError::FindPath => Error::NoCluster(words),
-        KubeconfigError::ReadConfig(cause, _) if cause.kind() == ErrorKind::NotFound => {
-            Error::NoCluster(words)
-        }
-        _ => Error::Kubeconfig(words),
-    }
 }
 
 /// Watches the cluster, and publishes a snapshot after every change that a rule can see, until `shutdown`.

@@ -13,10 +13,10 @@ use clap_complete::env::{Bash, CompleteEnv, Elvish, EnvCompleter, Fish, Powershe
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::ListParams;
-use kube::config::Kubeconfig;
 
 use super::cluster_args::ClusterArgs;
 use super::{Exit, command, print};
+use crate::cluster::kubeconfig;
 
 /// The variable with which a script asks; its value is the shell.
 const VARIABLE: &str = "LOCKSTEP_COMPLETE";
@@ -105,7 +105,7 @@ pub(super) fn complete(called: Option<&OsStr>, arguments: &[OsString]) -> clap::
 
 /// The contexts of the kubeconfig; none if it cannot be read.
 pub(super) fn contexts() -> Vec<CompletionCandidate> {
-    let contexts = Kubeconfig::read().map(|config| config.contexts).unwrap_or_default();
+    let contexts = kubeconfig::read(None).map(|config| config.contexts).unwrap_or_default();
     contexts.into_iter().map(|context| CompletionCandidate::new(context.name)).collect()
 }
 
