@@ -68,6 +68,7 @@ use std::time::Duration;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, KubeconfigError};
 use kube::{Client, Config};
+use lockstep_core::escape::{escape, excerpt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 use tokio::time::MissedTickBehavior;
@@ -156,13 +157,15 @@ pub async fn connect_to(path: Option<&Path>, context: Option<&str>) -> Result<Cl
         Err(error) => Err(error),
     };
     client(config.map_err(|error| match error {
-        KubeconfigError::LoadContext(name) => Error::NoContext(name),
-        error => match path {
-            Some(path) if !matches!(error, KubeconfigError::ReadConfig(..)) => {
-                Error::Kubeconfig(format!("`{}`: {}", path.display(), kubeconfig::words(&error)))
+        KubeconfigError::LoadContext(name) => Error::NoContext(excerpt(&name)),
+        error => {
+            match path {
+                Some(path) if !matches!(error, KubeconfigError::ReadConfig(..)) => Error::Kubeconfig(
+                    format!("`{}`: {}", escape(&path.to_string_lossy()), kubeconfig::words(&error)),
+                ),
+                _ => Error::Kubeconfig(kubeconfig::words(&error)),
             }
-            _ => Error::Kubeconfig(kubeconfig::words(&error)),
-        },
+        }
     })?)
 }
 
@@ -173,7 +176,8 @@ fn client(mut config: Config) -> Result<Client, Error> {
     let named = MapErrLayer::new(move |source: BoxError| {
         BoxError::from(Unanswered { address: address.clone(), source })
     });
-    let builder = ClientBuilder::try_from(config).map_err(|error| Error::Client(failure::words(&error)))?;
+    let builder = ClientBuilder::try_from(config)
+        .map_err(|error| Error::Client(escape(&failure::words(&error)).into_owned()))?;
     Ok(builder.with_layer(&named).build())
 }
 

@@ -15,7 +15,7 @@ pub(super) fn body(bytes: &[u8]) {
         match spec.check() {
             Ok(()) => valid(&spec),
             Err(error) => {
-                super::assert_is_sentence(&error.problem, &[]);
+                super::assert_is_sentence(&error, &[]);
                 assert!(error.field.to_string().starts_with("spec"), "{}", error.field);
             }
         }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use kube::config::{InferConfigError, Kubeconfig, KubeconfigError};
 
+use lockstep_core::escape::escape;
+
 use super::Error;
 use crate::error::chain;
 
@@ -52,15 +54,16 @@ fn is_cut_utf16(path: &Path) -> io::Result<bool> {
     Ok(matches!(mark, [0xff, 0xfe] | [0xfe, 0xff]))
 }
 
-/// The error of a kubeconfig, with the path that kube's text has in quotes within quotes.
+/// The error of a kubeconfig on one line, with the path that kube's text has in quotes within quotes.
 pub(super) fn words(error: &KubeconfigError) -> String {
-    match error {
+    let words = match error {
         KubeconfigError::ReadConfig(cause, path) => {
             format!("`{}` cannot be read: {}", path.display(), chain(cause))
         }
         // The excerpt that follows is of several lines.
         error => error.to_string().lines().next().unwrap_or_default().to_owned(),
-    }
+    };
+    escape(&words).into_owned()
 }
 
 /// The error without a pod, and with a missing or invalid kubeconfig. kube's text contains both; its source is the

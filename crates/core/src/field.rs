@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::escape::escape;
+
 /// The path of a field, from the root of its object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct FieldPath(Vec<Step>);
@@ -76,14 +78,14 @@ impl FieldPath {
     }
 }
 
-/// Displays as in the API server's field errors: `spec.nodeSelectors[0].matchLabels[app]`.
+/// Displays as in the API server's field errors: `spec.nodeSelectors[0].matchLabels[app]`. Keys are escaped, because users choose them.
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, step) in self.0.iter().enumerate() {
             match step {
                 Step::Field(name) if position == 0 => f.write_str(name)?,
                 Step::Field(name) => write!(f, ".{name}")?,
-                Step::Key(key) => write!(f, "[{key}]")?,
+                Step::Key(key) => write!(f, "[{}]", escape(key))?,
                 Step::Index(index) => write!(f, "[{index}]")?,
             }
         }

@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::GatewayTopologySpec;
+use crate::escape::excerpt;
 use crate::field::FieldPath;
 use crate::labels::{Labels, check_key, check_value, first_duplicate, is_dns_label};
 use crate::objects::Kind;
@@ -68,12 +69,12 @@ impl GatewayTopologySpec {
             let at = |name| field().index(index).field(name);
             if !Rule::ALL.iter().any(|rule| rule.id() == exception.rule) {
                 let ids = Rule::ALL.map(Rule::id).join(", ");
-                let problem = format!("rule `{}` does not exist: use {ids}", exception.rule);
+                let problem = format!("rule `{}` does not exist: use {ids}", excerpt(&exception.rule));
                 return Err(wrong(at("rule"), &problem));
             }
             if !Kind::ALL.iter().any(|kind| kind.name() == exception.kind) {
                 let kinds = Kind::ALL.map(Kind::name).join(", ");
-                let problem = format!("no rule judges the kind `{}`: use {kinds}", exception.kind);
+                let problem = format!("no rule judges the kind `{}`: use {kinds}", excerpt(&exception.kind));
                 return Err(wrong(at("kind"), &problem));
             }
             check_namespace(&exception.namespace, || at("namespace"))?;
@@ -93,7 +94,7 @@ impl GatewayTopologySpec {
         match self.enforcement_by_rule.keys().find(|id| !is_known(id)) {
             Some(unknown) => {
                 let ids = Rule::ALL.map(Rule::id).join(", ");
-                let problem = format!("rule `{unknown}` does not exist: use {ids}");
+                let problem = format!("rule `{}` does not exist: use {ids}", excerpt(unknown));
                 Err(wrong(field().key(unknown), &problem))
             }
             None => Ok(()),
@@ -121,7 +122,7 @@ fn check_namespace(name: &str, field: impl Fn() -> FieldPath) -> Result<(), Topo
     if is_dns_label(name) {
         Ok(())
     } else {
-        Err(wrong(field(), &format!("`{name}` is not the name of a namespace")))
+        Err(wrong(field(), &format!("`{}` is not the name of a namespace", excerpt(name))))
     }
 }
 
@@ -196,6 +197,15 @@ mod tests {
                 "spec.placement.nodeSelector[a b]: `a b` is not a label key: write `name` or `dns.prefix/name`, \
                  at most 63 characters after the slash",
             ),
+            (
+                json!({"metallbNamespace": "a\nb\u{202e}"}),
+                "spec.metallbNamespace: `a\\nb\\u{202e}` is not the name of a namespace",
+            ),
+            (
+                json!({"enforcementByRule": {"a\n": "Warn"}}),
+                "spec.enforcementByRule[a\\n]: rule `a\\n` does not exist: use gateway-placement, \
+                 external-traffic-policy, announcement-placement, address-preservation",
+            ),
             (json!({"addressPools": []}), "spec.addressPools: give at least one entry and at most 64"),
             (
                 json!({"addressPools": names(MAX_ENTRIES + 1)}),
@@ -240,6 +250,11 @@ mod tests {
                 "no rule judges the kind `Deployment`: use Pod, Service, DaemonSet, L2Advertisement, BGPAdvertisement, IPAddressPool, AddressPool",
             ),
             ("namespace", json!(""), "`` is not the name of a namespace"),
+            (
+                "kind",
+                json!("Pod\n"),
+                "no rule judges the kind `Pod\\n`: use Pod, Service, DaemonSet, L2Advertisement, BGPAdvertisement, IPAddressPool, AddressPool",
+            ),
             ("name", json!(""), "give 1 to 254 characters"),
             ("reason", json!(""), "give 1 to 256 characters"),
             ("reason", json!("x".repeat(257)), "give 1 to 256 characters"),
