@@ -385,7 +385,7 @@ mod tests {
             (json!({"ipAddresspools": []}), "spec.ipAddresspools", "write `ipAddressPools`"),
             (
                 json!({"nodeSelectors\u{200b}": []}),
-                "spec[nodeSelectors\u{200b}]",
+                r"spec[nodeSelectors\u{200b}]",
                 "write `nodeSelectors` without the invisible character",
             ),
             (
