@@ -12,7 +12,7 @@ mkdir -p "$logs"
 
 fuzz() {
     local log=$logs/$1.log status=0 count
-    export TIMEFORMAT=%U
+    export TIMEFORMAT="%U + %S"
     { time cargo fuzz run --sanitizer none "$1" -- -runs=10000000 "-max_total_time=$seconds" -timeout=20 \
         -print_final_stats=1 >"$log" 2>&1; } 2>"$logs/$1.time" || status=$?
     count=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
