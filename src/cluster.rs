@@ -156,15 +156,13 @@ pub async fn connect_to(path: Option<&Path>, context: Option<&str>) -> Result<Cl
         Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
         Err(error) => Err(error),
     };
-    client(config.map_err(|error| match error {
-        KubeconfigError::LoadContext(name) => Error::NoContext(excerpt(&name)),
-        error => {
-            match path {
-                Some(path) if !matches!(error, KubeconfigError::ReadConfig(..)) => Error::Kubeconfig(
-                    format!("`{}`: {}", escape(&path.to_string_lossy()), kubeconfig::words(&error)),
-                ),
-                _ => Error::Kubeconfig(kubeconfig::words(&error)),
-            }
+    client(config.map_err(|error| match (error, path) {
+        (KubeconfigError::LoadContext(name), _) => Error::NoContext(excerpt(&name)),
+        (error @ KubeconfigError::ReadConfig(..), _) | (error, None) => {
+            Error::Kubeconfig(kubeconfig::words(&error))
+        }
+        (error, Some(path)) => {
+            Error::Kubeconfig(format!("`{}`: {}", escape(&path.to_string_lossy()), kubeconfig::words(&error)))
         }
     })?)
 }

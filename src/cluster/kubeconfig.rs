@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use kube::config::{InferConfigError, Kubeconfig, KubeconfigError};
-
 use lockstep_core::escape::escape;
 
 use super::Error;
