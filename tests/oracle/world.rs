@@ -1,5 +1,7 @@
 //! Worlds: a cluster with one Service, as MetalLB sees it.
 
+use std::collections::BTreeSet;
+
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -439,7 +441,8 @@ impl Maker<'_> {
                 .collect();
             spec["bgpAdvertisements"] = json!(advertisements);
         }
-        let name = if self.chance(3) { pool_name(0).to_owned() } else { format!("legacy-{n}") };
+        // Often the name of an `IPAddressPool`, and never that of another legacy pool: no API server stores two.
+        let name = if self.chance(3) { pool_name(n).to_owned() } else { format!("legacy-{n}") };
         json!({
             "apiVersion": "metallb.io/v1beta1", "kind": "AddressPool",
             "metadata": {"name": name, "namespace": METALLB}, "spec": spec,
@@ -599,4 +602,17 @@ impl Maker<'_> {
 /// Names out of the order of creation.
 fn pool_name(n: usize) -> &'static str {
     ["default-pool", "zebra", "alpha", "other-pool"][n]
+}
+
+/// Seed 3,337,974 had two legacy pools of one name, which MetalLB rejects and no API server stores.
+#[test]
+fn a_world_has_each_object_once() {
+    for seed in (0..2_000).chain([3_337_974]) {
+        let mut seen = BTreeSet::new();
+        for object in World::new(seed, &Weights::default()).objects() {
+            let key = [&object["kind"], &object["metadata"]["namespace"], &object["metadata"]["name"]]
+                .map(Value::to_string);
+            assert!(seen.insert(key.clone()), "seed {seed} has {key:?} twice");
+        }
+    }
 }
