@@ -2,7 +2,7 @@
 # Tests of the control plane on each release of Kubernetes with the CRDs of each release of MetalLB, and what the chart renders in every state
 # of its values on each release of Kubernetes: `tests/matrix.sh` for all, `tests/matrix.sh 1.33.13 1.37.2` for some releases of Kubernetes. Prints a table of Markdown with its date. `tests/matrix.sh --ends` runs
 # the fewest tests on the oldest releases and on the newest ones. What is missing of a kube-apiserver is built once, which takes about
-# 6 minutes each on 2 cores.
+# 4 minutes each on 2 cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

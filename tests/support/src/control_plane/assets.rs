@@ -34,7 +34,7 @@ pub(super) fn assets_of(release: Kubernetes) -> Result<Assets> {
         (Kubernetes::USUAL, Some(folder)) => given(Path::new(&folder)),
         _ => Ok(Assets {
             etcd: etcd()?,
-            kube_apiserver: kubernetes_of(release, "kube-apiserver", "6 minutes")?,
+            kube_apiserver: kubernetes_of(release, "kube-apiserver", "4 minutes")?,
         }),
     }
 }
