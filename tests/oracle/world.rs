@@ -441,7 +441,7 @@ impl Maker<'_> {
                 .collect();
             spec["bgpAdvertisements"] = json!(advertisements);
         }
-        // Often the name of an `IPAddressPool`, and never that of another legacy pool: no API server stores two.
+        // Now and then the name of an `IPAddressPool`, and never that of another legacy pool: no API server stores two.
         let name = if self.chance(3) { pool_name(n).to_owned() } else { format!("legacy-{n}") };
         json!({
             "apiVersion": "metallb.io/v1beta1", "kind": "AddressPool",

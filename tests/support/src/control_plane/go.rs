@@ -38,7 +38,7 @@ pub(super) fn build_in(
     go.current_dir(folder)
         .args(["build", "-mod=readonly", "-buildvcs=false", "-trimpath"])
         .arg(format!("-tags={tags}"))
-        // The linker would drop what debuggers read, which a sixth of the time is spent on.
+        // The linker drops what debuggers read, so the compiler need not make it.
         .arg("-gcflags=all=-dwarf=false")
         .arg(format!("-ldflags=-s -w {link_flags}"))
         .arg("-o")
