@@ -134,6 +134,10 @@ soak SECONDS="3600":
     LOCKSTEP_PROGRAM=$PWD/target/release/lockstep LOCKSTEP_SOAK_SECONDS={{SECONDS}} \
         cargo test --locked --features full-tests --test control_plane -- --nocapture soak
 
+# CA rotations of three replicas under load. Half a minute each.
+rotations COUNT="20":
+    LOCKSTEP_ROTATIONS={{COUNT}} cargo test --locked --features full-tests --test control_plane -- --nocapture rotation::
+
 # Instruction counts of the engine, and the webhook against a no-op webhook.
 bench:
     cargo bench --locked

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -gt 0 ] || set -- oracle model fuzz fuzz-check search matrix upgrade attack soak mutants
+[ $# -gt 0 ] || set -- oracle model fuzz fuzz-check search matrix upgrade attack soak rotations mutants
 page=docs/evidence.md logs=target/evidence
 mkdir -p "$logs"
 for run in "$@"; do

@@ -44,8 +44,9 @@ pub(super) fn build_in(
         .arg("-o")
         .arg(output)
         .arg(package)
-        // The compiler would spend a fifth of its time on collecting its garbage.
-        .env("GOGC", "400")
+        // The compiler would spend more than a quarter of its time on collecting its garbage.
+        .env("GOGC", "off")
+        .env("GOMEMLIMIT", "2GiB")
         // A `toolchain` line of another project would download another Go.
         .env("GOTOOLCHAIN", "local")
         .env("CGO_ENABLED", "0");
