@@ -34,7 +34,12 @@ impl<F: PartialEq> Backoff<F> {
 
     /// Returns the pause before the next attempt.
     pub(super) fn pause(&mut self) -> Duration {
-        self.pauses.next().map_or(self.longest, |pause| pause.min(self.longest))
+        self.pause_within(self.longest)
+    }
+
+    /// Returns the pause before the next attempt, if another maximum applies now.
+    pub(super) fn pause_within(&mut self, longest: Duration) -> Duration {
+        self.pauses.next().map_or(longest, |pause| pause.min(longest))
     }
 
     /// Resets the next pause to the shortest one.

@@ -79,6 +79,7 @@ pub async fn reconcile_reports(client: Client, inputs: ReportInputs, metrics: Wa
             lasts: WATCH_SECONDS,
             liveness: Liveness::new(uncounted.last_contact(topologies)),
             metrics: uncounted.clone(),
+            peers: Arc::default(),
         }
         .run(),
     );
@@ -93,6 +94,7 @@ pub async fn reconcile_reports(client: Client, inputs: ReportInputs, metrics: Wa
             lasts: WATCH_SECONDS,
             liveness: Liveness::new(uncounted.last_contact(kind)),
             metrics: uncounted.clone(),
+            peers: Arc::default(),
         };
         watches.spawn(watch.run());
     }

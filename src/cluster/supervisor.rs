@@ -1,6 +1,8 @@
 //! The supervisor starts, stops and replaces the watch loops of a snapshot.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kube::Client;
@@ -21,6 +23,8 @@ pub(super) struct Supervisor {
     metrics: WatchMetrics,
     stale_after: Duration,
     running: BTreeMap<Target, Running>,
+    /// The number of running watches.
+    watches: Arc<AtomicUsize>,
     tasks: JoinSet<WatchedKind>,
     last: WatchId,
 }
@@ -45,6 +49,7 @@ impl Supervisor {
             metrics,
             stale_after,
             running: BTreeMap::new(),
+            watches: Arc::default(),
             tasks: JoinSet::new(),
             last: WatchId::default(),
         }
@@ -70,6 +75,7 @@ impl Supervisor {
                 stores.open(id, target);
             }
         }
+        self.watches.store(self.running.len(), Ordering::Relaxed);
     }
 
     /// Replaces every stale watch. Returns what that changed. Its objects count as unknown until the new watch has
@@ -118,6 +124,7 @@ impl Supervisor {
             lasts: self.watch_seconds(),
             liveness: liveness.clone(),
             metrics: self.metrics.clone(),
+            peers: Arc::clone(&self.watches),
         };
         let task = self.tasks.spawn(watch.run());
         self.running.insert(target, Running { id: self.last, task, liveness });
@@ -152,12 +159,17 @@ impl Supervisor {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use axum::http::Response;
     use kube::client::Body;
     use tower::service_fn;
 
     use super::super::MIN_STALE_AFTER;
+    use super::super::decode::Item;
     use super::*;
+    use crate::snapshot::{Declared, ObjectKey};
+    use crate::topology::GatewayTopologySpec;
 
     fn supervisor(stale_after: Duration) -> Supervisor {
         let unused = service_fn(async |_| Ok::<_, kube::Error>(Response::new(Body::empty())));
@@ -207,6 +219,42 @@ mod tests {
         let least = supervisor(MIN_STALE_AFTER).watch_seconds();
         let spare = Duration::from_secs(least.into()) + CHECK_EVERY + Duration::from_secs(2);
         assert!(spare < MIN_STALE_AFTER);
+    }
+
+    /// Two hundred topologies in namespaces of their own have more than two thousand watches.
+    #[tokio::test(start_paused = true)]
+    async fn many_watches_do_not_flood_an_api_server_that_fails() {
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&attempts);
+        let failing = service_fn(move |_: axum::http::Request<Body>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async { Err::<Response<Body>, _>(io::Error::from(io::ErrorKind::ConnectionRefused)) }
+        });
+        let (updates, mut received) = mpsc::channel(1);
+        let client = Client::new(failing, "default");
+        let mut supervisor =
+            Supervisor::new(client, updates, WatchMetrics::default(), Duration::from_secs(120));
+        let mut stores = Stores::default();
+        supervisor.follow(&mut stores);
+        let topologies = (0..200).map(|index| {
+            let mut spec = GatewayTopologySpec::default();
+            spec.gateway.namespace = format!("gateways-{index}");
+            spec.metallb_namespace = format!("metallb-{index}");
+            let key = ObjectKey { namespace: String::new(), name: format!("topology-{index}") };
+            (key, Item::Topology(Box::new(Declared { generation: 1, created: None, spec }), Vec::new()))
+        });
+        let target = Target::everywhere(WatchedKind::GatewayTopology);
+        stores.apply(supervisor.running[&target].id, Update::Listed(topologies.collect()));
+        supervisor.follow(&mut stores);
+        tokio::spawn(async move { while received.recv().await.is_some() {} });
+
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let before = attempts.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let (watches, attempts) = (supervisor.running.len(), attempts.load(Ordering::Relaxed) - before);
+        assert!(watches > 2_000, "{watches}");
+        assert!(attempts > watches * 600 / 40, "{attempts} attempts of {watches} watches");
+        assert!(attempts <= watches * 600 / 30 + watches, "{attempts} attempts of {watches} watches");
     }
 
     #[tokio::test]

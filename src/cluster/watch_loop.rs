@@ -13,6 +13,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -59,8 +61,16 @@ const MISSING_PAUSE: Duration = Duration::from_secs(2);
 const OPTIONAL_PAUSE: Duration = Duration::from_secs(30);
 
 /// The maximum pause between two attempts. A recovered API server is used again after at most this time, because
-/// objects may have become stale during the outage. A request per watch every few seconds is a small load.
+/// objects may have become stale during the outage. A request per watch every few seconds is a small load, unless there
+/// are hundreds of watches.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The time between two attempts of all watches together during a long outage. More attempts would hold up an API server
+/// that starts again.
+const PAUSE_PER_WATCH: Duration = Duration::from_millis(50);
+
+/// The maximum pause between two attempts, however many watches there are: that of client-go.
+const LONGEST_SHARED_PAUSE: Duration = Duration::from_secs(30);
 
 /// A watch that is ready to run.
 pub(super) struct WatchLoop<T = Item> {
@@ -74,6 +84,8 @@ pub(super) struct WatchLoop<T = Item> {
     pub(super) lasts: u32,
     pub(super) liveness: Liveness,
     pub(super) metrics: WatchMetrics,
+    /// The number of watches that retry during the same outage.
+    pub(super) peers: Arc<AtomicUsize>,
 }
 
 /// The form in which objects are requested: whole, or metadata only.
@@ -292,9 +304,15 @@ impl<T: Send + 'static> WatchLoop<T> {
                 backoff.restart();
                 backoff.pause()
             }
-            Failure::Other(_) => backoff.pause(),
+            Failure::Other(_) => backoff.pause_within(longest_pause(self.peers.load(Ordering::Relaxed))),
         }
     }
+}
+
+/// The maximum pause between two attempts of each of so many watches.
+fn longest_pause(watches: usize) -> Duration {
+    let watches = u32::try_from(watches).unwrap_or(u32::MAX);
+    PAUSE_PER_WATCH.saturating_mul(watches).clamp(LONGEST_PAUSE, LONGEST_SHARED_PAUSE)
 }
 
 fn silent(silence: Duration) -> Interruption {
