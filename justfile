@@ -134,7 +134,7 @@ soak SECONDS="3600":
     LOCKSTEP_PROGRAM=$PWD/target/release/lockstep LOCKSTEP_SOAK_SECONDS={{SECONDS}} \
         cargo test --locked --features full-tests --test control_plane -- --nocapture soak
 
-# CA rotations of three replicas under load. Half a minute each.
+# CA rotations of three replicas under load. 20 s each.
 rotations COUNT="20":
     LOCKSTEP_ROTATIONS={{COUNT}} cargo test --locked --features full-tests --test control_plane -- --nocapture rotation::
 

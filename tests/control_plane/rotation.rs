@@ -1,5 +1,5 @@
 //! CA rotations under load: a real API server calls three replicas through a load balancer. Lifetimes are seconds, and each
-//! rotation takes half a minute. `LOCKSTEP_ROTATIONS` is the number of rotations.
+//! rotation takes 20 s. `LOCKSTEP_ROTATIONS` is the number of rotations.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
