@@ -79,7 +79,6 @@ pub async fn reconcile_reports(client: Client, inputs: ReportInputs, metrics: Wa
             lasts: WATCH_SECONDS,
             liveness: Liveness::new(uncounted.last_contact(topologies)),
             metrics: uncounted.clone(),
-            peers: Arc::default(),
         }
         .run(),
     );
@@ -94,7 +93,6 @@ pub async fn reconcile_reports(client: Client, inputs: ReportInputs, metrics: Wa
             lasts: WATCH_SECONDS,
             liveness: Liveness::new(uncounted.last_contact(kind)),
             metrics: uncounted.clone(),
-            peers: Arc::default(),
         };
         watches.spawn(watch.run());
     }

@@ -84,7 +84,6 @@ pub async fn reconcile_status(
         lasts: WATCH_SECONDS,
         liveness: Liveness::new(uncounted.last_contact(WatchedKind::GatewayTopology)),
         metrics: uncounted,
-        peers: Arc::default(),
     };
     let reconciler = Reconciler {
         updates,

@@ -1,8 +1,6 @@
 //! The supervisor starts, stops and replaces the watch loops of a snapshot.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kube::Client;
@@ -23,8 +21,6 @@ pub(super) struct Supervisor {
     metrics: WatchMetrics,
     stale_after: Duration,
     running: BTreeMap<Target, Running>,
-    /// The number of running watches.
-    watches: Arc<AtomicUsize>,
     tasks: JoinSet<WatchedKind>,
     last: WatchId,
 }
@@ -49,7 +45,6 @@ impl Supervisor {
             metrics,
             stale_after,
             running: BTreeMap::new(),
-            watches: Arc::default(),
             tasks: JoinSet::new(),
             last: WatchId::default(),
         }
@@ -75,7 +70,6 @@ impl Supervisor {
                 stores.open(id, target);
             }
         }
-        self.watches.store(self.running.len(), Ordering::Relaxed);
     }
 
     /// Replaces every stale watch. Returns what that changed. Its objects count as unknown until the new watch has
@@ -124,7 +118,6 @@ impl Supervisor {
             lasts: self.watch_seconds(),
             liveness: liveness.clone(),
             metrics: self.metrics.clone(),
-            peers: Arc::clone(&self.watches),
         };
         let task = self.tasks.spawn(watch.run());
         self.running.insert(target, Running { id: self.last, task, liveness });
@@ -160,6 +153,8 @@ impl Supervisor {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use axum::http::Response;
     use kube::client::Body;

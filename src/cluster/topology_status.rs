@@ -1,7 +1,6 @@
 //! The stored status of the cluster's topologies, either read once or awaited.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::ListParams;
@@ -91,7 +90,6 @@ pub async fn wait(
         lasts: WATCH_SECONDS,
         liveness: Liveness::new(metrics.last_contact(WatchedKind::GatewayTopology)),
         metrics,
-        peers: Arc::default(),
     };
     let _watch = AbortOnDropHandle::new(tokio::spawn(watch.run()));
     let (mut store, mut error) = (Store::default(), ReadError::Timeout);

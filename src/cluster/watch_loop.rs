@@ -13,8 +13,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -84,8 +82,6 @@ pub(super) struct WatchLoop<T = Item> {
     pub(super) lasts: u32,
     pub(super) liveness: Liveness,
     pub(super) metrics: WatchMetrics,
-    /// The number of watches that retry during the same outage.
-    pub(super) peers: Arc<AtomicUsize>,
 }
 
 /// The form in which objects are requested: whole, or metadata only.
@@ -304,7 +300,8 @@ impl<T: Send + 'static> WatchLoop<T> {
                 backoff.restart();
                 backoff.pause()
             }
-            Failure::Other(_) => backoff.pause_within(longest_pause(self.peers.load(Ordering::Relaxed))),
+            // Each watch of the same receiver holds a sender, and all of them retry during an outage.
+            Failure::Other(_) => backoff.pause_within(longest_pause(self.updates.strong_count())),
         }
     }
 }

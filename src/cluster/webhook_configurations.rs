@@ -128,7 +128,6 @@ async fn keep_current(
             lasts: WATCH_SECONDS,
             liveness: Liveness::new(metrics.last_contact(kind)),
             metrics: metrics.clone(),
-            peers: Arc::default(),
         };
         tasks.spawn(watch.run());
     }

@@ -100,7 +100,6 @@ impl Scene {
             lasts,
             liveness: liveness.clone(),
             metrics,
-            peers: Arc::default(),
         };
         let task = tokio::spawn(watch.run());
         Self { updates, requests, liveness, task }
