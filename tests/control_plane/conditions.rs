@@ -11,7 +11,7 @@ use lockstep_test_support::control_plane::{AuditLevel, ControlPlane, MetalLb, Op
 use lockstep_test_support::objects::{self, LABEL};
 use lockstep_test_support::serve::Serve;
 use lockstep_test_support::state::{put, stored_objects};
-use lockstep_test_support::wait;
+use lockstep_test_support::{number, wait};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -232,7 +232,7 @@ async fn uid(client: &Client, object: &Value) -> String {
 }
 
 fn seconds(variable: &str, default: u64) -> Duration {
-    Duration::from_secs(std::env::var(variable).map_or(default, |seconds| seconds.parse().unwrap()))
+    Duration::from_secs(number(variable, default))
 }
 
 /// `LOCKSTEP_IDLE_SECONDS` sets how long the idle time is.

@@ -11,7 +11,7 @@ use lockstep_test_support::control_plane::ControlPlane;
 use lockstep_test_support::https::get;
 use lockstep_test_support::load::Load;
 use lockstep_test_support::serve::Serve;
-use lockstep_test_support::{replica, wait};
+use lockstep_test_support::{number, replica, wait};
 
 const REPLICAS: usize = 3;
 /// The number of rotations unless `LOCKSTEP_ROTATIONS` says otherwise.
@@ -28,8 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(36);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rotations_under_load_lose_no_admission() {
-    let rotations =
-        std::env::var("LOCKSTEP_ROTATIONS").map_or(ROTATIONS, |text| text.parse().expect("a number"));
+    let rotations = number("LOCKSTEP_ROTATIONS", ROTATIONS);
     let balancer = Balancer::start_with_delay([], DELAY).await;
     let (control_plane, client) = replica::start_furnished(&balancer.address).await;
     let replicas = join_all((0..REPLICAS).map(|_| start(&control_plane))).await;

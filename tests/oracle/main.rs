@@ -18,12 +18,10 @@ mod world;
 
 use std::ops::Range;
 
+use lockstep_test_support::number;
+
 /// The number of worlds or questions of each test unless `LOCKSTEP_WORLDS` says otherwise: some seconds.
 const WORLDS: u64 = 3_000;
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
-}
 
 /// The seeds of a run.
 fn seeds() -> Range<u64> {

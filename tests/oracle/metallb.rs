@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use lockstep::election::MetalLbVersion;
 use lockstep_test_support::control_plane::{MetalLb as Release, metallb_oracle};
+use lockstep_test_support::number;
 
 use crate::comparison::{Decide, MetalLb, as_case, difference, product};
 use crate::process::Oracle;
+use crate::seeds;
 use crate::tally::Tally;
 use crate::world::Weights;
-use crate::{number, seeds};
 
 /// The number of worlds that are asked about at once.
 const BATCH: u64 = 500;

@@ -3,7 +3,9 @@
 //! [`control_plane`] starts a real API server, [`serve`] starts the program, [`objects`] and [`reviews`] build
 //! requests, and [`wait`] waits for results.
 
+use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 pub mod api;
 pub mod balancer;
@@ -41,6 +43,15 @@ pub mod webhook;
 pub fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here)
+}
+
+/// The number in a variable of the environment, which sets the length or the seed of a run.
+///
+/// # Panics
+/// If it is not a number.
+#[must_use]
+pub fn number<N: FromStr<Err = ParseIntError>>(variable: &str, default: N) -> N {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
 }
 
 /// The path of the program under test, which Cargo builds before it runs a test program or a benchmark.

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::number;
+
 pub mod cluster;
 pub mod fate;
 pub mod steps;
@@ -20,9 +22,6 @@ pub const LENGTH: usize = 25;
 /// If one of them is not a number.
 #[must_use]
 pub fn seeds(steps: usize) -> Range<usize> {
-    let number = |variable: &str, default: usize| {
-        std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
-    };
     let first = number("LOCKSTEP_SEED", 0);
     first..first + number("LOCKSTEP_STEPS", steps).div_ceil(LENGTH)
 }
