@@ -77,8 +77,11 @@ pub struct Step {
     delete: Option<String>,
     /// The patch, or what is posted. A list is a JSON patch, everything else a merge patch.
     with: Value,
-    /// Waits until the replica has seen every change before.
+    /// Waits until the next request would be answered as it must be: the replica sees the changes before it a moment later, those of
+    /// each kind by a watch of its own.
     settle: bool,
+    /// Waits until the topology's status has this. It then shows the changes of the topology, too.
+    until: Option<Box<Outcome>>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +117,13 @@ struct Outcome {
     topology: Option<String>,
     /// Whether the replica writes every `caBundle` back.
     repaired: bool,
+}
+
+impl Outcome {
+    /// The `externalTrafficPolicy` that the Service must have.
+    fn policy(&self) -> Option<&String> {
+        self.kept.as_ref().or(self.kept_or_refused.as_ref()).or(self.stays.as_ref())
+    }
 }
 
 #[derive(Deserialize)]
@@ -174,13 +184,12 @@ pub struct House {
     cluster: Cluster,
     pub admin: Client,
     alice: Client,
-    _replica: Replica,
+    replica: Replica,
     /// The webhook configurations as the chart and the replica have made them.
     configurations: Vec<(String, Value)>,
     topology: Value,
     /// The Service of the webhooks, and its endpoints.
     own: [Value; 2],
-    settled: usize,
 }
 
 impl House {
@@ -207,15 +216,14 @@ impl House {
         }
         let topology = bare(&read(&admin, TOPOLOGY).await);
         let alice = cluster.control_plane.client_as("alice").await.unwrap();
-        let mut house = Self {
+        let house = Self {
             cluster,
             admin,
             alice,
             configurations,
             topology,
             own: [service, replica.endpoints.clone()],
-            _replica: replica,
-            settled: 0,
+            replica,
         };
         house.reset(&[]).await;
         let kubelet = house.client(Some("kubelet n1")).await;
@@ -244,17 +252,14 @@ impl House {
     }
 
     /// Sends the request of a step.
-    async fn take(&mut self, step: &Step) -> Option<Answer> {
-        if step.settle {
-            self.settle().await;
-            return None;
-        }
+    async fn take(&self, step: &Step, dry_run: bool) -> Answer {
         let client = self.client(step.by.as_deref()).await;
-        let answer = if let Some(object) = &step.create {
-            api::post(&client, &placed(object), false).await
+        let option = if dry_run { "dryRun=All" } else { "" };
+        if let Some(object) = &step.create {
+            api::post(&client, &placed(object), dry_run).await
         } else if let Some(object) = &step.apply {
             let object = placed(object);
-            let path = format!("{}?fieldManager=gitops&force=true", path_of(&object));
+            let path = format!("{}?fieldManager=gitops&force=true&{option}", path_of(&object));
             call(&client, Method::PATCH, &path, "application/apply-patch+yaml", &object).await
         } else if let Some(target) = &step.patch {
             let kind = if step.with.is_array() {
@@ -262,37 +267,38 @@ impl House {
             } else {
                 "application/merge-patch+json"
             };
-            call(&client, Method::PATCH, &path(target), kind, &step.with).await
+            let path = format!("{}?{option}", path(target));
+            call(&client, Method::PATCH, &path, kind, &step.with).await
         } else if let Some(target) = &step.post {
-            call(&client, Method::POST, &path(target), "application/json", &step.with).await
+            let path = format!("{}?{option}", path(target));
+            call(&client, Method::POST, &path, "application/json", &step.with).await
         } else {
-            let path = format!("{}?gracePeriodSeconds=0", path(step.delete.as_deref().unwrap()));
+            let target = step.delete.as_deref().expect("a step has a request");
+            let path = format!("{}?gracePeriodSeconds=0&{option}", path(target));
             call(&client, Method::DELETE, &path, "application/json", &Value::Null).await
-        };
-        Some(answer)
+        }
     }
 
-    /// Waits until the replica's snapshot has a pool that is created now. It collects what all watches receive.
-    async fn settle(&mut self) {
-        self.settled += 1;
-        let name = format!("settled-{}", self.settled);
-        let group = "metallb.io/v1beta1";
-        let metadata = json!({"name": name, "namespace": "metallb-system"});
-        let pool = json!({"apiVersion": group, "kind": "IPAddressPool", "metadata": metadata,
-            "spec": {"addresses": [format!("10.7.{}.0/24", self.settled % 256)], "autoAssign": false}});
-        api::create(&self.admin, &pool).await;
-        let probe = json!({"apiVersion": group, "kind": "L2Advertisement", "metadata": metadata, "spec": {"ipAddressPools": [name]}});
-        let is_known = wait::until_so(async || {
-            let answer = api::post(&self.admin, &probe, true).await;
-            assert!(answer.status.is_success(), "{}", answer.body);
-            answer.warnings.is_empty()
+    /// Waits until a dry run of the request is answered as wanted. What it is answered at the end is judged when it is sent in earnest.
+    async fn settle(&self, step: &Step, wanted: &Wanted) {
+        let answered = self.within(REPORTED_WITHIN, async || {
+            let answer = self.take(step, true).await;
+            if !answer.status.is_success() {
+                return wanted.judge_refusal(&answer).map(drop);
+            }
+            let mut object = answer.body.clone();
+            if let Some(target) = wanted.object()
+                && (object["kind"] == "Status" || path(target) != path_of(&object))
+            {
+                object = read(&self.admin, &path(target)).await;
+            }
+            wanted.judge_accepted(&answer, &object).map_or(Ok(()), |judged| judged.map(drop))
         });
-        assert!(is_known.await, "the replica never sees the pool");
-        api::delete(&self.admin, &pool).await;
+        drop(answered.await);
     }
 
     /// Brings the state of `base.yaml` back, after these steps.
-    pub async fn reset(&mut self, before: &[Step]) {
+    pub async fn reset(&self, before: &[Step]) {
         // Webhooks that cannot be called would refuse the rest.
         for (path, wanted) in &self.configurations {
             let (collection, _) = path.rsplit_once('/').unwrap();
@@ -315,9 +321,14 @@ impl House {
                 self.empty(plural).await;
             }
         }
-        state::put(&self.admin, &state::stored_objects(&folder().join("base.yaml"))).await;
+        // A replica that still knows the last state would report it as this one. It lists the objects of the namespaces anew with the
+        // next topology.
+        self.until_known("GatewayTopology", 0).await;
+        self.until_known("Node", 0).await;
+        let base = state::stored_objects(&folder().join("base.yaml"));
+        state::put(&self.admin, &base).await;
         for step in before {
-            let answer = self.take(step).await.unwrap();
+            let answer = self.take(step, false).await;
             assert!(answer.status.is_success(), "{}", answer.body);
         }
         api::create(&self.admin, &self.topology).await;
@@ -333,6 +344,13 @@ impl House {
                 && condition(&last, "Stalled") == "False"
         });
         assert!(is_reset.await, "the state is never as in base.yaml: {last:#}");
+        self.until_known("Node", base.iter().filter(|object| object["kind"] == "Node").count()).await;
+    }
+
+    /// Waits until the replica knows this many objects of the kind.
+    async fn until_known(&self, kind: &str, count: usize) {
+        let known = format!("lockstep_objects{{kind=\"{kind}\"}} {count}\n");
+        wait::until(&self.replica.serve.admin, "/metrics", |_, text| text.contains(&known)).await;
     }
 
     async fn empty(&self, plural: &str) {
@@ -354,16 +372,27 @@ impl House {
     }
 
     /// Takes a door. Returns what came of it, and whether anything may have changed.
-    async fn try_door(&mut self, door: &Door) -> (Result<String, String>, bool) {
+    async fn try_door(&self, door: &Door) -> (Result<String, String>, bool) {
         if !door.before.is_empty() {
             self.reset(&door.before).await;
         }
         let (mut changed, mut last) = (!door.before.is_empty(), None);
-        for step in &door.steps {
-            let Some(answer) = self.take(step).await else {
-                changed = true;
+        let accepted = Wanted::Word("passes".to_owned());
+        let mut steps = door.steps.iter();
+        while let Some(step) = steps.next() {
+            if let Some(state) = &step.until {
+                if let Err(error) = self.judge_state(state).await {
+                    return (Err(error), true);
+                }
                 continue;
-            };
+            }
+            if step.settle {
+                let next = steps.as_slice().first().expect("a request follows");
+                let wanted = if steps.len() == 1 { &door.wanted } else { &accepted };
+                self.settle(next, wanted).await;
+                continue;
+            }
+            let answer = self.take(step, false).await;
             if !answer.status.is_success() {
                 return (door.wanted.judge_refusal(&answer), changed);
             }
@@ -375,44 +404,22 @@ impl House {
 
     /// Judges a door all of whose requests were accepted.
     async fn judge(&self, wanted: &Wanted, last: &Answer) -> Result<String, String> {
-        let outcome = match wanted {
-            Wanted::Word(word) => {
-                assert!(["passes", "silent"].contains(&word.as_str()), "`{word}` is no outcome");
-                let is_so = word == "passes" || last.warnings.is_empty();
-                return if is_so { Ok(word.clone()) } else { Err(format!("warned: {:?}", last.warnings)) };
-            }
-            Wanted::Result(outcome) => outcome,
+        let object = match wanted.object() {
+            Some(target) => read(&self.admin, &path(target)).await,
+            None => Value::Null,
         };
+        match (wanted.judge_accepted(last, &object), wanted) {
+            (Some(judged), _) => judged,
+            (None, Wanted::Result(outcome)) => self.judge_state(outcome).await,
+            (None, Wanted::Word(word)) => panic!("`{word}` is judged by the answer"),
+        }
+    }
+
+    /// Judges what the replica must write in time: the topology's status, or a `caBundle`.
+    async fn judge_state(&self, outcome: &Outcome) -> Result<String, String> {
         let topology = outcome.topology.as_ref().map(|name| path(&format!("gatewaytopologies/{name}")));
         let topology = topology.as_deref().unwrap_or(TOPOLOGY);
         let limit = outcome.within.map_or(REPORTED_WITHIN, Duration::from_secs);
-        if outcome.refused.is_some() {
-            return Err("it was accepted".to_owned());
-        }
-        if let Some(policy) =
-            outcome.kept.as_ref().or(outcome.kept_or_refused.as_ref()).or(outcome.stays.as_ref())
-        {
-            let service = outcome.of.as_deref().unwrap_or("services/istio-ingressgateway");
-            let stored = read(&self.admin, &path(service)).await["spec"]["externalTrafficPolicy"].clone();
-            return if stored == json!(policy) {
-                Ok(format!("is {policy}"))
-            } else {
-                Err(format!("is {stored}"))
-            };
-        }
-        if let Some(Has { of, at, value }) = &outcome.has {
-            // A slash in a key of a pointer is not needed here.
-            let stored = read(&self.admin, &path(of)).await.pointer(at).cloned().unwrap_or_default();
-            return if stored == *value { Ok(format!("has {value}")) } else { Err(format!("has {stored}")) };
-        }
-        if let Some(words) = &outcome.warned {
-            let is_warned = last.warnings.iter().any(|warning| warning.contains(words));
-            return if is_warned {
-                Ok("warned".to_owned())
-            } else {
-                Err(format!("warnings: {:?}", last.warnings))
-            };
-        }
         if outcome.repaired {
             let repaired = self.within(limit, async || {
                 for (path, _) in &self.configurations {
@@ -462,6 +469,45 @@ impl House {
 }
 
 impl Wanted {
+    /// The object that an accepted request is judged by.
+    fn object(&self) -> Option<&str> {
+        let Self::Result(outcome) = self else { return None };
+        let has = outcome.has.as_ref().map(|has| has.of.as_str());
+        let service = outcome.of.as_deref().unwrap_or("services/istio-ingressgateway");
+        has.or_else(|| outcome.policy().map(|_| service))
+    }
+
+    /// Judges a request that was accepted by its answer and by the object as it is afterwards. Returns `None` if only what the replica
+    /// writes later can tell.
+    fn judge_accepted(&self, answer: &Answer, object: &Value) -> Option<Result<String, String>> {
+        let judge = |is_so: bool, got: &str, else_got: String| {
+            Some(if is_so { Ok(got.to_owned()) } else { Err(else_got) })
+        };
+        let warnings = &answer.warnings;
+        let outcome = match self {
+            Self::Word(word) => {
+                assert!(["passes", "silent"].contains(&word.as_str()), "`{word}` is no outcome");
+                return judge(word == "passes" || warnings.is_empty(), word, format!("warned: {warnings:?}"));
+            }
+            Self::Result(outcome) => outcome,
+        };
+        if outcome.refused.is_some() {
+            return Some(Err("it was accepted".to_owned()));
+        }
+        if let Some(policy) = outcome.policy() {
+            let stored = &object["spec"]["externalTrafficPolicy"];
+            return judge(stored == policy, &format!("is {policy}"), format!("is {stored}"));
+        }
+        if let Some(Has { at, value, .. }) = &outcome.has {
+            // A slash in a key of a pointer is not needed here.
+            let stored = object.pointer(at).cloned().unwrap_or_default();
+            return judge(stored == *value, &format!("has {value}"), format!("has {stored}"));
+        }
+        let words = outcome.warned.as_ref()?;
+        let is_warned = warnings.iter().any(|warning| warning.contains(words));
+        judge(is_warned, "warned", format!("warnings: {warnings:?}"))
+    }
+
     /// Judges a request that was refused.
     fn judge_refusal(&self, answer: &Answer) -> Result<String, String> {
         let said = answer.body["message"].as_str().unwrap_or_default().to_owned();
@@ -533,7 +579,7 @@ async fn entitle_alice(admin: &Client) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_door_ends_as_wanted() {
     let only = std::env::var("LOCKSTEP_DOORS").unwrap_or_default();
-    let mut house = House::start().await;
+    let house = House::start().await;
     let (mut table, mut wrong, mut count) = (String::new(), String::new(), 0);
     for row in rows() {
         writeln!(table, "{}", row.row).unwrap();
@@ -549,6 +595,6 @@ async fn every_door_ends_as_wanted() {
             }
         }
     }
-    println!("{table}");
     assert!(wrong.is_empty(), "of {count} doors, these do not end as wanted:\n{wrong}");
+    println!("{table}");
 }
