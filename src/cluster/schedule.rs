@@ -101,10 +101,7 @@ impl<C: Content> Schedule<C> {
         if history.wanted != wanted {
             (history.wanted, history.wanted_since, history.replaced) = (wanted, now, 0);
         }
-        // An object that was created and deleted at once has no version, as before.
-        let is_awaited =
-            |(overwritten, at): &(String, Instant)| overwritten == version && now < later(*at, YIELD);
-        if history.overwritten.as_ref().is_some_and(is_awaited) {
+        if history.awaits(version, now) {
             return None;
         }
         history.overwritten = None;
@@ -130,20 +127,32 @@ impl<C: Content> Schedule<C> {
         }
     }
 
-    /// Records that the stored content is the wanted one, whoever wrote it.
+    /// Records that the stored content, as the watch has received it, is the wanted one, whoever wrote it.
     pub(super) fn note_agreement(&mut self, stored: Stored<'_, C>, now: Instant) {
-        let content = stored.content.timeless();
+        let Stored { version, content, .. } = stored;
+        let content = content.timeless();
         if let Some(history) = self.histories.get_mut(stored.uid) {
             if history.wanted != content {
                 (history.wanted, history.wanted_since, history.replaced) = (content.clone(), now, 0);
             }
-            history.stored = content;
-            history.overwritten = None;
+            // Otherwise the verdict is again what it was before the last write, which would be taken for another client's.
+            if !history.awaits(version, now) {
+                history.stored = content;
+                history.overwritten = None;
+            }
         }
     }
 }
 
 impl<C> History<C> {
+    /// Whether the watch has not received the last write of this replica, which was over this version.
+    fn awaits(&self, version: &str, now: Instant) -> bool {
+        // An object that was created and deleted at once has no version, as before.
+        let is_awaited =
+            |(overwritten, at): &(String, Instant)| overwritten == version && now < later(*at, YIELD);
+        self.overwritten.as_ref().is_some_and(is_awaited)
+    }
+
     fn yields_for(&self) -> Duration {
         let doubled = 2_u32.saturating_pow(self.replaced.saturating_sub(1).min(16));
         YIELD.saturating_mul(doubled).min(LONGEST_YIELD)
@@ -190,6 +199,15 @@ mod tests {
         assert_eq!(schedule.not_before(stored(&held(0, 0)), &status(2), now), None);
         let later = now + SETTLE;
         assert_eq!(schedule.not_before(stored(&held(1, 1)), &status(2), later), Some(later));
+    }
+
+    #[test]
+    fn a_verdict_that_is_as_before_a_write_that_the_watch_has_not_received_is_written_again() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        schedule.not_before(stored(&held(0, 0)), &status(1), now);
+        schedule.note(stored(&held(0, 0)), &status(1), now);
+        schedule.note_agreement(stored(&held(0, 0)), now);
+        assert_eq!(schedule.not_before(stored(&held(1, 1)), &status(0), now), Some(now + SETTLE));
     }
 
     /// A replica whose watches lag would write an older verdict over a newer one.

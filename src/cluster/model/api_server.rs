@@ -15,7 +15,7 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tower::service_fn;
 
 use super::super::READ_TIMEOUT;
@@ -65,8 +65,11 @@ struct Watcher {
     scope: Scope,
     /// Whether nothing more arrives, not even the end.
     is_silent: Arc<AtomicBool>,
-    events: mpsc::UnboundedSender<Result<String, io::Error>>,
+    events: mpsc::UnboundedSender<Sent>,
 }
+
+/// An event of a watch, and when it arrives.
+type Sent = (Instant, Result<String, io::Error>);
 
 /// The objects of a request.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +88,8 @@ struct State {
     kinds: BTreeMap<String, Kind>,
     watchers: Vec<Watcher>,
     mode: Mode,
+    /// The time until an event arrives.
+    delay: Duration,
     fault: Fault,
     writes: Vec<(Instant, Key, Value)>,
 }
@@ -153,6 +158,11 @@ impl ApiServer {
         state.mode = mode;
     }
 
+    /// Lets every event arrive so much later than it is sent.
+    pub(super) fn set_delay(&self, delay: Duration) {
+        self.state().delay = delay;
+    }
+
     /// Ends every watch, as the server does after the duration that was asked for.
     pub(super) fn end_watches(&self) {
         self.state().watchers.clear();
@@ -188,7 +198,7 @@ impl ApiServer {
     fn each_watcher(&self, text: impl Fn(&Scope, u64) -> Result<String, io::Error>) {
         let state = self.state();
         for watcher in &state.watchers {
-            let _ = watcher.events.send(text(&watcher.scope, state.version));
+            let _ = watcher.events.send(state.sent(text(&watcher.scope, state.version)));
         }
     }
 
@@ -237,6 +247,11 @@ impl State {
         self.version
     }
 
+    /// An event that is sent now.
+    fn sent(&self, event: Result<String, io::Error>) -> Sent {
+        (Instant::now() + self.delay, event)
+    }
+
     fn objects(&self, resource: &str) -> Objects {
         let kind = self.kinds.get(resource);
         kind.and_then(|kind| kind.history.values().next_back()).cloned().unwrap_or_default()
@@ -259,7 +274,7 @@ impl State {
         }
         for watcher in self.watchers.iter().filter(|watcher| watcher.scope.resource == resource) {
             for event in events(&watcher.scope, &before, &after, version, self.fault) {
-                let _ = watcher.events.send(Ok(event));
+                let _ = watcher.events.send(self.sent(Ok(event)));
             }
         }
         self.kinds.entry(resource.to_owned()).or_default().history.insert(version, after);
@@ -302,7 +317,7 @@ impl State {
         let (events_sender, receiver) = mpsc::unbounded_channel();
         let is_silent = Arc::new(AtomicBool::new(false));
         if from < self.compacted && self.fault != Fault::ForgetsExpiry {
-            let _ = events_sender.send(Ok(error_event(410, "Expired")));
+            let _ = events_sender.send(self.sent(Ok(error_event(410, "Expired"))));
         } else {
             let from = from.max(self.compacted);
             if let Some(kind) = self.kinds.get(&scope.resource) {
@@ -314,7 +329,7 @@ impl State {
                     .unwrap_or_default();
                 for (version, after) in kind.history.range(from + 1..) {
                     for event in events(&scope, &before, after, *version, self.fault) {
-                        let _ = events_sender.send(Ok(event));
+                        let _ = events_sender.send(self.sent(Ok(event)));
                     }
                     before.clone_from(after);
                 }
@@ -323,7 +338,12 @@ impl State {
         }
         let deadline = Instant::now() + lasts;
         stream::unfold((receiver, is_silent), move |(mut receiver, is_silent)| async move {
-            match timeout_at(deadline, receiver.recv()).await {
+            let arrived = async {
+                let (arrives, event) = receiver.recv().await?;
+                sleep_until(arrives).await;
+                Some(event)
+            };
+            match timeout_at(deadline, arrived).await {
                 Ok(Some(event)) => Some((event, (receiver, is_silent))),
                 Ok(None) | Err(_) if is_silent.load(Ordering::Relaxed) => std::future::pending().await,
                 Ok(None) | Err(_) => None,

@@ -1,7 +1,7 @@
 //! The status of a topology, written by several replicas, over an API server that fails and other clients that write.
 //!
 //! Once the API server answers and every replica has the newest assessment, the stored status is the wanted one, nobody writes it
-//! again, and at no time were there more writes than the limit allows.
+//! again, and at no time were there more writes than the limit allows. It is the wanted one soon if nobody else writes it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,14 +28,24 @@ const REFILL: Duration = Duration::from_secs(10);
 /// The time after which nothing is written any more: replicas yield to each other for at most an hour.
 const SETTLED: Duration = Duration::from_secs(3 * 3600);
 
+/// How late events arrive: a replica that waits for [`PAUSES`]' second has written by then, and has not received what it wrote.
+const DELAY: Duration = Duration::from_millis(500);
+
+/// The time until the status is the wanted one if one replica writes it, seldom enough for the limit.
+const SOON: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     /// A user changes the spec.
     ChangeSpec,
     /// The state changes: a replica assesses it now, and the others a step later.
     Assess(usize),
+    /// The state is again as it was before, for the first replica.
+    Revert,
     /// Another client writes the status.
     ForeignStatus,
+    /// Events arrive late from now on.
+    Delay,
     Compact,
     BreakConnections,
     Refuse(u16),
@@ -45,15 +55,18 @@ enum Event {
 }
 
 use Event::{
-    Assess, BreakConnections, ChangeSpec, Compact, ForeignStatus, Hang, LoseAnswers, Recover, Refuse,
+    Assess, BreakConnections, ChangeSpec, Compact, Delay, ForeignStatus, Hang, LoseAnswers, Recover, Refuse,
+    Revert,
 };
 
-const EVENTS: [Event; 12] = [
+const EVENTS: [Event; 14] = [
     ChangeSpec,
     Assess(0),
     Assess(1),
     Assess(2),
+    Revert,
     ForeignStatus,
+    Delay,
     Compact,
     BreakConnections,
     Refuse(500),
@@ -141,6 +154,11 @@ impl World {
                 self.state += 1;
                 self.assess(replica % self.replicas.len());
             }
+            Revert => {
+                self.state = self.state.saturating_sub(1);
+                self.assess(0);
+            }
+            Delay => self.server.set_delay(DELAY),
             ForeignStatus => {
                 let mut object = self.server.get(TOPOLOGIES, ("", "one")).unwrap();
                 object["status"] = json!({"observedGeneration": 0});
@@ -151,7 +169,10 @@ impl World {
             Refuse(status) => self.server.set_mode(Mode::Refuses(status)),
             LoseAnswers => self.server.set_mode(Mode::LosesAnswers),
             Hang => self.server.set_mode(Mode::Hangs),
-            Recover => self.server.set_mode(Mode::Answers),
+            Recover => {
+                self.server.set_mode(Mode::Answers);
+                self.server.set_delay(Duration::ZERO);
+            }
         }
     }
 
@@ -234,6 +255,29 @@ fn the_newest_status_is_stored_and_stays_after_all_short_schedules() {
         holds(&(0..length).map(of).collect::<Vec<_>>(), 2);
     }
     println!("evidence: statuses: {count} schedules of {length} steps in {:.0?}", start.elapsed());
+}
+
+/// What a replica has not received back yet is no other client's.
+#[test]
+fn one_replica_stores_the_newest_status_soon_although_events_are_late() {
+    let changes = [ChangeSpec, Assess(0), Revert].into_iter();
+    let steps: Vec<_> = changes.flat_map(|event| PAUSES.map(|pause| (event, pause))).collect();
+    for (first, second) in steps.iter().flat_map(|first| steps.iter().map(move |second| (first, second))) {
+        on_paused_clock(async {
+            let mut world = World::start(1).await;
+            for event in [Assess(0), Delay] {
+                world.act(event);
+                sleep(SOON).await;
+            }
+            for (event, pause) in [first, second] {
+                world.act(*event);
+                sleep(*pause).await;
+            }
+            world.assess(0);
+            sleep(SOON).await;
+            world.check().unwrap_or_else(|problem| panic!("{problem}\nafter {first:?} and {second:?}"));
+        });
+    }
 }
 
 #[test]
