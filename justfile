@@ -69,7 +69,7 @@ model LENGTH="2" SCHEDULES="5000" SEED="0":
 
 # Changes what decides, one place at a time, and names the changes that no test notices (.cargo/mutants.toml). Hours; needs cargo-mutants.
 mutants *ARGS:
-    cargo mutants {{ARGS}}
+    cargo mutants --workspace {{ARGS}}
 
 # Line coverage of the pure core, the codec and the CA rotation by the tests that need no server; fails below 95 %. Needs cargo-llvm-cov
 # and LLVM's own tools, of rustup's component llvm-tools, or named in LLVM_COV and LLVM_PROFDATA.
