@@ -2,12 +2,14 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "JSON literals read best in place")]
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::{Assessment, Cause, CauseCode, Outcome};
+use super::{Assessment, Assessor, Cause, CauseCode, Outcome};
 use crate::election::MetalLbVersion;
 use crate::snapshot::from_objects::inventory_of;
-use crate::snapshot::{Inventory, Source};
+use crate::snapshot::{Inventory, Snapshot, Source};
 
 const KEY: &str = "loadbalancerIPs.metallb.io";
 const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
@@ -955,6 +957,21 @@ fn a_winner_that_does_not_announce_leaves_the_address_silent() {
          because MetalLB rejects the configuration: BGPAdvertisement `broken`: spec.peers[1]: duplicate name: remove one; \
          correct or delete BGPAdvertisement `broken`"
     );
+}
+
+#[test]
+fn a_pool_that_the_topology_does_not_name_is_a_choice_unless_the_service_asks_for_another() {
+    let has_choices = |changes: &[Value]| {
+        let inventory = Arc::new(inventory_of(&with(changes)));
+        let snapshot = Snapshot::new(&inventory);
+        Assessor::new(&inventory, &snapshot, MetalLbVersion::default()).has_choices()
+    };
+    let second = || pool("second", &["10.6.232.0/24"]);
+    assert!(!has_choices(&[]));
+    assert!(has_choices(&[second()]));
+    assert!(!has_choices(&[second(), topology(json!({"addressPools": ["default-pool", "second"]}))]));
+    let asks = service(json!({}), json!({"metallb.io/address-pool": "default-pool"}));
+    assert!(!has_choices(&[second(), asks]));
 }
 
 #[test]
