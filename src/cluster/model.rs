@@ -9,11 +9,6 @@ mod api_server;
 mod snapshots;
 mod statuses;
 
-/// A number that the environment sets, or the default.
-fn set(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |number| number.parse().unwrap())
-}
-
 /// Runs a schedule on a clock of its own.
 fn on_paused_clock<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

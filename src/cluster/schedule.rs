@@ -98,9 +98,7 @@ impl<C: Content> Schedule<C> {
             overwritten: None,
             writes: TokenBucket::new(BURST, REFILL, now),
         });
-        if history.wanted != wanted {
-            (history.wanted, history.wanted_since, history.replaced) = (wanted, now, 0);
-        }
+        history.want(&wanted, now);
         if history.awaits(version, now) {
             return None;
         }
@@ -132,10 +130,9 @@ impl<C: Content> Schedule<C> {
         let Stored { version, content, .. } = stored;
         let content = content.timeless();
         if let Some(history) = self.histories.get_mut(stored.uid) {
-            if history.wanted != content {
-                (history.wanted, history.wanted_since, history.replaced) = (content.clone(), now, 0);
-            }
-            // Otherwise the verdict is again what it was before the last write, which would be taken for another client's.
+            history.want(&content, now);
+            // An older version than the last write says nothing about that write. If the write were forgotten, its event would look
+            // like another client's write.
             if !history.awaits(version, now) {
                 history.stored = content;
                 history.overwritten = None;
@@ -144,7 +141,14 @@ impl<C: Content> Schedule<C> {
     }
 }
 
-impl<C> History<C> {
+impl<C: Content> History<C> {
+    /// Records what the verdict asks for.
+    fn want(&mut self, wanted: &C, now: Instant) {
+        if self.wanted != *wanted {
+            (self.wanted, self.wanted_since, self.replaced) = (wanted.clone(), now, 0);
+        }
+    }
+
     /// Whether the watch has not received the last write of this replica, which was over this version.
     fn awaits(&self, version: &str, now: Instant) -> bool {
         // An object that was created and deleted at once has no version, as before.

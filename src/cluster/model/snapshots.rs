@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lockstep_test_support::number;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{READ_TIMEOUT, STALE_AFTER, WatchMetrics, run};
 use super::api_server::{ApiServer, Fault, Mode};
-use super::{on_paused_clock, set};
+use super::on_paused_clock;
 use crate::snapshot::Snapshot;
 
 const NODES: &str = "/api/v1/nodes";
@@ -377,7 +378,7 @@ fn random(seed: u64, count: u64, fault: Fault) -> Result<(), Broken> {
 
 #[test]
 fn a_snapshot_is_never_older_than_allowed_and_never_goes_back_in_all_short_schedules() {
-    let length = u32::try_from(set("LOCKSTEP_SCHEDULE_LENGTH", 1)).unwrap();
+    let length = number("LOCKSTEP_SCHEDULE_LENGTH", 1);
     let start = std::time::Instant::now();
     let count = exhaustive(length, Fault::None).unwrap();
     println!("evidence: snapshots: {count} schedules of {length} steps in {:.0?}", start.elapsed());
@@ -385,7 +386,7 @@ fn a_snapshot_is_never_older_than_allowed_and_never_goes_back_in_all_short_sched
 
 #[test]
 fn a_snapshot_is_never_older_than_allowed_and_never_goes_back_in_random_schedules() {
-    let (seed, count) = (set("LOCKSTEP_SEED", 0), set("LOCKSTEP_SCHEDULES", 30));
+    let (seed, count) = (number("LOCKSTEP_SEED", 0_u64), number("LOCKSTEP_SCHEDULES", 30));
     let start = std::time::Instant::now();
     random(seed, count, Fault::None).unwrap();
     println!("evidence: snapshots: {count} random schedules of seed {seed} in {:.0?}", start.elapsed());

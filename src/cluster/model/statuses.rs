@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lockstep_test_support::number;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -16,7 +17,7 @@ use super::super::{
     Assessments, Observed, StatusInputs, WatchMetrics, WebhookConfigurations, reconcile_status,
 };
 use super::api_server::{ApiServer, Fault, Mode};
-use super::{on_paused_clock, set};
+use super::on_paused_clock;
 use crate::assessment::{Cause, CauseCode, TopologyAssessment};
 
 const TOPOLOGIES: &str = "/apis/lockstep.dev/v1alpha1/gatewaytopologies";
@@ -28,7 +29,7 @@ const REFILL: Duration = Duration::from_secs(10);
 /// The time after which nothing is written any more: replicas yield to each other for at most an hour.
 const SETTLED: Duration = Duration::from_secs(3 * 3600);
 
-/// How late events arrive: a replica that waits for [`PAUSES`]' second has written by then, and has not received what it wrote.
+/// The delay of events. After the pause of 350ms a replica has written a status, and its watch has not received it.
 const DELAY: Duration = Duration::from_millis(500);
 
 /// The time until the status is the wanted one if one replica writes it, seldom enough for the limit.
@@ -247,7 +248,7 @@ fn steps() -> Vec<(Event, Duration)> {
 
 #[test]
 fn the_newest_status_is_stored_and_stays_after_all_short_schedules() {
-    let length = u32::try_from(set("LOCKSTEP_SCHEDULE_LENGTH", 1)).unwrap();
+    let length = number("LOCKSTEP_SCHEDULE_LENGTH", 1);
     let (steps, start) = (steps(), std::time::Instant::now());
     let count = steps.len().pow(length);
     for number in 0..count {
@@ -257,7 +258,7 @@ fn the_newest_status_is_stored_and_stays_after_all_short_schedules() {
     println!("evidence: statuses: {count} schedules of {length} steps in {:.0?}", start.elapsed());
 }
 
-/// What a replica has not received back yet is no other client's.
+/// A replica must not take its own write, which its watch has not received yet, for another client's.
 #[test]
 fn one_replica_stores_the_newest_status_soon_although_events_are_late() {
     let changes = [ChangeSpec, Assess(0), Revert].into_iter();
@@ -282,7 +283,7 @@ fn one_replica_stores_the_newest_status_soon_although_events_are_late() {
 
 #[test]
 fn the_newest_status_is_stored_and_stays_after_random_schedules() {
-    let (seed, count) = (set("LOCKSTEP_SEED", 0), set("LOCKSTEP_SCHEDULES", 30));
+    let (seed, count) = (number("LOCKSTEP_SEED", 0_u64), number("LOCKSTEP_SCHEDULES", 30));
     let (steps, start) = (steps(), std::time::Instant::now());
     for number in 0..count {
         let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(1 << 32).wrapping_add(number));

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use lockstep_test_support::number;
+
 use super::*;
 
 fn source(text: &str) -> Arc<Source> {
@@ -72,7 +74,7 @@ fn mutated_texts_are_read_as_the_general_parser_reads_them() {
         "|-\n", ">", "{}", "[]", "{", "]", "null", "true", "y", "0x1", "1e3", "1.5", "10.0.0.1", "---\n",
         "...", "&a ", "*a", "!!str ", "? ", "<<: ", "~", "\n\n  ",
     ];
-    let count = std::env::var("LOCKSTEP_MUTATIONS").map_or(4000, |number| number.parse().unwrap());
+    let count = number("LOCKSTEP_MUTATIONS", 4000);
     let documents: Vec<String> =
         documents().into_iter().filter(|text| text.is_ascii() && text.len() < 3000).collect();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
