@@ -64,7 +64,7 @@ struct Door {
     wanted: Wanted,
 }
 
-/// One request: `create` and `apply` take an object, the others a path such as `services/NAME` or `pods/NAME/status`.
+/// One request, or `until`: `create` and `apply` take an object, the others a path such as `services/NAME` or `pods/NAME/status`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Step {
@@ -77,10 +77,10 @@ pub struct Step {
     delete: Option<String>,
     /// The patch, or what is posted. A list is a JSON patch, everything else a merge patch.
     with: Value,
-    /// Waits until the next request would be answered as it must be: the replica sees the changes before it a moment later, those of
-    /// each kind by a watch of its own.
+    /// Waits first until a dry run of the request is answered as wanted: the replica receives the changes before it a moment later,
+    /// those of each kind by a watch of its own.
     settle: bool,
-    /// Waits until the topology's status has this. It then shows the changes of the topology, too.
+    /// Waits until the status of the topology has this at its newest generation.
     until: Option<Box<Outcome>>,
 }
 
@@ -279,20 +279,14 @@ impl House {
         }
     }
 
-    /// Waits until a dry run of the request is answered as wanted. What it is answered at the end is judged when it is sent in earnest.
+    /// Waits until a dry run of the request is answered as wanted. If it never is, the answer of the request itself shows it.
     async fn settle(&self, step: &Step, wanted: &Wanted) {
         let answered = self.within(REPORTED_WITHIN, async || {
             let answer = self.take(step, true).await;
             if !answer.status.is_success() {
                 return wanted.judge_refusal(&answer).map(drop);
             }
-            let mut object = answer.body.clone();
-            if let Some(target) = wanted.object()
-                && (object["kind"] == "Status" || path(target) != path_of(&object))
-            {
-                object = read(&self.admin, &path(target)).await;
-            }
-            wanted.judge_accepted(&answer, &object).map_or(Ok(()), |judged| judged.map(drop))
+            wanted.judge_accepted(&answer, &answer.body).map_or(Ok(()), |judged| judged.map(drop))
         });
         drop(answered.await);
     }
@@ -378,8 +372,7 @@ impl House {
         }
         let (mut changed, mut last) = (!door.before.is_empty(), None);
         let accepted = Wanted::Word("passes".to_owned());
-        let mut steps = door.steps.iter();
-        while let Some(step) = steps.next() {
+        for (index, step) in door.steps.iter().enumerate() {
             if let Some(state) = &step.until {
                 if let Err(error) = self.judge_state(state).await {
                     return (Err(error), true);
@@ -387,10 +380,8 @@ impl House {
                 continue;
             }
             if step.settle {
-                let next = steps.as_slice().first().expect("a request follows");
-                let wanted = if steps.len() == 1 { &door.wanted } else { &accepted };
-                self.settle(next, wanted).await;
-                continue;
+                let is_last = index + 1 == door.steps.len();
+                self.settle(step, if is_last { &door.wanted } else { &accepted }).await;
             }
             let answer = self.take(step, false).await;
             if !answer.status.is_success() {
